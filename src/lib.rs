@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A cluster resource agent for virtual machines: observe, decide, act, observe again.
+//!
+//! `invocation` and `params` turn both calling conventions into one `Invocation` (pure); `observe` collects facts, each
+//! with its source; `decide` is the policy (pure); `act` carries out its steps as child processes under a deadline and
+//! looks again; `ocf` is the answer.
+
+pub mod child;
+pub mod domain_xml;
+pub mod locate;
+pub mod observe;
+pub mod ocf;
+pub mod time;
+pub mod worker;

@@ -6,9 +6,13 @@
 //! looks again; `ocf` is the answer.
 
 pub mod child;
+pub mod decide;
 pub mod domain_xml;
+pub mod invocation;
 pub mod locate;
 pub mod observe;
 pub mod ocf;
 pub mod time;
+pub mod params;
+pub mod verdict;
 pub mod worker;

@@ -3,3 +3,116 @@
 
 pub mod process;
 pub mod rpc;
+pub mod state;
+
+use crate::verdict::Motion;
+use state::State;
+use std::path::PathBuf;
+
+/// All that an action knows before it decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The virtual machine's name, when anything tells it.
+    pub name: Option<String>,
+    /// What libvirt says.
+    pub libvirt: Libvirt,
+    /// What the process table says.
+    pub process: Process,
+    /// What the definition's file says.
+    pub definition: Definition,
+}
+
+/// libvirt's word on the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Libvirt {
+    /// It knows the domain.
+    Domain(Domain),
+    /// It answered, and knows no such domain.
+    NoDomain,
+    /// It answered, but nothing tells which of its domains is meant.
+    Ambiguous(String),
+    /// It did not answer.
+    NoAnswer(NoAnswer),
+}
+
+/// A domain, as libvirt describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: [u8; 16],
+    /// Its state, with the reason.
+    pub state: State,
+    /// Whether it arrives or leaves; looked for only where the state leaves it open.
+    pub motion: Motion,
+}
+
+/// Why libvirt did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// In what way.
+    pub kind: Blind,
+    /// In words, with the socket or URI.
+    pub why: String,
+}
+
+/// The ways of not answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blind {
+    /// There is no socket, or nobody listens on it: no daemon runs.
+    Dead,
+    /// It accepts, and then says nothing.
+    Hung,
+    /// It answers with an error, or not in its protocol.
+    Refused,
+}
+
+/// The process table's word on the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// Not asked.
+    NotLooked,
+    /// The domain's process.
+    Alive {
+        /// Its number.
+        pid: u32,
+        /// Its start, in clock ticks since the boot: with the number, its identity.
+        start: u64,
+    },
+    /// The whole table was read, and it is not there.
+    Gone,
+    /// Cannot be told, and why.
+    Unknown(String),
+}
+
+/// What the definition's file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// Not looked for.
+    NotLooked,
+    /// Read, well-formed, and of the right name.
+    File(Box<Defined>),
+    /// There is none where it was looked for.
+    None {
+        /// The paths that were looked at.
+        looked_at: Vec<PathBuf>,
+    },
+    /// It cannot be used.
+    Bad(crate::ocf::Outcome),
+}
+
+/// A definition that was read once; this text is what is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defined {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The text, as read.
+    pub text: String,
+    /// SHA-256 of the text, in hexadecimal.
+    pub sha256: String,
+    /// The name in it.
+    pub name: String,
+    /// The UUID in it.
+    pub uuid: Option<[u8; 16]>,
+}

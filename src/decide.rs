@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The policy: what was asked, what is seen and what was done so far give the next step, or the answer.
+//!
+//! Pure. `act` asks again after each step with fresh facts, so that success is what is observed; `explain` and the
+//! scenario tests ask with imagined ones. No arm may turn "unknown" into "not running".
+
+use crate::invocation::{Action, Caller, Invocation};
+use crate::observe::state::{Pause, State};
+use crate::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use crate::ocf::{Code, Outcome};
+use crate::params::{Problem, ShutdownMode};
+use crate::verdict::{self, Health, Motion};
+use std::time::Duration;
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Carry this out, look again and ask again.
+    Do(Step),
+    /// The action is over.
+    Answer(Outcome),
+}
+
+/// One thing to carry out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Find and read the definition's file.
+    ReadDefinition,
+    /// Create a transient domain from the definition that was read.
+    Create,
+    /// Start the definition that libvirt keeps.
+    StartDefined,
+    /// Let a paused domain run on.
+    Resume,
+    /// Ask the guest to shut down, then wait for its end, at most so long.
+    Ask {
+        /// How to ask.
+        mode: ShutdownMode,
+        /// How long to wait for the end.
+        wait: Duration,
+    },
+    /// Let libvirt end the domain at once.
+    Destroy,
+    /// End the domain's process by its number.
+    KillProcess {
+        /// The process.
+        pid: u32,
+        /// Its start, which with its number is its identity.
+        start: u64,
+    },
+    /// Wait for the domain or its process to change, at most so long, then look again.
+    Wait {
+        /// The longest wait.
+        longest: Duration,
+    },
+    /// Run the guest's checks (status_program or monitor_scripts).
+    CheckGuest,
+    /// The stop is done; go on with the start (restart and recover).
+    TurnToStart,
+}
+
+/// What was done so far, and the time.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What is left until this agent must have answered.
+    pub left: Duration,
+    /// Since the action began.
+    pub spent: Duration,
+    /// Result of creating or starting, when tried.
+    pub start: Option<Result<(), String>>,
+    /// Result of resuming, when tried.
+    pub resume: Option<Result<(), String>>,
+    /// Requests to shut down, with the mode and, when refused, libvirt's words.
+    pub asked: Vec<(ShutdownMode, Result<(), String>)>,
+    /// Results of destroying.
+    pub destroyed: Vec<Result<(), String>>,
+    /// Results of ending the process.
+    pub killed: Vec<Result<(), String>>,
+    /// Time spent in `Wait` since the last other step.
+    pub waited: Duration,
+    /// Result of the last guest check.
+    pub guest: Option<Result<(), String>>,
+    /// Whether restart and recover are past their stop.
+    pub stopped: bool,
+}
+
+/// How certain it is where the domain is; what `Observation` comes down to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence<'a> {
+    /// libvirt says that it is active.
+    Active(&'a Domain),
+    /// Only its process can be seen, since libvirt does not answer.
+    Blind {
+        /// The process.
+        pid: u32,
+        /// Its identity.
+        start: u64,
+        /// Why libvirt does not answer.
+        no_answer: &'a NoAnswer,
+    },
+    /// libvirt says that it is not active, but its process lives.
+    Stray {
+        /// The process.
+        pid: u32,
+        /// Its identity.
+        start: u64,
+    },
+    /// It is not running here, by evidence; the sentence says which.
+    Off(String),
+    /// Nobody can tell, and why. Never to be taken for `Off`.
+    Unknown(String),
+}
+
+/// Brings the facts together.
+#[must_use]
+pub fn presence(seen: &Observation) -> Presence<'_> {
+    let name = label(seen);
+    match (&seen.libvirt, &seen.process) {
+        (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
+        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start }) => {
+            Presence::Stray { pid: *pid, start: *start }
+        }
+        (Libvirt::Domain(domain), Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+            Presence::Off(format!("'{name}' is {}", domain.state))
+        }
+        (Libvirt::NoDomain, Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+            Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
+        }
+        (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
+        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start }) => {
+            Presence::Blind { pid: *pid, start: *start, no_answer }
+        }
+        (Libvirt::NoAnswer(no_answer), Process::Gone) => {
+            Presence::Off(format!("'{name}' is not running: it has no process ({})", no_answer.why))
+        }
+        (Libvirt::NoAnswer(no_answer), Process::Unknown(why)) => {
+            Presence::Unknown(format!("whether '{name}' runs cannot be told: {}; {why}", no_answer.why))
+        }
+        (Libvirt::NoAnswer(no_answer), Process::NotLooked) => {
+            Presence::Unknown(format!("whether '{name}' runs cannot be told: {}", no_answer.why))
+        }
+    }
+}
+
+fn label(seen: &Observation) -> &str {
+    match &seen.libvirt {
+        Libvirt::Domain(domain) => &domain.name,
+        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            seen.name.as_deref().unwrap_or("the virtual machine")
+        }
+    }
+}
+
+/// The next step of `inv`, or its answer.
+#[must_use]
+pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    match inv.action {
+        Action::Status | Action::Monitor => monitor(inv, seen, done),
+        Action::Start => start(inv, seen, done),
+        Action::Stop | Action::Kill => stop(inv, seen, done),
+        Action::Restart | Action::Recover => {
+            if done.stopped {
+                return start(inv, seen, done);
+            }
+            if let Some(refusal) = refusal(inv) {
+                return Next::Answer(refusal);
+            }
+            if inv.action == Action::Recover
+                && let Presence::Active(domain) = presence(seen)
+                && verdict::health(domain.state, domain.motion) == Health::Well
+            {
+                return ok(format!("'{}' is {}; nothing to recover", domain.name, domain.state));
+            }
+            // A restart that cannot start again is a stop: so the definition is read first.
+            if seen.definition == Definition::NotLooked {
+                return Next::Do(Step::ReadDefinition);
+            }
+            if let Definition::Bad(outcome) = &seen.definition {
+                return Next::Answer(outcome.clone());
+            }
+            match stop(inv, seen, done) {
+                Next::Answer(outcome) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
+                next @ (Next::Do(_) | Next::Answer(_)) => next,
+            }
+        }
+        Action::Reload => match refusal(inv) {
+            Some(refusal) => Next::Answer(refusal),
+            None => ok("the parameters are taken over; the virtual machine was not touched".into()),
+        },
+        Action::Migrate | Action::MigrateTo | Action::MigrateFrom => {
+            Next::Answer(Outcome::new(Code::Unimplemented, "this agent does not migrate yet"))
+        }
+        Action::MetaData | Action::ValidateAll | Action::Usage => {
+            Next::Answer(Outcome::new(Code::Generic, format!("{} needs no facts", inv.action.word())))
+        }
+    }
+}
+
+/// A wait of a recurring monitor before it says "not running": a guest may just be rebooting.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
+/// How long a process may outlive libvirt's word that the domain is gone, before it is ended or reported.
+const STRAY: Duration = Duration::from_secs(3);
+/// How long to wait, at most, for a daemon that may just be restarting, before the process is ended without it.
+const RESTARTING: Duration = Duration::from_secs(10);
+/// Between two requests to shut down.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let second_look = || {
+        let longest = SECOND_LOOK.min(inv.timeout / 3);
+        (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
+    };
+    match presence(seen) {
+        Presence::Active(domain) => {
+            let health = verdict::health(domain.state, domain.motion);
+            let code = verdict::code(health, inv);
+            let has_check = inv.params.status_program.is_some() || inv.params.monitor_scripts.is_some();
+            if health == Health::Well && inv.check_level >= 10 && has_check {
+                match &done.guest {
+                    None => return Next::Do(Step::CheckGuest),
+                    Some(Err(why)) => {
+                        return answer(Code::Generic, format!("'{}' runs, but its check failed: {why}", domain.name));
+                    }
+                    Some(Ok(())) => {}
+                }
+            }
+            answer(code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
+        }
+        Presence::Blind { pid, no_answer, .. } => {
+            let degraded = inv.params.degraded_when_blind && inv.recurring && inv.caller == Caller::Pacemaker;
+            let code = if degraded { Code::Degraded } else { Code::Ok };
+            answer(code, format!("'{}' runs (process {pid}), but {}", label(seen), no_answer.why))
+        }
+        Presence::Stray { pid, .. } => second_look().unwrap_or_else(|| {
+            answer(
+                Code::Generic,
+                format!("process {pid} of '{}' runs, but libvirt lost the domain; stop it to clean up", label(seen)),
+            )
+        }),
+        Presence::Off(why) => match second_look() {
+            Some(look) if inv.recurring => look,
+            Some(_) | None => answer(Code::NotRunning, why),
+        },
+        // A short wait covers a daemon that is restarting; a probe that answers 1 may cost a healthy copy elsewhere.
+        Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
+    }
+}
+
+fn advice(domain: &Domain, health: Health) -> &'static str {
+    match (domain.state, health) {
+        (_, Health::Well | Health::Arriving | Health::Off) => "",
+        (State::Paused(Pause::User | Pause::Unknown | Pause::FromSnapshot), _) => "; resume it with 'virsh resume'",
+        (State::PmSuspended, _) => "; wake it with 'virsh dompmwakeup'",
+        (State::Paused(Pause::IoError), _) => "; see 'virsh domblkerror', repair the storage",
+        (_, Health::Degraded | Health::Failed) => "",
+    }
+}
+
+/// Refuses to change anything with parameters that cannot be used.
+fn refusal(inv: &Invocation) -> Option<Outcome> {
+    let first: &Problem = inv.params.problems.first()?;
+    let more = match inv.params.problems.len() {
+        1 => String::new(),
+        n => format!(" (and {} more; see validate-all)", n - 1),
+    };
+    Some(Outcome::new(Code::Configured, format!("{first}{more}")))
+}
+
+fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    if let Some(refusal) = refusal(inv) {
+        return Next::Answer(refusal);
+    }
+    match presence(seen) {
+        Presence::Active(domain) => start_active(inv, domain, done),
+        Presence::Blind { pid, no_answer, .. } => {
+            ok(format!("'{}' already runs (process {pid}), though {}", label(seen), no_answer.why))
+        }
+        Presence::Stray { pid, .. } => wait_or(done, RESTARTING, || {
+            let name = label(seen);
+            format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
+        }),
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
+        Presence::Off(_) => start_off(inv, seen, done),
+    }
+}
+
+fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
+    let name = &domain.name;
+    let state = domain.state;
+    match (state, verdict::health(state, domain.motion)) {
+        (State::InShutdown, _) => wait_or(done, inv.timeout, || format!("'{name}' is still {state}; not started")),
+        (_, Health::Arriving) => wait_or(done, inv.timeout, || {
+            format!("'{name}' is arriving by migration and was left alone; it was not running in time")
+        }),
+        (State::Paused(Pause::User), _) => match &done.resume {
+            None => Next::Do(Step::Resume),
+            Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
+            Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
+        },
+        (State::Paused(Pause::StartingUp), _) => {
+            wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
+        }
+        (_, Health::Failed) => fail(format!("'{name}' is {state}; stop it first, then start it again")),
+        (_, Health::Well | Health::Degraded | Health::Off) => match (&done.guest, guest_check(inv)) {
+            (_, false) | (Some(Ok(())), true) => ok(started(name, state, done)),
+            (None, true) => Next::Do(Step::CheckGuest),
+            (Some(Err(why)), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
+                log::debug!("the guest's check failed: {why}");
+                Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+            }
+            (Some(Err(_)), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Do(Step::CheckGuest),
+            (Some(Err(why)), true) => fail(format!("'{name}' runs, but its check still fails: {why}")),
+        },
+    }
+}
+
+/// Between two checks of a guest that is booting.
+const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
+
+fn guest_check(inv: &Invocation) -> bool {
+    inv.params.status_program.is_some() || inv.params.monitor_scripts.is_some()
+}
+
+fn started(name: &str, state: State, done: &History) -> String {
+    let seconds = done.spent.as_secs_f32();
+    if done.start.is_some() {
+        format!("'{name}' was started and is {state} after {seconds:.1} s")
+    } else if done.resume.is_some() {
+        format!("'{name}' was paused by request; it was resumed and is {state}")
+    } else {
+        format!("'{name}' is already {state}")
+    }
+}
+
+fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let name = label(seen);
+    if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
+        let why = format!("'{name}' was not started: {}", no_answer.why);
+        return match no_answer.kind {
+            Blind::Dead | Blind::Hung | Blind::Refused => wait_or(done, inv.timeout, || why),
+        };
+    }
+    match &done.start {
+        Some(Err(why)) => return fail(format!("'{name}' was not started: {why}")),
+        Some(Ok(())) => {
+            let now = match &seen.libvirt {
+                Libvirt::Domain(domain) => domain.state.to_string(),
+                Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => "gone".into(),
+            };
+            return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
+        }
+        None => {}
+    }
+    match (&seen.definition, &seen.libvirt) {
+        (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
+        (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
+        (Definition::File(_), _) => Next::Do(Step::Create),
+        (Definition::None { .. }, Libvirt::Domain(_)) => Next::Do(Step::StartDefined),
+        (Definition::None { looked_at }, Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_)) => {
+            answer(Code::Installed, no_definition(name, looked_at))
+        }
+    }
+}
+
+fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
+    let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
+    if places.is_empty() {
+        format!("'{name}' has no definition: libvirt knows none, and neither path nor config is set")
+    } else {
+        format!("'{name}' has no definition: libvirt knows none, and there is no {}", places.join(", "))
+    }
+}
+
+/// What is kept of a stop's time for destroying: libvirt needs 10 s for a QEMU that hangs, and its process must end.
+#[must_use]
+pub fn destroy_reserve(timeout: Duration) -> Duration {
+    if timeout >= Duration::from_secs(40) { Duration::from_secs(20) } else { timeout / 2 }
+}
+
+fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
+    let name = label(seen);
+    match presence(seen) {
+        Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
+        Presence::Off(why) => ok(why),
+        Presence::Active(domain) => stop_active(inv, domain, seen, done),
+        Presence::Blind { pid, start, no_answer } => {
+            let patience = RESTARTING.min(inv.timeout / 4);
+            if done.waited < patience && !force(inv) && done.killed.is_empty() {
+                return Next::Do(Step::Wait { longest: patience - done.waited });
+            }
+            end_process(inv, name, pid, start, done, &no_answer.why)
+        }
+        Presence::Stray { pid, start } => {
+            if done.waited < STRAY.min(inv.timeout / 4) {
+                return Next::Do(Step::Wait { longest: STRAY.min(inv.timeout / 4) - done.waited });
+            }
+            end_process(inv, name, pid, start, done, "libvirt says that it does not run")
+        }
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
+    }
+}
+
+fn force(inv: &Invocation) -> bool {
+    inv.action == Action::Kill || inv.params.force_stop
+}
+
+fn how(done: &History) -> &'static str {
+    if !done.killed.is_empty() {
+        "was ended by ending its process,"
+    } else if !done.destroyed.is_empty() {
+        "was destroyed"
+    } else {
+        "shut down"
+    }
+}
+
+fn end_process(inv: &Invocation, name: &str, pid: u32, start: u64, done: &History, why: &str) -> Next {
+    if inv.params.no_kill && inv.action != Action::Kill {
+        return wait_or(done, inv.timeout, || {
+            format!("process {pid} of '{name}' still runs, no_kill forbids ending it, and {why}")
+        });
+    }
+    match done.killed.last() {
+        Some(Err(error)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
+            fail(format!("process {pid} of '{name}' could not be ended: {error}"))
+        }
+        None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
+    }
+}
+
+fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &History) -> Next {
+    let name = &domain.name;
+    let state = domain.state;
+    let health = verdict::health(state, domain.motion);
+    let forbidden = inv.params.no_kill && inv.action != Action::Kill && health != Health::Arriving;
+    let beyond_asking = match health {
+        Health::Failed | Health::Arriving => true,
+        Health::Degraded => state == State::PmSuspended,
+        Health::Well | Health::Off => false,
+    };
+    let reserve = if forbidden { Duration::ZERO } else { destroy_reserve(inv.timeout) };
+    let patience = done.left.saturating_sub(reserve);
+    let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
+    if ask && !patience.is_zero() {
+        // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
+        if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot | Pause::Unknown)) && done.resume.is_none() {
+            return Next::Do(Step::Resume);
+        }
+        return ask_guest(&inv.params.shutdown_modes, patience, done);
+    }
+    if forbidden {
+        return wait_or(done, inv.timeout, || {
+            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
+        });
+    }
+    destroy(inv, name, seen, done)
+}
+
+/// The modes in order, each again and again; a mode that is refused is followed by the next one at once.
+fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next {
+    let refused = |mode: ShutdownMode| done.asked.iter().any(|(m, result)| *m == mode && result.is_err());
+    let mut usable: Vec<ShutdownMode> = modes.iter().copied().filter(|m| !refused(*m)).collect();
+    if usable.is_empty() {
+        usable.push(ShutdownMode::Default);
+    }
+    let accepted = done.asked.iter().filter(|(_, result)| result.is_ok()).count();
+    let mode = usable.get(accepted % usable.len()).copied().unwrap_or(ShutdownMode::Default);
+    // Refused even so: not at once again.
+    let refused_last = matches!(done.asked.last(), Some((last, Err(_))) if *last == mode);
+    if refused_last && done.waited.is_zero() {
+        return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) });
+    }
+    Next::Do(Step::Ask { mode, wait: ASK_AGAIN.min(patience) })
+}
+
+fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
+    match (done.destroyed.as_slice(), &seen.process) {
+        ([], _) => Next::Do(Step::Destroy),
+        ([.., _], Process::Alive { pid, start }) => {
+            let why = match done.destroyed.last() {
+                Some(Err(error)) => error.as_str(),
+                Some(Ok(())) | None => "libvirt's destroy did not end it",
+            };
+            end_process(inv, name, *pid, *start, done, why)
+        }
+        ([.., last], Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+            if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {
+                if done.waited.is_zero() {
+                    return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });
+                }
+                return Next::Do(Step::Destroy);
+            }
+            let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
+            fail(format!("'{name}' could not be stopped: {why}"))
+        }
+    }
+}
+
+/// Waits for a change as long as there is time (and at most `longest`), then fails with the sentence.
+fn wait_or(done: &History, longest: Duration, sentence: impl FnOnce() -> String) -> Next {
+    if done.waited < longest && !done.left.is_zero() {
+        Next::Do(Step::Wait { longest: (longest - done.waited).min(done.left) })
+    } else {
+        fail(sentence())
+    }
+}
+
+fn answer(code: Code, reason: String) -> Next {
+    Next::Answer(Outcome::new(code, reason))
+}
+
+fn ok(reason: String) -> Next {
+    answer(Code::Ok, reason)
+}
+
+fn fail(reason: String) -> Next {
+    answer(Code::Generic, reason)
+}
+
+/// Whether a definition is for the domain that was asked for; the sentence names both names.
+pub fn same_name(defined: &Defined, wanted: &str) -> Result<(), Outcome> {
+    if defined.name == wanted {
+        return Ok(());
+    }
+    let path = defined.path.display();
+    Err(Outcome::new(
+        Code::Installed,
+        format!("{path} defines '{}', not '{wanted}': correct its <name> or the parameter name", defined.name),
+    ))
+}
+
+/// The motion of a domain that is not migrating, for readers of `Domain`.
+pub const STILL: Motion = Motion::None;

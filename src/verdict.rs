@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The one table that turns a domain's state into what a caller is told. Pure.
+
+use crate::invocation::{Caller, Invocation};
+use crate::observe::state::{Pause, Running, State};
+use crate::ocf::Code;
+
+/// Why an active domain is where it is, when a migration is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// No migration, or not looked for.
+    None,
+    /// It is arriving: the shell of a domain that still runs elsewhere.
+    Arriving,
+    /// It is leaving.
+    Leaving,
+}
+
+/// How well an active domain does; the same for every caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// As it should be.
+    Well,
+    /// Alive, and a person wanted it like this or should look at it.
+    Degraded,
+    /// Alive in memory, but of no use until it is stopped and started.
+    Failed,
+    /// Not really here yet.
+    Arriving,
+    /// Not running.
+    Off,
+}
+
+/// The table: state and reason to health.
+#[must_use]
+pub const fn health(state: State, motion: Motion) -> Health {
+    match state {
+        State::Running(Running::Plain | Running::PostCopy)
+        | State::Blocked
+        | State::NoState
+        | State::InShutdown => Health::Well,
+        State::Running(Running::PostCopyFailed) => Health::Failed,
+        State::Paused(pause) => match pause {
+            Pause::User | Pause::FromSnapshot | Pause::Unknown => Health::Degraded,
+            Pause::Migration | Pause::StartingUp => match motion {
+                Motion::Arriving => Health::Arriving,
+                Motion::None | Motion::Leaving => Health::Well,
+            },
+            // The target runs it; only a probe may not claim it here.
+            Pause::PostCopy => Health::Well,
+            Pause::Save | Pause::Dump | Pause::Snapshot | Pause::ShuttingDown => Health::Well,
+            Pause::IoError | Pause::Watchdog | Pause::Crashed | Pause::PostCopyFailed | Pause::ApiError => {
+                Health::Failed
+            }
+        },
+        State::ShutOff(_) => Health::Off,
+        State::Crashed => Health::Failed,
+        State::PmSuspended => Health::Degraded,
+        State::Other(_) => Health::Degraded,
+    }
+}
+
+/// The table's other half: health to the exit code of a status or monitor, for this caller.
+#[must_use]
+pub fn code(health: Health, inv: &Invocation) -> Code {
+    match health {
+        Health::Well => Code::Ok,
+        // Only Pacemaker's recurring monitor has a word for it; to all others a paused machine counts as running.
+        Health::Degraded if inv.caller == Caller::Pacemaker && inv.recurring => Code::Degraded,
+        Health::Degraded => Code::Ok,
+        Health::Failed => Code::Generic,
+        // A probe that claimed an arriving domain would have both copies killed.
+        Health::Arriving if inv.probe() => Code::NotRunning,
+        Health::Arriving => Code::Ok,
+        Health::Off => Code::NotRunning,
+    }
+}

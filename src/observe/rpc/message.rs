@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! libvirt's messages: the frame, the header, and the values of the few procedures that are called.
+//!
+//! The facts are libvirt's `src/rpc/virnetprotocol.x`, `src/rpc/virkeepaliveprotocol.x` and
+//! `src/remote/remote_protocol.x`. Pure: no I/O. Numbers that libvirt may extend (states, reasons, events, error codes)
+//! stay numbers; what would be read wrongly if it were anything else is an error.
+
+use super::error::RpcError;
+use super::xdr::{Decoder, Encoder, Malformed};
+
+/// The hypervisors' program (`REMOTE_PROGRAM`), of whose protocol there is one version.
+pub const REMOTE_PROGRAM: u32 = 0x2000_8086;
+/// The program that asks whether the other side lives (`KEEPALIVE_PROGRAM`).
+pub const KEEPALIVE_PROGRAM: u32 = 0x6b65_6570;
+/// The version of both programs' protocols.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The longest message, its length word included (`VIR_NET_MESSAGE_MAX` and `VIR_NET_MESSAGE_LEN_MAX`).
+pub const MESSAGE_MAX: usize = 33_554_432 + LENGTH_SIZE;
+/// The shortest message: a length word and a header.
+pub const MESSAGE_MIN: usize = LENGTH_SIZE + HEADER_SIZE;
+const LENGTH_SIZE: usize = 4;
+const HEADER_SIZE: usize = 24;
+
+/// `REMOTE_DOMAIN_LIST_MAX`.
+const DOMAIN_LIST_MAX: usize = 16_384;
+/// `REMOTE_AUTH_TYPE_LIST_MAX`.
+const AUTH_LIST_MAX: usize = 20;
+/// Well above `REMOTE_DOMAIN_JOB_STATS_MAX`, which libvirt has raised before.
+const TYPED_PARAMS_MAX: usize = 1024;
+/// The bytes that a domain takes at least: an empty name, the UUID, the id.
+const DOMAIN_SIZE: usize = 24;
+/// The bytes that a typed parameter takes at least: an empty name, the type, a word.
+const TYPED_PARAM_SIZE: usize = 12;
+
+/// The procedures called, and the events understood (`remote_procedure`). Those that the daemon serves by its priority
+/// workers are marked: they are answered even when all ordinary workers hang in a hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Procedure {
+    /// Priority.
+    ConnectOpen = 1,
+    /// Priority.
+    ConnectClose = 2,
+    /// Priority.
+    ConnectGetType = 3,
+    /// Priority.
+    ConnectGetVersion = 4,
+    /// Ordinary.
+    DomainGetXmlDesc = 14,
+    /// Priority.
+    DomainGetAutostart = 15,
+    /// Ordinary.
+    DomainGetInfo = 16,
+    /// Priority.
+    DomainLookupByName = 23,
+    /// Priority.
+    DomainLookupByUuid = 24,
+    /// Priority.
+    ConnectGetHostname = 59,
+    /// Priority.
+    ConnectSupportsFeature = 60,
+    /// Priority.
+    AuthList = 66,
+    /// Priority.
+    DomainIsPersistent = 151,
+    /// Priority.
+    ConnectGetLibVersion = 157,
+    /// Priority.
+    DomainGetState = 212,
+    /// Priority.
+    DomainGetControlInfo = 229,
+    /// Priority.
+    ConnectListAllDomains = 273,
+    /// Ordinary.
+    DomainGetJobStats = 298,
+    /// Priority.
+    ConnectDomainEventCallbackRegisterAny = 316,
+    /// Sent by the daemon.
+    DomainEventCallbackLifecycle = 318,
+}
+
+impl Procedure {
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+}
+
+/// `virNetMessageType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A call.
+    Call,
+    /// The answer to a call.
+    Reply,
+    /// A message that answers nothing.
+    Message,
+    /// A piece of a stream.
+    Stream,
+    /// A call that carries file descriptors.
+    CallWithFds,
+    /// An answer that carries file descriptors.
+    ReplyWithFds,
+}
+
+/// `virNetMessageStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Done.
+    Ok,
+    /// Failed; an error follows.
+    Error,
+    /// A stream goes on.
+    Continue,
+}
+
+/// `virNetMessageHeader`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The program.
+    pub program: u32,
+    /// The version of its protocol.
+    pub version: u32,
+    /// The procedure's number in the program.
+    pub procedure: i32,
+    /// What kind of message this is.
+    pub kind: Kind,
+    /// Which call it belongs to.
+    pub serial: u32,
+    /// How the call went.
+    pub status: Status,
+}
+
+/// The length of the message that begins with `bytes`, its length word included; `None` while that word is incomplete.
+pub fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(word) = bytes.first_chunk::<LENGTH_SIZE>() else { return Ok(None) };
+    match usize::try_from(u32::from_be_bytes(*word)) {
+        Ok(length) if (MESSAGE_MIN..=MESSAGE_MAX).contains(&length) => Ok(Some(length)),
+        Ok(length) if length < MESSAGE_MIN => Err(Malformed("a message is shorter than its header")),
+        _ => Err(Malformed("a message is longer than the protocol allows")),
+    }
+}
+
+/// Reads past a message's length word and its header: what is left of `message` is its payload.
+pub fn header(message: &mut Decoder<'_>) -> Result<Header, Malformed> {
+    message.u32()?;
+    Ok(Header {
+        program: message.u32()?,
+        version: message.u32()?,
+        procedure: message.i32()?,
+        kind: match message.u32()? {
+            0 => Kind::Call,
+            1 => Kind::Reply,
+            2 => Kind::Message,
+            3 => Kind::Stream,
+            4 => Kind::CallWithFds,
+            5 => Kind::ReplyWithFds,
+            _ => return Err(Malformed("a message is of no known type")),
+        },
+        serial: message.u32()?,
+        status: match message.u32()? {
+            0 => Status::Ok,
+            1 => Status::Error,
+            2 => Status::Continue,
+            _ => return Err(Malformed("a message is of no known status")),
+        },
+    })
+}
+
+/// Starts a call in `out`; [`finish`] must follow the arguments.
+pub fn call(out: &mut Vec<u8>, procedure: Procedure, serial: u32) -> Encoder<'_> {
+    out.clear();
+    let mut encoder = Encoder::new(out);
+    encoder.u32(0).u32(REMOTE_PROGRAM).u32(PROTOCOL_VERSION).i32(procedure.number()).u32(0).u32(serial).u32(0);
+    encoder
+}
+
+/// Writes the length of the message in `out` into its length word.
+pub fn finish(out: &mut [u8]) {
+    let length = u32::try_from(out.len()).unwrap_or(u32::MAX);
+    if let Some(word) = out.first_chunk_mut::<LENGTH_SIZE>() {
+        *word = length.to_be_bytes();
+    }
+}
+
+/// The answer to a keepalive ping: a whole message of the program "keep", version 1, procedure 2, type 2.
+pub const PONG: &[u8; MESSAGE_MIN] = b"\0\0\0\x1ckeep\0\0\0\x01\0\0\0\x02\0\0\0\x02\0\0\0\0\0\0\0\0";
+
+/// What a message means to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// An answer.
+    Reply {
+        /// The procedure that was called.
+        procedure: i32,
+        /// Which call it answers.
+        serial: u32,
+        /// Whether an error follows instead of a value.
+        failed: bool,
+    },
+    /// Something happened to a domain.
+    Lifecycle(LifecycleEvent),
+    /// The daemon asks whether this client lives.
+    Ping,
+    /// Something nobody asked for, which does no harm.
+    Stray,
+}
+
+/// What the message with this header means; `payload` is what follows the header, and is not read for a reply.
+pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, Malformed> {
+    if header.program == KEEPALIVE_PROGRAM {
+        let ping = header.version == PROTOCOL_VERSION && header.procedure == 1 && header.kind == Kind::Message;
+        return Ok(if ping { Incoming::Ping } else { Incoming::Stray });
+    }
+    match header.kind {
+        Kind::Reply => {
+            if header.program != REMOTE_PROGRAM || header.version != PROTOCOL_VERSION {
+                return Err(Malformed("it answers for a program that was not called"));
+            }
+            let failed = match header.status {
+                Status::Ok => false,
+                Status::Error => true,
+                Status::Continue => return Err(Malformed("an answer promises more to come")),
+            };
+            Ok(Incoming::Reply { procedure: header.procedure, serial: header.serial, failed })
+        }
+        Kind::Message => {
+            let lifecycle = header.program == REMOTE_PROGRAM
+                && header.version == PROTOCOL_VERSION
+                && header.procedure == Procedure::DomainEventCallbackLifecycle.number();
+            if lifecycle { lifecycle_event(payload).map(Incoming::Lifecycle) } else { Ok(Incoming::Stray) }
+        }
+        Kind::Stream => Ok(Incoming::Stray),
+        Kind::ReplyWithFds => Err(Malformed("an answer carries file descriptors that were not asked for")),
+        Kind::Call | Kind::CallWithFds => Err(Malformed("it calls its own client")),
+    }
+}
+
+/// A domain as libvirt identifies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Its name; what was not UTF-8 in it is replaced, so that only the UUID identifies a domain without doubt.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: [u8; 16],
+    /// Its id while it is active, else -1.
+    pub id: i32,
+}
+
+impl Domain {
+    /// Appends it to a call.
+    pub fn encode(&self, call: &mut Encoder<'_>) {
+        call.string(&self.name).uuid(&self.uuid).i32(self.id);
+    }
+
+    /// Reads one.
+    pub fn decode(reply: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { name: reply.words()?.into_owned(), uuid: reply.uuid()?, id: reply.i32()? })
+    }
+}
+
+/// A change in a domain's life (`virDomainEventType`, and its detail).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifecycleEvent {
+    /// The domain's UUID.
+    pub uuid: [u8; 16],
+    /// `virDomainEventType`: 0 defined, 1 undefined, 2 started, 3 suspended, 4 resumed, 5 stopped, 6 shut down,
+    /// 7 suspended by its power management, 8 crashed.
+    pub event: i32,
+    /// Its reason; a number of its own for each event.
+    pub detail: i32,
+}
+
+fn lifecycle_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malformed> {
+    let _callback = message.i32()?;
+    let _name = message.bytes()?;
+    let event = LifecycleEvent { uuid: message.uuid()?, event: message.i32()?, detail: message.i32()? };
+    Ok(event)
+}
+
+/// `remote_connect_list_all_domains_ret`.
+pub fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<Domain>, Malformed> {
+    let count = reply.count(DOMAIN_LIST_MAX, DOMAIN_SIZE)?;
+    let mut domains = Vec::with_capacity(count);
+    for _ in 0..count {
+        domains.push(Domain::decode(reply)?);
+    }
+    let _total = reply.u32()?;
+    Ok(domains)
+}
+
+/// `remote_auth_list_ret`: the kind of authentication that is demanded; `None` when none is.
+pub fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<String>, Malformed> {
+    let count = reply.count(AUTH_LIST_MAX, 4)?;
+    let mut demanded: Option<String> = None;
+    let mut none = count == 0;
+    for _ in 0..count {
+        let kind = match reply.i32()? {
+            0 => {
+                none = true;
+                continue;
+            }
+            1 => "sasl".to_owned(),
+            2 => "polkit".to_owned(),
+            other => format!("unknown ({other})"),
+        };
+        demanded.get_or_insert(kind);
+    }
+    Ok(if none { None } else { demanded })
+}
+
+/// `remote_error`. Its first three values are what matters; a message that ends after them is understood too.
+pub fn error(reply: &mut Decoder<'_>) -> RpcError {
+    let mut decode = || -> Result<RpcError, Malformed> {
+        let (code, domain) = (reply.i32()?, reply.i32()?);
+        let message = if reply.present()? { reply.words()?.into_owned() } else { "no reason given".to_owned() };
+        Ok(RpcError::Libvirt { code, domain, message })
+    };
+    decode().unwrap_or_else(RpcError::from)
+}
+
+/// A value of `remote_typed_param`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypedValue {
+    /// `int`.
+    Int(i32),
+    /// `unsigned int`.
+    UInt(u32),
+    /// `long long`.
+    LongLong(i64),
+    /// `unsigned long long`.
+    ULongLong(u64),
+    /// `double`.
+    Double(f64),
+    /// A truth value.
+    Boolean(bool),
+    /// A string; what was not UTF-8 is replaced.
+    String(String),
+}
+
+/// An array of `remote_typed_param`.
+pub fn typed_params(reply: &mut Decoder<'_>) -> Result<Vec<(String, TypedValue)>, Malformed> {
+    let count = reply.count(TYPED_PARAMS_MAX, TYPED_PARAM_SIZE)?;
+    let mut params = Vec::with_capacity(count);
+    for _ in 0..count {
+        let field = reply.words()?.into_owned();
+        let value = match reply.i32()? {
+            1 => TypedValue::Int(reply.i32()?),
+            2 => TypedValue::UInt(reply.u32()?),
+            3 => TypedValue::LongLong(reply.i64()?),
+            4 => TypedValue::ULongLong(reply.u64()?),
+            5 => TypedValue::Double(reply.f64()?),
+            6 => TypedValue::Boolean(reply.i32()? != 0),
+            7 => TypedValue::String(reply.words()?.into_owned()),
+            _ => return Err(Malformed("a parameter is of no known type")),
+        };
+        params.push((field, value));
+    }
+    Ok(params)
+}

@@ -183,9 +183,13 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
                 next @ (Next::Do(_) | Next::Answer(_)) => next,
             }
         }
-        Action::Reload => match refusal(inv) {
-            Some(refusal) => Next::Answer(refusal),
-            None => ok("the parameters are taken over; the virtual machine was not touched".into()),
+        Action::Reload => match (refusal(inv), inv.caller) {
+            // A manager would answer a failed reload by stopping a healthy machine; a start will refuse the parameter.
+            (Some(refusal), Caller::Pacemaker | Caller::Rgmanager) => {
+                ok(format!("the virtual machine was not touched, but correct this before its next start: {}", refusal.reason))
+            }
+            (Some(refusal), Caller::Ocf | Caller::Human) => Next::Answer(refusal),
+            (None, _) => ok("the parameters are taken over; the virtual machine was not touched".into()),
         },
         Action::Migrate | Action::MigrateTo | Action::MigrateFrom => {
             Next::Answer(Outcome::new(Code::Unimplemented, "this agent does not migrate yet"))
@@ -202,6 +206,8 @@ const SECOND_LOOK: Duration = Duration::from_secs(3);
 const STRAY: Duration = Duration::from_secs(3);
 /// How long to wait, at most, for a daemon that may just be restarting, before the process is ended without it.
 const RESTARTING: Duration = Duration::from_secs(10);
+/// How long a start waits for a daemon that is not there, before another node may try.
+const DAEMON_RETURNS: Duration = Duration::from_secs(30);
 /// Between two requests to shut down.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -336,9 +342,12 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let name = label(seen);
     if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
         let why = format!("'{name}' was not started: {}", no_answer.why);
-        return match no_answer.kind {
-            Blind::Dead | Blind::Hung | Blind::Refused => wait_or(done, inv.timeout, || why),
+        let patience = match no_answer.kind {
+            Blind::Dead => DAEMON_RETURNS,
+            Blind::Hung => 2 * DAEMON_RETURNS,
+            Blind::Refused => Duration::ZERO,
         };
+        return wait_or(done, patience, || why);
     }
     match &done.start {
         Some(Err(why)) => return fail(format!("'{name}' was not started: {why}")),

@@ -8,8 +8,10 @@
 pub mod child;
 pub mod decide;
 pub mod domain_xml;
+pub mod imagine;
 pub mod invocation;
 pub mod locate;
+// pub mod logging;
 pub mod observe;
 pub mod ocf;
 pub mod time;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What would happen: the policy of `decide` played through in an imagined world. Pure; `explain` prints it, and the
+//! scenario tests read as stories because of it.
+
+use crate::decide::{self, History, Next, Step};
+use crate::invocation::Invocation;
+use crate::observe::state::{Off, Running, State};
+use crate::observe::{Definition, Domain, Libvirt, Observation, Process};
+use crate::ocf::Outcome;
+use crate::verdict::Motion;
+use std::time::Duration;
+
+/// How the imagined world behaves; the default is: everything works, at once.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The guest ignores requests to shut down.
+    pub stubborn: bool,
+    /// Requests to shut down are refused with these words.
+    pub ask_fails: Option<String>,
+    /// Starting fails with these words.
+    pub start_fails: Option<String>,
+    /// The domain is off again right after its start.
+    pub start_dies: bool,
+    /// Resuming fails with these words.
+    pub resume_fails: Option<String>,
+    /// Destroying fails with these words (after 10 s).
+    pub destroy_fails: Option<String>,
+    /// Ending the process fails with these words.
+    pub kill_fails: Option<String>,
+    /// The guest's check fails with these words.
+    pub check_fails: Option<String>,
+    /// What the definition turns out to be when it is read.
+    pub definition: Option<Definition>,
+    /// What is seen after the first wait.
+    pub later: Option<(Option<Libvirt>, Option<Process>)>,
+}
+
+/// More steps than any action takes.
+const ENOUGH: usize = 200;
+
+/// Plays `inv` from `seen`: the steps, and the answer.
+#[must_use]
+pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, Option<Outcome>) {
+    let mut seen = seen.clone();
+    let mut world = world.clone();
+    let mut done = History { left: inv.timeout.saturating_sub(inv.margin()), ..History::default() };
+    let mut steps = Vec::new();
+    while steps.len() < ENOUGH {
+        match decide::next(inv, &seen, &done) {
+            Next::Answer(outcome) => return (steps, Some(outcome)),
+            Next::Do(step) => {
+                let spent = world.carry_out(&step, &mut seen, &mut done);
+                done.left = done.left.saturating_sub(spent);
+                done.spent += spent;
+                steps.push(step);
+            }
+        }
+    }
+    (steps, None)
+}
+
+impl World {
+    /// Changes the imagined facts as the step would, and says how long it takes.
+    fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
+        let second = Duration::from_secs(1);
+        let result = |fails: &Option<String>| fails.clone().map_or(Ok(()), Err);
+        if let Step::Wait { longest } = step {
+            done.waited += *longest;
+            if let Some((libvirt, process)) = self.later.take() {
+                seen.libvirt = libvirt.unwrap_or(seen.libvirt.clone());
+                seen.process = process.unwrap_or(seen.process.clone());
+            }
+            return *longest;
+        }
+        done.waited = Duration::ZERO;
+        match step {
+            Step::ReadDefinition => {
+                seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
+                Duration::ZERO
+            }
+            Step::Create | Step::StartDefined => {
+                done.start = Some(result(&self.start_fails));
+                if self.start_fails.is_none() && !self.start_dies {
+                    run(seen);
+                }
+                second
+            }
+            Step::Resume => {
+                done.resume = Some(result(&self.resume_fails));
+                if self.resume_fails.is_none() {
+                    run(seen);
+                }
+                Duration::ZERO
+            }
+            Step::Ask { mode, wait } => {
+                done.asked.push((*mode, result(&self.ask_fails)));
+                match (&self.ask_fails, self.stubborn) {
+                    (Some(_), _) => Duration::ZERO,
+                    (None, true) => *wait,
+                    (None, false) => {
+                        end(seen, Off::Shutdown);
+                        second
+                    }
+                }
+            }
+            Step::Destroy => {
+                done.destroyed.push(result(&self.destroy_fails));
+                if self.destroy_fails.is_some() {
+                    return Duration::from_secs(10);
+                }
+                end(seen, Off::Destroyed);
+                second
+            }
+            Step::KillProcess { .. } => {
+                done.killed.push(result(&self.kill_fails));
+                if self.kill_fails.is_none() {
+                    end(seen, Off::Destroyed);
+                }
+                second
+            }
+            Step::CheckGuest => {
+                done.guest = Some(result(&self.check_fails));
+                Duration::ZERO
+            }
+            Step::TurnToStart => {
+                *done = History { left: done.left, spent: done.spent, stopped: true, ..History::default() };
+                Duration::ZERO
+            }
+            Step::Wait { .. } => Duration::ZERO,
+        }
+    }
+}
+
+fn run(seen: &mut Observation) {
+    let running = State::Running(Running::Plain);
+    match &mut seen.libvirt {
+        Libvirt::Domain(domain) => domain.state = running,
+        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            let name = seen.name.clone().unwrap_or_default();
+            seen.libvirt = Libvirt::Domain(Domain { name, uuid: [0; 16], state: running, motion: Motion::None });
+        }
+    }
+}
+
+fn end(seen: &mut Observation, why: Off) {
+    if let Libvirt::Domain(domain) = &mut seen.libvirt {
+        domain.state = State::ShutOff(why);
+    }
+    if seen.process != Process::NotLooked {
+        seen.process = Process::Gone;
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ReadDefinition => f.write_str("read the definition"),
+            Self::Create => f.write_str("create it from the definition"),
+            Self::StartDefined => f.write_str("start libvirt's own definition"),
+            Self::Resume => f.write_str("resume it"),
+            Self::Ask { mode, wait } => {
+                write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
+            }
+            Self::Destroy => f.write_str("destroy it"),
+            Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
+            Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::CheckGuest => f.write_str("check the guest"),
+            Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
+        }
+    }
+}

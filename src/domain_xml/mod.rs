@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A definition's text and the facts in it that the agent uses. Pure.
+//!
+//! Must not open a file, ask libvirt or change a definition beyond the mark. What libvirt itself checks (that the pieces
+//! fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused here too.
+
+mod devices;
+mod error;
+mod facts;
+mod mark;
+mod names;
+mod strict;
+
+pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
+pub use error::XmlError;
+pub use facts::{DomainXml, parse};
+pub use mark::{MARK_NAMESPACE, Mark, with_mark};
+pub use names::Attribute;
+pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read};
+
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of a definition's bytes, as 64 hexadecimal digits: what a mark holds.
+#[must_use]
+pub fn sha256_hex(text: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

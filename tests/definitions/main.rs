@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Definitions: what is read from them, what is refused, how they are marked and how they are found.
+
+mod facts;

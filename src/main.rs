@@ -1,3 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Not written yet.
-fn main() {}
+//! vm-agent: who calls decides how the arguments are read; the rest is the same for all. The only place that exits.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use vm_agent::invocation::{self, Caller, Environment};
+use vm_agent::{child, manager, operator};
+
+fn main() -> ExitCode {
+    answer_panics();
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let argv0 = if args.is_empty() { OsString::new() } else { args.remove(0) };
+    if let Some(code) = child::launcher(&argv0, &args) {
+        return ExitCode::from(code);
+    }
+    let env = Environment::of_this_process();
+    ExitCode::from(match invocation::caller(&argv0, &env) {
+        Caller::Human => operator::run(&args, &env),
+        caller @ (Caller::Rgmanager | Caller::Pacemaker | Caller::Ocf) => manager::run(caller, &args, &env),
+    })
+}
+
+/// A bug must end as a failed action that says so, not as a signal or a code that no manager knows.
+#[allow(clippy::disallowed_methods)]
+fn answer_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        manager::say(&mut std::io::stderr(), &format!("ocf-exit-reason:this agent has a bug: {panic}").replace('\n', " "));
+        std::process::exit(1);
+    }));
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looking: brings together what libvirt, the process table and the definition say about one domain.
+//!
+//! The order is a matter of cost: a monitor of a running domain is one connection and four small messages.
+
+use super::process::{self, Driver, Evidence, Identity, Roots};
+use super::rpc::{self, Connection, RpcError};
+use super::state::{Pause, State};
+use super::uri::Uri;
+use super::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use crate::decide;
+use crate::domain_xml;
+use crate::invocation::{Action, Environment, Invocation};
+use crate::locate::{self, Found, Kind, PathSpec};
+use crate::ocf::{Code, Outcome};
+use crate::time::Deadline;
+use crate::verdict::Motion;
+use crate::worker;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// libvirt's error for a question that does not fit the domain's job: an arriving domain has no statistics.
+const OPERATION_INVALID: i32 = 55;
+/// `virDomainJobOperation`: leaving by migration.
+const MIGRATION_OUT: i64 = 5;
+
+/// How libvirt is asked.
+#[derive(Debug)]
+enum Channel {
+    /// By its own protocol, at one of these sockets; the name is what it is asked to open.
+    Rpc { sockets: Vec<PathBuf>, name: String },
+    /// Through the worker.
+    Worker,
+    /// Not at all: the URI cannot be used.
+    None(String),
+}
+
+/// Looks at one domain, again and again during an action.
+#[derive(Debug)]
+pub struct Looker {
+    /// Where the host's files are.
+    pub roots: Roots,
+    /// The connection URI, as libvirt's library would be given it.
+    pub uri: String,
+    channel: Channel,
+    driver: Driver,
+    connection: Option<Connection>,
+    watching: bool,
+    name: Option<String>,
+    instance: String,
+    definition: Definition,
+    /// The domain that was last seen.
+    last: Option<rpc::Domain>,
+}
+
+/// How much is worth finding out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Read the process table even though libvirt has answered.
+    pub process: bool,
+    /// Look for the resource's mark when no domain has the name, and whether the domain is migrating.
+    pub thorough: bool,
+}
+
+impl Depth {
+    /// What an action needs.
+    #[must_use]
+    pub const fn of(action: Action) -> Self {
+        let acts = !matches!(action, Action::Status | Action::Monitor);
+        Self { process: acts, thorough: acts }
+    }
+}
+
+impl Looker {
+    /// Prepares to look for the domain of `inv`. Touches nothing but, without a URI, the sign of a Xen host.
+    #[must_use]
+    pub fn new(inv: &Invocation, env: &Environment, roots: Roots) -> Self {
+        let uri = uri(inv, env, &roots);
+        let parsed = Uri::parse(&uri);
+        let channel = match &parsed {
+            Ok(parsed) => match parsed.local_sockets(true, &roots.run) {
+                Some(sockets) => Channel::Rpc { sockets, name: parsed.open_name() },
+                None => Channel::Worker,
+            },
+            Err(error) => Channel::None(format!("hypervisor '{uri}' cannot be asked: {error}")),
+        };
+        // Only the system's own domains are found in the process table by their names.
+        let driver = match (&channel, parsed) {
+            (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" => match uri.driver.as_str() {
+                "qemu" => Driver::Qemu,
+                "lxc" => Driver::Lxc,
+                _ => Driver::Other,
+            },
+            (Channel::Rpc { .. } | Channel::Worker | Channel::None(_), _) => Driver::Other,
+        };
+        Self {
+            roots,
+            uri,
+            channel,
+            driver,
+            connection: None,
+            watching: false,
+            name: inv.params.name.clone(),
+            instance: inv.instance.clone(),
+            definition: Definition::NotLooked,
+            last: None,
+        }
+    }
+
+    /// Looks. libvirt gets at most `patience` of `deadline`.
+    pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Observation {
+        if self.name.is_none() {
+            self.read_definition(inv);
+        }
+        let libvirt = match self.ask(depth, deadline.at_most(patience)) {
+            Ok(libvirt) => libvirt,
+            Err(no_answer) => Libvirt::NoAnswer(no_answer),
+        };
+        let process = self.process(&libvirt, depth);
+        Observation { name: self.name.clone(), libvirt, process, definition: self.definition.clone() }
+    }
+
+    /// Finds and reads the definition's file; its name is the domain's if no other was given.
+    pub fn read_definition(&mut self, inv: &Invocation) {
+        if self.definition == Definition::NotLooked {
+            self.definition = read_definition(inv, self.uri.as_str());
+            if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
+                self.name = Some(defined.name.clone());
+            }
+        }
+    }
+
+    /// The domain that was last seen, as the RPC knows it.
+    #[must_use]
+    pub fn last(&self) -> Option<&rpc::Domain> {
+        self.last.as_ref()
+    }
+
+    /// Forgets what was read of the definition.
+    pub fn forget_definition(&mut self) {
+        self.definition = Definition::NotLooked;
+    }
+
+    /// An open connection over which more can be asked, if there is one.
+    pub fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Asks for the domain's lifecycle events on the open connection; whether they will come.
+    pub fn watch(&mut self, deadline: Deadline) -> bool {
+        if self.watching {
+            return true;
+        }
+        let (Some(connection), Some(domain)) = (&mut self.connection, &self.last) else { return false };
+        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        match connection.watch_lifecycle(domain) {
+            Ok(()) => self.watching = true,
+            Err(error) => {
+                log::debug!("no events from libvirt: {error}");
+                self.hang_up();
+            }
+        }
+        self.watching
+    }
+
+    /// Drops the connection: after an error nothing more can be read from it.
+    pub fn hang_up(&mut self) {
+        self.connection = None;
+        self.watching = false;
+    }
+
+    fn process(&self, libvirt: &Libvirt, depth: Depth) -> Process {
+        let (name, uuid, active) = match libvirt {
+            Libvirt::Domain(domain) => (Some(domain.name.as_str()), Some(domain.uuid), domain.state.active()),
+            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => (self.name.as_deref(), None, false),
+        };
+        let Some(name) = name else {
+            return match libvirt {
+                Libvirt::NoAnswer(_) => Process::Unknown("the virtual machine's name is not known".into()),
+                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) => Process::NotLooked,
+            };
+        };
+        if active && !depth.process {
+            return Process::NotLooked;
+        }
+        let uuid = uuid.or(match &self.definition {
+            Definition::File(defined) => defined.uuid,
+            Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
+        });
+        let who = Identity { name, uuid, driver: self.driver, emulator: None };
+        let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
+        if answered && (active || !depth.process) {
+            // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
+            return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);
+        }
+        match process::find(&self.roots, &who) {
+            Evidence::Alive(found) => alive(found),
+            Evidence::Absent => Process::Gone,
+            Evidence::Unknown(why) => Process::Unknown(why),
+        }
+    }
+
+    /// Asks libvirt, on the open connection if there is one; a connection that broke is made anew once.
+    fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+        if let Channel::None(why) = &self.channel {
+            return Err(NoAnswer { kind: Blind::Refused, why: why.clone() });
+        }
+        if matches!(self.channel, Channel::Worker) {
+            return worker::client::look(&self.uri, self.name.as_deref(), deadline);
+        }
+        let was_open = self.connection.is_some();
+        loop {
+            self.connect(deadline)?;
+            match self.ask_connection(depth, deadline) {
+                Ok(libvirt) => return Ok(libvirt),
+                Err(error) => {
+                    self.hang_up();
+                    if !(was_open && matches!(error, RpcError::Closed { .. })) || deadline.passed() {
+                        return Err(blind(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, deadline: Deadline) -> Result<(), NoAnswer> {
+        let Channel::Rpc { sockets, name } = &self.channel else { return Ok(()) };
+        if let Some(connection) = &mut self.connection {
+            connection.set_deadline(deadline);
+            return Ok(());
+        }
+        let mut first: Option<RpcError> = None;
+        for socket in sockets {
+            match Connection::open(socket, Some(name), true, deadline) {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    return Ok(());
+                }
+                Err(error) if error.is_nobody_listening() => {
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(blind(&error)),
+            }
+        }
+        Err(match first {
+            Some(error) => blind(&error),
+            None => NoAnswer { kind: Blind::Dead, why: format!("'{}' has no socket to connect to", self.uri) },
+        })
+    }
+
+    fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
+        let Some(connection) = &mut self.connection else { return Ok(Libvirt::NoDomain) };
+        let mut found = match &self.name {
+            Some(name) => connection.lookup_by_name(name)?,
+            None => None,
+        };
+        if found.is_none() && (depth.thorough || self.name.is_none()) && !self.instance.is_empty() {
+            match by_mark(connection, &self.instance, self.name.is_none())? {
+                Marked::Found(domain) => found = Some(domain),
+                Marked::None => {}
+                Marked::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
+            }
+        }
+        let Some(domain) = found else {
+            return Ok(match (&self.name, self.instance.is_empty()) {
+                (None, true) => Libvirt::Ambiguous("neither a name nor a readable definition says which".into()),
+                (Some(_), _) | (None, false) => Libvirt::NoDomain,
+            });
+        };
+        let Some((state, reason)) = connection.state(&domain)? else { return Ok(Libvirt::NoDomain) };
+        let state = State::from_numbers(state, reason);
+        let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
+        let mut motion = Motion::None;
+        if unclear || (depth.thorough && state.active()) {
+            connection.set_deadline(deadline.at_most(Duration::from_secs(1)));
+            motion = match connection.job_stats(&domain, 0) {
+                Ok(stats) => leaving(stats.as_ref()),
+                Err(RpcError::Libvirt { code: OPERATION_INVALID, .. }) if unclear => Motion::Arriving,
+                Err(RpcError::Libvirt { .. }) => Motion::None,
+                // The connection is of no more use, but the state that it told is.
+                Err(error) => {
+                    log::debug!("whether a migration is on was not answered: {error}");
+                    self.hang_up();
+                    Motion::None
+                }
+            };
+        }
+        self.last = Some(domain.clone());
+        Ok(Libvirt::Domain(Domain { name: domain.name, uuid: domain.uuid, state, motion }))
+    }
+}
+
+fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
+    let operation = stats.and_then(|s| s.fields.iter().find(|(field, _)| field == "operation"));
+    match operation {
+        Some((_, value)) if value.as_i64() == Some(MIGRATION_OUT) => Motion::Leaving,
+        Some(_) | None => Motion::None,
+    }
+}
+
+enum Marked {
+    Found(rpc::Domain),
+    None,
+    CannotTell(String),
+}
+
+/// The active domain that bears the mark of `instance`. When the name is unknown, a domain without any mark might be it.
+fn by_mark(connection: &mut Connection, instance: &str, nameless: bool) -> Result<Marked, RpcError> {
+    let mut unmarked = Vec::new();
+    for domain in connection.list_all(rpc::LIST_ACTIVE)? {
+        let Some(xml) = connection.xml(&domain, 0)? else { continue };
+        match domain_xml::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark) {
+            Some(mark) if mark.instance == instance => return Ok(Marked::Found(domain)),
+            Some(_) => {}
+            None => unmarked.push(domain.name),
+        }
+    }
+    if nameless && !unmarked.is_empty() {
+        let names = unmarked.join(", ");
+        return Ok(Marked::CannotTell(format!(
+            "the definition cannot be read, and any of these may be the virtual machine: {names}; set the parameter name"
+        )));
+    }
+    Ok(Marked::None)
+}
+
+fn alive(found: process::Alive) -> Process {
+    Process::Alive { pid: found.pid, start: found.start_time_ticks }
+}
+
+/// What a failed call says about the daemon.
+fn blind(error: &RpcError) -> NoAnswer {
+    let kind = match error {
+        RpcError::Connect { .. } if error.is_nobody_listening() => Blind::Dead,
+        RpcError::Closed { .. } => Blind::Dead,
+        RpcError::Timeout { .. } => Blind::Hung,
+        RpcError::Connect { .. }
+        | RpcError::AuthenticationRequired(_)
+        | RpcError::Protocol(_)
+        | RpcError::Libvirt { .. } => Blind::Refused,
+    };
+    let why = match kind {
+        Blind::Dead => format!("libvirt's daemon does not run ({error})"),
+        Blind::Hung => format!("libvirt's daemon does not answer ({error})"),
+        Blind::Refused => format!("libvirt cannot be asked ({error})"),
+    };
+    NoAnswer { kind, why }
+}
+
+/// The URI to use: the parameters', else the environment's, else the host's own hypervisor.
+fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
+    let of_driver = |driver: &str| match driver {
+        "kvm" | "qemu" => "qemu:///system".to_owned(),
+        "xen" => "xen:///system".to_owned(),
+        "lxc" => "lxc:///system".to_owned(),
+        other => other.to_owned(),
+    };
+    if let Some(asked) = &inv.params.hypervisor {
+        return of_driver(asked);
+    }
+    if let Some(uri) = env.text("LIBVIRT_DEFAULT_URI") {
+        return uri.to_owned();
+    }
+    let dom0 = std::fs::read(roots.proc.join("xen/capabilities")).is_ok_and(|text| text.starts_with(b"control_d"));
+    of_driver(if dom0 { "xen" } else { "qemu" })
+}
+
+/// Reads the definition that the parameters point at.
+fn read_definition(inv: &Invocation, uri: &str) -> Definition {
+    let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
+    let found = match (&inv.params.config, &inv.params.path, &inv.params.name) {
+        (Some(config), _, _) => locate::file(config),
+        (None, Some(path), Some(name)) => PathSpec::parse(path).and_then(|spec| locate::in_path(&spec, name)),
+        (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
+        (None, None, _) => return Definition::None { looked_at: Vec::new() },
+    };
+    let (path, text) = match found {
+        Ok(Found::File { path, kind: Kind::Xml, text }) => (path, text),
+        Ok(Found::File { path, kind: Kind::XenConfig, .. }) => {
+            return bad(
+                Code::Installed,
+                format!("{} is not XML; Xen's own configuration files are not supported yet", path.display()),
+            );
+        }
+        Ok(Found::NotFound { looked_at }) if inv.params.config.is_some() => {
+            let places: Vec<String> = looked_at.iter().map(ToString::to_string).collect();
+            return bad(Code::Installed, format!("config: there is no {}", places.join(", ")));
+        }
+        Ok(Found::NotFound { looked_at }) => {
+            return Definition::None { looked_at: looked_at.into_iter().map(|place| place.path).collect() };
+        }
+        Err(error) => return bad(Code::Installed, error.to_string()),
+    };
+    let facts = match domain_xml::parse(&text) {
+        Ok(facts) => facts,
+        Err(error) => return bad(Code::Installed, format!("{}: {error}", path.display())),
+    };
+    let sha256 = domain_xml::sha256_hex(&text);
+    let Ok(text) = String::from_utf8(text) else {
+        return bad(Code::Installed, format!("{} is not UTF-8 text", path.display()));
+    };
+    let defined = Defined { path, sha256, name: facts.name, uuid: facts.uuid, text };
+    if let Some(wanted) = &inv.params.name
+        && let Err(outcome) = decide::same_name(&defined, wanted)
+    {
+        return Definition::Bad(outcome);
+    }
+    if let Err(text) = fits(&facts.domain_type, uri) {
+        return bad(Code::Installed, format!("{} {text}", defined.path.display()));
+    }
+    Definition::File(Box::new(defined))
+}
+
+/// Whether a definition of this type is for the hypervisor of `uri`.
+fn fits(domain_type: &str, uri: &str) -> Result<(), String> {
+    let driver = uri.split([':', '+']).next().unwrap_or_default();
+    let wanted = match domain_type {
+        "kvm" | "qemu" => "qemu",
+        other => other,
+    };
+    if driver == wanted || !matches!(wanted, "qemu" | "xen" | "lxc") || !matches!(driver, "qemu" | "xen" | "lxc") {
+        return Ok(());
+    }
+    Err(format!("is for the hypervisor '{domain_type}', but {uri} is used: set hypervisor to {wanted}"))
+}

@@ -116,3 +116,4 @@ pub struct Defined {
     /// The UUID in it.
     pub uuid: Option<[u8; 16]>,
 }
+pub mod uri;

@@ -86,7 +86,7 @@ impl fmt::Display for RpcError {
             Self::Closed { doing, error: Some(error) } => {
                 write!(f, "the connection to libvirt broke while {doing}: {error}")
             }
-            Self::Protocol(what) => write!(f, "libvirt's answer is not understood: {what}"),
+            Self::Protocol(what) => write!(f, "libvirt's protocol is not kept: {what}"),
             Self::Libvirt { code, message, .. } => write!(f, "libvirt says: {message} (error {code})"),
         }
     }

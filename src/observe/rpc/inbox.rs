@@ -34,6 +34,12 @@ impl Inbox {
         Ok(Some((header, end - payload.left()..end)))
     }
 
+    /// How many bytes of memory it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The payload at `range`.
     #[must_use]
     pub fn payload(&self, range: Range<usize>) -> Decoder<'_> {

@@ -217,7 +217,7 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
     match header.kind {
         Kind::Reply => {
             if header.program != REMOTE_PROGRAM || header.version != PROTOCOL_VERSION {
-                return Err(Malformed("it answers for a program that was not called"));
+                return Err(Malformed("an answer is for a program that was not called"));
             }
             let failed = match header.status {
                 Status::Ok => false,
@@ -234,7 +234,7 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
         }
         Kind::Stream => Ok(Incoming::Stray),
         Kind::ReplyWithFds => Err(Malformed("an answer carries file descriptors that were not asked for")),
-        Kind::Call | Kind::CallWithFds => Err(Malformed("it calls its own client")),
+        Kind::Call | Kind::CallWithFds => Err(Malformed("the daemon calls its own client")),
     }
 }
 

@@ -34,11 +34,11 @@ impl<'a> Decoder<'a> {
 
     /// An error unless everything has been read.
     pub const fn end(&self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes are left over at its end")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("a message has bytes left over at its end")) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed("it ends too early"))?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed("a message ends too early"))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -171,10 +171,10 @@ impl<'a> Encoder<'a> {
 /// Whether the other side would see `value` as it is: a NUL byte would end it there, and it would name something else.
 pub fn sendable(value: &str) -> Result<(), Malformed> {
     if value.len() > STRING_MAX {
-        return Err(Malformed("a name is longer than it can carry"));
+        return Err(Malformed("a name is longer than a message can carry"));
     }
     if value.contains('\0') {
-        return Err(Malformed("a name with a NUL byte cannot be asked for"));
+        return Err(Malformed("a name has a NUL byte"));
     }
     Ok(())
 }

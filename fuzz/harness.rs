@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What must hold for any bytes at all: shared by the fuzz targets and the property tests. It has no I/O.
+#![allow(dead_code, reason = "each user takes what it needs")]
+
+use std::path::Path;
+
+use vm_agent::observe::rpc::inbox::Inbox;
+use vm_agent::observe::rpc::message::{
+    Domain, Incoming, demanded_authentication, domain_list, error, incoming, typed_params,
+};
+use vm_agent::observe::rpc::xdr::{Decoder, Encoder};
+use vm_agent::observe::rpc::{RpcError, TypedValue};
+use vm_agent::observe::uri::Uri;
+
+/// `bytes` as a stream that arrives in pieces (their sizes come from the first byte): how many messages were in it.
+pub fn messages(bytes: &[u8]) -> usize {
+    let Some((&size, stream)) = bytes.split_first() else { return 0 };
+    let mut inbox = Inbox::default();
+    let (mut fed, mut taken, mut messages) = (0, 0, 0);
+    for piece in stream.chunks(usize::from(size).max(1) * 7) {
+        for piece in piece.chunks(1024) {
+            let room = inbox.make_room();
+            assert!(room.capacity() - room.len() >= piece.len(), "there is room for what arrives");
+            room.extend_from_slice(piece);
+            fed += piece.len();
+        }
+        loop {
+            match inbox.take() {
+                Err(_) => return messages,
+                Ok(None) => break,
+                Ok(Some((header, range))) => {
+                    messages += 1;
+                    taken += 28 + range.len();
+                    assert!(taken <= fed, "no message is longer than what arrived");
+                    if let Ok(Incoming::Ping) = incoming(&header, &mut inbox.payload(range.clone())) {
+                        assert_eq!(header.program, 0x6b65_6570);
+                    }
+                    decoders(&inbox.payload(range));
+                }
+            }
+        }
+        // What has been taken is forgotten only with the next room that is made, and a buffer grows by doubling.
+        assert!(inbox.capacity() <= 4 * fed + 8192, "{} bytes are held for {fed} that arrived", inbox.capacity());
+    }
+    messages
+}
+
+/// `bytes` as the payload of every kind of message.
+pub fn payload(bytes: &[u8]) {
+    decoders(&Decoder::new(bytes));
+}
+
+fn decoders(payload: &Decoder<'_>) {
+    let size = payload.left();
+    if let Ok(domain) = Domain::decode(&mut payload.clone()) {
+        assert!(domain.name.capacity() <= 3 * size + 16);
+        let mut out = Vec::new();
+        domain.encode(&mut Encoder::new(&mut out));
+        assert_eq!(Domain::decode(&mut Decoder::new(&out)), Ok(domain));
+    }
+    if let Ok(domains) = domain_list(&mut payload.clone()) {
+        let held: usize = domains.iter().map(|domain| domain.name.capacity()).sum();
+        assert!(held + domains.capacity() * size_of::<Domain>() <= 8 * size);
+    }
+    if let Ok(params) = typed_params(&mut payload.clone()) {
+        let text = |value: &TypedValue| if let TypedValue::String(text) = value { text.capacity() } else { 0 };
+        let held: usize = params.iter().map(|(field, value)| field.capacity() + text(value)).sum();
+        assert!(held + params.capacity() * size_of::<(String, TypedValue)>() <= 8 * size);
+    }
+    let _ = demanded_authentication(&mut payload.clone());
+    match error(&mut payload.clone()) {
+        RpcError::Libvirt { message, .. } => assert!(message.len() <= 3 * size + 16),
+        RpcError::Protocol(_) => {}
+        other => panic!("an error reply was read as {other:?}"),
+    }
+    let mut words = payload.clone();
+    while words.bytes().is_ok() {
+        assert!(words.left() < size);
+    }
+}
+
+/// `bytes` as a connection URI.
+pub fn uri(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(uri) = Uri::parse(text) else { return };
+    for read_only in [true, false] {
+        for socket in uri.local_sockets(read_only, Path::new("/run")).unwrap_or_default() {
+            assert!(socket.is_absolute());
+            assert!(uri.host.is_none());
+            if uri.parameter("socket").is_none() {
+                assert_eq!(socket.parent(), Some(Path::new("/run/libvirt")), "{text} leads elsewhere");
+            }
+        }
+    }
+    if uri.parameter("name").is_none() {
+        assert!(uri.open_name().starts_with(&format!("{}://", uri.driver)));
+    }
+    let written = uri.to_string();
+    let again = Uri::parse(&written).unwrap_or_else(|error| panic!("{text} is written as {written}, but {error}"));
+    assert_eq!(again.to_string(), written);
+}

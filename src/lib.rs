@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod domain_xml;
+pub mod kill;
 pub mod locate;
 pub mod observe;
 pub mod ocf;

@@ -5,16 +5,23 @@
 //! with its source; `decide` is the policy (pure); `act` carries out its steps as child processes under a deadline and
 //! looks again; `ocf` is the answer.
 
+pub mod act;
+pub mod backend;
 pub mod child;
 pub mod decide;
 pub mod domain_xml;
+pub mod guest_check;
 pub mod imagine;
 pub mod invocation;
+pub mod kill;
 pub mod locate;
-// pub mod logging;
+pub mod logging;
+pub mod manager;
 pub mod observe;
 pub mod ocf;
-pub mod time;
+pub mod operator;
 pub mod params;
+pub mod time;
+pub mod validate;
 pub mod verdict;
 pub mod worker;

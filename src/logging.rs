@@ -119,7 +119,7 @@ impl Sinks {
             ["-t", &self.tag, &text].into_iter().map(OsString::from).collect()
         };
         let deadline = Deadline::after(Duration::from_secs(1));
-        child::Command::new(&program).args(args).run(deadline).is_ok_and(|f| f.ended == child::Ended::Exited(0))
+        child::Child::new(&program).args(args).run(deadline).is_ok_and(|f| f.ended == child::Ended::Exited(0))
     }
 
     fn append(&self, path: &Path, line: &str) {

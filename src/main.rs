@@ -10,8 +10,8 @@ fn main() -> ExitCode {
     answer_panics();
     let mut args: Vec<OsString> = std::env::args_os().collect();
     let argv0 = if args.is_empty() { OsString::new() } else { args.remove(0) };
-    if let Some(code) = child::launcher(&argv0, &args) {
-        return ExitCode::from(code);
+    if args.first().is_some_and(|word| word == child::LAUNCHER_WORD) {
+        return ExitCode::from(child::launcher_main(args.into_iter().skip(1)));
     }
     let env = Environment::of_this_process();
     ExitCode::from(match invocation::caller(&argv0, &env) {

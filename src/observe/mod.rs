@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
+pub mod look;
 pub mod process;
 pub mod rpc;
 pub mod state;
+pub mod uri;
 
 use crate::verdict::Motion;
 use state::State;

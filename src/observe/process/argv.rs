@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the argument list of an emulator, or of a container's controller, says about its domain. Pure.
+//!
+//! Elements are compared whole: a name inside another word, a prefix, or a pattern never counts.
+
+use std::borrow::Cow;
+
+/// Where libvirt keeps the files of the domain that the arguments belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home<'a> {
+    /// In the folder of the system's libvirt: the domain's own folder there (`domain-ID-NAME`).
+    System(&'a [u8]),
+    /// In the home of a user: a domain of that user's `qemu:///session`, whatever its name is.
+    Session,
+    /// No argument says so: started by hand, or by a very old libvirt.
+    Unmarked,
+}
+
+/// What the arguments claim to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim<'a> {
+    pub(super) name: Cow<'a, [u8]>,
+    pub(super) uuid: Option<[u8; 16]>,
+    pub(super) incoming: bool,
+    pub(super) home: Home<'a>,
+}
+
+/// The words of a `/proc/PID/cmdline`, less the program itself.
+fn words(cmdline: &[u8]) -> impl Iterator<Item = &[u8]> {
+    cmdline.strip_suffix(&[0]).unwrap_or(cmdline).split(|byte| *byte == 0).skip(1)
+}
+
+/// Whether an element is exactly the option: cheap, and true of all that `qemu` or `lxc` would read.
+pub(super) fn has_a_name(cmdline: &[u8]) -> bool {
+    words(cmdline).any(|word| word == b"-name" || word == b"--name")
+}
+
+/// The domain that the arguments of a QEMU name; none without `-name`.
+pub(super) fn qemu(cmdline: &[u8]) -> Option<Claim<'_>> {
+    let mut claim = Claim { name: Cow::Borrowed(b""), uuid: None, incoming: false, home: Home::Unmarked };
+    let mut named = false;
+    let mut words = words(cmdline);
+    while let Some(word) = words.next() {
+        match word {
+            // The first one is libvirt's; one in the definition's own arguments comes later.
+            b"-name" | b"--name" if !named => {
+                claim.name = guest_name(words.next()?)?;
+                named = true;
+            }
+            b"-uuid" | b"--uuid" if claim.uuid.is_none() => claim.uuid = words.next().and_then(uuid),
+            b"-incoming" | b"--incoming" => claim.incoming = true,
+            _ => claim.home = claim.home.or(home(word)),
+        }
+    }
+    named.then_some(claim)
+}
+
+/// The domain that the arguments of a `libvirt_lxc` name.
+pub(super) fn lxc(cmdline: &[u8]) -> Option<&[u8]> {
+    let mut words = words(cmdline);
+    words.find(|word| *word == b"--name" || *word == b"-n")?;
+    words.next()
+}
+
+impl<'a> Home<'a> {
+    fn or(self, next: Home<'a>) -> Home<'a> {
+        match (self, next) {
+            (Home::System(_), _) | (_, Home::Unmarked) => self,
+            (Home::Session | Home::Unmarked, Home::System(_) | Home::Session) => next,
+        }
+    }
+}
+
+/// The guest of a `-name` value: `guest=NAME,...`, or `NAME` first. A comma inside a value is written twice.
+fn guest_name(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut first = true;
+    let mut rest = Some(value);
+    while let Some(text) = rest {
+        let (item, after) = split_item(text);
+        rest = after;
+        if let Some(name) = item.strip_prefix(b"guest=") {
+            return Some(without_doubled_commas(name));
+        }
+        if first && !item.contains(&b'=') {
+            return Some(without_doubled_commas(item));
+        }
+        first = false;
+    }
+    // Before libvirt 1.3.3 the whole value was the name, whatever it held.
+    (!value.is_empty()).then(|| without_doubled_commas(value))
+}
+
+/// The text up to the first single comma, and what follows it.
+fn split_item(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut doubled = false;
+    for (at, byte) in text.iter().enumerate() {
+        if doubled {
+            doubled = false;
+        } else if *byte == b',' {
+            if text.get(at + 1) == Some(&b',') {
+                doubled = true;
+            } else {
+                return (text.get(..at).unwrap_or(text), text.get(at + 1..));
+            }
+        }
+    }
+    (text, None)
+}
+
+fn without_doubled_commas(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b',') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        if *byte == b',' {
+            bytes.next_if_eq(&&b',');
+        }
+        plain.push(*byte);
+    }
+    Cow::Owned(plain)
+}
+
+/// Which libvirt an argument belongs to. Only the files that libvirt itself names in every command line are looked at
+/// (the domain's master key, its monitor), so that the path of a disk cannot mislead.
+fn home(word: &[u8]) -> Home<'_> {
+    let Some(end) = ["/master-key.aes", "/monitor.sock"].iter().find_map(|file| find(word, file.as_bytes())) else {
+        return Home::Unmarked;
+    };
+    let path = word.get(..end).unwrap_or(word);
+    let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else { return Home::Unmarked };
+    let (folder, own) = (path.get(..slash).unwrap_or(path), path.get(slash + 1..).unwrap_or_default());
+    if !own.starts_with(b"domain-") {
+        return Home::Unmarked;
+    }
+    // Some writers of JSON put a backslash before a slash.
+    let (folder, own) = (folder.strip_suffix(b"\\").unwrap_or(folder), own.strip_suffix(b"\\").unwrap_or(own));
+    let mut parts = folder.rsplit(|byte| *byte == b'/').map(|part| part.strip_suffix(b"\\").unwrap_or(part));
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(b"qemu"), Some(b"libvirt"), _) => Home::System(own),
+        (Some(b"lib"), Some(b"qemu"), Some(b"libvirt")) => Home::Session,
+        _ => Home::Unmarked,
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|part| part == what)
+}
+
+/// The 16 bytes of a UUID as text, with or without its dashes.
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let mut digits = text.iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
+    for byte in &mut bytes {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    digits.next().is_none().then_some(bytes)
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One process as `/proc` shows it. Read through the process's own folder, which never comes to mean another process
+//! when the number is used again.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// A longer command line is not read to its end.
+const LONGEST_COMMAND_LINE: usize = 1 << 20;
+
+/// The folder of one process.
+pub(crate) struct Process {
+    folder: OwnedFd,
+    pid: u32,
+}
+
+/// `/proc/PID/stat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) comm: Vec<u8>,
+    pub(crate) state: u8,
+    pub(crate) parent: u32,
+    pub(crate) kernel_thread: bool,
+    pub(crate) threads: u64,
+    pub(crate) start_time_ticks: u64,
+}
+
+impl Stat {
+    /// Whether nothing of the process runs any more: it only waits to be reaped. (A first thread that has ended while
+    /// others go on is shown as a zombie too.)
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x') && self.threads <= 1
+    }
+}
+
+/// What of a command line was read.
+pub(super) enum CommandLine {
+    Whole,
+    /// Longer than any that is read.
+    TooLong,
+}
+
+/// `/proc/PID/status`: the real user, and the process's numbers in its nested namespaces.
+pub(super) struct Status {
+    pub(super) uid: u32,
+    pub(super) namespaces: usize,
+}
+
+/// Whether the error says that the process is not there (any more).
+pub(super) fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH)
+}
+
+impl Process {
+    pub(crate) fn open(proc: &Path, pid: u32) -> rustix::io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(proc.join(pid.to_string()), flags, Mode::empty())?;
+        Ok(Self { folder, pid })
+    }
+
+    /// Our own process, by a name that also holds in a tree made by a test.
+    pub(super) fn open_self(proc: &Path) -> rustix::io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(proc.join("self"), flags, Mode::empty())?;
+        Ok(Self { folder, pid: 0 })
+    }
+
+    pub(crate) fn stat(&self) -> rustix::io::Result<Stat> {
+        let mut text = Vec::new();
+        self.read("stat", &mut text, 4096)?;
+        parse_stat(&text).ok_or(Errno::INVAL)
+    }
+
+    /// The arguments, each ended by a NUL, into `buffer`. Empty: a kernel thread, or a process that is ending.
+    pub(super) fn command_line(&self, buffer: &mut Vec<u8>) -> rustix::io::Result<CommandLine> {
+        read_command_line(&self.folder, "cmdline", buffer)
+    }
+
+    pub(super) fn status(&self) -> rustix::io::Result<Status> {
+        let mut text = Vec::new();
+        self.read("status", &mut text, 16384)?;
+        parse_status(&text).ok_or(Errno::INVAL)
+    }
+
+    /// The file that the process runs.
+    pub(super) fn executable(&self) -> rustix::io::Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(&self.folder, "exe", Vec::new())?.into_bytes())
+    }
+
+    pub(super) fn pid_namespace(&self) -> rustix::io::Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(&self.folder, "ns/pid", Vec::new())?.into_bytes())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn read(&self, name: &str, buffer: &mut Vec<u8>, limit: usize) -> rustix::io::Result<bool> {
+        read_at(&self.folder, name, buffer, limit)
+    }
+}
+
+/// Reads `name` below the folder as a command line.
+pub(super) fn read_command_line(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>) -> rustix::io::Result<CommandLine> {
+    let whole = read_at(folder, name, buffer, LONGEST_COMMAND_LINE)?;
+    Ok(if whole { CommandLine::Whole } else { CommandLine::TooLong })
+}
+
+/// Reads at most `limit` bytes of a file into `buffer`; whether that was all of it.
+pub(super) fn read_at(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>, limit: usize) -> rustix::io::Result<bool> {
+    let file = openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
+    buffer.clear();
+    loop {
+        if buffer.len() >= limit {
+            return Ok(false);
+        }
+        buffer.reserve(4096);
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) => return Ok(true),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The start time of a process of this host, in clock ticks since boot; none if there is no such process.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
+    match Process::open(Path::new("/proc"), pid).and_then(|process| process.stat()) {
+        Ok(stat) => Ok(Some(stat.start_time_ticks)),
+        Err(error) if is_gone(error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The parent of a process of this host.
+pub(crate) fn parent_of(pid: Pid) -> Option<Pid> {
+    let stat = Process::open(Path::new("/proc"), pid.as_raw_nonzero().get().unsigned_abs()).ok()?.stat().ok()?;
+    Pid::from_raw(i32::try_from(stat.parent).ok()?)
+}
+
+/// The children of a process of this host, as far as they can be seen at once.
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
+    children_by_file(parent).unwrap_or_else(|| children_by_scan(parent))
+}
+
+/// From the lists that the kernel keeps, one a thread, where it was built with them.
+fn children_by_file(parent: Pid) -> Option<Vec<Pid>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero())).ok()? {
+        let list = std::fs::read_to_string(thread.ok()?.path().join("children"));
+        match list {
+            Ok(list) => children.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?))),
+            // The thread has ended; its children are another thread's.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(children)
+}
+
+fn children_by_scan(parent: Pid) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// The name in the second field may hold anything, parentheses and blanks too: it ends at the last parenthesis.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    let open = text.iter().position(|byte| *byte == b'(')?;
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    let parent = number(fields.next()?)?;
+    let flags: u64 = number(fields.nth(4)?)?;
+    let threads = number(fields.nth(10)?)?;
+    let start_time_ticks = number(fields.nth(1)?)?;
+    let comm = text.get(open + 1..close)?.to_vec();
+    Some(Stat { comm, state, parent, kernel_thread: flags & KERNEL_THREAD != 0, threads, start_time_ticks })
+}
+
+pub(super) fn parse_status(text: &[u8]) -> Option<Status> {
+    let field = |name: &[u8]| text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
+    let values = |field: &'_ [u8]| field.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()).count();
+    let uid = field(b"Uid:")?.split(u8::is_ascii_whitespace).find(|part| !part.is_empty())?;
+    // Kernels before 4.1 do not say, and have one number to give.
+    Some(Status { uid: number(uid)?, namespaces: field(b"NSpid:").map_or(1, values) })
+}
+
+pub(super) fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

@@ -9,7 +9,7 @@ use crate::observe::state::{Pause, State};
 use crate::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::params::{Problem, ShutdownMode};
-use crate::verdict::{self, Health, Motion};
+use crate::verdict::{self, Health};
 use std::time::Duration;
 
 /// What comes next.
@@ -371,7 +371,9 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     }
 }
 
-fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
+/// The sentence for a virtual machine that is defined nowhere.
+#[must_use]
+pub fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
     let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
     if places.is_empty() {
         format!("'{name}' has no definition: libvirt knows none, and neither path nor config is set")
@@ -538,6 +540,3 @@ pub fn same_name(defined: &Defined, wanted: &str) -> Result<(), Outcome> {
         format!("{path} defines '{}', not '{wanted}': correct its <name> or the parameter name", defined.name),
     ))
 }
-
-/// The motion of a domain that is not migrating, for readers of `Domain`.
-pub const STILL: Motion = Motion::None;

@@ -170,24 +170,24 @@ fn name(text: &str, root: &Element<'_>) -> Result<String, XmlError> {
 }
 
 /// Sixteen bytes in hexadecimal; hyphens and blanks between bytes mean nothing, as for libvirt.
-fn uuid(text: &str, element: &Element<'_>) -> Result<[u8; 16], XmlError> {
+#[must_use]
+pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     let mut slots = bytes.iter_mut();
-    let mut digits = element.text.trim().chars().peekable();
-    let mut read = || -> Option<()> {
-        while let Some(first) = digits.next() {
-            if first == '-' || first == ' ' {
-                continue;
-            }
-            let value = first.to_digit(16)? * 16 + digits.next()?.to_digit(16)?;
-            *slots.next()? = u8::try_from(value).ok()?;
+    let mut digits = text.trim().chars().peekable();
+    while let Some(first) = digits.next() {
+        if first == '-' || first == ' ' {
+            continue;
         }
-        slots.next().is_none().then_some(())
-    };
-    match read() {
-        Some(()) => Ok(bytes),
-        None => Err(XmlError::at(text, element.start_tag.start, "<uuid> is not 32 hexadecimal digits")),
+        let value = first.to_digit(16)? * 16 + digits.next()?.to_digit(16)?;
+        *slots.next()? = u8::try_from(value).ok()?;
     }
+    if slots.next().is_none() { Some(bytes) } else { None }
+}
+
+fn uuid(text: &str, element: &Element<'_>) -> Result<[u8; 16], XmlError> {
+    parse_uuid(&element.text)
+        .ok_or_else(|| XmlError::at(text, element.start_tag.start, "<uuid> is not 32 hexadecimal digits"))
 }
 
 /// A number of virtual CPUs; `None` when it is empty, as in `<vcpu placement='auto'/>`.

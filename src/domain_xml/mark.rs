@@ -102,8 +102,19 @@ fn space_before(text: &str, at: usize) -> &str {
     before.get(before.trim_end_matches(super::names::is_space).len()..).unwrap_or_default()
 }
 
+impl Mark {
+    /// The mark as an element without prefix or namespace: what `virDomainSetMetadata` takes beside both.
+    #[must_use]
+    pub fn bare_element(&self) -> String {
+        with_attributes("<managed".to_owned(), self)
+    }
+}
+
 fn element(mark: &Mark) -> String {
-    let mut element = format!("<vm-agent:managed xmlns:vm-agent=\"{MARK_NAMESPACE}\"");
+    with_attributes(format!("<vm-agent:managed xmlns:vm-agent=\"{MARK_NAMESPACE}\""), mark)
+}
+
+fn with_attributes(mut element: String, mark: &Mark) -> String {
     for (name, value) in [
         ("instance", &mark.instance),
         ("source", &mark.source),

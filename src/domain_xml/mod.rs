@@ -13,7 +13,7 @@ mod strict;
 
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
 pub use error::XmlError;
-pub use facts::{DomainXml, parse};
+pub use facts::{DomainXml, parse, parse_uuid};
 pub use mark::{MARK_NAMESPACE, Mark, with_mark};
 pub use names::Attribute;
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read};
@@ -29,4 +29,18 @@ pub fn sha256_hex(text: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// A UUID as people and libvirt write it.
+#[must_use]
+pub fn uuid_text(uuid: &[u8; 16]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(36);
+    for (place, byte) in uuid.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -15,14 +15,15 @@ use crate::locate::{self, Found, Kind, PathSpec};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
-use crate::worker;
+use crate::backend;
+use crate::worker::{DomainVerb, Lookup, Request, Who};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// libvirt's error for a question that does not fit the domain's job: an arriving domain has no statistics.
 const OPERATION_INVALID: i32 = 55;
 /// `virDomainJobOperation`: leaving by migration.
-const MIGRATION_OUT: i64 = 5;
+const MIGRATION_OUT: i32 = 5;
 
 /// How libvirt is asked.
 #[derive(Debug)]
@@ -136,14 +137,43 @@ impl Looker {
         self.last.as_ref()
     }
 
-    /// Forgets what was read of the definition.
-    pub fn forget_definition(&mut self) {
-        self.definition = Definition::NotLooked;
+    /// What was read of the definition.
+    #[must_use]
+    pub const fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Asks more about the domain that was last seen; `None` when libvirt cannot say.
+    pub fn ask_last<T>(
+        &mut self,
+        deadline: Deadline,
+        ask: impl FnOnce(&mut Connection, &rpc::Domain) -> Result<Option<T>, RpcError>,
+    ) -> Option<T> {
+        let (connection, domain) = (self.connection.as_mut()?, self.last.as_ref()?);
+        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        match ask(connection, domain) {
+            Ok(answer) => answer,
+            Err(RpcError::Libvirt { message, .. }) => {
+                log::debug!("libvirt did not say: {message}");
+                None
+            }
+            Err(error) => {
+                log::debug!("libvirt did not say: {error}");
+                self.hang_up();
+                None
+            }
+        }
     }
 
     /// An open connection over which more can be asked, if there is one.
     pub fn connection(&mut self) -> Option<&mut Connection> {
         self.connection.as_mut()
+    }
+
+    /// Whether lifecycle events of the domain are sent.
+    #[must_use]
+    pub const fn watching(&self) -> bool {
+        self.watching
     }
 
     /// Asks for the domain's lifecycle events on the open connection; whether they will come.
@@ -206,7 +236,7 @@ impl Looker {
             return Err(NoAnswer { kind: Blind::Refused, why: why.clone() });
         }
         if matches!(self.channel, Channel::Worker) {
-            return worker::client::look(&self.uri, self.name.as_deref(), deadline);
+            return by_worker(&self.uri, self.name.as_deref(), deadline);
         }
         let was_open = self.connection.is_some();
         loop {
@@ -293,7 +323,7 @@ impl Looker {
 fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
     let operation = stats.and_then(|s| s.fields.iter().find(|(field, _)| field == "operation"));
     match operation {
-        Some((_, value)) if value.as_i64() == Some(MIGRATION_OUT) => Motion::Leaving,
+        Some((_, value)) if matches!(value, rpc::TypedValue::Int(MIGRATION_OUT)) => Motion::Leaving,
         Some(_) | None => Motion::None,
     }
 }
@@ -422,4 +452,23 @@ fn fits(domain_type: &str, uri: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("is for the hypervisor '{domain_type}', but {uri} is used: set hypervisor to {wanted}"))
+}
+
+/// Asks through the worker, for a URI that is not spoken here: the same answers at a higher price.
+fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+    let Some(name) = name else {
+        return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
+    };
+    let request = Request::domain(uri, Who::Name(name.to_owned()), DomainVerb::State);
+    let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
+    match backend::ask_worker(&request, deadline).map_err(refused)?.lookup {
+        Some(Lookup::Absent) => Ok(Libvirt::NoDomain),
+        Some(Lookup::Found(facts)) => Ok(Libvirt::Domain(Domain {
+            uuid: domain_xml::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?,
+            name: facts.name,
+            state: State::from_numbers(facts.state, facts.reason),
+            motion: Motion::None,
+        })),
+        None => Err(refused("the worker did not say".into())),
+    }
 }

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The loop of an action: look, decide, carry out one step, look again, until `decide` has the answer.
+//!
+//! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
+
+use crate::backend::{Backend, Call, Verb};
+use crate::decide::{self, History, Next, Step};
+use crate::domain_xml::{self, Mark};
+use crate::guest_check;
+use crate::invocation::{Action, Environment, Invocation};
+use crate::kill::Held;
+use crate::observe::look::{Depth, Looker};
+use crate::observe::process::Roots;
+use crate::observe::{Definition, Libvirt, Observation, Process};
+use crate::ocf::{Code, Outcome};
+use crate::time::{Deadline, utc};
+use crate::worker::Who;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+use std::time::{Duration, Instant, SystemTime};
+
+/// `virDomainEventType`: the domain is off.
+const EVENT_STOPPED: i32 = 5;
+/// `virDomainEventType`: the guest suspended itself.
+const EVENT_PMSUSPENDED: i32 = 7;
+/// `virDomainEventType`: the guest crashed.
+const EVENT_CRASHED: i32 = 8;
+/// Where nothing tells of a change, how long to wait before the first look again, and at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// What is kept of a destroy's time for ending the process without libvirt.
+const KILL_RESERVE: Duration = Duration::from_secs(5);
+
+/// Carries out an action that needs facts, and answers before the caller's timeout.
+#[must_use]
+pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+    let began = Instant::now();
+    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let looker = Looker::new(inv, env, roots);
+    let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
+    let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
+    let depth = Depth::of(inv.action);
+    loop {
+        let seen = actor.looker.look(inv, depth, patience(inv, deadline), deadline);
+        log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
+        actor.done.left = deadline.left();
+        actor.done.spent = began.elapsed();
+        match decide::next(inv, &seen, &actor.done) {
+            Next::Answer(outcome) => return outcome,
+            Next::Do(step) if deadline.passed() => {
+                return Outcome::new(
+                    Code::Generic,
+                    format!("{} was not finished within {:.0} s; next: {step}", inv.action.word(), inv.timeout.as_secs_f32()),
+                );
+            }
+            Next::Do(step) => {
+                log::debug!("step: {step}");
+                actor.carry_out(&step, &seen);
+            }
+        }
+    }
+}
+
+/// libvirt's share of the time: what a silent daemon may cost one look.
+fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
+    let most = match inv.action {
+        Action::Status | Action::Monitor => Duration::from_secs(3),
+        Action::Start
+        | Action::Stop
+        | Action::Kill
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Reload
+        | Action::Restart
+        | Action::Recover
+        | Action::Migrate
+        | Action::MigrateTo
+        | Action::MigrateFrom
+        | Action::Usage => Duration::from_secs(5),
+    };
+    most.min(inv.timeout / 4).min(deadline.left())
+}
+
+struct Actor<'a> {
+    inv: &'a Invocation,
+    looker: Looker,
+    backend: Backend,
+    deadline: Deadline,
+    done: History,
+    look_again: Duration,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Something changed, or may have.
+    Change,
+    /// The call that was watched has ended.
+    CallEnded,
+    /// Time is over.
+    Time,
+}
+
+impl Actor<'_> {
+    fn carry_out(&mut self, step: &Step, seen: &Observation) {
+        if let Step::Wait { longest } = step {
+            let began = Instant::now();
+            self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
+            self.done.waited += began.elapsed();
+            return;
+        }
+        self.done.waited = Duration::ZERO;
+        self.look_again = LOOK_AGAIN.0;
+        let who = who(seen);
+        match step {
+            Step::ReadDefinition => self.looker.read_definition(self.inv),
+            Step::Create => self.done.start = Some(self.create(seen)),
+            Step::StartDefined => {
+                let result = self.backend.call(Verb::Start, &who, self.deadline);
+                if result.is_ok() {
+                    self.mark_running(&who);
+                }
+                self.done.start = Some(result);
+            }
+            Step::Resume => self.done.resume = Some(self.backend.call(Verb::Resume, &who, self.deadline)),
+            Step::Ask { mode, wait } => {
+                // Watched before it is asked, so that no end is missed.
+                self.looker.watch(self.deadline);
+                let until = self.deadline.at_most(*wait);
+                let result = match self.backend.spawn(Verb::Shutdown(*mode), &who, until) {
+                    Ok(call) => self.await_end(seen, call, until),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = &result {
+                    log::warn!("the guest was not asked to shut down (mode {}): {error}", mode.word());
+                }
+                self.done.asked.push((*mode, result));
+            }
+            Step::Destroy => {
+                self.looker.watch(self.deadline);
+                let until = match seen.process {
+                    Process::Alive { .. } => self.deadline.less(KILL_RESERVE.min(self.deadline.left() / 3)),
+                    Process::NotLooked | Process::Gone | Process::Unknown(_) => self.deadline,
+                };
+                let result = match self.backend.spawn(Verb::Destroy, &who, until) {
+                    Ok(call) => self.await_end(seen, call, until),
+                    Err(error) => Err(error),
+                };
+                self.done.destroyed.push(result);
+            }
+            Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
+            Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
+            Step::TurnToStart => {
+                self.done = History { stopped: true, ..History::default() };
+            }
+            Step::Wait { .. } => {}
+        }
+    }
+
+    /// Creates the domain from the definition that was read, with our mark in its metadata.
+    fn create(&self, seen: &Observation) -> Result<(), String> {
+        let Definition::File(defined) = &seen.definition else { return Err("there is no definition".into()) };
+        let mark = self.mark(defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
+        let text = domain_xml::with_mark(&defined.text, &mark).map_err(|error| error.to_string())?;
+        self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
+    }
+
+    /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
+    fn mark_running(&self, who: &Who) {
+        let element = self.mark(String::new(), String::new()).bare_element();
+        if let Err(error) = self.backend.call(Verb::SetMark(&element), who, self.deadline.at_most(Duration::from_secs(5))) {
+            log::warn!("the domain runs, but could not be marked as this resource's: {error}");
+        }
+    }
+
+    fn mark(&self, source: String, sha256: String) -> Mark {
+        let node = self.inv.node.clone();
+        Mark {
+            instance: if self.inv.instance.is_empty() { "by hand".into() } else { self.inv.instance.clone() },
+            source,
+            sha256,
+            started: utc(SystemTime::now()),
+            node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        }
+    }
+
+    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait.
+    fn await_end(&mut self, seen: &Observation, mut call: Call, until: Deadline) -> Result<(), String> {
+        let ends = |event: i32| matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED);
+        match self.wait(seen, Some(&mut call), until, ends) {
+            Woken::CallEnded => {
+                call.result(until)?;
+                self.wait(seen, None, until, ends);
+                Ok(())
+            }
+            // What the call would say is of no interest: dropping it ends it.
+            Woken::Change => Ok(()),
+            Woken::Time => call.result(Deadline::after(Duration::ZERO)),
+        }
+    }
+
+    /// Waits for a lifecycle event that `matters`, the end of the process, the end of `call`, or the deadline. Where
+    /// libvirt sends no events it comes back after a while, so that the caller looks again.
+    fn wait(
+        &mut self,
+        seen: &Observation,
+        mut call: Option<&mut Call>,
+        until: Deadline,
+        matters: impl Fn(i32) -> bool,
+    ) -> Woken {
+        let watching = self.looker.watching();
+        if !watching && self.looker.watch(until) {
+            // What changed before the events began to flow would be missed.
+            return Woken::Change;
+        }
+        let held = match seen.process {
+            Process::Alive { pid, start } => match Held::open(pid, start) {
+                Ok(Some(held)) => Some(held),
+                Ok(None) => return Woken::Change,
+                Err(_) => None,
+            },
+            Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
+        };
+        let until = if watching {
+            until
+        } else {
+            let pause = self.look_again;
+            self.look_again = (pause * 2).min(LOOK_AGAIN.1);
+            until.at_most(pause)
+        };
+        loop {
+            if let Some(woken) = self.events(&matters) {
+                return woken;
+            }
+            if let Some(call) = call.as_deref_mut()
+                && call.ended()
+            {
+                return Woken::CallEnded;
+            }
+            if held.as_ref().is_some_and(Held::ended) {
+                return Woken::Change;
+            }
+            if until.passed() {
+                return if watching { Woken::Time } else { Woken::Change };
+            }
+            let mut fds = Vec::with_capacity(3);
+            if let Some(connection) = self.looker.connection() {
+                fds.push(PollFd::new(connection, PollFlags::IN));
+            }
+            if let Some(held) = &held {
+                fds.push(PollFd::new(held, PollFlags::IN));
+            }
+            if let Some(call) = &call {
+                fds.push(PollFd::new(call.running(), PollFlags::IN));
+            }
+            let _ = poll(&mut fds, Some(&timespec(until.left())));
+        }
+    }
+
+    /// Takes in what libvirt has sent; a broken connection is a change too.
+    fn events(&mut self, matters: &impl Fn(i32) -> bool) -> Option<Woken> {
+        let uuid = self.looker.last().map(|domain| domain.uuid)?;
+        let connection = self.looker.connection()?;
+        if let Err(error) = connection.read_available() {
+            log::debug!("the connection to libvirt ended while waiting: {error}");
+            self.looker.hang_up();
+            return Some(Woken::Change);
+        }
+        while let Some(event) = connection.take_queued_event() {
+            if event.uuid == uuid && matters(event.event) {
+                return Some(Woken::Change);
+            }
+        }
+        None
+    }
+
+    /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
+    fn kill(&self, pid: u32, start: u64) -> Result<(), String> {
+        let held = match Held::open(pid, start) {
+            Ok(Some(held)) => held,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(format!("it cannot be taken hold of: {error}")),
+        };
+        let left = self.deadline.left();
+        for (signal, patience) in [(Signal::TERM, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(10))] {
+            log::warn!("sending {} to process {pid}", if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" });
+            held.signal(signal).map_err(|error| format!("it cannot be signalled: {error}"))?;
+            if held.wait_end(self.deadline.at_most(patience.min(left / 3))) {
+                return Ok(());
+            }
+        }
+        Err("it is still there after SIGKILL: it waits for a device, or for storage that is gone".into())
+    }
+}
+
+fn timespec(left: Duration) -> rustix::time::Timespec {
+    rustix::time::Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
+
+/// The domain to act on: by UUID where libvirt told it.
+fn who(seen: &Observation) -> Who {
+    match &seen.libvirt {
+        Libvirt::Domain(domain) => Who::Uuid(domain_xml::uuid_text(&domain.uuid)),
+        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            Who::Name(seen.name.clone().unwrap_or_default())
+        }
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The hands: one change of a domain, made by the worker or by virsh, as a child process under a deadline.
+//!
+//! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
+
+use crate::child::{self, Child, ChildError, Ended, Finished, Running};
+use crate::ocf::ascii_line;
+use crate::params::ShutdownMode;
+use crate::time::Deadline;
+use crate::worker::{self, Answer, DomainVerb, HostVerb, Line, Reply, Request, Who};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the worker is installed, unless it lies beside the agent.
+const LIBEXEC: &str = "/usr/libexec/vm-agent";
+/// The worker's file name.
+const WORKER: &str = "vm-agent-libvirt";
+
+/// A change of a domain.
+#[derive(Clone, Copy, Debug)]
+pub enum Verb<'a> {
+    /// Start a transient domain from this XML.
+    Create(&'a str),
+    /// Start the persistent definition.
+    Start,
+    /// Let it run on.
+    Resume,
+    /// Ask the guest to shut down.
+    Shutdown(ShutdownMode),
+    /// End it at once.
+    Destroy,
+    /// Abort its running job.
+    AbortJob,
+    /// Put our mark (an element) into its metadata.
+    SetMark(&'a str),
+}
+
+/// How changes are made.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// The connection URI.
+    pub uri: String,
+    /// Through virsh, because the caller wants it so.
+    pub use_virsh: bool,
+}
+
+/// A program to run for a change.
+enum Tool {
+    Worker(PathBuf),
+    Virsh(PathBuf),
+}
+
+impl Backend {
+    /// Makes the change and waits for the call's end.
+    ///
+    /// # Errors
+    /// A sentence: libvirt's own message, or why it could not be asked.
+    pub fn call(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(), String> {
+        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+        judge(&tool, &running.finish(deadline).map_err(sentence)?)
+    }
+
+    /// Begins the change; its end is told by `Call`.
+    ///
+    /// # Errors
+    /// It could not be begun.
+    pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
+        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+        Ok(Call { tool, running, last: Vec::new() })
+    }
+
+    fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
+        let worker = if self.use_virsh { None } else { worker_path() };
+        let Some(worker) = worker else {
+            let Some(virsh) = child::find_program("virsh") else {
+                return Err(if self.use_virsh {
+                    "virsh is not installed".into()
+                } else {
+                    format!("neither the worker {LIBEXEC}/{WORKER} nor virsh is installed")
+                });
+            };
+            if !self.use_virsh {
+                log::warn!("the worker {WORKER} is missing; virsh is used in its place");
+            }
+            let (args, input) = virsh_words(&self.uri, verb, who);
+            let running = child_of(&virsh, args, input.as_deref()).spawn(deadline).map_err(sentence)?;
+            return Ok((Tool::Virsh(virsh), running));
+        };
+        let mut request = request(&self.uri, verb, who);
+        request.timeout = Some(deadline.left());
+        let input = request.input();
+        let args = request.argv().into_iter().map(OsString::from).collect();
+        let running = child_of(&worker, args, input.as_deref()).spawn(deadline).map_err(sentence)?;
+        Ok((Tool::Worker(worker), running))
+    }
+}
+
+/// Asks the worker something, and waits for the answer.
+///
+/// # Errors
+/// A sentence: libvirt's own message, or why it could not be asked.
+pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, String> {
+    let worker = worker_path().ok_or_else(|| format!("the worker {LIBEXEC}/{WORKER} is not installed"))?;
+    let input = request.input();
+    let args = request.argv().into_iter().map(OsString::from).collect();
+    let child = child_of(&worker, args, input.as_deref()).capture(8 * 1024 * 1024);
+    answer(&child.run(deadline).map_err(sentence)?)
+}
+
+fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
+    // HOME: ssh and libvirt look there for root's keys and certificates; cluster managers may not set it.
+    let child = Child::new(program).args(args).env("HOME", "/root");
+    match input {
+        Some(text) => child.stdin(text.as_bytes()),
+        None => child,
+    }
+}
+
+/// A change that is under way. Dropping it ends its program.
+pub struct Call {
+    tool: Tool,
+    running: Running,
+    last: Vec<u8>,
+}
+
+impl Call {
+    /// What can be polled: it is readable when `ended` is worth asking.
+    #[must_use]
+    pub const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Whether the program has ended. Never waits.
+    pub fn ended(&mut self) -> bool {
+        loop {
+            match self.running.next_line(Deadline::after(Duration::ZERO)) {
+                child::Line::Text(line) => self.last = line,
+                child::Line::Later => return false,
+                child::Line::Closed => return true,
+            }
+        }
+    }
+
+    /// What came of it, waiting no longer than `deadline`.
+    ///
+    /// # Errors
+    /// A sentence, as for `Backend::call`.
+    pub fn result(self, deadline: Deadline) -> Result<(), String> {
+        let mut finished = self.running.finish(deadline).map_err(sentence)?;
+        if finished.stdout.is_empty() {
+            finished.stdout = self.last;
+        }
+        judge(&self.tool, &finished)
+    }
+}
+
+/// The worker, beside the agent's own executable or in its installed place.
+#[must_use]
+pub fn worker_path() -> Option<PathBuf> {
+    let own = std::fs::read_link("/proc/self/exe").ok()?;
+    let beside = own.parent().map(|folder| folder.join(WORKER));
+    beside.into_iter().chain([Path::new(LIBEXEC).join(WORKER)]).find(|path| path.is_file())
+}
+
+fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
+    let domain = |verb| Request::domain(uri, who.clone(), verb);
+    match verb {
+        Verb::Create(xml) => Request::host(uri, HostVerb::Create { paused: false, validate: false, xml: xml.to_owned() }),
+        Verb::Start => domain(DomainVerb::Start { paused: false }),
+        Verb::Resume => domain(DomainVerb::Resume),
+        Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
+            mode: match mode {
+                ShutdownMode::Default => worker::Mode::Default,
+                ShutdownMode::Acpi => worker::Mode::Acpi,
+                ShutdownMode::Agent => worker::Mode::Agent,
+                ShutdownMode::Initctl => worker::Mode::Initctl,
+                ShutdownMode::Signal => worker::Mode::Signal,
+                ShutdownMode::Paravirt => worker::Mode::Paravirt,
+            },
+        }),
+        Verb::Destroy => domain(DomainVerb::Destroy { graceful: false }),
+        Verb::AbortJob => domain(DomainVerb::AbortJob),
+        Verb::SetMark(xml) => domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() }),
+    }
+}
+
+/// The words for virsh, and its input. A domain is named by UUID where it is known: virsh takes a number for an id.
+fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<String>) {
+    let mut words: Vec<OsString> = vec!["-q".into(), "-c".into(), uri.into()];
+    let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
+    let mut input = None;
+    match verb {
+        Verb::Create(xml) => {
+            add(&["create", "/dev/stdin"]);
+            input = Some(xml.to_owned());
+        }
+        Verb::Start => add(&["start"]),
+        Verb::Resume => add(&["resume"]),
+        Verb::Shutdown(ShutdownMode::Default) => add(&["shutdown"]),
+        Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
+        Verb::Destroy => add(&["destroy"]),
+        Verb::AbortJob => add(&["domjobabort"]),
+        Verb::SetMark(xml) => add(&[
+            "metadata",
+            "--live",
+            "--uri",
+            worker::MARK_NAMESPACE,
+            "--key",
+            worker::MARK_PREFIX,
+            "--set",
+            xml,
+        ]),
+    }
+    if !matches!(verb, Verb::Create(_)) {
+        let (Who::Uuid(which) | Who::Name(which)) = who;
+        words.extend(["--domain".into(), which.into()]);
+    }
+    (words, input)
+}
+
+fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
+    match tool {
+        Tool::Worker(_) => answer(finished).map(drop),
+        Tool::Virsh(path) => match finished.ended {
+            Ended::Exited(0) => Ok(()),
+            Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),
+            Ended::Signalled(signal) => Err(format!("{} was killed by signal {signal}", path.display())),
+            Ended::TimedOut => Err(format!("virsh did not answer within {:.0} s", finished.took.as_secs_f32())),
+        },
+    }
+}
+
+fn answer(finished: &Finished) -> Result<Answer, String> {
+    let text = String::from_utf8_lossy(&finished.stdout);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).map(Line::parse);
+    match (last, finished.ended) {
+        (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
+        (Some(Ok(Line::End(Reply::Error(failure)))), _) => Err(failure.message),
+        (_, Ended::TimedOut) => Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32())),
+        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}")),
+        (_, Ended::Exited(code)) => {
+            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")))
+        }
+    }
+}
+
+/// The last line that a program wrote on stderr, without virsh's "error: ".
+fn last_line(stderr: &[u8], otherwise: &str) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or(otherwise);
+    ascii_line(line.strip_prefix("error: ").unwrap_or(line), 500)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn sentence(error: ChildError) -> String {
+    error.to_string()
+}

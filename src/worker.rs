@@ -1,2 +1,402 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Not written yet.
+//! What the agent and its libvirt worker say to each other: a typed request that becomes arguments and standard input,
+//! and the lines that come back. Pure: no I/O here, and nothing of libvirt but its numbers, which pass through unread.
+//!
+//! `vm-agent-libvirt VERB --uri=URI [--uuid=U | --name=N] [--option[=value]]...`; XML comes on standard input; the answer
+//! is one JSON object a line, `{"progress":...}` any number of times and then exactly one `{"result":...}`.
+
+mod argv;
+mod reply;
+
+pub use argv::Input;
+pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Job, Line, Lookup, Place, Progress, Reply, Step};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The XML namespace of our mark in a domain's `<metadata>`.
+pub const MARK_NAMESPACE: &str = "https://vm-agent.org/xmlns/domain/1.0";
+/// The prefix under which libvirt writes our mark.
+pub const MARK_PREFIX: &str = "vm-agent";
+
+/// libvirt's error number for "no such domain": the only error that is evidence of absence.
+pub const NO_DOMAIN: u32 = 42;
+/// libvirt's error number for "the domain has no metadata of that namespace".
+pub const NO_METADATA: u32 = 80;
+
+/// One call of the worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The libvirt connection: any URI that libvirt takes, of this host or another.
+    pub uri: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// The worker's own last resort (it answers with an error and exits); the caller's deadline should end before it.
+    pub timeout: Option<Duration>,
+    /// The caller's process id: the worker ends at once when its parent is another by the time it looks. (It dies with
+    /// the thread that started it, so start it from a thread that outlives it.)
+    pub parent: Option<u32>,
+}
+
+/// A verb, and the domain that it is about if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// About the host, or about a domain that XML describes.
+    Host(HostVerb),
+    /// About a domain that libvirt knows.
+    Domain(Who, DomainVerb),
+}
+
+/// A domain, by what identifies it. A name is taken literally (never as an id, as virsh does).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By UUID.
+    Uuid(String),
+    /// By exact name.
+    Name(String),
+}
+
+/// What can be asked of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum HostVerb {
+    /// All domains, running or not.
+    List,
+    /// Start a transient domain from `xml`.
+    Create {
+        /// Leave it paused.
+        #[serde(default)]
+        paused: bool,
+        /// Check the XML against libvirt's schema first.
+        #[serde(default)]
+        validate: bool,
+        /// The definition; on standard input.
+        #[serde(skip)]
+        xml: String,
+    },
+    /// Make or replace a persistent definition.
+    Define {
+        /// Check the XML against libvirt's schema first.
+        #[serde(default)]
+        validate: bool,
+        /// The definition; on standard input.
+        #[serde(skip)]
+        xml: String,
+    },
+    /// Versions, UUID, name and memory of the host.
+    Host {
+        /// The host's capabilities too, as XML.
+        #[serde(default)]
+        capabilities: bool,
+    },
+    /// What the host offers to domains of one kind, as XML.
+    DomainCapabilities(Kind),
+    /// Whether the host can run a CPU: the error says what it lacks.
+    CompareCpu(Kind),
+    /// Whether a network exists and is active.
+    Network {
+        /// Its name.
+        network: String,
+    },
+    /// Whether a storage pool exists and is active.
+    Pool {
+        /// Its name.
+        pool: String,
+    },
+}
+
+/// A kind of domain; what is left out, libvirt chooses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Kind {
+    /// Path of the emulator.
+    pub emulator: Option<String>,
+    /// Architecture (`x86_64`).
+    pub arch: Option<String>,
+    /// Machine type (`q35`).
+    pub machine: Option<String>,
+    /// Type of virtualisation (`kvm`, `qemu`).
+    pub virt_type: Option<String>,
+    /// The `<cpu>` element to compare; on standard input.
+    #[serde(skip)]
+    pub cpu: String,
+}
+
+/// What can be asked about a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum DomainVerb {
+    /// Whether it exists, and in which state.
+    State,
+    /// Its XML.
+    Xml {
+        /// The definition for the next start, not the running one.
+        #[serde(default)]
+        inactive: bool,
+        /// With passwords.
+        #[serde(default)]
+        secure: bool,
+        /// As another host could take it.
+        #[serde(default)]
+        migratable: bool,
+        /// With the CPU model written out for this host.
+        #[serde(default)]
+        update_cpu: bool,
+    },
+    /// Start the persistent definition.
+    Start {
+        /// Leave it paused.
+        #[serde(default)]
+        paused: bool,
+    },
+    /// Let a paused domain run on.
+    Resume,
+    /// Pause it.
+    Suspend,
+    /// Ask the guest to shut down; answers when the request is made. The guest agent's answer is waited for by libvirt
+    /// itself (a minute at most), unless the caller ends the worker sooner.
+    Shutdown {
+        /// How to ask.
+        #[serde(default)]
+        mode: Mode,
+    },
+    /// End it without asking the guest.
+    Destroy {
+        /// Fail, rather than use SIGKILL, when the process does not end by itself.
+        #[serde(default)]
+        graceful: bool,
+    },
+    /// Press the reset button.
+    Reset,
+    /// Remove the persistent definition; fails when something is attached to it that no flag names.
+    Undefine {
+        /// Remove the managed save image too.
+        #[serde(default)]
+        managed_save: bool,
+        /// Remove the descriptions of snapshots too.
+        #[serde(default)]
+        snapshots: bool,
+        /// Remove the descriptions of checkpoints too.
+        #[serde(default)]
+        checkpoints: bool,
+        /// What becomes of the UEFI variables.
+        nvram: Option<Fate>,
+        /// What becomes of the state of the emulated TPM.
+        tpm: Option<Fate>,
+    },
+    /// Abort its running job (an outgoing migration, a save, a dump).
+    AbortJob,
+    /// The downtime that a running migration may cost.
+    SetDowntime {
+        /// Milliseconds.
+        #[serde(deserialize_with = "argv::text")]
+        ms: u64,
+    },
+    /// The bandwidth of migrations; stays with the domain.
+    SetSpeed {
+        /// MiB/s.
+        #[serde(deserialize_with = "argv::text")]
+        mib: u64,
+        /// That of the post-copy phase.
+        #[serde(default)]
+        postcopy: bool,
+    },
+    /// Switch a running migration to post-copy.
+    StartPostcopy,
+    /// The statistics of its job.
+    JobStats {
+        /// Those of the last completed job.
+        #[serde(default)]
+        completed: bool,
+    },
+    /// Our mark in its metadata, as XML.
+    GetMark,
+    /// Set our mark in its metadata.
+    SetMark {
+        /// In the running domain (neither: libvirt's choice, the running one if it runs).
+        #[serde(default)]
+        live: bool,
+        /// In the persistent definition.
+        #[serde(default)]
+        config: bool,
+        /// Take the mark away.
+        #[serde(default)]
+        remove: bool,
+        /// The mark, an element without prefix; on standard input.
+        #[serde(skip)]
+        xml: String,
+    },
+    /// Print its events until it is in a state.
+    Wait {
+        /// Which state.
+        #[serde(default)]
+        until: Until,
+        /// Answer after so many milliseconds, whatever the state.
+        #[serde(default, deserialize_with = "argv::maybe_text")]
+        for_ms: Option<u64>,
+    },
+    /// Its disks' I/O errors.
+    DiskErrors,
+    /// Move it to another host; commands are read from standard input meanwhile.
+    Migrate(Box<Migrate>),
+}
+
+/// How a guest is asked to shut down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "libvirt's own words")]
+pub enum Mode {
+    #[default]
+    Default,
+    Acpi,
+    Agent,
+    Initctl,
+    Signal,
+    Paravirt,
+}
+
+/// What becomes of something that belongs to a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they say it")]
+pub enum Fate {
+    Keep,
+    Remove,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// Absent or shut off. (A crashed domain that is kept is neither.)
+    #[default]
+    Off,
+    /// Running.
+    Running,
+}
+
+/// A migration: libvirt's typed parameters, by libvirt's names where they are words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Migrate {
+    /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].
+    pub dest_uri: String,
+    /// libvirt's flags.
+    #[serde(with = "argv::list")]
+    pub flags: BTreeSet<Flag>,
+    /// Where the hypervisor sends the guest's memory (`tcp://host:port`).
+    pub migrate_uri: Option<String>,
+    /// The address that the destination listens on.
+    pub listen_address: Option<String>,
+    /// The greatest downtime, in milliseconds; not a parameter in libvirt, set as early as libvirt takes it.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub downtime_ms: Option<u64>,
+    /// MiB/s.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub bandwidth: Option<u64>,
+    /// MiB/s in the post-copy phase.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub bandwidth_postcopy: Option<u64>,
+    /// Number of connections, with [`Flag::Parallel`].
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub parallel_connections: Option<i32>,
+    /// Method, with [`Flag::Compressed`] (`xbzrle`, `mt`, `zlib`, `zstd`).
+    pub compression: Option<String>,
+    /// Level of the method `mt`.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub compression_mt_level: Option<i32>,
+    /// Threads of the method `mt`.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub compression_mt_threads: Option<i32>,
+    /// Threads of the method `mt` at the destination.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub compression_mt_dthreads: Option<i32>,
+    /// Bytes of cache of the method `xbzrle`.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub compression_xbzrle_cache: Option<u64>,
+    /// Percent of CPU time taken from the guest first, with [`Flag::AutoConverge`].
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub auto_converge_initial: Option<i32>,
+    /// Percent more, each time.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub auto_converge_increment: Option<i32>,
+    /// The name in the destination's certificate, with [`Flag::Tls`].
+    pub tls_destination: Option<String>,
+    /// Where disks are sent.
+    pub disks_uri: Option<String>,
+    /// The port that disks are sent to.
+    #[serde(deserialize_with = "argv::maybe_text")]
+    pub disks_port: Option<i32>,
+    /// The disks to send (targets: `vda`), with [`Flag::NonSharedDisk`] or [`Flag::NonSharedInc`].
+    #[serde(with = "argv::list")]
+    pub migrate_disks: BTreeSet<String>,
+    /// Where clients of the graphics console are sent.
+    pub graphics_uri: Option<String>,
+    /// Definitions for the destination; one JSON object on the first line of standard input.
+    #[serde(with = "argv::on_input")]
+    pub xml: Option<MigrateXml>,
+}
+
+/// The definitions that a migration may carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MigrateXml {
+    /// The running domain as it shall be at the destination.
+    pub destination: Option<String>,
+    /// The persistent definition there, with [`Flag::PersistDest`].
+    pub persistent: Option<String>,
+}
+
+/// libvirt's migration flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "libvirt's own words")]
+pub enum Flag {
+    Live,
+    P2p,
+    Tunnelled,
+    PersistDest,
+    UndefineSource,
+    Paused,
+    NonSharedDisk,
+    NonSharedInc,
+    NonSharedSynchronousWrites,
+    ChangeProtection,
+    Unsafe,
+    Offline,
+    Compressed,
+    AbortOnError,
+    AutoConverge,
+    RdmaPinAll,
+    Postcopy,
+    PostcopyResume,
+    Tls,
+    Parallel,
+    Zerocopy,
+}
+
+/// What may be said to a migration on the worker's standard input: one JSON object a line. The end of the input means
+/// nothing. Each is confirmed by [`Progress::Did`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Abort the migration (SIGTERM does the same); the worker answers when it has ended.
+    Abort,
+    /// Allow so much downtime.
+    Downtime {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Allow so much bandwidth.
+    Bandwidth {
+        /// MiB/s.
+        mib: u64,
+    },
+    /// Switch to post-copy.
+    Postcopy,
+    /// Pause the guest, so that its memory stops changing.
+    Suspend,
+    /// Let the guest run on.
+    Resume,
+}

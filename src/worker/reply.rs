@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The lines that the worker prints. Pure. Numbers are libvirt's own (states, reasons, events, errors): the worker does
+//! not interpret them, so that there is one place that does.
+
+use super::Command;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One line of the worker's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Something on the way; more lines follow.
+    Progress {
+        /// What.
+        progress: Progress,
+    },
+    /// The last line.
+    End(Reply),
+}
+
+impl Line {
+    /// The line that `text` is.
+    ///
+    /// # Errors
+    /// It is none: whatever printed it is no worker, or one that broke down.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|why| why.to_string())
+    }
+}
+
+/// How a call ended. The exit status says the same: 0 or 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Reply {
+    /// libvirt said yes.
+    Ok(Box<Answer>),
+    /// libvirt said no, or was not asked.
+    Error(Failure),
+}
+
+/// Why a call failed. Good for a sentence, not for a decision: a call that failed may have worked, so look again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// libvirt's `virErrorNumber`; 0 when the failure is not libvirt's.
+    pub code: u32,
+    /// libvirt's `virErrorDomain`: which part of it spoke.
+    pub domain: u32,
+    /// What was being done.
+    pub during: Step,
+    /// libvirt's own message, or the worker's.
+    pub message: String,
+}
+
+/// What the worker was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Understanding its arguments.
+    Arguments,
+    /// Reading its standard input.
+    Input,
+    /// Connecting to the URI.
+    Connect,
+    /// Connecting to the destination of a migration.
+    ConnectDestination,
+    /// Finding the domain.
+    Lookup,
+    /// The call itself.
+    Call,
+    /// Waiting, beyond its own deadline.
+    Deadline,
+}
+
+/// What a call found out. Which parts there are depends on the verb; a verb that only does something has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Answer {
+    /// The domain: state, wait, create, define, start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<Lookup>,
+    /// All domains: list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domains: Option<Vec<DomainFacts>>,
+    /// XML: xml, domain-capabilities, get-mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xml: Option<String>,
+    /// The host: host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostFacts>,
+    /// A job: job-stats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+    /// A network or pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Disks (targets) with libvirt's `virDomainDiskErrorCode`; empty when there are none: disk-errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_errors: Option<BTreeMap<String, i32>>,
+}
+
+/// Whether libvirt knows the domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lookup {
+    /// libvirt said that it does not.
+    Absent,
+    /// It does.
+    Found(DomainFacts),
+}
+
+/// A domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UUID, with hyphens.
+    pub uuid: String,
+    /// Its number while it runs.
+    pub id: Option<u32>,
+    /// `virDomainState`.
+    pub state: i32,
+    /// The reason; its meaning depends on the state.
+    pub reason: i32,
+    /// Whether it has a persistent definition, if libvirt said (not in a list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent: Option<bool>,
+    /// Whether libvirt starts it by itself, if libvirt said (not in a list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
+}
+
+/// A host, as far as its hypervisor tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostFacts {
+    /// Version of the worker's libvirt (1000000 * major + 1000 * minor + release), as all versions here.
+    pub client_version: Option<u32>,
+    /// Version of the daemon's libvirt.
+    pub daemon_version: Option<u32>,
+    /// libvirt's name of the hypervisor (`QEMU`).
+    pub hypervisor: Option<String>,
+    /// Its version.
+    pub hypervisor_version: Option<u32>,
+    /// The host's name, as it would tell it to migrating peers.
+    pub hostname: Option<String>,
+    /// The host's UUID; equal ones forbid migration.
+    pub uuid: Option<String>,
+    /// The canonical URI.
+    pub uri: Option<String>,
+    /// Number of CPUs.
+    pub cpus: Option<u32>,
+    /// KiB of memory by kind (`total`, `free`, `buffers`, `cached`).
+    pub memory_kib: BTreeMap<String, u64>,
+    /// The capabilities, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
+}
+
+/// Whether a network or a pool can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// libvirt said that there is none.
+    Absent,
+    /// Defined, not active.
+    Inactive,
+    /// Active.
+    Active,
+}
+
+/// A job of a domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// `virDomainJobType`: 0 is none, 1 and 2 are running, 3 completed, 4 failed, 5 cancelled.
+    pub kind: i32,
+    /// libvirt's statistics by libvirt's names (`memory_remaining`, `memory_dirty_rate`, ...).
+    pub stats: BTreeMap<String, serde_json::Value>,
+}
+
+impl Job {
+    /// The statistic `name`, if it is there and a number that is not negative.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.stats.get(name).and_then(serde_json::Value::as_u64)
+    }
+}
+
+/// Something on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// From now on no event is missed; and how the domain is at the beginning.
+    Watching(Lookup),
+    /// A lifecycle event of the domain (`virDomainEventType` and its detail).
+    Event {
+        /// Which.
+        event: i32,
+        /// Why.
+        detail: i32,
+    },
+    /// How the migration is getting on.
+    Job(Job),
+    /// A command was carried out, or failed.
+    Did {
+        /// Which.
+        command: Command,
+        /// Why not, if not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Failure>,
+    },
+    /// A line on standard input that is no command, and why.
+    NoCommand(String),
+    /// A connection is gone (`virConnectCloseReason`); that of the destination ends a migration.
+    Lost {
+        /// Which.
+        end: End,
+        /// Why.
+        reason: i32,
+    },
+}
+
+/// An end of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// Where the domain is, or the only one.
+    Source,
+    /// Where it goes.
+    Destination,
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Connections, and the look at a domain: what every verb begins with.
+
+use crate::{ffi, guard, libvirts};
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::Error;
+use vm_agent::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, Step, Who};
+
+/// Seconds between the signs of life that a connection asks for, and how many may be missed.
+const KEEPALIVE: (i32, u32) = (5, 3);
+
+/// Connects without ever asking a person: no credentials are read, from a terminal or elsewhere.
+pub fn open(uri: &str, during: Step) -> Result<Connect, Failure> {
+    Connect::open(Some(uri)).map_err(libvirts(during))
+}
+
+/// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.
+pub fn run_event_loop() -> Result<(), Failure> {
+    virt::event::event_register_default_impl().map_err(libvirts(Step::Connect))?;
+    guard::thread("events", || while virt::event::event_run_default_impl().is_ok() {})
+}
+
+/// Has a dead peer noticed. A driver inside this process has no peer, and says so with an error.
+pub fn keep_alive(connection: &Connect) {
+    let (interval, count) = KEEPALIVE;
+    let _ = connection.set_keep_alive(interval, count);
+}
+
+/// The domain, or libvirt's error.
+pub fn find(connection: &Connect, who: &Who) -> Result<Domain, Error> {
+    match who {
+        Who::Uuid(uuid) => connection.lookup_domain_by_uuid_string(uuid),
+        Who::Name(name) => connection.lookup_domain_by_name(name),
+    }
+}
+
+/// Whether the domain exists, and how it is.
+pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, Failure> {
+    match find(connection, who).and_then(|domain| facts(&domain)) {
+        Ok(facts) => Ok(Lookup::Found(facts)),
+        // It may also have gone between the two questions.
+        Err(error) if error.code().to_raw() == NO_DOMAIN => Ok(Lookup::Absent),
+        Err(error) => Err(libvirts(Step::Lookup)(error)),
+    }
+}
+
+/// All that is told of one domain.
+pub fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
+    let (persistent, autostart) = (domain.is_persistent().ok(), domain.autostart().ok());
+    Ok(DomainFacts { persistent, autostart, ..brief(domain)? })
+}
+
+/// What is told of a domain in a list.
+pub fn brief(domain: &Domain) -> Result<DomainFacts, Error> {
+    let (state, reason) = ffi::state(domain)?;
+    Ok(DomainFacts {
+        name: domain.name()?,
+        uuid: domain.uuid_string()?,
+        id: domain.id(),
+        state,
+        reason,
+        persistent: None,
+        autostart: None,
+    })
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `virt` lacks or gets wrong, by way of its raw bindings: the only `unsafe` code of the package.
+//!
+//! Each function here is safe to call, takes and gives Rust's types, and returns libvirt's error of the same thread.
+#![allow(unsafe_code)]
+
+use crate::watch::Happening;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::mpsc::Sender;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::Error;
+use virt::sys;
+use vm_agent::worker::{Job, Kind};
+
+unsafe extern "C" {
+    safe fn _exit(status: c_int) -> !;
+    fn free(memory: *mut c_void);
+}
+
+/// Ends the process at once: no destructor of libvirt's fifty libraries runs beside the threads that still do.
+pub fn exit(status: c_int) -> ! {
+    _exit(status)
+}
+
+fn check(result: c_int) -> Result<c_int, Error> {
+    if result < 0 { Err(Error::last_error()) } else { Ok(result) }
+}
+
+/// `virDomainState` and its reason. (`Domain::state` drops the error.)
+pub fn state(domain: &Domain) -> Result<(i32, i32), Error> {
+    let (mut state, mut reason) = (0, 0);
+    // SAFETY: the domain is alive as long as the reference; both numbers are ours.
+    check(unsafe { sys::virDomainGetState(domain.as_ptr(), &raw mut state, &raw mut reason, 0) })?;
+    Ok((state, reason))
+}
+
+/// Aborts the domain's job.
+pub fn abort_job(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the domain is alive as long as the reference.
+    check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
+}
+
+/// Switches the domain's migration to post-copy.
+pub fn start_postcopy(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the domain is alive as long as the reference.
+    check(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) }).map(drop)
+}
+
+/// The statistics of the running, or of the last completed job. (`Domain::job_stats` aborts on an idle domain.)
+pub fn job(domain: &Domain, completed: bool) -> Result<Job, Error> {
+    let (mut kind, mut count) = (0, 0);
+    let mut parameters: sys::virTypedParameterPtr = ptr::null_mut();
+    // Kept, so that whoever asks next is told too.
+    let flags =
+        if completed { sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED } else { 0 };
+    // SAFETY: the domain is alive as long as the reference; libvirt allocates the array, and says how long it is.
+    check(unsafe {
+        sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut parameters, &raw mut count, flags)
+    })?;
+    let mut stats = BTreeMap::new();
+    if !parameters.is_null() {
+        // SAFETY: libvirt gave us `count` parameters at this address.
+        for parameter in unsafe { std::slice::from_raw_parts(parameters, usize::try_from(count).unwrap_or(0)) } {
+            // SAFETY: libvirt ends each name with NUL.
+            let name = unsafe { text(parameter.field.as_ptr()) };
+            stats.insert(name, value(parameter));
+        }
+        // SAFETY: the array and its strings are libvirt's allocation, which this call frees; nothing refers to it now.
+        unsafe { sys::virTypedParamsFree(parameters, count) };
+    }
+    Ok(Job { kind, stats })
+}
+
+fn value(parameter: &sys::virTypedParameter) -> Value {
+    // SAFETY: the type says which member of the union is set; a string is NUL-ended.
+    unsafe {
+        match u32::try_from(parameter.type_).unwrap_or(0) {
+            sys::VIR_TYPED_PARAM_INT => parameter.value.i.into(),
+            sys::VIR_TYPED_PARAM_UINT => parameter.value.ui.into(),
+            sys::VIR_TYPED_PARAM_LLONG => parameter.value.l.into(),
+            sys::VIR_TYPED_PARAM_ULLONG => parameter.value.ul.into(),
+            sys::VIR_TYPED_PARAM_DOUBLE => parameter.value.d.into(),
+            sys::VIR_TYPED_PARAM_BOOLEAN => (parameter.value.b != 0).into(),
+            sys::VIR_TYPED_PARAM_STRING => text(parameter.value.s).into(),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// The text at `start`, or nothing.
+///
+/// # Safety
+/// `start` is NULL, or the start of a string that ends with NUL.
+unsafe fn text(start: *const c_char) -> String {
+    if start.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller promises a NUL-ended string.
+    unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
+}
+
+/// The domain's disks (targets) with I/O errors.
+pub fn disk_errors(domain: &Domain) -> Result<BTreeMap<String, i32>, Error> {
+    // SAFETY: with no array libvirt only says how many there could be.
+    let most = check(unsafe { sys::virDomainGetDiskErrors(domain.as_ptr(), ptr::null_mut(), 0, 0) })?;
+    let empty = sys::virDomainDiskError { disk: ptr::null_mut(), error: 0 };
+    let mut errors = vec![empty; usize::try_from(most).unwrap_or(0)];
+    if errors.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let room = u32::try_from(most).unwrap_or(0);
+    // SAFETY: the array has `room` elements; libvirt fills at most as many.
+    let count = check(unsafe { sys::virDomainGetDiskErrors(domain.as_ptr(), errors.as_mut_ptr(), room, 0) })?;
+    let mut found = BTreeMap::new();
+    for error in errors.iter().take(usize::try_from(count).unwrap_or(0)) {
+        // SAFETY: libvirt allocated each name, NUL-ended, and leaves it to us to free.
+        unsafe {
+            found.insert(text(error.disk), error.error);
+            free(error.disk.cast());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the host's hypervisor can give a domain the CPU; the error says what is missing.
+pub fn compare_cpu(connection: &Connect, kind: &Kind) -> Result<(), Error> {
+    let Kind { emulator, arch, machine, virt_type, cpu } = kind;
+    let c_string = |text: &Option<String>| text.as_deref().map(CString::new).transpose();
+    let (emulator, arch, machine, virt_type) =
+        (c_string(emulator)?, c_string(arch)?, c_string(machine)?, c_string(virt_type)?);
+    let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    let cpu = CString::new(cpu.as_str())?;
+    // SAFETY: the connection is alive as long as the reference; the strings live until the end of this function.
+    check(unsafe {
+        sys::virConnectCompareHypervisorCPU(
+            connection.as_ptr(),
+            pointer(&emulator),
+            pointer(&arch),
+            pointer(&machine),
+            pointer(&virt_type),
+            cpu.as_ptr(),
+            sys::VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE,
+        )
+    })
+    .map(drop)
+}
+
+/// KiB of the host's memory by kind.
+pub fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
+    let (every_cell, mut count) = (sys::VIR_NODE_MEMORY_STATS_ALL_CELLS, 0);
+    // SAFETY: with no array libvirt only says how many there are.
+    check(unsafe { sys::virNodeGetMemoryStats(connection.as_ptr(), every_cell, ptr::null_mut(), &raw mut count, 0) })?;
+    let mut stats = vec![sys::virNodeMemoryStats { field: [0; 80], value: 0 }; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: the array has `count` elements, which libvirt is told.
+    check(unsafe {
+        sys::virNodeGetMemoryStats(connection.as_ptr(), every_cell, stats.as_mut_ptr(), &raw mut count, 0)
+    })?;
+    // SAFETY: libvirt ends each name with NUL.
+    Ok(stats.iter().map(|stat| (unsafe { text(stat.field.as_ptr()) }, stat.value)).collect())
+}
+
+/// Sends the lifecycle events of all domains of the connection, until the process ends. Needs the event loop.
+pub fn watch_lifecycle(connection: &Connect, sender: Sender<Happening>) -> Result<(), Error> {
+    type Callback = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
+    type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
+    // SAFETY: libvirt casts it back to the type that belongs to the kind of event, before it calls it.
+    let callback = unsafe { std::mem::transmute::<Callback, Generic>(on_lifecycle) };
+    let sender = Box::into_raw(Box::new(sender));
+    // SAFETY: the sender is never freed, so it is there whenever libvirt calls.
+    check(unsafe {
+        sys::virConnectDomainEventRegisterAny(
+            connection.as_ptr(),
+            ptr::null_mut(),
+            sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE as c_int,
+            Some(callback),
+            sender.cast(),
+            None,
+        )
+    })
+    .map(drop)
+}
+
+unsafe extern "C" fn on_lifecycle(
+    _connection: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    event: c_int,
+    detail: c_int,
+    sender: *mut c_void,
+) -> c_int {
+    let mut uuid: [c_char; sys::VIR_UUID_STRING_BUFLEN as usize] = [0; sys::VIR_UUID_STRING_BUFLEN as usize];
+    // SAFETY: libvirt lends a domain for the time of this call, and the name with it; the buffer is as long as libvirt
+    // demands, and filled with NUL until libvirt writes it; the sender is the one of `watch_lifecycle`, never freed.
+    unsafe {
+        sys::virDomainGetUUIDString(domain, uuid.as_mut_ptr());
+        let (name, uuid) = (text(sys::virDomainGetName(domain)), text(uuid.as_ptr()));
+        let _ = (*sender.cast::<Sender<Happening>>()).send(Happening::Domain { name, uuid, event, detail });
+    }
+    0
+}
+
+/// Sends a word when the connection is lost. Needs the event loop.
+pub fn watch_close(connection: &Connect, sender: Sender<Happening>) -> Result<(), Error> {
+    let sender = Box::into_raw(Box::new(sender));
+    // SAFETY: the sender is never freed, so it is there whenever libvirt calls.
+    check(unsafe { sys::virConnectRegisterCloseCallback(connection.as_ptr(), Some(on_close), sender.cast(), None) })
+        .map(drop)
+}
+
+unsafe extern "C" fn on_close(_connection: sys::virConnectPtr, reason: c_int, sender: *mut c_void) {
+    // SAFETY: the sender is the one of `watch_close`, never freed.
+    let _ = unsafe { &*sender.cast::<Sender<Happening>>() }.send(Happening::Closed { reason });
+}

@@ -49,7 +49,11 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             Next::Do(step) if deadline.passed() => {
                 return Outcome::new(
                     Code::Generic,
-                    format!("{} was not finished within {:.0} s; next: {step}", inv.action.word(), inv.timeout.as_secs_f32()),
+                    format!(
+                        "{} was not finished within {:.0} s; next: {step}",
+                        inv.action.word(),
+                        inv.timeout.as_secs_f32()
+                    ),
                 );
             }
             Next::Do(step) => {
@@ -167,7 +171,9 @@ impl Actor<'_> {
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
     fn mark_running(&self, who: &Who) {
         let element = self.mark(String::new(), String::new()).bare_element();
-        if let Err(error) = self.backend.call(Verb::SetMark(&element), who, self.deadline.at_most(Duration::from_secs(5))) {
+        if let Err(error) =
+            self.backend.call(Verb::SetMark(&element), who, self.deadline.at_most(Duration::from_secs(5)))
+        {
             log::warn!("the domain runs, but could not be marked as this resource's: {error}");
         }
     }

@@ -47,7 +47,7 @@ pub struct Backend {
 
 /// A program to run for a change.
 enum Tool {
-    Worker(PathBuf),
+    Worker,
     Virsh(PathBuf),
 }
 
@@ -92,7 +92,7 @@ impl Backend {
         let input = request.input();
         let args = request.argv().into_iter().map(OsString::from).collect();
         let running = child_of(&worker, args, input.as_deref()).spawn(deadline).map_err(sentence)?;
-        Ok((Tool::Worker(worker), running))
+        Ok((Tool::Worker, running))
     }
 }
 
@@ -166,7 +166,9 @@ pub fn worker_path() -> Option<PathBuf> {
 fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
     let domain = |verb| Request::domain(uri, who.clone(), verb);
     match verb {
-        Verb::Create(xml) => Request::host(uri, HostVerb::Create { paused: false, validate: false, xml: xml.to_owned() }),
+        Verb::Create(xml) => {
+            Request::host(uri, HostVerb::Create { paused: false, validate: false, xml: xml.to_owned() })
+        }
         Verb::Start => domain(DomainVerb::Start { paused: false }),
         Verb::Resume => domain(DomainVerb::Resume),
         Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
@@ -181,7 +183,9 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
         }),
         Verb::Destroy => domain(DomainVerb::Destroy { graceful: false }),
         Verb::AbortJob => domain(DomainVerb::AbortJob),
-        Verb::SetMark(xml) => domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() }),
+        Verb::SetMark(xml) => {
+            domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() })
+        }
     }
 }
 
@@ -201,16 +205,9 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
         Verb::Destroy => add(&["destroy"]),
         Verb::AbortJob => add(&["domjobabort"]),
-        Verb::SetMark(xml) => add(&[
-            "metadata",
-            "--live",
-            "--uri",
-            worker::MARK_NAMESPACE,
-            "--key",
-            worker::MARK_PREFIX,
-            "--set",
-            xml,
-        ]),
+        Verb::SetMark(xml) => {
+            add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])
+        }
     }
     if !matches!(verb, Verb::Create(_)) {
         let (Who::Uuid(which) | Who::Name(which)) = who;
@@ -221,7 +218,7 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
 
 fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
     match tool {
-        Tool::Worker(_) => answer(finished).map(drop),
+        Tool::Worker => answer(finished).map(drop),
         Tool::Virsh(path) => match finished.ended {
             Ended::Exited(0) => Ok(()),
             Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),

@@ -185,9 +185,10 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         }
         Action::Reload => match (refusal(inv), inv.caller) {
             // A manager would answer a failed reload by stopping a healthy machine; a start will refuse the parameter.
-            (Some(refusal), Caller::Pacemaker | Caller::Rgmanager) => {
-                ok(format!("the virtual machine was not touched, but correct this before its next start: {}", refusal.reason))
-            }
+            (Some(refusal), Caller::Pacemaker | Caller::Rgmanager) => ok(format!(
+                "the virtual machine was not touched, but correct this before its next start: {}",
+                refusal.reason
+            )),
             (Some(refusal), Caller::Ocf | Caller::Human) => Next::Answer(refusal),
             (None, _) => ok("the parameters are taken over; the virtual machine was not touched".into()),
         },
@@ -208,8 +209,10 @@ const STRAY: Duration = Duration::from_secs(3);
 const RESTARTING: Duration = Duration::from_secs(10);
 /// How long a start waits for a daemon that is not there, before another node may try.
 const DAEMON_RETURNS: Duration = Duration::from_secs(30);
-/// Between two requests to shut down.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Between two requests to a guest that was asked often.
+const ASK_SLOWLY: Duration = Duration::from_secs(10);
 
 fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let second_look = || {
@@ -286,7 +289,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
-        Presence::Off(_) => start_off(inv, seen, done),
+        Presence::Off(_) => start_off(seen, done),
     }
 }
 
@@ -338,7 +341,7 @@ fn started(name: &str, state: State, done: &History) -> String {
     }
 }
 
-fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+fn start_off(seen: &Observation, done: &History) -> Next {
     let name = label(seen);
     if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
         let why = format!("'{name}' was not started: {}", no_answer.why);
@@ -482,7 +485,8 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
     if refused_last && done.waited.is_zero() {
         return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) });
     }
-    Next::Do(Step::Ask { mode, wait: ASK_AGAIN.min(patience) })
+    let doublings = u32::try_from(accepted).unwrap_or(u32::MAX).min(5);
+    Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).min(patience) })
 }
 
 fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn shell_words_are_not_evaluated() {
-        assert_eq!(commands(b"/a $(reboot)").unwrap_err(), "monitor_scripts: '$(reboot)' is not a full path; expected programs");
+        assert_eq!(
+            commands(b"/a $(reboot)").unwrap_err(),
+            "monitor_scripts: '$(reboot)' is not a full path; expected programs"
+        );
         assert!(commands(b"'/a").is_err());
     }
 }

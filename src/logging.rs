@@ -113,7 +113,11 @@ impl Sinks {
     fn by_program(&self, level: Level, line: &str) -> bool {
         let Some(program) = self.program.and_then(child::find_program) else { return false };
         let args: Vec<OsString> = if self.program == Some("clulog") {
-            ["-m", "vm", "-s"].into_iter().map(OsString::from).chain([severity(level).to_string().into(), line.into()]).collect()
+            ["-m", "vm", "-s"]
+                .into_iter()
+                .map(OsString::from)
+                .chain([severity(level).to_string().into(), line.into()])
+                .collect()
         } else {
             let text = format!("{}: {line}", word(level));
             ["-t", &self.tag, &text].into_iter().map(OsString::from).collect()

@@ -24,7 +24,10 @@ fn main() -> ExitCode {
 #[allow(clippy::disallowed_methods)]
 fn answer_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        manager::say(&mut std::io::stderr(), &format!("ocf-exit-reason:this agent has a bug: {panic}").replace('\n', " "));
+        manager::say(
+            &mut std::io::stderr(),
+            &format!("ocf-exit-reason:this agent has a bug: {panic}").replace('\n', " "),
+        );
         std::process::exit(1);
     }));
 }

@@ -367,7 +367,9 @@ mod tests {
 
     #[test]
     fn an_unsupported_parameter_is_a_problem_only_when_it_asks_for_something() {
-        assert!(read(&[("snapshot", "no"), ("migrate", "live"), ("autoset_utilization_cpu", "false")]).problems.is_empty());
+        assert!(
+            read(&[("snapshot", "no"), ("migrate", "live"), ("autoset_utilization_cpu", "false")]).problems.is_empty()
+        );
         assert_eq!(read(&[("snapshot", "/s")]).problems.len(), 1);
     }
 

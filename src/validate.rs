@@ -41,12 +41,7 @@ pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> O
         Code::Configured => 0,
         Code::Args => 1,
         Code::Installed | Code::Perm => 2,
-        Code::Ok
-        | Code::Generic
-        | Code::Unimplemented
-        | Code::NotRunning
-        | Code::StayedHere
-        | Code::Degraded => 3,
+        Code::Ok | Code::Generic | Code::Unimplemented | Code::NotRunning | Code::StayedHere | Code::Degraded => 3,
     });
     match (worst, findings.len()) {
         (None, _) => Outcome::new(Code::Ok, "no problem was found"),

@@ -35,10 +35,9 @@ pub enum Health {
 #[must_use]
 pub const fn health(state: State, motion: Motion) -> Health {
     match state {
-        State::Running(Running::Plain | Running::PostCopy)
-        | State::Blocked
-        | State::NoState
-        | State::InShutdown => Health::Well,
+        State::Running(Running::Plain | Running::PostCopy) | State::Blocked | State::NoState | State::InShutdown => {
+            Health::Well
+        }
         State::Running(Running::PostCopyFailed) => Health::Failed,
         State::Paused(pause) => match pause {
             Pause::User | Pause::FromSnapshot | Pause::Unknown => Health::Degraded,

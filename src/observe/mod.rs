@@ -118,4 +118,3 @@ pub struct Defined {
     /// The UUID in it.
     pub uuid: Option<[u8; 16]>,
 }
-pub mod uri;

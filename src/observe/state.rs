@@ -151,7 +151,7 @@ impl fmt::Display for State {
             Self::Running(Running::Plain) => "running",
             Self::Running(Running::PostCopy) => "running (post-copy: memory still arriving)",
             Self::Running(Running::PostCopyFailed) => "running (post-copy failed: memory missing)",
-                Self::Blocked => "running (idle)",
+            Self::Blocked => "running (idle)",
             Self::Paused(pause) => match pause {
                 Pause::User => "paused by request",
                 Pause::Migration => "paused for a migration",

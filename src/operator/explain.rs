@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! explain: the facts with their sources, and the policy played through from them. Does nothing.
+
+use crate::decide::{self, Presence};
+use crate::imagine::{self, World};
+use crate::invocation::{Environment, Invocation};
+use crate::observe::look::{Depth, Looker};
+use crate::observe::process::Roots;
+use crate::observe::{Definition, Libvirt, Observation, Process};
+use crate::ocf::Code;
+use crate::time::Deadline;
+use std::fmt::Write;
+
+/// What the action would find and do, and the code that it would end with.
+#[must_use]
+pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
+    let deadline = Deadline::after(inv.timeout);
+    let mut looker = Looker::new(inv, env, Roots::default());
+    let mut seen = looker.look(inv, Depth::of(inv.action), inv.timeout / 4, deadline);
+    looker.read_definition(inv);
+    let definition = looker.definition().clone();
+    let mut text = facts(&looker.uri, &seen, &definition);
+    // The story reads the definition at the step where the action would.
+    if inv.params.name.is_some() {
+        seen.definition = Definition::NotLooked;
+    }
+    let world = World { definition: Some(definition), ..World::default() };
+    let (steps, outcome) = imagine::play(inv, &seen, &world);
+    let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
+    if steps.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    for (number, step) in steps.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {step}", number + 1);
+    }
+    match outcome {
+        Some(outcome) => {
+            let _ = write!(text, "\nit would answer {}: {}", outcome.code.number(), outcome.reason);
+            (text, outcome.code)
+        }
+        None => (text + "\nit would come to no end", Code::Generic),
+    }
+}
+
+fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
+    let libvirt = match &seen.libvirt {
+        Libvirt::Domain(domain) => {
+            format!("knows '{}', {} ({})", domain.name, domain.state, crate::domain_xml::uuid_text(&domain.uuid))
+        }
+        Libvirt::NoDomain => "answered: there is no such domain".into(),
+        Libvirt::Ambiguous(why) => format!("answered, but {why}"),
+        Libvirt::NoAnswer(no_answer) => no_answer.why.clone(),
+    };
+    let process = match &seen.process {
+        Process::NotLooked => "not asked, since libvirt's word is enough".into(),
+        Process::Alive { pid, .. } => format!("process {pid} is the domain's"),
+        Process::Gone => "all processes were read, and none is the domain's".into(),
+        Process::Unknown(why) => format!("proves nothing: {why}"),
+    };
+    let definition = match definition {
+        Definition::NotLooked => "not looked for".into(),
+        Definition::File(defined) => format!("{} (sha256 {})", defined.path.display(), defined.sha256),
+        Definition::None { looked_at } if looked_at.is_empty() => "no file is named; libvirt's own counts".into(),
+        Definition::None { looked_at } => {
+            let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
+            format!("no file: there is no {}; libvirt's own counts", places.join(", "))
+        }
+        Definition::Bad(outcome) => format!("cannot be used: {}", outcome.reason),
+    };
+    let presence = match decide::presence(seen) {
+        Presence::Active(domain) => format!("it is {}", domain.state),
+        Presence::Blind { .. } => "it runs, though libvirt does not answer".into(),
+        Presence::Stray { .. } => "its process runs, though libvirt says that it does not".into(),
+        Presence::Off(_) => "it does not run here".into(),
+        Presence::Unknown(_) => "not known".into(),
+    };
+    format!(
+        "libvirt ({uri}): {libvirt}\nprocess table: {process}\ndefinition: {definition}\ntaken together: {presence}\n"
+    )
+}

@@ -210,7 +210,7 @@ const RESTARTING: Duration = Duration::from_secs(10);
 /// How long a start waits for a daemon that is not there, before another node may try.
 const DAEMON_RETURNS: Duration = Duration::from_secs(30);
 /// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two requests to a guest that was asked often.
 const ASK_SLOWLY: Duration = Duration::from_secs(10);
 

@@ -323,7 +323,7 @@ impl Looker {
 fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
     let operation = stats.and_then(|s| s.fields.iter().find(|(field, _)| field == "operation"));
     match operation {
-        Some((_, value)) if matches!(value, rpc::TypedValue::Int(MIGRATION_OUT)) => Motion::Leaving,
+        Some((_, rpc::TypedValue::Int(MIGRATION_OUT))) => Motion::Leaving,
         Some(_) | None => Motion::None,
     }
 }

@@ -112,12 +112,14 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
-                ErrorKind::InvalidSubcommand => Code::Unimplemented,
-                _ => Code::Args,
-            }
-            .number();
+            let code = if error.exit_code() == 0 {
+                Code::Ok
+            } else if error.kind() == ErrorKind::InvalidSubcommand {
+                Code::Unimplemented
+            } else {
+                Code::Args
+            };
+            return code.number();
         }
     };
     let verbose = cli.verbose;

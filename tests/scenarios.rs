@@ -4,6 +4,9 @@
 //!
 //! Above the line stand `key words...` lines; the parser at the end of this file is their whole grammar.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+#![allow(clippy::disallowed_methods, reason = "a test reads its own environment")]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use vm_agent::imagine::{World, play};

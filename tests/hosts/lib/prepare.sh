@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# lab prepare: what takes long or needs the package archive, made once and kept in a cache.
+#
+#   guest/vmlinuz, guest/initramfs    Debian's cloud kernel and the lab's own user space
+#   qemu/                             (--migration) a newer QEMU, unpacked
+#   tools/                            (--migration) a shim for libvirtd, a CA and one certificate
+#
+# A finished part is recognised by its stamp, which holds a hash of what it was made from: an edited
+# guest/init makes a new initramfs, and a full cache costs some milliseconds.
+
+# Modules that a guest loads; their dependencies are found here, not in the guest.
+guest_modules="virtio_pci virtio_blk virtio_balloon virtio_net button evdev pvpanic-mmio"
+
+prepare() {
+	local migration='' cache
+	if [ "${1-}" = --migration ]; then
+		migration=1
+		shift
+	fi
+	cache=${1:-$default_cache}
+	mkdir -p "$cache"
+	cache=$(realpath -- "$cache")
+	exec 9>"$cache/.lock" # two test runs may prepare at once
+	flock -w 600 9 || die "another prepare holds $cache"
+	rm -rf "$cache"/.work.* # of one that was killed
+	part "$cache" kernel "$here/lib/prepare.sh"
+	part "$cache" guest "$here/lib/prepare.sh" "$here/guest" "$cache/.kernel.stamp"
+	if [ -n "$migration" ]; then
+		part "$cache" qemu "$here/lib/prepare.sh"
+		part "$cache" tools "$here/lib/prepare.sh" "$here/statfs-nfs.c"
+	fi
+}
+
+# part CACHE NAME SOURCE...: runs make_NAME in an empty folder and puts the result in place at once,
+# unless the one in place was made from the same sources.
+part() {
+	local cache=$1 name=$2 stamp work begin
+	shift 2
+	stamp=$(find "$@" -type f -print0 | sort -z | xargs -0 cat | sha256sum)
+	if [ "$(cat "$cache/.$name.stamp" 2>/dev/null)" = "$stamp" ]; then
+		return
+	fi
+	begin=$(now_ms)
+	work=$(mktemp -d "$cache/.work.XXXXXX")
+	chmod 755 "$work"
+	# In the background, because "if" would turn off "set -e" inside.
+	(cd "$work" && "make_$name" "$cache") >"$cache/$name.log" 2>&1 &
+	if ! wait $!; then
+		rm -rf "$work"
+		show_log "$cache/$name.log"
+		die "prepare: $name failed"
+	fi
+	rm -rf "${cache:?}/$name"
+	mv "$work" "$cache/$name"
+	echo "$stamp" >"$cache/.$name.stamp"
+	say "prepared $name in $(($(now_ms) - begin)) ms"
+}
+
+# The kernel's package is unpacked, not installed: this machine's own boot stays as it is.
+make_kernel() {
+	local package
+	package=$(apt-cache depends linux-image-cloud-amd64 |
+		sed -n 's/^ *Depends: \(linux-image-[0-9].*-cloud-amd64\)$/\1/p')
+	apt-get -o APT::Sandbox::User=root download "$package"
+	dpkg-deb -x "$package"_*.deb .
+	rm "$package"_*.deb
+	depmod -b . "${package#linux-image-}"
+}
+
+# An uncompressed initramfs: the guest's processor is emulated, and unpacking would cost it more than
+# reading a few MiB costs this machine.
+make_guest() {
+	local kernel=$1/kernel version module file
+	version=$(basename "$kernel"/lib/modules/*)
+	cp "$kernel/boot/vmlinuz-$version" vmlinuz
+	mkdir -p root/bin root/dev root/proc root/sys root/modules
+	cp /bin/busybox root/bin/
+	for module in $(/bin/busybox --list); do
+		[ "$module" = busybox ] || ln -s busybox "root/bin/$module"
+	done
+	cp "$here/guest/init" root/init
+	chmod 755 root/init
+	gcc -O2 -Wall -static -s -o root/bin/dirty "$here/guest/dirty.c"
+	for module in $guest_modules; do
+		modprobe -d "$kernel" -S "$version" --show-depends "$module"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >files
+	while read -r file; do
+		cp "$file" root/modules/
+		basename "$file" >>root/modules/order
+	done <files
+	(cd root && find . | cpio -o -H newc --quiet) >initramfs
+	rm -r root files
+}
+
+# Debian 12's QEMU 7.2 corrupts guests in live migration when it emulates the processor; the one in the
+# backports suite does not. The suite is read from where the machine gets its Debian packages, with
+# lists of its own: the machine's package lists stay as they are.
+make_qemu() {
+	local archive options package
+	archive=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
+		awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
+	[ -n "$archive" ] || die "no source of bookworm main among the machine's package sources"
+	mkdir lists packages
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive bookworm-backports main" >source.list
+	options=(-o "Dir::Etc::sourcelist=$PWD/source.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists"
+		-o "Dir::Cache=$PWD/packages" -o APT::Sandbox::User=root)
+	apt-get "${options[@]}" update
+	apt-get "${options[@]}" download qemu-system-x86 qemu-system-common qemu-system-data seabios
+	for package in *.deb; do
+		dpkg-deb -x "$package" .
+	done
+	rm -r lists packages source.list ./*.deb usr/share/doc usr/share/man
+}
+
+# One certificate for all hosts, both sides of a connection and all names and addresses that a test may
+# use. It proves nothing but that TLS works.
+make_tools() {
+	local n names=DNS:localhost
+	gcc -O2 -Wall -shared -fPIC -o statfs-nfs.so "$here/statfs-nfs.c" -ldl
+	for n in 1 2 3 4 5 6; do
+		names+=,DNS:node$n,DNS:node$n-mig,DNS:node${n}v6,DNS:node${n}v6-mig
+		names+=,IP:10.77.0.$n,IP:10.77.1.$n,IP:fd00::$n,IP:fd00:1::$n
+	done
+	openssl req -x509 -newkey rsa:2048 -nodes -days 7300 -subj "/CN=lab CA" -keyout ca-key.pem -out ca.pem \
+		-addext keyUsage=critical,keyCertSign
+	openssl req -new -newkey rsa:2048 -nodes -subj "/CN=lab host" -keyout key.pem -out request.pem
+	openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 7300 -out cert.pem \
+		-extfile <(printf 'basicConstraints=CA:false\nkeyUsage=digitalSignature,keyEncipherment\nsubjectAltName=%s\n' "$names")
+	rm ca-key.pem request.pem
+}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The services of a host: started in the foreground below the host's PID 1, known by a PID file in the
+# host's /run/service (lost with a crash, as it must be), their output in DIR/hN/log/NAME.log.
+
+# service_command NAME: the command line, one word a line.
+service_command() {
+	case $1 in
+	libvirtd)
+		if lab_with migration; then
+			printf '%s\n' /usr/bin/env "LD_PRELOAD=$(cat "$lab/.lab/cache")/tools/statfs-nfs.so" \
+				"LAB_SHARED=$lab/shared" /usr/sbin/libvirtd --listen
+		else
+			printf '%s\n' /usr/sbin/libvirtd
+		fi
+		;;
+	virtlogd) printf '%s\n' /usr/sbin/virtlogd ;;
+	sshd) printf '%s\n' /usr/sbin/sshd -D -e -h "/etc/ssh/key_node$number" ;;
+	corosync) printf '%s\n' /usr/sbin/corosync -f ;;
+	pacemakerd) printf '%s\n' /usr/bin/env PCMK_logfile=/run/lab/log/pacemaker.log /usr/sbin/pacemakerd ;;
+	*) die "no service $1" ;;
+	esac
+}
+
+# service_answers NAME: it does its work, which is more than that it runs.
+service_answers() {
+	local root=/proc/$host_pid/root
+	case $1 in
+	libvirtd)
+		in_host timeout 5 virsh -q -r -c qemu:///system uri &&
+			in_host timeout 5 virsh -q -c qemu:///system uri
+		;;
+	virtlogd) [ -S "$root/run/libvirt/virtlogd-sock" ] ;;
+	sshd) in_host bash -c ': </dev/tcp/127.0.0.1/22' ;;
+	corosync) in_host timeout 5 corosync-cfgtool -s ;;
+	pacemakerd) in_host timeout 5 cibadmin -Q ;;
+	esac
+}
+
+# service_pid NAME: sets $service, the process's number in the host; fails when it does not run.
+service_pid() {
+	local root=/proc/$host_pid/root
+	{ read -r service <"$root/run/service/$1"; } 2>/dev/null && started_in_host "$service"
+}
+
+# Like "started", in the host's own /proc.
+started_in_host() {
+	local stat
+	{ read -r stat <"/proc/$host_pid/root/proc/$1/stat"; } 2>/dev/null || return 1
+	stat=${stat##*) }
+	[ "${stat:0:1}" != Z ]
+}
+
+service_is_gone() { ! service_pid "$1"; }
+
+start_service() {
+	local name=$1 command
+	if service_pid "$name"; then
+		return
+	fi
+	mapfile -t command < <(service_command "$name")
+	in_host setsid -f bash -c '
+		name=$1
+		shift
+		echo $$ >"/run/service/$name"
+		exec "$@" </dev/null >>"/run/lab/log/$name.log" 2>&1
+	' start "$name" "${command[@]}"
+	if ! wait_until 30 service_answers "$name"; then
+		show_log "$lab/$host/log/$name.log"
+		die "$name on $host does not answer after 30 s"
+	fi
+}
+
+# stop_service NAME: SIGTERM, as an init system does; SIGKILL when it does not end, and that is told.
+# Pacemaker stops its resources first, which takes as long as they take.
+stop_service() {
+	local limit=20
+	service_pid "$1" || return 0
+	[ "$1" != pacemakerd ] || limit=180
+	in_host bash -c 'kill -TERM "$1"; kill -CONT "$1"' stop "$service"
+	if ! wait_until "$limit" service_is_gone "$1"; then
+		say "$1 on $host did not end by SIGTERM within $limit s"
+		signal_service "$1" KILL
+	fi
+}
+
+# signal_service NAME SIGNAL: to the one process, not to what it started (guests outlive libvirtd).
+signal_service() {
+	service_pid "$1" || die "$1 on $host does not run"
+	in_host bash -c 'kill "-$2" "$1"' signal "$service" "$2"
+	if [ "$2" = KILL ]; then
+		wait_until 10 service_is_gone "$1" || die "$1 on $host does not end"
+	fi
+}
+
+# The services that "--with" names, in the order in which they need each other.
+start_services() {
+	if lab_with ssh; then
+		mkdir -p "/proc/$host_pid/root/run/sshd"
+		start_service sshd
+	fi
+	if lab_with libvirt; then
+		start_service virtlogd
+		start_service libvirtd
+	fi
+	if lab_with cluster; then
+		start_service corosync
+		start_service pacemakerd
+	fi
+}
+
+verb_service() {
+	[ $# = 4 ] || die "usage: lab service DIR HOST start|stop|kill|freeze|thaw|pid NAME"
+	local what=$3 name=$4
+	use_lab "$1"
+	use_host "$2"
+	service_command "$name" >/dev/null
+	case $what in
+	start) start_service "$name" ;;
+	stop) stop_service "$name" ;;
+	kill) signal_service "$name" KILL ;;
+	freeze) signal_service "$name" STOP ;;
+	thaw) signal_service "$name" CONT ;;
+	pid)
+		service_pid "$name" || exit 1
+		echo "$service"
+		;;
+	*) die "no such verb for a service: $what" ;;
+	esac
+}

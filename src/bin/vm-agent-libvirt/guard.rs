@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What surrounds a call: the arguments, the input, the parent whose death is ours, and the last resort against hanging.
 
-use crate::{output, own};
+use crate::{ffi, output, own};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io::Read;
 use std::time::Duration;
-use vm_agent::worker::{Failure, Input, Reply, Request, Step};
+use vm_agent::worker::{Ask, DomainVerb, Failure, Input, Reply, Request, Step};
 
 /// A definition of a domain is some thousand bytes; more than this is a mistake.
 const LONGEST_INPUT: u64 = 16 << 20;
@@ -31,6 +31,13 @@ pub fn arguments() -> Result<Vec<String>, String> {
         .skip(1)
         .map(|argument| argument.into_string().map_err(|argument| format!("{argument:?} is not UTF-8")))
         .collect()
+}
+
+/// A migration is not simply ended: its thread for it hears SIGTERM, so long as no other thread does.
+pub fn hold_termination(request: &Request) {
+    if let Ask::Domain(_, DomainVerb::Migrate(_)) = request.ask {
+        ffi::hold_termination();
+    }
 }
 
 /// Ends the process with an error line after `timeout`, whatever it is stuck in.

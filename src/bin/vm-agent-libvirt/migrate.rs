@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often an abort is tried while there is no job yet: ten seconds.
 const ABORT_TRIES: u32 = 100;
 
+/// How long the deadline waits for the abort that it asks for.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
+
 /// `virDomainJobType` of a job that runs.
 const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
 
@@ -71,6 +74,12 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
         None => domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters(migrate), flags),
     };
     moved.map(|()| Answer::default()).map_err(libvirts(Step::Call))
+}
+
+/// Before the process ends by its own deadline: a peer-to-peer migration would go on in the daemon.
+pub fn give_up() {
+    drop(guard::thread("give up", || obey(Command::Abort)));
+    std::thread::sleep(GIVE_UP_WITHIN);
 }
 
 /// The end of the input says nothing: a caller may close it and go on reading.

@@ -121,6 +121,12 @@ fn every_other_byte_stays_as_it_was() {
 }
 
 #[test]
+fn a_byte_order_mark_moves_nothing() {
+    let text = with_mark(FULL, &mark()).unwrap();
+    assert_eq!(with_mark(&format!("\u{feff}{FULL}"), &mark()).unwrap(), format!("\u{feff}{text}"));
+}
+
+#[test]
 fn a_character_that_xml_cannot_hold_does_not_hinder_a_start() {
     let odd = Mark { instance: "i".into(), source: "/a\u{1}\u{0}\u{ffff}b".into(), ..Mark::default() };
     let text = with_mark("<domain type='a'><name>n</name></domain>", &odd).unwrap();

@@ -19,6 +19,7 @@ pub mod locate;
 pub mod lock;
 pub mod logging;
 pub mod manager;
+pub mod migrate;
 pub mod observe;
 pub mod ocf;
 pub mod operator;

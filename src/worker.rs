@@ -280,6 +280,8 @@ pub enum Until {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Migrate {
+    /// Only check both ends, and move nothing.
+    pub rehearse: bool,
     /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].
     pub dest_uri: String,
     /// libvirt's flags.

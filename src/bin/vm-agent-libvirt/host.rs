@@ -9,8 +9,8 @@ use virt::sys;
 use vm_agent::worker::{Answer, DomainFacts, Failure, HostFacts, HostVerb, Kind, Lookup, NO_DOMAIN, Place, Step};
 
 /// libvirt's error numbers for "no such network" and "no such storage pool".
-const NO_NETWORK: u32 = 43;
-const NO_STORAGE_POOL: u32 = 49;
+pub const NO_NETWORK: u32 = 43;
+pub const NO_STORAGE_POOL: u32 = 49;
 
 /// Carries out `verb` at `uri`.
 pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
@@ -96,7 +96,7 @@ fn host(connection: &Connect, with_capabilities: bool) -> HostFacts {
 }
 
 /// The text of `/capabilities/host/uuid`. libvirt wrote the document, so nothing in it is checked.
-fn host_uuid(capabilities: &str) -> Option<String> {
+pub fn host_uuid(capabilities: &str) -> Option<String> {
     let mut reader = quick_xml::Reader::from_str(capabilities);
     let mut path: Vec<String> = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use crate::child::{self, Child, ChildError, Ended, Finished, Running};
 use crate::ocf::ascii_line;
 use crate::params::ShutdownMode;
 use crate::time::Deadline;
-use crate::worker::{self, Answer, DomainVerb, HostVerb, Line, Reply, Request, Who};
+use crate::worker::{self, Answer, DomainVerb, Flag, HostVerb, Line, Migrate, Progress, Reply, Request, Who};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +34,16 @@ pub enum Verb<'a> {
     AbortJob,
     /// Put our mark (an element) into its metadata.
     SetMark(&'a str),
+    /// Pause it.
+    Suspend,
+    /// Let a running migration cost so many milliseconds of downtime.
+    SetDowntime(u64),
+    /// Switch a running migration to post-copy.
+    Postcopy,
+    /// Move it to another host.
+    Migrate(&'a Migrate),
+    /// Move it by virsh: further words, as its caller wrote them.
+    MigrateByVirsh(&'a Migrate, &'a [String]),
 }
 
 /// How changes are made.
@@ -71,16 +81,17 @@ impl Backend {
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
-        let worker = if self.use_virsh { None } else { worker_path() };
+        let by_virsh = self.use_virsh || matches!(verb, Verb::MigrateByVirsh(..));
+        let worker = if by_virsh { None } else { worker_path() };
         let Some(worker) = worker else {
             let Some(virsh) = child::find_program("virsh") else {
-                return Err(if self.use_virsh {
+                return Err(if by_virsh {
                     "virsh is not installed".into()
                 } else {
                     format!("neither the worker {LIBEXEC}/{WORKER} nor virsh is installed")
                 });
             };
-            if !self.use_virsh {
+            if !by_virsh {
                 log::warn!("the worker {WORKER} is missing; virsh is used in its place");
             }
             let (args, input) = virsh_words(&self.uri, verb, who);
@@ -135,10 +146,32 @@ impl Call {
     pub fn ended(&mut self) -> bool {
         loop {
             match self.running.next_line(Deadline::after(Duration::ZERO)) {
-                child::Line::Text(line) => self.last = line,
+                child::Line::Text(line) => {
+                    if let Ok(Line::Progress { progress: Progress::Warning(text) }) =
+                        Line::parse(&String::from_utf8_lossy(&line))
+                    {
+                        log::warn!("{text}");
+                    }
+                    self.last = line;
+                }
                 child::Line::Later => return false,
                 child::Line::Closed => return true,
             }
+        }
+    }
+
+    /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
+    ///
+    /// # Errors
+    /// A sentence, as for `Backend::call`.
+    pub fn answer(self, deadline: Deadline) -> Result<Answer, String> {
+        let mut finished = self.running.finish(deadline).map_err(sentence)?;
+        if finished.stdout.is_empty() {
+            finished.stdout = self.last;
+        }
+        match self.tool {
+            Tool::Worker => answer(&finished),
+            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()),
         }
     }
 
@@ -147,11 +180,7 @@ impl Call {
     /// # Errors
     /// A sentence, as for `Backend::call`.
     pub fn result(self, deadline: Deadline) -> Result<(), String> {
-        let mut finished = self.running.finish(deadline).map_err(sentence)?;
-        if finished.stdout.is_empty() {
-            finished.stdout = self.last;
-        }
-        judge(&self.tool, &finished)
+        self.answer(deadline).map(drop)
     }
 }
 
@@ -214,6 +243,38 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         words.extend(["--domain".into(), which.into()]);
     }
     (words, input)
+}
+
+/// The words for what the typed parameters say.
+fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
+    add(&["migrate", "--desturi", &migrate.dest_uri]);
+    for (flag, word) in [
+        (Flag::Live, "--live"),
+        (Flag::P2p, "--p2p"),
+        (Flag::Tunnelled, "--tunnelled"),
+        (Flag::PersistDest, "--persistent"),
+        (Flag::UndefineSource, "--undefinesource"),
+        (Flag::AutoConverge, "--auto-converge"),
+        (Flag::Postcopy, "--postcopy"),
+        (Flag::Tls, "--tls"),
+        (Flag::Parallel, "--parallel"),
+        (Flag::Compressed, "--compressed"),
+    ] {
+        if migrate.flags.contains(&flag) {
+            add(&[word]);
+        }
+    }
+    let number = |value: Option<u64>| value.map(|value| value.to_string());
+    for (word, value) in [
+        ("--migrateuri", migrate.migrate_uri.clone()),
+        ("--comp-methods", migrate.compression.clone()),
+        ("--bandwidth", number(migrate.bandwidth)),
+        ("--parallel-connections", migrate.parallel_connections.map(|value| value.to_string())),
+    ] {
+        if let Some(value) = value {
+            add(&[word, &value]);
+        }
+    }
 }
 
 fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {

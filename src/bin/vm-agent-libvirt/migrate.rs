@@ -85,6 +85,12 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
 
 /// Before the process ends by its own deadline: a peer-to-peer migration would go on in the daemon.
 pub fn give_up() {
+    let begun = moving();
+    if begun.is_none() {
+        // Kept for ever: it cannot begin any more.
+        return std::mem::forget(begun);
+    }
+    drop(begun);
     drop(guard::thread("give up", || obey(Command::Abort)));
     std::thread::sleep(GIVE_UP_WITHIN);
 }

@@ -77,7 +77,7 @@ impl Backend {
     /// It could not be begun.
     pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new() })
+        Ok(Call { tool, running, last: Vec::new(), begun: false })
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
@@ -116,7 +116,7 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Strin
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
     let child = child_of(&worker, args, input.as_deref()).capture(8 * 1024 * 1024);
-    answer(&child.run(deadline).map_err(sentence)?)
+    answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
@@ -128,11 +128,27 @@ fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) 
     }
 }
 
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What the worker was doing, when it was it that failed.
+    pub step: Option<worker::Step>,
+    /// libvirt's own message, or why it could not be asked.
+    pub message: String,
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self { step: None, message }
+    }
+}
+
 /// A change that is under way. Dropping it ends its program.
 pub struct Call {
     tool: Tool,
     running: Running,
     last: Vec<u8>,
+    begun: bool,
 }
 
 impl Call {
@@ -147,10 +163,10 @@ impl Call {
         loop {
             match self.running.next_line(Deadline::after(Duration::ZERO)) {
                 child::Line::Text(line) => {
-                    if let Ok(Line::Progress { progress: Progress::Warning(text) }) =
-                        Line::parse(&String::from_utf8_lossy(&line))
-                    {
-                        log::warn!("{text}");
+                    match Line::parse(&String::from_utf8_lossy(&line)) {
+                        Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
+                        Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+                        Ok(_) | Err(_) => {}
                     }
                     self.last = line;
                 }
@@ -160,18 +176,24 @@ impl Call {
         }
     }
 
+    /// Whether libvirt was asked to begin a migration.
+    #[must_use]
+    pub const fn begun(&self) -> bool {
+        self.begun
+    }
+
     /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
     ///
     /// # Errors
-    /// A sentence, as for `Backend::call`.
-    pub fn answer(self, deadline: Deadline) -> Result<Answer, String> {
+    /// What failed, and at which step.
+    pub fn answer(self, deadline: Deadline) -> Result<Answer, Trouble> {
         let mut finished = self.running.finish(deadline).map_err(sentence)?;
         if finished.stdout.is_empty() {
             finished.stdout = self.last;
         }
         match self.tool {
             Tool::Worker => answer(&finished),
-            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()),
+            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()).map_err(Trouble::from),
         }
     }
 
@@ -180,7 +202,7 @@ impl Call {
     /// # Errors
     /// A sentence, as for `Backend::call`.
     pub fn result(self, deadline: Deadline) -> Result<(), String> {
-        self.answer(deadline).map(drop)
+        self.answer(deadline).map(drop).map_err(|trouble| trouble.message)
     }
 }
 
@@ -215,6 +237,12 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
         Verb::SetMark(xml) => {
             domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() })
         }
+        Verb::Suspend => domain(DomainVerb::Suspend),
+        Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
+        Verb::Postcopy => domain(DomainVerb::StartPostcopy),
+        Verb::Migrate(migrate) | Verb::MigrateByVirsh(migrate, _) => {
+            domain(DomainVerb::Migrate(Box::new(migrate.clone())))
+        }
     }
 }
 
@@ -236,6 +264,14 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::AbortJob => add(&["domjobabort"]),
         Verb::SetMark(xml) => {
             add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])
+        }
+        Verb::Suspend => add(&["suspend"]),
+        Verb::SetDowntime(ms) => add(&["migrate-setmaxdowntime", "--downtime", &ms.to_string()]),
+        Verb::Postcopy => add(&["migrate-postcopy"]),
+        Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
+        Verb::MigrateByVirsh(migrate, more) => {
+            virsh_migrate(migrate, &mut add);
+            more.iter().for_each(|word| add(&[word.as_str()]));
         }
     }
     if !matches!(verb, Verb::Create(_)) {
@@ -279,7 +315,7 @@ fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
 
 fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
     match tool {
-        Tool::Worker => answer(finished).map(drop),
+        Tool::Worker => answer(finished).map(drop).map_err(|trouble| trouble.message),
         Tool::Virsh(path) => match finished.ended {
             Ended::Exited(0) => Ok(()),
             Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),
@@ -289,16 +325,20 @@ fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
     }
 }
 
-fn answer(finished: &Finished) -> Result<Answer, String> {
+fn answer(finished: &Finished) -> Result<Answer, Trouble> {
     let text = String::from_utf8_lossy(&finished.stdout);
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).map(Line::parse);
     match (last, finished.ended) {
         (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
-        (Some(Ok(Line::End(Reply::Error(failure)))), _) => Err(failure.message),
-        (_, Ended::TimedOut) => Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32())),
-        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}")),
+        (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
+            Err(Trouble { step: Some(failure.during), message: failure.message })
+        }
+        (_, Ended::TimedOut) => {
+            Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
+        }
+        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}").into()),
         (_, Ended::Exited(code)) => {
-            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")))
+            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")).into())
         }
     }
 }

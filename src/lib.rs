@@ -24,6 +24,7 @@ pub mod observe;
 pub mod ocf;
 pub mod operator;
 pub mod params;
+pub mod run_dir;
 pub mod time;
 pub mod validate;
 pub mod verdict;

@@ -203,6 +203,8 @@ pub enum Progress {
     },
     /// Something that a person should know, and that does not stand in the way.
     Warning(String),
+    /// All checks are passed: from now on the migration is libvirt's.
+    Begun,
     /// How the migration is getting on.
     Job(Job),
     /// A command was carried out, or failed.

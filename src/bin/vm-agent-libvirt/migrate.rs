@@ -55,8 +55,8 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
         return Ok(Answer::default());
     }
     let p2p = migrate.flags.contains(&Flag::P2p);
+    connect::keep_alive(&destination);
     if !p2p {
-        connect::keep_alive(&destination);
         let (sender, losses) = channel();
         ffi::watch_close(&destination, sender).map_err(libvirts(Step::ConnectDestination))?;
         guard::thread("destination", move || watch_destination(&losses))?;
@@ -71,6 +71,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     *moving() = Some(domain.clone());
     guard::thread("progress", move || print_progress(downtime))?;
 
+    output::progress(Progress::Begun);
     let flags = migrate.flags.iter().fold(0, |flags, flag| flags | number(*flag));
     let moved = if p2p {
         domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters(migrate), flags)

@@ -16,6 +16,7 @@ mod faults;
 #[path = "../../fuzz/harness.rs"]
 mod harness;
 mod libvirtd;
+mod nonsense;
 mod properties;
 mod real;
 mod real_faults;
@@ -32,6 +33,11 @@ fn soon() -> Deadline {
 
 fn after_ms(ms: u64) -> Deadline {
     Deadline::after(Duration::from_millis(ms))
+}
+
+/// Whether `took` is a deadline of so many milliseconds, kept: with some room for a busy machine.
+fn in_time(took: Duration, ms: u64) -> bool {
+    (Duration::from_millis(ms)..Duration::from_millis(ms + 1500)).contains(&took)
 }
 
 /// Waits until `condition` holds; it is an error if it never does.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
@@ -41,6 +41,10 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
     let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
+    // Whoever died or changed their mind meanwhile has nothing started for them any more.
+    if poll(&mut [PollFd::new(&agent, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
+        return Ok(());
+    }
     let child = match start(&program, args, input) {
         Ok(child) => child,
         Err(errno) => return send(&agent, Message::Failed(errno.raw_os_error()), None),
@@ -48,7 +52,7 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| Errno::INVAL)?).ok_or(Errno::INVAL)?;
     // Not reaped before the sweep below, so the number is still the program's.
     let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
-        send(&agent, Message::Started, Some(pidfd.as_fd()))?;
+        send(&agent, Message::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()))?;
         watch(&agent, &pidfd)
     });
     if let Ok(Some(end)) = watched {

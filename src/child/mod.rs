@@ -14,6 +14,7 @@
 mod launcher;
 mod message;
 mod running;
+mod streams;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -184,6 +185,9 @@ impl<'a> Child<'a> {
     pub fn spawn(self, deadline: Deadline) -> Result<Running, ChildError> {
         if !self.program.is_absolute() {
             return Err(ChildError::NotAbsolute(self.program.to_path_buf()));
+        }
+        if deadline.passed() {
+            return Err(ChildError::TooSlow(self.program.to_path_buf()));
         }
         Running::start(&self, deadline)
     }

@@ -224,7 +224,11 @@ fn a_large_guest_that_is_ending_is_not_called_absent_before_it_has_ended() {
             break;
         }
     }
-    eprintln!("{} looks, {} unsure", looks.len(), looks.iter().filter(|it| matches!(it.0, Evidence::Unknown(_))).count());
+    eprintln!(
+        "{} looks, {} unsure",
+        looks.len(),
+        looks.iter().filter(|it| matches!(it.0, Evidence::Unknown(_))).count()
+    );
     for (evidence, ended) in looks {
         assert!(ended || evidence != Evidence::Absent, "absent before its end");
     }

@@ -205,7 +205,7 @@ impl Running {
 
     /// Ends whatever is left. The launcher does it, unless it is stuck or killed.
     fn clean_up(&mut self) {
-        let deadline = Deadline::after(CLEAN_UP + CLEAN_UP / 4);
+        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.8));
         if let Some(launcher) = &self.launcher {
             let _ = send(launcher, Message::Kill, None);
         }
@@ -220,7 +220,7 @@ impl Running {
             }
             self.left = Some(left);
         }
-        if wait_readable(&self.pidfd, Deadline::after(CLEAN_UP / 4)) {
+        if wait_readable(&self.pidfd, Deadline::after(CLEAN_UP.mul_f32(0.1))) {
             let _ = self.process.try_wait();
         }
     }

@@ -97,10 +97,20 @@ impl Host {
         self.write("proc/77/mountinfo", text);
     }
 
-    pub fn mount_also(&self, point: &Path) {
+    fn mount_more(&self, line: &str) {
         let path = self.roots.proc.join("77/mountinfo");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(path, format!("{text}24 22 0:25 /libvirt {} rw - tmpfs tmpfs rw\n", point.display())).unwrap();
+        fs::write(path, format!("{text}{line}\n")).unwrap();
+    }
+
+    /// Mounts a folder of another file system there.
+    pub fn mount_part(&self, point: &Path) {
+        self.mount_more(&format!("24 22 0:25 /libvirt {} rw - tmpfs tmpfs rw", point.display()));
+    }
+
+    /// Mounts a file system of its own there.
+    pub fn mount_whole(&self, point: &Path) {
+        self.mount_more(&format!("24 22 0:25 / {} rw - tmpfs tmpfs rw", point.display()));
     }
 
     pub fn add(&self, made: &Made<'_>) {

@@ -111,6 +111,7 @@ fn the_name_is_looked_for_as_an_argument_of_its_own() {
         &["-name", "guest=web"],
         &[QEMU, "-name"],
         &[QEMU, "-name", "guest=other", "-name", "guest=web"],
+        &[QEMU, "-xen-domid", "5", "-name", "web"],
     ];
     for words in rows {
         let host = Host::new();

@@ -157,13 +157,16 @@ fn what_is_no_process_table_proves_nothing() {
 #[test]
 fn a_container_that_borrows_the_hosts_libvirt_does_not_see_the_hosts_processes() {
     let host = Host::new();
-    host.mount_also(&host.roots.run.join("libvirt"));
+    host.mount_part(&host.roots.run.join("libvirt"));
     assert_eq!(host.find(&qemu("web")), Evidence::Absent, "on the host itself");
     fs::remove_file(host.roots.proc.join("77/ns/pid")).unwrap();
     symlink("pid:[4026532111]", host.roots.proc.join("77/ns/pid")).unwrap();
     assert!(why(&host.find(&qemu("web"))).contains("into this container"));
+    host.mount("rw,relatime", "proc", "rw");
+    host.mount_whole(&host.roots.run.join("libvirt"));
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent, "a file system of its own there");
     let host = Host::new();
-    host.mount_also(&host.roots.run.join("libvirt-other"));
+    host.mount_part(&host.roots.run.join("libvirt-other"));
     fs::remove_file(host.roots.proc.join("77/ns/pid")).unwrap();
     symlink("pid:[4026532111]", host.roots.proc.join("77/ns/pid")).unwrap();
     assert_eq!(host.find(&qemu("web")), Evidence::Absent, "a container with a libvirt of its own");

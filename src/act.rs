@@ -35,12 +35,14 @@ const KILL_RESERVE: Duration = Duration::from_secs(5);
 pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    // A step may use its time up. The answer is still a fact, not the silence of a daemon that was given no time.
+    let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let looker = Looker::new(inv, env, roots);
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
     let depth = Depth::of(inv.action);
     loop {
-        let seen = actor.looker.look(inv, depth, patience(inv, deadline), deadline);
+        let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();

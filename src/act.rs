@@ -3,18 +3,23 @@
 //!
 //! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
 
-use crate::backend::{Backend, Call, Verb};
-use crate::decide::{self, History, Next, Step};
+use crate::backend::{self, Backend, Call, Verb};
+use crate::decide::{self, History, Next, Presence, Step};
 use crate::domain_xml::{self, Mark};
 use crate::guest_check;
+use crate::interrupt;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
+use crate::lock::{self, NoTurn, Turn};
+use crate::migrate;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt, Observation, Process};
+use crate::observe::state::State;
 use crate::ocf::{Code, Outcome};
+use crate::run_dir;
 use crate::time::{Deadline, utc};
-use crate::worker::Who;
+use crate::worker::{DomainVerb, Lookup, Request, Who};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,11 +38,18 @@ const KILL_RESERVE: Duration = Duration::from_secs(5);
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
 pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+    if matches!(inv.action, Action::Migrate | Action::MigrateTo) {
+        return migrate::run::run(inv, env, roots, false);
+    }
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
     // A step may use its time up. The answer is still a fact, not the silence of a daemon that was given no time.
     let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
-    let looker = Looker::new(inv, env, roots);
+    let mut looker = Looker::new(inv, env, roots);
+    let _turn = match take_turn(inv, &mut looker, deadline) {
+        Ok(turn) => turn,
+        Err(outcome) => return outcome,
+    };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
     let depth = Depth::of(inv.action);
@@ -58,12 +70,60 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                     ),
                 );
             }
+            Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
             Next::Do(step) => {
                 log::debug!("step: {step}");
                 actor.carry_out(&step, &seen);
             }
         }
     }
+}
+
+/// An action that changes something waits for another agent that is at it. A stop goes on without, in the end: it must not
+/// fail because of an agent that hangs.
+pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Option<Turn>, Outcome> {
+    let must_act = match inv.action {
+        Action::Status
+        | Action::Monitor
+        | Action::Reload
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Usage
+        | Action::MigrateFrom => return Ok(None),
+        Action::Stop | Action::Kill => true,
+        Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
+    };
+    interrupt::note();
+    if inv.params.name.is_none() {
+        looker.read_definition(inv);
+    }
+    let Some(name) = looker.name() else { return Ok(None) };
+    let patience = if must_act { deadline.left() / 4 } else { deadline.left() };
+    match lock::take(&looker.roots.run, name, inv.action.word(), deadline.at_most(patience)) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(NoTurn::Taken(holder)) if must_act => {
+            log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so this goes on beside it");
+            Ok(None)
+        }
+        Err(NoTurn::Taken(holder)) => Err(Outcome::new(
+            Code::Generic,
+            format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"),
+        )),
+        Err(NoTurn::Impossible(error)) => {
+            log::debug!("acting without a lock: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// The answer to SIGTERM or SIGINT: where things stand.
+fn interrupted(inv: &Invocation, seen: &Observation) -> Outcome {
+    let now = match decide::presence(seen) {
+        Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
+        Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
+        Presence::Off(why) | Presence::Unknown(why) => why,
+    };
+    Outcome::new(Code::Generic, format!("{} was interrupted by a signal; {now}", inv.action.word()))
 }
 
 /// libvirt's share of the time: what a silent daemon may cost one look.
@@ -153,6 +213,11 @@ impl Actor<'_> {
                 };
                 self.done.destroyed.push(result);
             }
+            Step::AbortJob => {
+                let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
+                self.done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
+            }
+            Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
             Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
             Step::TurnToStart => {
@@ -160,6 +225,29 @@ impl Actor<'_> {
             }
             Step::Wait { .. } => {}
         }
+    }
+
+    /// Ends the domain where its migration went. The note of the target is the migrating agent's.
+    fn stop_at_target(&self, seen: &Observation) -> Result<String, String> {
+        let name = seen.name.clone().unwrap_or_default();
+        let uri = run_dir::noted_target(&self.looker.roots.run, &name)
+            .ok_or("where it went is not known here; look for it on the other nodes")?;
+        let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
+        let there = Backend { uri: uri.clone(), use_virsh: false };
+        let state = || {
+            let request = Request::domain(&uri, who.clone(), DomainVerb::State);
+            let answer = backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(10)));
+            match answer.map_err(|error| format!("{uri} cannot be asked: {error}"))?.lookup {
+                Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
+                Some(Lookup::Absent) => Ok(false),
+                None => Err(format!("{uri} did not say whether it runs there")),
+            }
+        };
+        if !state()? {
+            return Ok(format!("it does not run at {uri} either"));
+        }
+        there.call(Verb::Destroy, &who, self.deadline)?;
+        if state()? { Err(format!("it still runs at {uri}")) } else { Ok(format!("it was ended at {uri}")) }
     }
 
     /// Creates the domain from the definition that was read, with our mark in its metadata.
@@ -247,10 +335,16 @@ impl Actor<'_> {
             if held.as_ref().is_some_and(Held::ended) {
                 return Woken::Change;
             }
+            if interrupt::requested() {
+                return Woken::Change;
+            }
             if until.passed() {
                 return if watching { Woken::Time } else { Woken::Change };
             }
-            let mut fds = Vec::with_capacity(3);
+            let mut fds = Vec::with_capacity(4);
+            if let Some(signals) = interrupt::descriptor() {
+                fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+            }
             if let Some(connection) = self.looker.connection() {
                 fds.push(PollFd::new(connection, PollFlags::IN));
             }
@@ -300,7 +394,7 @@ impl Actor<'_> {
     }
 }
 
-fn timespec(left: Duration) -> rustix::time::Timespec {
+pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
     rustix::time::Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(left.subsec_nanos()),
@@ -308,7 +402,7 @@ fn timespec(left: Duration) -> rustix::time::Timespec {
 }
 
 /// The domain to act on: by UUID where libvirt told it.
-fn who(seen: &Observation) -> Who {
+pub(crate) fn who(seen: &Observation) -> Who {
     match &seen.libvirt {
         Libvirt::Domain(domain) => Who::Uuid(domain_xml::uuid_text(&domain.uuid)),
         Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {

@@ -67,7 +67,7 @@ impl Depth {
     /// What an action needs.
     #[must_use]
     pub const fn of(action: Action) -> Self {
-        let acts = !matches!(action, Action::Status | Action::Monitor);
+        let acts = !matches!(action, Action::Status | Action::Monitor | Action::MigrateFrom);
         Self { process: acts, thorough: acts }
     }
 }
@@ -129,6 +129,12 @@ impl Looker {
                 self.name = Some(defined.name.clone());
             }
         }
+    }
+
+    /// The virtual machine's name, as far as the parameters and the definition tell it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The domain that was last seen, as the RPC knows it.

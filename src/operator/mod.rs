@@ -2,6 +2,7 @@
 //! By hand: the command line of a person, and what only a person wants. May use everything; nothing else uses it.
 
 mod explain;
+mod managed;
 mod status;
 
 use crate::act;
@@ -45,6 +46,16 @@ enum Verb {
     Restart(Which),
     /// Restart it unless it runs well
     Recover(Which),
+    /// Move it to another host while it runs
+    Migrate {
+        #[command(flatten)]
+        which: Which,
+        /// The host to move it to
+        host: Option<OsString>,
+        /// Only check both ends, and move nothing
+        #[arg(long)]
+        rehearse: bool,
+    },
     /// Say in one line what a cluster's monitor would
     Monitor(Which),
     /// Say what an action would find and do, and do nothing
@@ -100,6 +111,9 @@ struct Which {
     /// End within so many seconds
     #[arg(long, value_name = "S")]
     timeout: Option<f64>,
+    /// Act even though a cluster manages it
+    #[arg(long)]
+    force: bool,
     /// Any other parameter of the cluster resource (see meta-data), as NAME=VALUE
     #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
     options: Vec<OsString>,
@@ -159,6 +173,15 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 validate::run(inv, env, &mut |finding| say(&mut stderr(), finding))
             });
         }
+        Verb::Migrate { which, host, rehearse } => {
+            return with(&which, Action::Migrate, env, verbose, |inv, env| {
+                let inv = Invocation { target: host, ..inv.clone() };
+                match managed::refusal(&inv).filter(|_| !which.force && !rehearse) {
+                    Some(refusal) => Outcome::new(Code::Perm, refusal),
+                    None => crate::migrate::run::run(&inv, env, Roots::default(), rehearse),
+                }
+            });
+        }
         Verb::Start(which) => (which, Action::Start),
         Verb::Stop(which) => (which, Action::Stop),
         Verb::Kill(which) => (which, Action::Kill),
@@ -168,7 +191,10 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Reload(which) => (which, Action::Reload),
     };
     let (which, action) = outcome;
-    with(&which, action, env, verbose, |inv, env| act::run(inv, env, Roots::default()))
+    with(&which, action, env, verbose, |inv, env| match managed::refusal(inv).filter(|_| !which.force) {
+        Some(refusal) => Outcome::new(Code::Perm, refusal),
+        None => act::run(inv, env, Roots::default()),
+    })
 }
 
 /// Reads the parameters, does it, and says how it ended.
@@ -243,5 +269,15 @@ impl Which {
             }
         }
         Ok(Environment::from_pairs(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_of_the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -2,7 +2,7 @@
 //! The verbs about one domain.
 
 use crate::host::flag;
-use crate::{connect, ffi, libvirts, watch};
+use crate::{connect, ffi, libvirts, migrate, watch};
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
@@ -48,6 +48,9 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
                 | fate(*tpm, sys::VIR_DOMAIN_UNDEFINE_KEEP_TPM, sys::VIR_DOMAIN_UNDEFINE_TPM);
             done(&|domain| domain.undefine_flags(flags))
         }
+        DomainVerb::Save { path, bypass_cache } => {
+            done(&|domain| ffi::save(domain, path, flag(*bypass_cache, sys::VIR_DOMAIN_SAVE_BYPASS_CACHE)))
+        }
         DomainVerb::AbortJob => done(&ffi::abort_job),
         DomainVerb::SetDowntime { ms } => done(&|domain| domain.migrate_set_max_downtime(*ms, 0)),
         DomainVerb::SetSpeed { mib, postcopy } => {
@@ -68,7 +71,7 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
         DomainVerb::DiskErrors => {
             call(&|domain| Ok(Answer { disk_errors: Some(ffi::disk_errors(domain)?), ..Answer::default() }))
         }
-        DomainVerb::Migrate(_) => Err(crate::own(Step::Arguments)("not written yet".into())),
+        DomainVerb::Migrate(migrate) => migrate::run(uri, who, migrate),
     }
 }
 

@@ -9,7 +9,9 @@ mod domain;
 mod ffi;
 mod guard;
 mod host;
+mod migrate;
 mod output;
+mod preflight;
 mod watch;
 
 use vm_agent::worker::{Answer, Ask, Failure, Reply, Request, Step};
@@ -27,7 +29,7 @@ fn run() -> Result<Answer, Failure> {
     virt::error::clear_error_callback();
     let mut request = guard::arguments().and_then(Request::parse).map_err(own(Step::Arguments))?;
     guard::check_parent(request.parent)?;
-    guard::deadline(request.timeout)?;
+    guard::deadline(&request)?;
     guard::read_input(&mut request).map_err(own(Step::Input))?;
 
     let uri = request.uri.as_str();

@@ -4,11 +4,13 @@
 //! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
 
 use crate::backend::{Backend, Call, Verb};
-use crate::decide::{self, History, Next, Step};
+use crate::decide::{self, History, Next, Presence, Step};
 use crate::domain_xml::{self, Mark};
 use crate::guest_check;
+use crate::interrupt;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
+use crate::lock::{self, NoTurn, Turn};
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt, Observation, Process};
@@ -35,7 +37,11 @@ const KILL_RESERVE: Duration = Duration::from_secs(5);
 pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
-    let looker = Looker::new(inv, env, roots);
+    let mut looker = Looker::new(inv, env, roots);
+    let _turn = match take_turn(inv, &mut looker, deadline) {
+        Ok(turn) => turn,
+        Err(outcome) => return outcome,
+    };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
     let depth = Depth::of(inv.action);
@@ -56,12 +62,60 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                     ),
                 );
             }
+            Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
             Next::Do(step) => {
                 log::debug!("step: {step}");
                 actor.carry_out(&step, &seen);
             }
         }
     }
+}
+
+/// An action that changes something waits for another agent that is at it. A stop goes on without, in the end: it must not
+/// fail because of an agent that hangs.
+fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Option<Turn>, Outcome> {
+    let must_act = match inv.action {
+        Action::Status
+        | Action::Monitor
+        | Action::Reload
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Usage
+        | Action::MigrateFrom => return Ok(None),
+        Action::Stop | Action::Kill => true,
+        Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
+    };
+    interrupt::note();
+    if inv.params.name.is_none() {
+        looker.read_definition(inv);
+    }
+    let Some(name) = looker.name() else { return Ok(None) };
+    let patience = if must_act { deadline.left() / 4 } else { deadline.left() };
+    match lock::take(&looker.roots.run, name, inv.action.word(), deadline.at_most(patience)) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(NoTurn::Taken(holder)) if must_act => {
+            log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so this goes on beside it");
+            Ok(None)
+        }
+        Err(NoTurn::Taken(holder)) => Err(Outcome::new(
+            Code::Generic,
+            format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"),
+        )),
+        Err(NoTurn::Impossible(error)) => {
+            log::debug!("acting without a lock: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// The answer to SIGTERM or SIGINT: where things stand.
+fn interrupted(inv: &Invocation, seen: &Observation) -> Outcome {
+    let now = match decide::presence(seen) {
+        Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
+        Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
+        Presence::Off(why) | Presence::Unknown(why) => why,
+    };
+    Outcome::new(Code::Generic, format!("{} was interrupted by a signal; {now}", inv.action.word()))
 }
 
 /// libvirt's share of the time: what a silent daemon may cost one look.
@@ -245,10 +299,16 @@ impl Actor<'_> {
             if held.as_ref().is_some_and(Held::ended) {
                 return Woken::Change;
             }
+            if interrupt::requested() {
+                return Woken::Change;
+            }
             if until.passed() {
                 return if watching { Woken::Time } else { Woken::Change };
             }
-            let mut fds = Vec::with_capacity(3);
+            let mut fds = Vec::with_capacity(4);
+            if let Some(signals) = interrupt::descriptor() {
+                fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+            }
             if let Some(connection) = self.looker.connection() {
                 fds.push(PollFd::new(connection, PollFlags::IN));
             }

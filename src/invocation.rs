@@ -204,8 +204,6 @@ pub struct Invocation {
     pub target: Option<OsString>,
     /// Where a migration comes from.
     pub source: Option<String>,
-    /// By hand: even though a cluster manages it.
-    pub force: bool,
 }
 
 /// Which program this is called as: by `VM_AGENT_CALLER`, else by argv[0], else by the environment.
@@ -268,7 +266,6 @@ impl Invocation {
             node: env.text("OCF_RESKEY_CRM_meta_on_node").map(str::to_owned),
             source: env.text("OCF_RESKEY_CRM_meta_migrate_source").map(str::to_owned),
             target,
-            force: false,
             params,
         }
     }

@@ -16,12 +16,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::message::{Message, receive, send};
 use super::{CLEAN_UP, Child, ChildError, Ended, Finished, LAUNCHER_WORD};
+use crate::interrupt;
 use crate::kill::{kill_tree, timespec, wait_readable};
 use crate::time::Deadline;
 
 const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
 const LAUNCHER: u64 = 2;
+const INTERRUPT: u64 = 3;
 
 /// What is read of a stream at once.
 const CHUNK: usize = 64 * 1024;
@@ -62,6 +64,8 @@ pub struct Running {
     failed: Option<Errno>,
     ended: Option<Ended>,
     survivors: u32,
+    /// A signal asked the agent to end while this ran.
+    interrupted: bool,
     began: Instant,
     took: Option<Duration>,
 }
@@ -127,6 +131,7 @@ impl Running {
             failed: None,
             ended: None,
             survivors: 0,
+            interrupted: false,
             began,
             took: None,
         })
@@ -146,6 +151,10 @@ impl Running {
                 fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?;
                 epoll::add(&epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
             }
+        }
+        // What is started after a signal serves a tidy end, and is not cut short by it.
+        if let Some(signals) = interrupt::descriptor().filter(|_| !interrupt::requested()) {
+            epoll::add(&epoll, signals, epoll::EventData::new_u64(INTERRUPT), epoll::EventFlags::IN)?;
         }
         Ok((epoll, pidfd))
     }
@@ -200,7 +209,7 @@ impl Running {
     }
 
     fn wait(&mut self, deadline: Deadline) {
-        while self.ended.is_none() && self.launcher.is_some() && !deadline.passed() {
+        while self.ended.is_none() && self.launcher.is_some() && !deadline.passed() && !self.interrupted {
             self.pump(deadline, false);
         }
         if self.ended.is_none() && self.launcher.is_some() {
@@ -248,7 +257,7 @@ impl Running {
     /// Waits for something to happen, and takes it in; whether something did.
     fn pump(&mut self, deadline: Deadline, by_line: bool) -> bool {
         let soon = deadline.at_most(Duration::from_secs(86_400));
-        let mut space = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 3];
+        let mut space = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
         let count = match epoll::wait(&self.epoll, &mut space, Some(&timespec(soon))) {
             Ok(count) => count,
             Err(Errno::INTR) => return false,
@@ -261,6 +270,7 @@ impl Running {
             match event.data.u64() {
                 STDOUT => self.read_output(by_line),
                 STDERR => self.read_errors(),
+                INTERRUPT => self.hear_signal(),
                 _ => {
                     self.hear();
                     true
@@ -268,6 +278,15 @@ impl Running {
             };
         }
         count > 0
+    }
+
+    /// Notes the signal once; it stays readable, and must not wake us again.
+    fn hear_signal(&mut self) -> bool {
+        self.interrupted = true;
+        if let Some(signals) = interrupt::descriptor() {
+            let _ = epoll::delete(&self.epoll, signals);
+        }
+        true
     }
 
     /// Takes in one message of the launcher.

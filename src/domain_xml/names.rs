@@ -226,7 +226,12 @@ impl<'t> Bindings<'t> {
                 continue;
             }
             let namespace = if prefix.is_some() { self.resolve(prefix)? } else { None };
-            if namespace.is_some() && attributes.iter().any(|a| a.name == name && a.namespace == namespace) {
+            // Equal namespaces in force at once are one allocation: see `bind`.
+            let same = |a: &Attribute<'_>| match (&a.namespace, &namespace) {
+                (Some(one), Some(other)) => a.name == name && Rc::ptr_eq(one, other),
+                _ => false,
+            };
+            if attributes.iter().any(same) {
                 return Err(format!("the attribute '{}' stands twice in one tag", shortened(full)));
             }
             attributes.push(Attribute { name, namespace, value: value.clone() });
@@ -255,7 +260,9 @@ impl<'t> Bindings<'t> {
         if self.0.len() >= MAX_ATTRIBUTES {
             return Err(format!("more than {MAX_ATTRIBUTES} namespaces at one place"));
         }
-        self.0.push(Binding { depth, prefix, uri: (!uri.is_empty()).then(|| uri.into()) });
+        let known = self.0.iter().find_map(|binding| binding.uri.clone().filter(|known| **known == *uri));
+        let uri = if uri.is_empty() { None } else { Some(known.unwrap_or_else(|| uri.into())) };
+        self.0.push(Binding { depth, prefix, uri });
         Ok(())
     }
 

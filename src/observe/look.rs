@@ -131,6 +131,12 @@ impl Looker {
         }
     }
 
+    /// The virtual machine's name, as far as the parameters and the definition tell it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// The domain that was last seen, as the RPC knows it.
     #[must_use]
     pub fn last(&self) -> Option<&rpc::Domain> {

@@ -2,6 +2,7 @@
 //! By hand: the command line of a person, and what only a person wants. May use everything; nothing else uses it.
 
 mod explain;
+mod managed;
 mod status;
 
 use crate::act;
@@ -100,6 +101,9 @@ struct Which {
     /// End within so many seconds
     #[arg(long, value_name = "S")]
     timeout: Option<f64>,
+    /// Act even though a cluster manages it
+    #[arg(long)]
+    force: bool,
     /// Any other parameter of the cluster resource (see meta-data), as NAME=VALUE
     #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
     options: Vec<OsString>,
@@ -168,7 +172,10 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Reload(which) => (which, Action::Reload),
     };
     let (which, action) = outcome;
-    with(&which, action, env, verbose, |inv, env| act::run(inv, env, Roots::default()))
+    with(&which, action, env, verbose, |inv, env| match managed::refusal(inv).filter(|_| !which.force) {
+        Some(refusal) => Outcome::new(Code::Perm, refusal),
+        None => act::run(inv, env, Roots::default()),
+    })
 }
 
 /// Reads the parameters, does it, and says how it ended.

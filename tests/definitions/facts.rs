@@ -127,6 +127,22 @@ fn memory_is_rounded_up_to_kibibytes() {
 }
 
 #[test]
+fn what_is_in_use_at_start_is_all_unless_said_otherwise() {
+    let d = facts("<domain type='a'><name>n</name><vcpu> 4 </vcpu><memory>8</memory></domain>");
+    assert_eq!((d.vcpus_max, d.vcpus_current), (Some(4), Some(4)));
+    assert_eq!((d.memory_max_kib, d.memory_current_kib), (Some(8), Some(8)));
+}
+
+#[test]
+fn white_space_and_line_ends_are_those_of_xml() {
+    let d = facts(
+        "<domain type='a'><name>n</name><title>a\r\nb\rc&#13;d</title><os><type arch='a\r\nb\tc&#9;d'/></os></domain>",
+    );
+    assert_eq!(d.title, some("a\nb\nc\rd"));
+    assert_eq!(d.arch, some("a b c\td"));
+}
+
+#[test]
 fn the_hash_is_that_of_the_bytes() {
     assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

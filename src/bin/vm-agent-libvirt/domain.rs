@@ -2,7 +2,7 @@
 //! The verbs about one domain.
 
 use crate::host::flag;
-use crate::{connect, ffi, libvirts, watch};
+use crate::{connect, ffi, libvirts, migrate, watch};
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
@@ -68,7 +68,7 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
         DomainVerb::DiskErrors => {
             call(&|domain| Ok(Answer { disk_errors: Some(ffi::disk_errors(domain)?), ..Answer::default() }))
         }
-        DomainVerb::Migrate(_) => Err(crate::own(Step::Arguments)("not written yet".into())),
+        DomainVerb::Migrate(migrate) => migrate::run(uri, who, migrate),
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::watch::Happening;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -16,7 +17,18 @@ use virt::error::Error;
 use virt::sys;
 use vm_agent::worker::{Job, Kind};
 
+/// A `sigset_t` of Linux: 1024 bits in glibc as in musl.
+#[repr(C)]
+struct SignalSet([u64; 16]);
+
+/// Linux's number for "block these signals too" (all architectures but MIPS and SPARC).
+const SIG_BLOCK: c_int = 0;
+
 unsafe extern "C" {
+    fn sigemptyset(set: *mut SignalSet) -> c_int;
+    fn sigaddset(set: *mut SignalSet, signal: c_int) -> c_int;
+    fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
+    fn sigwait(set: *const SignalSet, signal: *mut c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
     fn free(memory: *mut c_void);
 }
@@ -24,6 +36,33 @@ unsafe extern "C" {
 /// Ends the process at once: no destructor of libvirt's fifty libraries runs beside the threads that still do.
 pub fn exit(status: c_int) -> ! {
     _exit(status)
+}
+
+/// SIGTERM and SIGINT.
+fn termination() -> SignalSet {
+    let mut set = SignalSet([0; 16]);
+    // SAFETY: the set is ours, as long as C's, and any content of it is made valid by `sigemptyset`.
+    unsafe {
+        sigemptyset(&raw mut set);
+        for signal in [Signal::TERM, Signal::INT] {
+            sigaddset(&raw mut set, signal.as_raw());
+        }
+    }
+    set
+}
+
+/// Holds back SIGTERM and SIGINT, in this thread and those that it starts from now on.
+pub fn hold_termination() {
+    let set = termination();
+    // SAFETY: the set is valid, and no old one is asked for. (It can fail for a wrong first argument only.)
+    unsafe { pthread_sigmask(SIG_BLOCK, &raw const set, ptr::null_mut()) };
+}
+
+/// Returns when a signal that is held back arrives.
+pub fn wait_for_termination() {
+    let (set, mut signal) = (termination(), 0);
+    // SAFETY: the set is valid, and the number ours. (It can fail for a wrong set only.)
+    unsafe { sigwait(&raw const set, &raw mut signal) };
 }
 
 fn check(result: c_int) -> Result<c_int, Error> {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What surrounds a call: the arguments, the input, the parent whose death is ours, and the last resort against hanging.
 
-use crate::{output, own};
+use crate::{ffi, migrate, output, own};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io::Read;
-use std::time::Duration;
-use vm_agent::worker::{Failure, Input, Reply, Request, Step};
+use vm_agent::worker::{Ask, DomainVerb, Failure, Input, Reply, Request, Step};
 
 /// A definition of a domain is some thousand bytes; more than this is a mistake.
 const LONGEST_INPUT: u64 = 16 << 20;
@@ -33,11 +32,19 @@ pub fn arguments() -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Ends the process with an error line after `timeout`, whatever it is stuck in.
-pub fn deadline(timeout: Option<Duration>) -> Result<(), Failure> {
-    let Some(timeout) = timeout else { return Ok(()) };
+/// Ends the process with an error line after the request's timeout, whatever it is stuck in. A migration is not simply
+/// ended: it is aborted first, and SIGTERM is held back, for the one thread that turns it into an abort.
+pub fn deadline(request: &Request) -> Result<(), Failure> {
+    let migrates = matches!(request.ask, Ask::Domain(_, DomainVerb::Migrate(_)));
+    if migrates {
+        ffi::hold_termination();
+    }
+    let Some(timeout) = request.timeout else { return Ok(()) };
     let wait = move || {
         std::thread::sleep(timeout);
+        if migrates {
+            migrate::give_up();
+        }
         let message = format!("no answer within {} ms", timeout.as_millis());
         output::finish(&Reply::Error(own(Step::Deadline)(message)))
     };

@@ -9,6 +9,7 @@ mod domain;
 mod ffi;
 mod guard;
 mod host;
+mod migrate;
 mod output;
 mod watch;
 
@@ -27,7 +28,7 @@ fn run() -> Result<Answer, Failure> {
     virt::error::clear_error_callback();
     let mut request = guard::arguments().and_then(Request::parse).map_err(own(Step::Arguments))?;
     guard::check_parent(request.parent)?;
-    guard::deadline(request.timeout)?;
+    guard::deadline(&request)?;
     guard::read_input(&mut request).map_err(own(Step::Input))?;
 
     let uri = request.uri.as_str();

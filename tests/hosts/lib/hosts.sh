@@ -201,9 +201,11 @@ end_lab() {
 	rm -f "$dir/.lab/id"
 	end_process "$dir/.lab/fence.pid" # first: it boots hosts
 	if is_process "$dir/.lab/keeper"; then
-		parent=$(sed -n 's/^PPid:\t//p' "/proc/$process/status")
+		parent=$(sed -n 's/^PPid:\t//p' "/proc/$process/status" 2>/dev/null) || true
 		end_process "$dir/.lab/keeper"
-		wait_until 5 has_ended "$parent" || true # "unshare", which waits for the keeper
+		if [ -n "$parent" ]; then # "unshare", which waits for the keeper
+			wait_until 5 has_ended "$parent" || true
+		fi
 	fi
 	wait_until 10 remove_files "$dir" || {
 		remove_files "$dir" || true

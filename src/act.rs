@@ -3,7 +3,7 @@
 //!
 //! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
 
-use crate::backend::{Backend, Call, Verb};
+use crate::backend::{self, Backend, Call, Verb};
 use crate::decide::{self, History, Next, Presence, Step};
 use crate::domain_xml::{self, Mark};
 use crate::guest_check;
@@ -11,12 +11,15 @@ use crate::interrupt;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
 use crate::lock::{self, NoTurn, Turn};
+use crate::migrate;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt, Observation, Process};
+use crate::observe::state::State;
 use crate::ocf::{Code, Outcome};
+use crate::run_dir;
 use crate::time::{Deadline, utc};
-use crate::worker::Who;
+use crate::worker::{DomainVerb, Lookup, Request, Who};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,6 +38,9 @@ const KILL_RESERVE: Duration = Duration::from_secs(5);
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
 pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+    if matches!(inv.action, Action::Migrate | Action::MigrateTo) {
+        return migrate::run::run(inv, env, roots, false);
+    }
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
     let mut looker = Looker::new(inv, env, roots);
@@ -73,7 +79,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
 
 /// An action that changes something waits for another agent that is at it. A stop goes on without, in the end: it must not
 /// fail because of an agent that hangs.
-fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Option<Turn>, Outcome> {
+pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Option<Turn>, Outcome> {
     let must_act = match inv.action {
         Action::Status
         | Action::Monitor
@@ -205,6 +211,11 @@ impl Actor<'_> {
                 };
                 self.done.destroyed.push(result);
             }
+            Step::AbortJob => {
+                let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
+                self.done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
+            }
+            Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
             Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
             Step::TurnToStart => {
@@ -212,6 +223,29 @@ impl Actor<'_> {
             }
             Step::Wait { .. } => {}
         }
+    }
+
+    /// Ends the domain where its migration went. The note of the target is the migrating agent's.
+    fn stop_at_target(&self, seen: &Observation) -> Result<String, String> {
+        let name = seen.name.clone().unwrap_or_default();
+        let uri = run_dir::noted_target(&self.looker.roots.run, &name)
+            .ok_or("where it went is not known here; look for it on the other nodes")?;
+        let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
+        let there = Backend { uri: uri.clone(), use_virsh: false };
+        let state = || {
+            let request = Request::domain(&uri, who.clone(), DomainVerb::State);
+            let answer = backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(10)));
+            match answer.map_err(|error| format!("{uri} cannot be asked: {error}"))?.lookup {
+                Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
+                Some(Lookup::Absent) => Ok(false),
+                None => Err(format!("{uri} did not say whether it runs there")),
+            }
+        };
+        if !state()? {
+            return Ok(format!("it does not run at {uri} either"));
+        }
+        there.call(Verb::Destroy, &who, self.deadline)?;
+        if state()? { Err(format!("it still runs at {uri}")) } else { Ok(format!("it was ended at {uri}")) }
     }
 
     /// Creates the domain from the definition that was read, with our mark in its metadata.
@@ -358,7 +392,7 @@ impl Actor<'_> {
     }
 }
 
-fn timespec(left: Duration) -> rustix::time::Timespec {
+pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
     rustix::time::Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(left.subsec_nanos()),
@@ -366,7 +400,7 @@ fn timespec(left: Duration) -> rustix::time::Timespec {
 }
 
 /// The domain to act on: by UUID where libvirt told it.
-fn who(seen: &Observation) -> Who {
+pub(crate) fn who(seen: &Observation) -> Who {
     match &seen.libvirt {
         Libvirt::Domain(domain) => Who::Uuid(domain_xml::uuid_text(&domain.uuid)),
         Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {

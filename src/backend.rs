@@ -7,7 +7,7 @@ use crate::child::{self, Child, ChildError, Ended, Finished, Running};
 use crate::ocf::ascii_line;
 use crate::params::ShutdownMode;
 use crate::time::Deadline;
-use crate::worker::{self, Answer, DomainVerb, HostVerb, Line, Reply, Request, Who};
+use crate::worker::{self, Answer, DomainVerb, Flag, HostVerb, Line, Migrate, Progress, Reply, Request, Who};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +34,16 @@ pub enum Verb<'a> {
     AbortJob,
     /// Put our mark (an element) into its metadata.
     SetMark(&'a str),
+    /// Pause it.
+    Suspend,
+    /// Let a running migration cost so many milliseconds of downtime.
+    SetDowntime(u64),
+    /// Switch a running migration to post-copy.
+    Postcopy,
+    /// Move it to another host.
+    Migrate(&'a Migrate),
+    /// Move it by virsh: further words, as its caller wrote them.
+    MigrateByVirsh(&'a Migrate, &'a [String]),
 }
 
 /// How changes are made.
@@ -67,20 +77,21 @@ impl Backend {
     /// It could not be begun.
     pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new() })
+        Ok(Call { tool, running, last: Vec::new(), begun: false })
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
-        let worker = if self.use_virsh { None } else { worker_path() };
+        let by_virsh = self.use_virsh || matches!(verb, Verb::MigrateByVirsh(..));
+        let worker = if by_virsh { None } else { worker_path() };
         let Some(worker) = worker else {
             let Some(virsh) = child::find_program("virsh") else {
-                return Err(if self.use_virsh {
+                return Err(if by_virsh {
                     "virsh is not installed".into()
                 } else {
                     format!("neither the worker {LIBEXEC}/{WORKER} nor virsh is installed")
                 });
             };
-            if !self.use_virsh {
+            if !by_virsh {
                 log::warn!("the worker {WORKER} is missing; virsh is used in its place");
             }
             let (args, input) = virsh_words(&self.uri, verb, who);
@@ -105,7 +116,7 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Strin
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
     let child = child_of(&worker, args, input.as_deref()).capture(8 * 1024 * 1024);
-    answer(&child.run(deadline).map_err(sentence)?)
+    answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
@@ -117,11 +128,27 @@ fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) 
     }
 }
 
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What the worker was doing, when it was it that failed.
+    pub step: Option<worker::Step>,
+    /// libvirt's own message, or why it could not be asked.
+    pub message: String,
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self { step: None, message }
+    }
+}
+
 /// A change that is under way. Dropping it ends its program.
 pub struct Call {
     tool: Tool,
     running: Running,
     last: Vec<u8>,
+    begun: bool,
 }
 
 impl Call {
@@ -135,10 +162,38 @@ impl Call {
     pub fn ended(&mut self) -> bool {
         loop {
             match self.running.next_line(Deadline::after(Duration::ZERO)) {
-                child::Line::Text(line) => self.last = line,
+                child::Line::Text(line) => {
+                    match Line::parse(&String::from_utf8_lossy(&line)) {
+                        Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
+                        Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+                        Ok(_) | Err(_) => {}
+                    }
+                    self.last = line;
+                }
                 child::Line::Later => return false,
                 child::Line::Closed => return true,
             }
+        }
+    }
+
+    /// Whether libvirt was asked to begin a migration.
+    #[must_use]
+    pub const fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
+    ///
+    /// # Errors
+    /// What failed, and at which step.
+    pub fn answer(self, deadline: Deadline) -> Result<Answer, Trouble> {
+        let mut finished = self.running.finish(deadline).map_err(sentence)?;
+        if finished.stdout.is_empty() {
+            finished.stdout = self.last;
+        }
+        match self.tool {
+            Tool::Worker => answer(&finished),
+            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()).map_err(Trouble::from),
         }
     }
 
@@ -147,11 +202,7 @@ impl Call {
     /// # Errors
     /// A sentence, as for `Backend::call`.
     pub fn result(self, deadline: Deadline) -> Result<(), String> {
-        let mut finished = self.running.finish(deadline).map_err(sentence)?;
-        if finished.stdout.is_empty() {
-            finished.stdout = self.last;
-        }
-        judge(&self.tool, &finished)
+        self.answer(deadline).map(drop).map_err(|trouble| trouble.message)
     }
 }
 
@@ -187,6 +238,12 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
         Verb::SetMark(xml) => {
             domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() })
         }
+        Verb::Suspend => domain(DomainVerb::Suspend),
+        Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
+        Verb::Postcopy => domain(DomainVerb::StartPostcopy),
+        Verb::Migrate(migrate) | Verb::MigrateByVirsh(migrate, _) => {
+            domain(DomainVerb::Migrate(Box::new(migrate.clone())))
+        }
     }
 }
 
@@ -209,6 +266,14 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::SetMark(xml) => {
             add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])
         }
+        Verb::Suspend => add(&["suspend"]),
+        Verb::SetDowntime(ms) => add(&["migrate-setmaxdowntime", "--downtime", &ms.to_string()]),
+        Verb::Postcopy => add(&["migrate-postcopy"]),
+        Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
+        Verb::MigrateByVirsh(migrate, more) => {
+            virsh_migrate(migrate, &mut add);
+            more.iter().for_each(|word| add(&[word.as_str()]));
+        }
     }
     if !matches!(verb, Verb::Create(_)) {
         let (Who::Uuid(which) | Who::Name(which)) = who;
@@ -217,9 +282,41 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
     (words, input)
 }
 
+/// The words for what the typed parameters say.
+fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
+    add(&["migrate", "--desturi", &migrate.dest_uri]);
+    for (flag, word) in [
+        (Flag::Live, "--live"),
+        (Flag::P2p, "--p2p"),
+        (Flag::Tunnelled, "--tunnelled"),
+        (Flag::PersistDest, "--persistent"),
+        (Flag::UndefineSource, "--undefinesource"),
+        (Flag::AutoConverge, "--auto-converge"),
+        (Flag::Postcopy, "--postcopy"),
+        (Flag::Tls, "--tls"),
+        (Flag::Parallel, "--parallel"),
+        (Flag::Compressed, "--compressed"),
+    ] {
+        if migrate.flags.contains(&flag) {
+            add(&[word]);
+        }
+    }
+    let number = |value: Option<u64>| value.map(|value| value.to_string());
+    for (word, value) in [
+        ("--migrateuri", migrate.migrate_uri.clone()),
+        ("--comp-methods", migrate.compression.clone()),
+        ("--bandwidth", number(migrate.bandwidth)),
+        ("--parallel-connections", migrate.parallel_connections.map(|value| value.to_string())),
+    ] {
+        if let Some(value) = value {
+            add(&[word, &value]);
+        }
+    }
+}
+
 fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
     match tool {
-        Tool::Worker => answer(finished).map(drop),
+        Tool::Worker => answer(finished).map(drop).map_err(|trouble| trouble.message),
         Tool::Virsh(path) => match finished.ended {
             Ended::Exited(0) => Ok(()),
             Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),
@@ -229,16 +326,20 @@ fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
     }
 }
 
-fn answer(finished: &Finished) -> Result<Answer, String> {
+fn answer(finished: &Finished) -> Result<Answer, Trouble> {
     let text = String::from_utf8_lossy(&finished.stdout);
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).map(Line::parse);
     match (last, finished.ended) {
         (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
-        (Some(Ok(Line::End(Reply::Error(failure)))), _) => Err(failure.message),
-        (_, Ended::TimedOut) => Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32())),
-        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}")),
+        (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
+            Err(Trouble { step: Some(failure.during), message: failure.message })
+        }
+        (_, Ended::TimedOut) => {
+            Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
+        }
+        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}").into()),
         (_, Ended::Exited(code)) => {
-            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")))
+            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")).into())
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::observe::state::{Pause, State};
 use crate::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::params::{Problem, ShutdownMode};
-use crate::verdict::{self, Health};
+use crate::verdict::{self, Health, Motion};
 use std::time::Duration;
 
 /// What comes next.
@@ -41,6 +41,10 @@ pub enum Step {
     },
     /// Let libvirt end the domain at once.
     Destroy,
+    /// Abort the migration that takes it away.
+    AbortJob,
+    /// It left by a migration in spite of that: end it at the target.
+    StopAtTarget,
     /// End the domain's process by its number.
     KillProcess {
         /// The process.
@@ -72,6 +76,10 @@ pub struct History {
     pub resume: Option<Result<(), String>>,
     /// Requests to shut down, with the mode and, when refused, libvirt's words.
     pub asked: Vec<(ShutdownMode, Result<(), String>)>,
+    /// Result of aborting an outgoing migration, when tried.
+    pub aborted: Option<Result<(), String>>,
+    /// Result of ending it at the target of that migration, when tried; a sentence either way.
+    pub at_target: Option<Result<String, String>>,
     /// Results of destroying.
     pub destroyed: Vec<Result<(), String>>,
     /// Results of ending the process.
@@ -192,11 +200,9 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             (Some(refusal), Caller::Ocf | Caller::Human) => Next::Answer(refusal),
             (None, _) => ok("the parameters are taken over; the virtual machine was not touched".into()),
         },
-        Action::Migrate | Action::MigrateTo | Action::MigrateFrom => {
-            Next::Answer(Outcome::new(Code::Unimplemented, "this agent does not migrate yet"))
-        }
-        Action::MetaData | Action::ValidateAll | Action::Usage => {
-            Next::Answer(Outcome::new(Code::Generic, format!("{} needs no facts", inv.action.word())))
+        Action::MigrateFrom => migrate_from(inv, seen, done),
+        Action::Migrate | Action::MigrateTo | Action::MetaData | Action::ValidateAll | Action::Usage => {
+            Next::Answer(Outcome::new(Code::Generic, format!("{} is not decided here", inv.action.word())))
         }
     }
 }
@@ -223,6 +229,13 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Active(domain) => {
             let health = verdict::health(domain.state, domain.motion);
             let code = verdict::code(health, inv);
+            // The last moments of a migration that somebody else drives look like one that is stuck.
+            if domain.state == State::Paused(Pause::Migration)
+                && health == Health::Failed
+                && let Some(look) = second_look()
+            {
+                return look;
+            }
             let has_check = inv.params.status_program.is_some() || inv.params.monitor_scripts.is_some();
             if health == Health::Well && inv.check_level >= 10 && has_check {
                 match &done.guest {
@@ -255,18 +268,43 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     }
 }
 
+/// The target's side: the source has said that it moved, so it runs, or is about to.
+fn migrate_from(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    match presence(seen) {
+        Presence::Active(domain) => match verdict::health(domain.state, domain.motion) {
+            Health::Well | Health::Degraded => ok(format!("'{}' has arrived and is {}", domain.name, domain.state)),
+            Health::Arriving => wait_or(done, inv.timeout, || {
+                format!("'{}' is still arriving: its memory did not come in time", domain.name)
+            }),
+            Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
+        },
+        Presence::Blind { pid, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
+            ok(format!("'{}' has arrived (process {pid}), though {}", label(seen), no_answer.why))
+        }),
+        Presence::Stray { pid, .. } => wait_or(done, RESTARTING, || {
+            format!("process {pid} of '{}' runs, but libvirt does not know it", label(seen))
+        }),
+        Presence::Off(why) => wait_or(done, SECOND_LOOK, || format!("{why}; it did not arrive")),
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || why),
+    }
+}
+
 fn advice(domain: &Domain, health: Health) -> &'static str {
     match (domain.state, health) {
         (_, Health::Well | Health::Arriving | Health::Off) => "",
         (State::Paused(Pause::User | Pause::Unknown | Pause::FromSnapshot), _) => "; resume it with 'virsh resume'",
         (State::PmSuspended, _) => "; wake it with 'virsh dompmwakeup'",
+        (State::Paused(Pause::Migration), _) => {
+            "; nobody drives that migration any more: see where it runs, stop it here or 'virsh resume' it"
+        }
         (State::Paused(Pause::IoError), _) => "; see 'virsh domblkerror', repair the storage",
         (_, Health::Degraded | Health::Failed) => "",
     }
 }
 
 /// Refuses to change anything with parameters that cannot be used.
-fn refusal(inv: &Invocation) -> Option<Outcome> {
+#[must_use]
+pub fn refusal(inv: &Invocation) -> Option<Outcome> {
     let first: &Problem = inv.params.problems.first()?;
     let more = match inv.params.problems.len() {
         1 => String::new(),
@@ -306,6 +344,9 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
             Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
         },
+        (State::Paused(Pause::Migration), _) => {
+            wait_or(done, SECOND_LOOK, || format!("'{name}' is {state}{}", advice(domain, Health::Failed)))
+        }
         (State::Paused(Pause::StartingUp), _) => {
             wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
         }
@@ -395,6 +436,12 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
+        // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
+        Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
+            None => Next::Do(Step::StopAtTarget),
+            Some(Ok(how)) => ok(format!("'{name}' had left by a migration; {how}")),
+            Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
+        },
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
         Presence::Off(why) => ok(why),
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
@@ -447,6 +494,9 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let name = &domain.name;
     let state = domain.state;
     let health = verdict::health(state, domain.motion);
+    if domain.motion == Motion::Leaving && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {
+        return Next::Do(Step::AbortJob);
+    }
     let forbidden = inv.params.no_kill && inv.action != Action::Kill && health != Health::Arriving;
     let beyond_asking = match health {
         Health::Failed | Health::Arriving => true,
@@ -455,6 +505,11 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     };
     let reserve = if forbidden { Duration::ZERO } else { destroy_reserve(inv.timeout) };
     let patience = done.left.saturating_sub(reserve);
+    // The target runs it, and may still need memory from here.
+    let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
+    if needed && !force(inv) && !patience.is_zero() {
+        return wait_or_else(done, patience, || destroy(inv, name, seen, done));
+    }
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
@@ -514,10 +569,15 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
 
 /// Waits for a change as long as there is time (and at most `longest`), then fails with the sentence.
 fn wait_or(done: &History, longest: Duration, sentence: impl FnOnce() -> String) -> Next {
+    wait_or_else(done, longest, || fail(sentence()))
+}
+
+/// Waits for a change as long as there is time (and at most `longest`), then does what is said.
+fn wait_or_else(done: &History, longest: Duration, then: impl FnOnce() -> Next) -> Next {
     if done.waited < longest && !done.left.is_zero() {
         Next::Do(Step::Wait { longest: (longest - done.waited).min(done.left) })
     } else {
-        fail(sentence())
+        then()
     }
 }
 

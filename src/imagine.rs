@@ -29,6 +29,10 @@ pub struct World {
     pub kill_fails: Option<String>,
     /// The guest's check fails with these words.
     pub check_fails: Option<String>,
+    /// An outgoing migration arrives in spite of being aborted.
+    pub arrives: bool,
+    /// Ending it at the migration's target fails with these words.
+    pub target_fails: Option<String>,
     /// What the definition turns out to be when it is read.
     pub definition: Option<Definition>,
     /// What is seen after the first wait.
@@ -118,6 +122,22 @@ impl World {
                 }
                 second
             }
+            Step::AbortJob => {
+                done.aborted = Some(Ok(()));
+                match (&mut seen.libvirt, self.arrives) {
+                    (Libvirt::Domain(_), true) => end(seen, Off::Migrated),
+                    (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
+                    (Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
+                }
+                second
+            }
+            Step::StopAtTarget => {
+                done.at_target = Some(match &self.target_fails {
+                    None => Ok("it was ended at the target".into()),
+                    Some(why) => Err(why.clone()),
+                });
+                second
+            }
             Step::CheckGuest => {
                 done.guest = Some(result(&self.check_fails));
                 Duration::ZERO
@@ -164,6 +184,8 @@ impl std::fmt::Display for Step {
             Self::Destroy => f.write_str("destroy it"),
             Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
             Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::AbortJob => f.write_str("abort the migration that takes it away"),
+            Self::StopAtTarget => f.write_str("end it at the migration's target"),
             Self::CheckGuest => f.write_str("check the guest"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
         }

@@ -3,8 +3,9 @@
 //!
 //! The lock is the kernel's and ends with its holder, however that ends; the file in /run that it hangs on means nothing.
 
+use crate::run_dir;
 use crate::time::Deadline;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, mkdirat, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -33,17 +34,9 @@ pub enum NoTurn {
 ///
 /// # Errors
 /// No turn until the deadline.
-pub fn take(run_dir: &Path, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
+pub fn take(run: &Path, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
     let impossible = |errno: Errno| NoTurn::Impossible(errno.into());
-    let run = rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let run = run.map_err(impossible)?;
-    match mkdirat(&run, "vm-agent", Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(impossible(errno)),
-    }
-    // Nothing is followed out of our own folder.
-    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = openat(&run, "vm-agent", folder, Mode::empty()).map_err(impossible)?;
+    let folder = run_dir::open(run).map_err(impossible)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(&folder, format!("{name}.lock"), flags, Mode::RUSR | Mode::WUSR).map_err(impossible)?;
     let mut file = std::fs::File::from(file);

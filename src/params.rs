@@ -86,20 +86,29 @@ pub static TABLE: &[Param] = &[
     manager("depend_mode", Kind::Text, Some("hard")),
     manager("max_restarts", Kind::Text, Some("0")),
     manager("restart_expire_time", Kind::Text, Some("0")),
-    // Migration: vm.sh's interface is published whole, since a difference in it would change what rgmanager does.
-    Param { rgmanager: Some("migrate"), ..unsupported("migrate") },
-    Param { rgmanager: Some("migrate_options"), ..unsupported("migrate_options") },
-    Param { rgmanager: Some("tunnelled"), ..unsupported("tunnelled") },
-    Param { rgmanager: Some("migration_mapping"), ..unsupported("migration_mapping") },
-    Param { rgmanager: Some("migration_uri"), ..unsupported("migration_uri") },
-    unsupported("migration_transport"),
-    unsupported("migration_user"),
-    unsupported("migration_downtime"),
-    unsupported("migration_speed"),
-    unsupported("migration_network_suffix"),
-    unsupported("migrateuri"),
-    unsupported("migrateport"),
-    unsupported("remoteuri"),
+    // Migration.
+    Param { rgmanager: Some("migrate"), ..row("migrate", Kind::Text, Some("live")) },
+    Param { rgmanager: Some("migrate_options"), ..row("migrate_options", Kind::Text, None) },
+    Param { rgmanager: Some("tunnelled"), ..row("tunnelled", Kind::Boolean, Some("no")) },
+    Param { rgmanager: Some("migration_mapping"), ..row("migration_mapping", Kind::Text, None) },
+    Param { rgmanager: Some("migration_uri"), ..row("migration_uri", Kind::Text, Some("auto")) },
+    row("remoteuri", Kind::Text, None),
+    row("migrateuri", Kind::Text, None),
+    row("migrateport", Kind::Integer, None),
+    row("migration_transport", Kind::Text, None),
+    row("migration_user", Kind::Text, None),
+    row("migration_network_suffix", Kind::Text, None),
+    row("migration_speed", Kind::Integer, Some("0")),
+    row("migration_downtime", Kind::Integer, Some("0")),
+    row("migration_downtime_max", Kind::Integer, Some("2000")),
+    row("migration_auto_converge", Kind::Boolean, Some("yes")),
+    row("migration_postcopy", Kind::Boolean, Some("no")),
+    row("migration_allow_pause", Kind::Boolean, Some("no")),
+    row("migration_p2p", Kind::Boolean, Some("no")),
+    row("migration_tls", Kind::Boolean, Some("no")),
+    row("migration_parallel", Kind::Integer, Some("0")),
+    row("migration_compression", Kind::Text, None),
+    row("migrate_backend", Kind::Text, Some("libvirt")),
     // Saved states, overlays, configuration sync, utilization.
     Param { rgmanager: Some("snapshot"), ..unsupported("snapshot") },
     unsupported("save_config_on_stop"),
@@ -200,8 +209,184 @@ pub struct Params {
     pub monitor_scripts: Option<OsString>,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
+    /// How and where to migrate.
+    pub migration: Migration,
     /// What could not be used.
     pub problems: Vec<Problem>,
+}
+
+/// How and where to migrate: the parameters' values, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a parameter of its own")]
+pub struct Migration {
+    /// It keeps running while its memory moves.
+    pub live: bool,
+    /// Further options, in virsh's words.
+    pub options: Option<String>,
+    /// Through the connection between the daemons.
+    pub tunnelled: bool,
+    /// Hosts for nodes, as written.
+    pub mapping: Option<String>,
+    /// The target's connection URI, with `%s` or `%n` for its name (`migration_uri` or `remoteuri`).
+    pub uri: Option<String>,
+    /// Where the hypervisor sends the memory, with `%n` or `%s`.
+    pub data_uri: Option<String>,
+    /// The port that the memory is sent to.
+    pub port: Option<u16>,
+    /// ssh, tls, tcp, ...
+    pub transport: Option<String>,
+    /// The user at the target.
+    pub user: Option<String>,
+    /// Put behind the host part of the target's name.
+    pub suffix: Option<String>,
+    /// MiB/s; 0 is no limit.
+    pub speed: u64,
+    /// Milliseconds allowed at first; 0 is the hypervisor's default.
+    pub downtime: u64,
+    /// Milliseconds allowed at last.
+    pub downtime_max: u64,
+    /// The guest may be slowed down.
+    pub auto_converge: bool,
+    /// The target may run it before all memory is there.
+    pub postcopy: bool,
+    /// The guest may be paused until it is moved.
+    pub allow_pause: bool,
+    /// The daemons talk to each other.
+    pub p2p: bool,
+    /// The memory is encrypted.
+    pub tls: bool,
+    /// Connections in parallel; 0 is one plain connection.
+    pub parallel: u64,
+    /// A compression method.
+    pub compression: Option<String>,
+    /// `migrate_options` go to virsh word by word.
+    pub by_virsh: bool,
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        Self {
+            live: true,
+            options: None,
+            tunnelled: false,
+            mapping: None,
+            uri: None,
+            data_uri: None,
+            port: None,
+            transport: None,
+            user: None,
+            suffix: None,
+            speed: 0,
+            downtime: 0,
+            downtime_max: 2000,
+            auto_converge: true,
+            postcopy: false,
+            allow_pause: false,
+            p2p: false,
+            tls: false,
+            parallel: 0,
+            compression: None,
+            by_virsh: false,
+        }
+    }
+}
+
+impl Migration {
+    /// Takes a parameter's text. Expected what, if it is not that.
+    fn take(&mut self, name: &str, text: &str) -> Result<(), &'static str> {
+        let number = |expected| text.trim().parse::<u64>().map_err(|_| expected);
+        let flag = || boolean(text).ok_or("yes or no");
+        let some = || Some(text.to_owned());
+        match name {
+            "migrate" => match text {
+                "live" => self.live = true,
+                "pause" => self.live = false,
+                _ => return Err("live or pause"),
+            },
+            "migrate_options" => self.options = some(),
+            "tunnelled" => self.tunnelled = flag()?,
+            "migration_mapping" => self.mapping = some(),
+            "migration_uri" | "remoteuri" if text == "auto" => {}
+            "migration_uri" | "remoteuri" => self.uri = some(),
+            "migrateuri" => self.data_uri = some(),
+            "migrateport" => {
+                let port = text.trim().parse().ok().filter(|port| *port > 0);
+                self.port = Some(port.ok_or("a port from 1 to 65535")?);
+            }
+            "migration_transport" => {
+                let word = text.trim_start_matches('+');
+                if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                    return Err("a transport as ssh, tls or tcp");
+                }
+                self.transport = Some(word.to_ascii_lowercase());
+            }
+            "migration_user" => {
+                let word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                if !text.chars().all(word) || text.starts_with('-') {
+                    return Err("a user's name");
+                }
+                self.user = some();
+            }
+            "migration_network_suffix" => self.suffix = some(),
+            "migration_speed" => self.speed = number("MiB/s, 0 for no limit")?,
+            "migration_downtime" => self.downtime = number("milliseconds, 0 for the hypervisor's default")?,
+            "migration_downtime_max" => self.downtime_max = number("milliseconds")?,
+            "migration_auto_converge" => self.auto_converge = flag()?,
+            "migration_postcopy" => self.postcopy = flag()?,
+            "migration_allow_pause" => self.allow_pause = flag()?,
+            "migration_p2p" => self.p2p = flag()?,
+            "migration_tls" => self.tls = flag()?,
+            "migration_parallel" => {
+                self.parallel = number("a number of connections, up to 255")?;
+                if self.parallel > 255 {
+                    return Err("a number of connections, up to 255");
+                }
+            }
+            "migration_compression" => {
+                if !matches!(text, "xbzrle" | "zlib" | "zstd" | "mt") {
+                    return Err("xbzrle, zlib, zstd or mt");
+                }
+                self.compression = some();
+            }
+            "migrate_backend" => match text {
+                "libvirt" => self.by_virsh = false,
+                "virsh" => self.by_virsh = true,
+                _ => return Err("libvirt or virsh"),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What fits together badly, as (parameter, what is wrong).
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        let mut both = |name, bad: bool, text: &str| {
+            if bad {
+                wrong.push((name, text.to_owned()));
+            }
+        };
+        both("migration_parallel", self.parallel > 0 && self.tunnelled, "cannot go with tunnelled; unset one of them");
+        let xbzrle = matches!(self.compression.as_deref(), Some("xbzrle" | "mt"));
+        let zlib = matches!(self.compression.as_deref(), Some("zlib" | "zstd"));
+        both("migration_compression", xbzrle && self.parallel > 0, "xbzrle and mt cannot go with migration_parallel");
+        both("migration_compression", zlib && self.parallel == 0, "zlib and zstd need migration_parallel");
+        both("migration_tls", self.tls && self.tunnelled, "cannot go with tunnelled; unset one of them");
+        both(
+            "migration_postcopy",
+            self.postcopy && (self.tunnelled || !self.live),
+            "needs migrate=live, not tunnelled",
+        );
+        if let Err(text) = crate::migrate::target::mapping(self.mapping.as_deref().unwrap_or_default()) {
+            wrong.push(("migration_mapping", text));
+        }
+        if !self.by_virsh
+            && let Err(text) = crate::migrate::options::parse(self.options.as_deref().unwrap_or_default())
+        {
+            wrong.push(("migrate_options", text));
+        }
+        wrong
+    }
 }
 
 /// The longest value that is read (a longer one is a problem, not a memory).
@@ -222,6 +407,9 @@ impl Params {
             }
             params.take(row, name, value);
         }
+        for (param, text) in params.migration.contradictions() {
+            params.problems.push(Problem { param: param.into(), text });
+        }
         if params.shutdown_modes.is_empty() {
             params.shutdown_modes.push(ShutdownMode::Default);
         }
@@ -237,7 +425,7 @@ impl Params {
         match row.used {
             Use::Manager => return,
             Use::Unsupported => {
-                if !means_off(row.name, value) {
+                if !means_off(value) {
                     problem(format!("set to '{}', but this agent does not support it yet; unset it", shown(value)));
                 }
                 return;
@@ -269,6 +457,11 @@ impl Params {
                         "'{}' is not a way to shut down; expected default, acpi, agent, initctl, signal or paravirt",
                         shown(OsStr::new(word))
                     )),
+                }
+            }
+            name if name.starts_with("migrat") || matches!(name, "tunnelled" | "remoteuri") => {
+                if let Err(expected) = self.migration.take(name, text) {
+                    problem(format!("'{}' cannot be used; expected {expected}", shown(value)));
                 }
             }
             _ => {
@@ -315,13 +508,8 @@ fn domain_name(name: &str) -> Result<(), &'static str> {
 }
 
 /// A predecessor's default or a plain "off" asks for nothing, so nothing is missing.
-fn means_off(name: &str, value: &OsStr) -> bool {
-    let Some(text) = value.to_str() else { return false };
-    match name {
-        "migrate" | "migration_uri" | "migrate_options" => matches!(text, "live" | "auto"),
-        "migration_downtime" | "migration_speed" => text == "0",
-        _ => boolean(text) == Some(false),
-    }
+fn means_off(value: &OsStr) -> bool {
+    value.to_str().and_then(boolean) == Some(false)
 }
 
 /// A value for a message: printable, and not longer than fits.

@@ -41,7 +41,13 @@ pub const fn health(state: State, motion: Motion) -> Health {
         State::Running(Running::PostCopyFailed) => Health::Failed,
         State::Paused(pause) => match pause {
             Pause::User | Pause::FromSnapshot | Pause::Unknown => Health::Degraded,
-            Pause::Migration | Pause::StartingUp => match motion {
+            Pause::Migration => match motion {
+                Motion::Arriving => Health::Arriving,
+                Motion::Leaving => Health::Well,
+                // Nobody drives it any more: a copy that stands still, while another may run.
+                Motion::None => Health::Failed,
+            },
+            Pause::StartingUp => match motion {
                 Motion::Arriving => Health::Arriving,
                 Motion::None | Motion::Leaving => Health::Well,
             },

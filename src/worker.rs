@@ -6,13 +6,14 @@
 //! is one JSON object a line, `{"progress":...}` any number of times and then exactly one `{"result":...}`.
 
 mod argv;
+mod migration;
 mod reply;
 
 pub use argv::Input;
+pub use migration::{Command, Flag, Migrate, MigrateXml};
 pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Job, Line, Lookup, Place, Progress, Reply, Step};
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The XML namespace of our mark in a domain's `<metadata>`.
@@ -83,6 +84,21 @@ pub enum HostVerb {
         /// The definition; on standard input.
         #[serde(skip)]
         xml: String,
+    },
+    /// Bring a domain back from the file that its memory was saved to.
+    Restore {
+        /// The file; libvirt leaves it where it is.
+        path: String,
+        /// Running, or paused; else as it was when it was saved.
+        wake: Option<Wake>,
+        /// Without leaving the file in the host's cache.
+        #[serde(default)]
+        bypass_cache: bool,
+    },
+    /// The definition of the domain that is in a file of saved memory, as XML.
+    SavedXml {
+        /// The file.
+        path: String,
     },
     /// Versions, UUID, name and memory of the host.
     Host {
@@ -185,6 +201,14 @@ pub enum DomainVerb {
         /// What becomes of the state of the emulated TPM.
         tpm: Option<Fate>,
     },
+    /// Write its memory to a file, and end it.
+    Save {
+        /// The file; an existing one is overwritten.
+        path: String,
+        /// Without leaving the file in the host's cache.
+        #[serde(default)]
+        bypass_cache: bool,
+    },
     /// Abort its running job (an outgoing migration, a save, a dump).
     AbortJob,
     /// The downtime that a running migration may cost.
@@ -265,6 +289,15 @@ pub enum Fate {
     Remove,
 }
 
+/// How a saved domain comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they say it")]
+pub enum Wake {
+    Running,
+    Paused,
+}
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -274,129 +307,4 @@ pub enum Until {
     Off,
     /// Running.
     Running,
-}
-
-/// A migration: libvirt's typed parameters, by libvirt's names where they are words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct Migrate {
-    /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].
-    pub dest_uri: String,
-    /// libvirt's flags.
-    #[serde(with = "argv::list")]
-    pub flags: BTreeSet<Flag>,
-    /// Where the hypervisor sends the guest's memory (`tcp://host:port`).
-    pub migrate_uri: Option<String>,
-    /// The address that the destination listens on.
-    pub listen_address: Option<String>,
-    /// The greatest downtime, in milliseconds; not a parameter in libvirt, set as early as libvirt takes it.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub downtime_ms: Option<u64>,
-    /// MiB/s.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub bandwidth: Option<u64>,
-    /// MiB/s in the post-copy phase.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub bandwidth_postcopy: Option<u64>,
-    /// Number of connections, with [`Flag::Parallel`].
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub parallel_connections: Option<i32>,
-    /// Method, with [`Flag::Compressed`] (`xbzrle`, `mt`, `zlib`, `zstd`).
-    pub compression: Option<String>,
-    /// Level of the method `mt`.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub compression_mt_level: Option<i32>,
-    /// Threads of the method `mt`.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub compression_mt_threads: Option<i32>,
-    /// Threads of the method `mt` at the destination.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub compression_mt_dthreads: Option<i32>,
-    /// Bytes of cache of the method `xbzrle`.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub compression_xbzrle_cache: Option<u64>,
-    /// Percent of CPU time taken from the guest first, with [`Flag::AutoConverge`].
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub auto_converge_initial: Option<i32>,
-    /// Percent more, each time.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub auto_converge_increment: Option<i32>,
-    /// The name in the destination's certificate, with [`Flag::Tls`].
-    pub tls_destination: Option<String>,
-    /// Where disks are sent.
-    pub disks_uri: Option<String>,
-    /// The port that disks are sent to.
-    #[serde(deserialize_with = "argv::maybe_text")]
-    pub disks_port: Option<i32>,
-    /// The disks to send (targets: `vda`), with [`Flag::NonSharedDisk`] or [`Flag::NonSharedInc`].
-    #[serde(with = "argv::list")]
-    pub migrate_disks: BTreeSet<String>,
-    /// Where clients of the graphics console are sent.
-    pub graphics_uri: Option<String>,
-    /// Definitions for the destination; one JSON object on the first line of standard input.
-    #[serde(with = "argv::on_input")]
-    pub xml: Option<MigrateXml>,
-}
-
-/// The definitions that a migration may carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MigrateXml {
-    /// The running domain as it shall be at the destination.
-    pub destination: Option<String>,
-    /// The persistent definition there, with [`Flag::PersistDest`].
-    pub persistent: Option<String>,
-}
-
-/// libvirt's migration flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "libvirt's own words")]
-pub enum Flag {
-    Live,
-    P2p,
-    Tunnelled,
-    PersistDest,
-    UndefineSource,
-    Paused,
-    NonSharedDisk,
-    NonSharedInc,
-    NonSharedSynchronousWrites,
-    ChangeProtection,
-    Unsafe,
-    Offline,
-    Compressed,
-    AbortOnError,
-    AutoConverge,
-    RdmaPinAll,
-    Postcopy,
-    PostcopyResume,
-    Tls,
-    Parallel,
-    Zerocopy,
-}
-
-/// What may be said to a migration on the worker's standard input: one JSON object a line. The end of the input means
-/// nothing. Each is confirmed by [`Progress::Did`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Command {
-    /// Abort the migration (SIGTERM does the same); the worker answers when it has ended.
-    Abort,
-    /// Allow so much downtime.
-    Downtime {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// Allow so much bandwidth.
-    Bandwidth {
-        /// MiB/s.
-        mib: u64,
-    },
-    /// Switch to post-copy.
-    Postcopy,
-    /// Pause the guest, so that its memory stops changing.
-    Suspend,
-    /// Let the guest run on.
-    Resume,
 }

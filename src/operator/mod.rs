@@ -46,6 +46,16 @@ enum Verb {
     Restart(Which),
     /// Restart it unless it runs well
     Recover(Which),
+    /// Move it to another host while it runs
+    Migrate {
+        #[command(flatten)]
+        which: Which,
+        /// The host to move it to
+        host: Option<OsString>,
+        /// Only check both ends, and move nothing
+        #[arg(long)]
+        rehearse: bool,
+    },
     /// Say in one line what a cluster's monitor would
     Monitor(Which),
     /// Say what an action would find and do, and do nothing
@@ -163,6 +173,15 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 validate::run(inv, env, &mut |finding| say(&mut stderr(), finding))
             });
         }
+        Verb::Migrate { which, host, rehearse } => {
+            return with(&which, Action::Migrate, env, verbose, |inv, env| {
+                let inv = Invocation { target: host, ..inv.clone() };
+                match managed::refusal(&inv).filter(|_| !which.force && !rehearse) {
+                    Some(refusal) => Outcome::new(Code::Perm, refusal),
+                    None => crate::migrate::run::run(&inv, env, Roots::default(), rehearse),
+                }
+            });
+        }
         Verb::Start(which) => (which, Action::Start),
         Verb::Stop(which) => (which, Action::Stop),
         Verb::Kill(which) => (which, Action::Kill),
@@ -250,5 +269,15 @@ impl Which {
             }
         }
         Ok(Environment::from_pairs(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_of_the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -66,6 +66,8 @@ pub enum Step {
     ConnectDestination,
     /// Finding the domain.
     Lookup,
+    /// Checking both ends before a migration: nothing has been touched.
+    Preflight,
     /// The call itself.
     Call,
     /// Waiting, beyond its own deadline.
@@ -76,7 +78,7 @@ pub enum Step {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
-    /// The domain: state, wait, create, define, start.
+    /// The domain: state, wait, create, define, start; as it is at the destination: migrate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
     /// All domains: list.
@@ -199,6 +201,10 @@ pub enum Progress {
         /// Why.
         detail: i32,
     },
+    /// Something that a person should know, and that does not stand in the way.
+    Warning(String),
+    /// All checks are passed: from now on the migration is libvirt's.
+    Begun,
     /// How the migration is getting on.
     Job(Job),
     /// A command was carried out, or failed.

@@ -48,6 +48,9 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
                 | fate(*tpm, sys::VIR_DOMAIN_UNDEFINE_KEEP_TPM, sys::VIR_DOMAIN_UNDEFINE_TPM);
             done(&|domain| domain.undefine_flags(flags))
         }
+        DomainVerb::Save { path, bypass_cache } => {
+            done(&|domain| ffi::save(domain, path, flag(*bypass_cache, sys::VIR_DOMAIN_SAVE_BYPASS_CACHE)))
+        }
         DomainVerb::AbortJob => done(&ffi::abort_job),
         DomainVerb::SetDowntime { ms } => done(&|domain| domain.migrate_set_max_downtime(*ms, 0)),
         DomainVerb::SetSpeed { mib, postcopy } => {

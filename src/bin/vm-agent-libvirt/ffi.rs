@@ -77,6 +77,13 @@ pub fn state(domain: &Domain) -> Result<(i32, i32), Error> {
     Ok((state, reason))
 }
 
+/// Writes the domain's memory to a file and ends it.
+pub fn save(domain: &Domain, path: &str, flags: u32) -> Result<(), Error> {
+    let path = CString::new(path)?;
+    // SAFETY: the domain is alive as long as the reference; the path lives until the end of this function, and is copied.
+    check(unsafe { sys::virDomainSaveFlags(domain.as_ptr(), path.as_ptr(), ptr::null(), flags) }).map(drop)
+}
+
 /// Aborts the domain's job.
 pub fn abort_job(domain: &Domain) -> Result<(), Error> {
     // SAFETY: the domain is alive as long as the reference.

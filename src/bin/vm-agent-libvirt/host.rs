@@ -6,11 +6,11 @@ use quick_xml::events::Event;
 use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::worker::{Answer, DomainFacts, Failure, HostFacts, HostVerb, Kind, Lookup, NO_DOMAIN, Place, Step};
+use vm_agent::worker::{Answer, DomainFacts, Failure, HostFacts, HostVerb, Kind, Lookup, NO_DOMAIN, Place, Step, Wake};
 
 /// libvirt's error numbers for "no such network" and "no such storage pool".
-const NO_NETWORK: u32 = 43;
-const NO_STORAGE_POOL: u32 = 49;
+pub const NO_NETWORK: u32 = 43;
+pub const NO_STORAGE_POOL: u32 = 49;
 
 /// Carries out `verb` at `uri`.
 pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
@@ -24,6 +24,18 @@ pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
         HostVerb::Define { validate, xml } => {
             let flags = flag(*validate, sys::VIR_DOMAIN_DEFINE_VALIDATE);
             connection.define_domain_xml_flags(xml, flags).and_then(|domain| made(&domain))
+        }
+        HostVerb::Restore { path, wake, bypass_cache } => {
+            let wake = match wake {
+                None => 0,
+                Some(Wake::Running) => sys::VIR_DOMAIN_SAVE_RUNNING,
+                Some(Wake::Paused) => sys::VIR_DOMAIN_SAVE_PAUSED,
+            };
+            let flags = wake | flag(*bypass_cache, sys::VIR_DOMAIN_SAVE_BYPASS_CACHE);
+            connection.restore_domain_flags(path, None, flags).map(|()| Answer::default())
+        }
+        HostVerb::SavedXml { path } => {
+            connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml), ..Answer::default() })
         }
         HostVerb::Host { capabilities } => {
             Ok(Answer { host: Some(host(connection, *capabilities)), ..Answer::default() })
@@ -96,7 +108,7 @@ fn host(connection: &Connect, with_capabilities: bool) -> HostFacts {
 }
 
 /// The text of `/capabilities/host/uuid`. libvirt wrote the document, so nothing in it is checked.
-fn host_uuid(capabilities: &str) -> Option<String> {
+pub fn host_uuid(capabilities: &str) -> Option<String> {
     let mut reader = quick_xml::Reader::from_str(capabilities);
     let mut path: Vec<String> = Vec::new();
     loop {

@@ -11,6 +11,7 @@ mod guard;
 mod host;
 mod migrate;
 mod output;
+mod preflight;
 mod watch;
 
 use vm_agent::worker::{Answer, Ask, Failure, Reply, Request, Step};

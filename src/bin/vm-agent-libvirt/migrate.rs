@@ -6,7 +6,7 @@
 //! which command is the caller's policy. Whatever the call returns, the caller asks both hosts.
 
 use crate::watch::Happening;
-use crate::{connect, ffi, guard, libvirts, output, own};
+use crate::{connect, ffi, guard, libvirts, output, own, preflight};
 use std::io::BufRead;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,16 +49,19 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
     let domain = connect::find(&source, who).map_err(libvirts(Step::Lookup))?;
-    let destination = if migrate.flags.contains(&Flag::P2p) {
-        None
-    } else {
-        let destination = connect::open(&migrate.dest_uri, Step::ConnectDestination)?;
-        connect::keep_alive(&destination);
+    let destination = connect::open(&migrate.dest_uri, Step::ConnectDestination)?;
+    preflight::check(&source, &domain, &destination)?;
+    if migrate.rehearse {
+        return Ok(Answer::default());
+    }
+    let p2p = migrate.flags.contains(&Flag::P2p);
+    connect::keep_alive(&destination);
+    if !p2p {
         let (sender, losses) = channel();
         ffi::watch_close(&destination, sender).map_err(libvirts(Step::ConnectDestination))?;
         guard::thread("destination", move || watch_destination(&losses))?;
-        Some(destination)
-    };
+    }
+    let moved_uuid = domain.uuid_string().map_err(libvirts(Step::Lookup))?;
 
     // Some versions take the downtime only while the job runs; it is set again then.
     let downtime = migrate.downtime_ms;
@@ -68,16 +71,27 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     *moving() = Some(domain.clone());
     guard::thread("progress", move || print_progress(downtime))?;
 
+    output::progress(Progress::Begun);
     let flags = migrate.flags.iter().fold(0, |flags, flag| flags | number(*flag));
-    let moved = match &destination {
-        Some(destination) => domain.migrate3(destination, parameters(migrate), flags).map(drop),
-        None => domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters(migrate), flags),
+    let moved = if p2p {
+        domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters(migrate), flags)
+    } else {
+        domain.migrate3(&destination, parameters(migrate), flags).map(drop)
     };
-    moved.map(|()| Answer::default()).map_err(libvirts(Step::Call))
+    moved.map_err(libvirts(Step::Call))?;
+    // How it is there, over the connection that is open anyway; who asks again has to connect anew.
+    let lookup = connect::look(&destination, &Who::Uuid(moved_uuid)).ok();
+    Ok(Answer { lookup, ..Answer::default() })
 }
 
 /// Before the process ends by its own deadline: a peer-to-peer migration would go on in the daemon.
 pub fn give_up() {
+    let begun = moving();
+    if begun.is_none() {
+        // Kept for ever: it cannot begin any more.
+        return std::mem::forget(begun);
+    }
+    drop(begun);
     drop(guard::thread("give up", || obey(Command::Abort)));
     std::thread::sleep(GIVE_UP_WITHIN);
 }

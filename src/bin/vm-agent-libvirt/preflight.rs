@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What must be true before a domain moves: everything that would make the migration fail, found while nothing has
+//! happened yet, over the connections that the migration uses.
+//!
+//! A check that the other host does not answer is a warning: libvirt's own checks still come.
+
+use crate::{connect, ffi, output};
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::Error;
+use vm_agent::domain_xml::{self, DomainXml};
+use vm_agent::observe::state::{Pause, State};
+use vm_agent::worker::{DomainFacts, Failure, Kind, Lookup, Progress, Step, Who};
+
+/// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, and nothing else.
+///
+/// # Errors
+/// One sentence: all that stands in the way.
+pub fn check(source: &Connect, domain: &Domain, destination: &Connect) -> Result<(), Failure> {
+    let mut found = Findings::default();
+    let there = destination.hostname().unwrap_or_else(|_| "the target".into());
+    match domain.xml_desc(0).map(|text| (domain_xml::parse(text.as_bytes()), text)) {
+        Ok((Ok(facts), text)) => {
+            found.same_host(source, destination, &there);
+            found.domain(destination, &facts, &there);
+            found.devices(destination, &facts, &there);
+            found.hypervisor(source, destination, &facts, &text, &there);
+        }
+        Ok((Err(error), _)) => output::progress(Progress::Warning(format!("the domain was not checked: {error}"))),
+        Err(error) => found.unanswered("the domain was not checked", &error),
+    }
+    if found.failures.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { code: 0, domain: 0, during: Step::Preflight, message: found.failures.join("; ") })
+}
+
+#[derive(Default)]
+struct Findings {
+    failures: Vec<String>,
+}
+
+impl Findings {
+    fn fail(&mut self, sentence: String) {
+        self.failures.push(sentence);
+    }
+
+    fn unanswered(&self, what: &str, error: &Error) {
+        output::progress(Progress::Warning(format!("{what}: {}", error.message())));
+    }
+
+    fn same_host(&mut self, source: &Connect, destination: &Connect, there: &str) {
+        let uuid = |connection: &Connect| connection.capabilities().ok().as_deref().and_then(crate::host::host_uuid);
+        if let (Some(here), Some(other)) = (uuid(source), uuid(destination))
+            && here == other
+        {
+            self.fail(format!(
+                "{there} has this host's UUID {here}: set host_uuid in one libvirtd.conf, or name another host"
+            ));
+        }
+    }
+
+    /// No domain of that name or UUID may be there, but for a definition of its own.
+    fn domain(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
+        let uuid = facts.uuid.as_ref().map(domain_xml::uuid_text).unwrap_or_default();
+        let name = &facts.name;
+        for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
+            match connect::look(destination, &who) {
+                Ok(Lookup::Absent) => {}
+                Ok(Lookup::Found(other)) if other.uuid != uuid => self.fail(format!(
+                    "{there} has another virtual machine of the name '{name}' (UUID {}): rename or remove it there",
+                    other.uuid
+                )),
+                Ok(Lookup::Found(other)) => {
+                    if self.twin(destination, &other, there) {
+                        return;
+                    }
+                }
+                Err(failure) => output::progress(Progress::Warning(format!(
+                    "whether {there} has a '{name}' is not known: {}",
+                    failure.message
+                ))),
+            }
+        }
+    }
+
+    /// Judges a domain of the same UUID there; whether it is in the way.
+    fn twin(&mut self, destination: &Connect, other: &DomainFacts, there: &str) -> bool {
+        match State::from_numbers(other.state, other.reason) {
+            State::ShutOff(_) => false,
+            State::Paused(Pause::Migration | Pause::StartingUp) => {
+                let removed = connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|d| d.destroy());
+                match removed {
+                    Ok(()) => output::progress(Progress::Warning(format!(
+                        "{there} had the empty shell of an earlier migration; it was removed"
+                    ))),
+                    Err(error) => self.fail(format!(
+                        "{there} has the shell of an earlier migration, which cannot be removed: {}",
+                        error.message()
+                    )),
+                }
+                true
+            }
+            state => {
+                self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
+                true
+            }
+        }
+    }
+
+    fn devices(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
+        for device in &facts.hostdevs {
+            self.fail(format!("the host device {device} cannot migrate: detach it first"));
+        }
+        for interface in facts.interfaces.iter().filter(|interface| interface.kind == "network") {
+            let Some(network) = interface.source.as_deref() else { continue };
+            match destination.lookup_network_by_name(network).and_then(|network| network.is_active()) {
+                Ok(true) => {}
+                Ok(false) => self.fail(format!("the network '{network}' is not active on {there}: start it there")),
+                Err(error) if error.code().to_raw() == crate::host::NO_NETWORK => {
+                    self.fail(format!("{there} has no network '{network}': define and start it there"));
+                }
+                Err(error) => self.unanswered(&format!("the network '{network}' was not checked"), &error),
+            }
+        }
+        let volumes = facts.disks.iter().filter(|disk| disk.kind == domain_xml::DiskKind::Volume);
+        for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
+            match destination.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
+                Ok(true) => {}
+                Ok(false) => self.fail(format!("the storage pool '{pool}' is not active on {there}: start it there")),
+                Err(error) if error.code().to_raw() == crate::host::NO_STORAGE_POOL => {
+                    self.fail(format!("{there} has no storage pool '{pool}': define and start it there"));
+                }
+                Err(error) => self.unanswered(&format!("the storage pool '{pool}' was not checked"), &error),
+            }
+        }
+    }
+
+    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
+        if let (Ok(memory), Some(needed)) = (ffi::memory(destination), facts.memory_current_kib) {
+            let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
+            let free = kib("free") + kib("buffers") + kib("cached");
+            if free > 0 && free < needed {
+                self.fail(format!(
+                    "{there} has {} MiB of memory free, '{}' needs {} MiB: make room there first",
+                    free / 1024,
+                    facts.name,
+                    needed / 1024
+                ));
+            }
+        }
+        if !matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
+            return;
+        }
+        for (what, here, other) in [
+            ("libvirt", source.lib_version(), destination.lib_version()),
+            ("QEMU", source.hyp_version(), destination.hyp_version()),
+        ] {
+            if let (Ok(here), Ok(other)) = (here, other)
+                && other / 1000 < here / 1000
+            {
+                let (here, other) = (version(here), version(other));
+                output::progress(Progress::Warning(format!("{there} has {what} {other}, older than {here} here")));
+            }
+        }
+        let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);
+        let domain_type = Some(facts.domain_type.as_str());
+        if let Err(error) = destination.domain_capabilities(emulator, arch, machine, domain_type, 0) {
+            self.fail(format!("{there} cannot run this kind of machine: {}", error.message()));
+            return;
+        }
+        // Under emulation every CPU that the emulator knows will do.
+        if facts.domain_type == "kvm" {
+            let cpu =
+                domain_xml::read(text).ok().and_then(|root| Some(text.get(root.first("cpu")?.span())?.to_owned()));
+            let Some(cpu) = cpu else { return };
+            let kind = Kind {
+                emulator: facts.emulator.clone(),
+                arch: facts.arch.clone(),
+                machine: facts.machine.clone(),
+                virt_type: Some(facts.domain_type.clone()),
+                cpu,
+            };
+            if let Err(error) = ffi::compare_cpu(destination, &kind) {
+                self.fail(format!("the CPU of {there} cannot run it: {}", error.message()));
+            }
+        }
+    }
+}
+
+fn version(number: u32) -> String {
+    format!("{}.{}.{}", number / 1_000_000, number / 1000 % 1000, number % 1000)
+}

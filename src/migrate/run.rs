@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! migrate and migrate_to: move the virtual machine, watch over it, and find out where it is, whatever the call said.
+//!
+//! A migration never becomes a stop: until it is proven that the machine runs at the target, nothing here ends it at the
+//! source; and it is resumed at the source only when it is proven that the target does not run it.
+
+use super::governor::{Governor, Order, Policy, Sample, progress};
+use super::settle::{self, End, Then, There};
+use super::target::{self, Target};
+use super::options;
+use crate::act;
+use crate::backend::{self, Backend, Call, Trouble, Verb};
+use crate::decide::{self, Presence};
+use crate::domain_xml::uuid_text;
+use crate::interrupt;
+use crate::invocation::{Caller, Environment, Invocation};
+use crate::manager::say;
+use crate::observe::look::{Depth, Looker};
+use crate::observe::process::Roots;
+use crate::observe::rpc::TypedValue;
+use crate::observe::{Domain, Observation};
+use crate::ocf::{Code, Outcome};
+use crate::run_dir;
+use crate::time::Deadline;
+use crate::verdict::{self, Health};
+use crate::worker::{DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::time::{Duration, Instant};
+
+/// Between two samples of the job's statistics: libvirt sends no events about them.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// Between two lines about the progress.
+const SAY: Duration = Duration::from_secs(10);
+/// Between two such lines at a terminal.
+const SAY_SOON: Duration = Duration::from_secs(1);
+/// How long connecting and checking may take before the target counts as not answering.
+const BEGIN: Duration = Duration::from_secs(20);
+/// Between two looks at both ends while it is not clear where the machine is.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long an abort may take before the call is ended.
+const ABORT: Duration = Duration::from_secs(5);
+
+/// Moves the virtual machine to the invocation's target. With `rehearse` only both ends are checked.
+#[must_use]
+pub fn run(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) -> Outcome {
+    let end = attempt_all(inv, env, roots, rehearse).unwrap_or_else(|end| end);
+    let (code, reason) = match end {
+        End::Moved(why) => (Code::Ok, why),
+        End::Stayed(why) => (
+            match inv.caller {
+                Caller::Rgmanager => Code::StayedHere,
+                Caller::Pacemaker | Caller::Ocf | Caller::Human => Code::Generic,
+            },
+            why,
+        ),
+        // To Pacemaker every failure is 1: other codes ban nodes, and 6 stops the machine everywhere.
+        End::NotHere(why) | End::Unclear(why) => (
+            match inv.caller {
+                Caller::Rgmanager => Code::NotRunning,
+                Caller::Pacemaker | Caller::Ocf | Caller::Human => Code::Generic,
+            },
+            why,
+        ),
+        End::Impossible(why) => (
+            match inv.caller {
+                Caller::Rgmanager => Code::Configured,
+                Caller::Pacemaker | Caller::Ocf => Code::Generic,
+                Caller::Human => Code::Args,
+            },
+            why,
+        ),
+    };
+    Outcome::new(code, reason)
+}
+
+fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) -> Result<End, End> {
+    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let mut looker = Looker::new(inv, env, roots);
+    if let Some(refusal) = decide::refusal(inv) {
+        return Err(End::Impossible(refusal.reason));
+    }
+    let Some(node) = inv.target.as_ref() else {
+        return Err(End::Impossible("where to? the call names no target node".into()));
+    };
+    let Some(node) = node.to_str() else {
+        return Err(End::Impossible(format!("'{}' is not a node's name", crate::params::shown(node))));
+    };
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let own = inv.node.as_deref().unwrap_or(&own);
+    if target::same_node(node, own) {
+        return Ok(End::Moved(format!("'{node}' is this node; there is nothing to do")));
+    }
+    let plain_data = inv.caller == Caller::Rgmanager;
+    let target =
+        target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
+    let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
+    let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
+    let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0 };
+    let domain = mover.source()?;
+    if rehearse {
+        return Ok(mover.rehearse(&domain));
+    }
+    mover.move_it(&domain)
+}
+
+struct Mover<'a> {
+    inv: &'a Invocation,
+    looker: Looker,
+    backend: Backend,
+    target: Target,
+    deadline: Deadline,
+    /// Milliseconds of downtime allowed now.
+    downtime: u64,
+}
+
+impl Mover<'_> {
+    /// The domain, when it is here and can be moved.
+    fn source(&mut self) -> Result<Domain, End> {
+        let patience = self.deadline.at_most((self.inv.timeout / 4).min(BEGIN));
+        loop {
+            let seen = self.look();
+            let node = &self.target.node;
+            let blind = match decide::presence(&seen) {
+                Presence::Active(domain) => {
+                    let (name, state) = (&domain.name, domain.state);
+                    return match verdict::health(state, domain.motion) {
+                        Health::Well | Health::Degraded => Ok(domain.clone()),
+                        Health::Arriving => Err(End::NotHere(format!("'{name}' is only arriving here; not moved"))),
+                        Health::Failed | Health::Off => {
+                            Err(End::Stayed(format!("'{name}' is {state}, and was not moved: stop and start it")))
+                        }
+                    };
+                }
+                Presence::Off(why) => {
+                    // A repeated call: it may have been moved already.
+                    return Err(match self.ask_target(&seen) {
+                        There::Running(state) => End::Moved(format!("it is already {state} on {node}")),
+                        There::Arriving | There::Off => End::NotHere(format!("{why}, and it is not on {node} either")),
+                        There::Unknown(error) => End::NotHere(format!("{why}; {node} cannot be asked: {error}")),
+                    });
+                }
+                Presence::Blind { pid, no_answer, .. } => {
+                    End::Stayed(format!("not moved: it runs here (process {pid}), but {}", no_answer.why))
+                }
+                Presence::Stray { pid, .. } => {
+                    End::Stayed(format!("not moved: process {pid} runs here, but libvirt lost the domain"))
+                }
+                Presence::Unknown(why) => End::Unclear(format!("not moved: {why}")),
+            };
+            if patience.passed() || interrupt::requested() {
+                return Err(blind);
+            }
+            pause(LOOK_AGAIN, patience);
+        }
+    }
+
+    fn look(&mut self) -> Observation {
+        let patience = Duration::from_secs(5).min(self.inv.timeout / 8);
+        self.looker.look(self.inv, Depth { process: true, thorough: true }, patience, self.deadline)
+    }
+
+    /// How the domain is at the target.
+    fn ask_target(&self, seen: &Observation) -> There {
+        let who = match act::who(seen) {
+            Who::Name(name) if name.is_empty() => return There::Unknown("its name is not known".into()),
+            who => who,
+        };
+        self.ask_target_about(who)
+    }
+
+    fn ask_target_about(&self, who: Who) -> There {
+        let request = Request::domain(&self.target.uri, who, DomainVerb::State);
+        let patience = self.deadline.at_most(Duration::from_secs(10));
+        match backend::ask_worker(&request, patience) {
+            Ok(answer) => answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup)),
+            Err(error) => There::Unknown(error),
+        }
+    }
+
+    fn rehearse(&self, domain: &Domain) -> End {
+        let mut request = self.request(domain, false);
+        request.rehearse = true;
+        let name = &domain.name;
+        match self.backend.spawn(Verb::Migrate(&request), &uuid(domain), self.deadline.at_most(BEGIN)) {
+            Ok(mut call) => {
+                self.until_ended(&mut call);
+                match call.answer(self.deadline.at_most(BEGIN)) {
+                    Ok(_) => End::Moved(format!("'{name}' could be moved to {}: nothing stands in the way", self.target.node)),
+                    Err(trouble) => End::Stayed(format!("'{name}' could not be moved: {}", self.sentence(&trouble))),
+                }
+            }
+            Err(error) => End::Stayed(format!("'{name}' was not checked: {error}")),
+        }
+    }
+
+    /// Reads what a call says until it ends, or its time is over.
+    fn until_ended(&self, call: &mut Call) {
+        let until = self.deadline.at_most(BEGIN);
+        while !call.ended() && !until.passed() && !interrupt::requested() {
+            let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
+        }
+    }
+
+    /// Tries, finds out where the domain is, and tries once more when there is time and hope.
+    fn move_it(&mut self, domain: &Domain) -> Result<End, End> {
+        let persistent = self.looker.ask_last(self.deadline, |rpc, domain| rpc.is_persistent(domain)) == Some(true);
+        let request = self.request(domain, persistent);
+        let run = self.looker.roots.run.clone();
+        run_dir::note_target(&run, &domain.name, &self.target.uri);
+        let mut tries = 0;
+        let end = loop {
+            tries += 1;
+            let began = Instant::now();
+            let tried = self.attempt(domain, &request);
+            let hopeless = matches!(&tried, Err(failed) if failed.final_word) || interrupt::requested();
+            let end = self.settle(domain, tried, began);
+            let again = matches!(end, End::Stayed(_)) && !hopeless && tries < 2;
+            if !again || self.deadline.left() < Duration::from_secs(30).max(began.elapsed() * 2) {
+                break end;
+            }
+            if let End::Stayed(why) = &end {
+                log::warn!("{why}; trying once more");
+            }
+            pause(Duration::from_secs(2), self.deadline);
+        };
+        if !matches!(end, End::Unclear(_)) {
+            run_dir::forget_target(&run, &domain.name);
+        }
+        Ok(end)
+    }
+
+    /// What libvirt is asked for: the parameters, and the words of `migrate_options`.
+    fn request(&self, domain: &Domain, persistent: bool) -> Migrate {
+        let params = &self.inv.params.migration;
+        // What is not understood was refused before, unless virsh is to understand it.
+        let mut request = options::parse(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
+        let qemu = self.looker.uri.starts_with("qemu");
+        for (wanted, flag) in [
+            (params.live, Flag::Live),
+            (params.p2p || params.tunnelled, Flag::P2p),
+            (params.tunnelled, Flag::Tunnelled),
+            (params.tls, Flag::Tls),
+            (params.parallel > 0, Flag::Parallel),
+            (params.compression.is_some(), Flag::Compressed),
+            (params.live && params.auto_converge && qemu, Flag::AutoConverge),
+            (params.live && params.postcopy && qemu, Flag::Postcopy),
+            (persistent, Flag::PersistDest),
+            (persistent, Flag::UndefineSource),
+        ] {
+            if wanted {
+                request.flags.insert(flag);
+            }
+        }
+        log::debug!("'{}' moves with {:?}", domain.name, request.flags);
+        request.dest_uri.clone_from(&self.target.uri);
+        request.migrate_uri = request.migrate_uri.or_else(|| self.target.data_uri.clone());
+        request.downtime_ms = (params.downtime > 0).then_some(params.downtime);
+        request.bandwidth = request.bandwidth.or((params.speed > 0).then_some(params.speed));
+        request.compression = request.compression.or_else(|| params.compression.clone());
+        if params.parallel > 0 {
+            request.parallel_connections = i32::try_from(params.parallel).ok();
+        }
+        request
+    }
+
+    /// One migration, from the checks to the end of libvirt's call.
+    fn attempt(&mut self, domain: &Domain, request: &Migrate) -> Result<Option<Lookup>, Failed> {
+        let reserve = (self.deadline.left() / 10).clamp(Duration::from_secs(3), Duration::from_secs(30));
+        let until = self.deadline.less(reserve);
+        let params = &self.inv.params.migration;
+        let policy = Policy {
+            downtime: params.downtime,
+            downtime_max: params.downtime_max,
+            auto_converge: request.flags.contains(&Flag::AutoConverge),
+            postcopy: request.flags.contains(&Flag::Postcopy) && params.postcopy,
+            allow_pause: params.allow_pause,
+            end: until.left(),
+        };
+        let who = uuid(domain);
+        let words = shlex::split(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
+        if params.by_virsh {
+            self.checked_for_virsh(domain, request)?;
+        }
+        let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
+        let mut call = self.backend.spawn(verb, &who, until).map_err(Failed::early)?;
+        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until);
+        let answer = call.answer(self.deadline.at_most(ABORT));
+        match (answer, ordered) {
+            (Ok(answer), _) => Ok(answer.lookup),
+            (Err(_), Some(why)) => Err(Failed { why, final_word: true }),
+            (Err(trouble), None) => {
+                Err(Failed { final_word: trouble.step == Some(Step::Preflight), why: self.sentence(&trouble) })
+            }
+        }
+    }
+
+    /// virsh checks nothing before it begins, so the worker does.
+    fn checked_for_virsh(&self, domain: &Domain, request: &Migrate) -> Result<(), Failed> {
+        let rehearsal = Migrate { rehearse: true, ..request.clone() };
+        let mut call = self
+            .backend
+            .spawn(Verb::Migrate(&rehearsal), &uuid(domain), self.deadline.at_most(BEGIN))
+            .map_err(Failed::early)?;
+        self.until_ended(&mut call);
+        match call.answer(self.deadline.at_most(BEGIN)) {
+            Ok(_) => Ok(()),
+            Err(trouble) => Err(Failed { final_word: true, why: self.sentence(&trouble) }),
+        }
+    }
+
+    /// Watches a migration until its call ends; says why it was ended from here, if it was.
+    fn watch_over(&mut self, call: &mut Call, who: &Who, mut governor: Governor, until: Deadline) -> Option<String> {
+        let began = Instant::now();
+        let mut said = began;
+        let mut ended: Option<(String, Deadline)> = None;
+        let by_virsh = self.inv.params.migration.by_virsh;
+        self.downtime = if self.inv.params.migration.downtime == 0 {
+            super::governor::DEFAULT_DOWNTIME
+        } else {
+            self.inv.params.migration.downtime
+        };
+        loop {
+            if call.ended() {
+                return ended.map(|(why, _)| why);
+            }
+            let mut fds = vec![PollFd::new(call.running(), PollFlags::IN)];
+            if let (Some(signals), None) = (interrupt::descriptor(), &ended) {
+                fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+            }
+            let _ = poll(&mut fds, Some(&act::timespec(SAMPLE)));
+            if let Some((why, patience)) = &ended {
+                if patience.passed() {
+                    return Some(why.clone());
+                }
+                continue;
+            }
+            let begun = by_virsh || call.begun();
+            let why = if interrupt::requested() {
+                Some("it was interrupted by a signal".to_owned())
+            } else if !begun && began.elapsed() > BEGIN.min(self.inv.timeout / 4) {
+                let seconds = began.elapsed().as_secs();
+                return Some(format!("{} ({}) did not answer within {seconds} s", self.target.node, self.target.uri));
+            } else if until.passed() {
+                Some("it would not have ended in time".to_owned())
+            } else {
+                None
+            };
+            if let Some(why) = why
+                && !governor.committed()
+            {
+                self.abort(who);
+                ended = Some((why, self.deadline.at_most(ABORT)));
+                continue;
+            }
+            let Some(sample) = (if begun { self.sample(began.elapsed()) } else { None }) else { continue };
+            let pause = if self.inv.caller == Caller::Human { SAY_SOON } else { SAY };
+            if said.elapsed() >= pause {
+                said = Instant::now();
+                self.say(&progress(&sample, self.downtime));
+            }
+            if let Some(order) = governor.step(&sample) {
+                self.obey(order, who);
+                if order == Order::Abort {
+                    let why = format!("it does not converge ({})", progress(&sample, self.downtime));
+                    ended = Some((why, self.deadline.at_most(ABORT)));
+                }
+            }
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if self.inv.caller == Caller::Human {
+            say(&mut std::io::stderr(), &format!("vm-agent: {line}"));
+        } else {
+            log::info!("migration to {}: {line}", self.target.node);
+        }
+    }
+
+    fn sample(&mut self, at: Duration) -> Option<Sample> {
+        let stats = self.looker.ask_last(self.deadline, |rpc, domain| rpc.job_stats(domain, 0))?;
+        let number = |name: &str| {
+            stats.fields.iter().find(|(field, _)| field == name).and_then(|(_, value)| match value {
+                TypedValue::Int(n) => u64::try_from(*n).ok(),
+                TypedValue::UInt(n) => Some(u64::from(*n)),
+                TypedValue::LongLong(n) => u64::try_from(*n).ok(),
+                TypedValue::ULongLong(n) => Some(*n),
+                TypedValue::Double(_) | TypedValue::Boolean(_) | TypedValue::String(_) => None,
+            })
+        };
+        let page = number("memory_page_size").unwrap_or(4096);
+        Some(Sample {
+            at,
+            total: number("memory_total")?,
+            remaining: number("memory_remaining")?,
+            rate: number("memory_bps").unwrap_or(0),
+            dirty: number("memory_dirty_rate").unwrap_or(0) * page,
+            iteration: number("memory_iteration").unwrap_or(1),
+        })
+    }
+
+    fn obey(&mut self, order: Order, who: &Who) {
+        let patience = self.deadline.at_most(Duration::from_secs(5));
+        let (what, result) = match order {
+            Order::Downtime(ms) => {
+                self.downtime = ms;
+                (format!("allowing {ms} ms of downtime"), self.backend.call(Verb::SetDowntime(ms), who, patience))
+            }
+            Order::Postcopy => ("switching to post-copy".into(), self.backend.call(Verb::Postcopy, who, patience)),
+            Order::Pause => ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience)),
+            Order::Abort => {
+                self.abort(who);
+                return;
+            }
+        };
+        match result {
+            Ok(()) => self.say(&what),
+            Err(error) => log::warn!("{what} failed: {error}"),
+        }
+    }
+
+    fn abort(&self, who: &Who) {
+        self.say("aborting");
+        if let Err(error) = self.backend.call(Verb::AbortJob, who, self.deadline.at_most(ABORT)) {
+            log::warn!("aborting failed: {error}");
+        }
+    }
+
+    /// Finds out where the domain is, and puts right what can be put right safely.
+    fn settle(&mut self, domain: &Domain, tried: Result<Option<Lookup>, Failed>, began: Instant) -> End {
+        let name = domain.name.clone();
+        let node = self.target.node.clone();
+        let (mut known_there, why) = match tried {
+            Ok(lookup) => (lookup.as_ref().map(settle::there), None),
+            Err(failed) => (None, Some(failed.why)),
+        };
+        let mut looks = 0_u32;
+        loop {
+            let seen = self.look();
+            let here = settle::here(&seen);
+            let there = known_there.take().unwrap_or_else(|| self.ask_target_about(uuid(domain)));
+            log::debug!("after the migration: here {here:?}, there {there:?}");
+            looks += 1;
+            let last = self.deadline.left() < Duration::from_secs(2);
+            match settle::judge(&here, &there, looks, last) {
+                Then::Moved => {
+                    let note = why.as_ref().map(|why| format!(" (though libvirt said: {why})")).unwrap_or_default();
+                    let seconds = began.elapsed().as_secs_f32();
+                    return End::Moved(format!("'{name}' was moved to {node} in {seconds:.1} s{note}"));
+                }
+                Then::Stayed => {
+                    let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
+                    return End::Stayed(format!("'{name}' was not moved and runs on here: {why}"));
+                }
+                Then::NotHere => {
+                    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                    return End::NotHere(format!("'{name}' runs neither here nor on {node}{why}"));
+                }
+                Then::Unclear => {
+                    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+                    return End::Unclear(format!("'{name}': here {here}, on {node} {there}{why}"));
+                }
+                Then::LookAgain => {}
+                Then::ResumeHere => self.put_right("resuming it here", &self.backend, Verb::Resume, domain),
+                Then::DestroyHere => self.put_right("ending the copy left here", &self.backend, Verb::Destroy, domain),
+                Then::DestroyThere => {
+                    let there = Backend { uri: self.target.uri.clone(), use_virsh: false };
+                    self.put_right("removing the shell left at the target", &there, Verb::Destroy, domain);
+                }
+                Then::AbortHere => self.abort(&uuid(domain)),
+            }
+            pause(LOOK_AGAIN, self.deadline);
+        }
+    }
+
+    fn put_right(&self, what: &str, backend: &Backend, verb: Verb<'_>, domain: &Domain) {
+        log::warn!("'{}': {what}", domain.name);
+        if let Err(error) = backend.call(verb, &uuid(domain), self.deadline.at_most(Duration::from_secs(15))) {
+            log::warn!("{what} failed: {error}");
+        }
+    }
+
+    /// What failed, with the place where it did.
+    fn sentence(&self, trouble: &Trouble) -> String {
+        match trouble.step {
+            Some(Step::ConnectDestination) => {
+                format!("{} ({}) cannot be reached: {}", self.target.node, self.target.uri, trouble.message)
+            }
+            Some(
+                Step::Arguments
+                | Step::Input
+                | Step::Connect
+                | Step::Lookup
+                | Step::Preflight
+                | Step::Call
+                | Step::Deadline,
+            )
+            | None => trouble.message.clone(),
+        }
+    }
+}
+
+/// A migration that did not succeed, as far as the call says.
+struct Failed {
+    why: String,
+    /// Trying again would bring the same.
+    final_word: bool,
+}
+
+impl Failed {
+    fn early(why: String) -> Self {
+        Self { why, final_word: false }
+    }
+}
+
+fn uuid(domain: &Domain) -> Who {
+    Who::Uuid(uuid_text(&domain.uuid))
+}
+
+fn pause(duration: Duration, deadline: Deadline) {
+    let mut nothing: [PollFd<'_>; 0] = [];
+    let _ = poll(&mut nothing, Some(&act::timespec(duration.min(deadline.left()))));
+}

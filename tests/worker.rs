@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The worker as its caller sees it: arguments and input in, lines out. On libvirt's test driver, inside the worker's own
+//! process where one call is enough, and behind a private libvirtd where a domain must live on between calls.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
+
+#[path = "worker/arguments.rs"]
+mod arguments;
+#[path = "worker/daemon.rs"]
+mod daemon;
+#[path = "worker/verbs.rs"]
+mod verbs;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use vm_agent::worker::{Answer, DomainVerb, Failure, HostVerb, Line, Progress, Reply, Request, Who};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_vm-agent-libvirt");
+
+/// A hypervisor inside the worker, with one domain, `test`, as long as the worker lives.
+const IN_PROCESS: &str = "test:///default";
+
+/// A worker that is running.
+struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(request: &Request) -> Self {
+        let mut worker = Self::with_arguments(&request.argv());
+        if let Some(input) = request.input() {
+            worker.say(&input);
+        }
+        if !matches!(request.ask, vm_agent::worker::Ask::Domain(_, DomainVerb::Migrate(_))) {
+            worker.input = None;
+        }
+        worker
+    }
+
+    fn with_arguments<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Self {
+        let mut child = Command::new(WORKER)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, output }
+    }
+
+    /// Writes to its standard input. A worker that has already answered does not read.
+    fn say(&mut self, text: impl AsRef<[u8]>) {
+        let _ = self.input.as_mut().unwrap().write_all(text.as_ref());
+    }
+
+    /// The next line.
+    fn line(&mut self) -> Line {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        Line::parse(&line).unwrap_or_else(|why| panic!("{why}: {line:?} {}", self.errors()))
+    }
+
+    fn progress(&mut self) -> Progress {
+        match self.line() {
+            Line::Progress { progress } => progress,
+            Line::End(reply) => panic!("it has ended: {reply:?}"),
+        }
+    }
+
+    /// The end: after exactly one result, with the exit status that goes with it, and nothing on standard error.
+    fn end(mut self) -> Reply {
+        let reply = loop {
+            if let Line::End(reply) = self.line() {
+                break reply;
+            }
+        };
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert_eq!((rest, self.errors()), (String::new(), String::new()));
+        let status = i32::from(matches!(reply, Reply::Error(_)));
+        assert_eq!(self.child.wait().unwrap().code(), Some(status));
+        reply
+    }
+
+    fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        errors
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+}
+
+fn ask(request: &Request) -> Reply {
+    Worker::start(request).end()
+}
+
+fn ok(request: &Request) -> Answer {
+    match ask(request) {
+        Reply::Ok(answer) => *answer,
+        Reply::Error(failure) => panic!("{request:?}: {failure:?}"),
+    }
+}
+
+fn failure(request: &Request) -> Failure {
+    match ask(request) {
+        Reply::Ok(answer) => panic!("{request:?}: {answer:?}"),
+        Reply::Error(failure) => failure,
+    }
+}
+
+fn name(name: &str) -> Who {
+    Who::Name(name.into())
+}
+
+/// About the domain that the hypervisor inside the worker has.
+fn of_test(verb: DomainVerb) -> Request {
+    Request::domain(IN_PROCESS, name("test"), verb)
+}
+
+fn of_host(verb: HostVerb) -> Request {
+    Request::host(IN_PROCESS, verb)
+}
+
+fn definition(name: &str) -> String {
+    format!("<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os></domain>")
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Requests as arguments, and arguments that are no request.
+
+use std::time::Duration;
+
+use proptest::collection::btree_set;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+use virt::sys;
+use vm_agent::worker::{
+    Ask, DomainVerb, Fate, Flag, HostVerb, Input, Kind, Migrate, MigrateXml, Mode, NO_DOMAIN, NO_METADATA, Reply,
+    Request, Step, Until, Wake, Who,
+};
+
+use super::{IN_PROCESS, Worker, name};
+
+/// Anything that an argument can carry (not nothing: that is an error of its own).
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,8}", "-{0,3}[a-z=,-]{1,8}", "\\PC{1,12}", Just("100".to_owned()), Just("--uri=x".to_owned())]
+}
+
+fn xml() -> impl Strategy<Value = String> {
+    "[^\\x00]{1,40}"
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    (of(word()), of(word()), of(word()), of(word())).prop_map(|(emulator, arch, machine, virt_type)| Kind {
+        emulator,
+        arch,
+        machine,
+        virt_type,
+        cpu: String::new(),
+    })
+}
+
+fn host_verb() -> impl Strategy<Value = HostVerb> {
+    let wake = of(select(vec![Wake::Running, Wake::Paused]));
+    prop_oneof![
+        Just(HostVerb::List),
+        (any::<bool>(), any::<bool>(), xml()).prop_map(|(paused, validate, xml)| HostVerb::Create {
+            paused,
+            validate,
+            xml
+        }),
+        (any::<bool>(), xml()).prop_map(|(validate, xml)| HostVerb::Define { validate, xml }),
+        (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| HostVerb::Restore {
+            path,
+            wake,
+            bypass_cache
+        }),
+        word().prop_map(|path| HostVerb::SavedXml { path }),
+        any::<bool>().prop_map(|capabilities| HostVerb::Host { capabilities }),
+        kind().prop_map(HostVerb::DomainCapabilities),
+        (kind(), xml()).prop_map(|(kind, cpu)| HostVerb::CompareCpu(Kind { cpu, ..kind })),
+        word().prop_map(|network| HostVerb::Network { network }),
+        word().prop_map(|pool| HostVerb::Pool { pool }),
+    ]
+}
+
+fn domain_verb() -> impl Strategy<Value = DomainVerb> {
+    let fate = || of(select(vec![Fate::Keep, Fate::Remove]));
+    let mode = select(vec![Mode::Default, Mode::Acpi, Mode::Agent, Mode::Initctl, Mode::Signal, Mode::Paravirt]);
+    prop_oneof![
+        select(vec![
+            DomainVerb::State,
+            DomainVerb::Resume,
+            DomainVerb::Suspend,
+            DomainVerb::Reset,
+            DomainVerb::AbortJob,
+            DomainVerb::StartPostcopy,
+            DomainVerb::GetMark,
+            DomainVerb::DiskErrors,
+        ]),
+        any::<[bool; 4]>().prop_map(|[inactive, secure, migratable, update_cpu]| DomainVerb::Xml {
+            inactive,
+            secure,
+            migratable,
+            update_cpu
+        }),
+        any::<bool>().prop_map(|paused| DomainVerb::Start { paused }),
+        mode.prop_map(|mode| DomainVerb::Shutdown { mode }),
+        any::<bool>().prop_map(|graceful| DomainVerb::Destroy { graceful }),
+        (any::<[bool; 3]>(), fate(), fate()).prop_map(|([managed_save, snapshots, checkpoints], nvram, tpm)| {
+            DomainVerb::Undefine { managed_save, snapshots, checkpoints, nvram, tpm }
+        }),
+        (word(), any::<bool>()).prop_map(|(path, bypass_cache)| DomainVerb::Save { path, bypass_cache }),
+        any::<u64>().prop_map(|ms| DomainVerb::SetDowntime { ms }),
+        any::<(u64, bool)>().prop_map(|(mib, postcopy)| DomainVerb::SetSpeed { mib, postcopy }),
+        any::<bool>().prop_map(|completed| DomainVerb::JobStats { completed }),
+        (any::<[bool; 2]>(), xml()).prop_map(|([live, config], xml)| DomainVerb::SetMark {
+            live,
+            config,
+            remove: false,
+            xml
+        }),
+        any::<[bool; 2]>().prop_map(|[live, config]| DomainVerb::SetMark {
+            live,
+            config,
+            remove: true,
+            xml: String::new()
+        }),
+        (select(vec![Until::Off, Until::Running]), any::<Option<u64>>())
+            .prop_map(|(until, for_ms)| DomainVerb::Wait { until, for_ms }),
+        migrate().prop_map(|migrate| DomainVerb::Migrate(Box::new(migrate))),
+    ]
+}
+
+fn migrate() -> impl Strategy<Value = Migrate> {
+    let flags =
+        select(vec![Flag::Live, Flag::P2p, Flag::PersistDest, Flag::NonSharedSynchronousWrites, Flag::Zerocopy]);
+    let xml = (of(xml()), of(xml())).prop_map(|(destination, persistent)| MigrateXml { destination, persistent });
+    let words = (word(), of(word()), of(word()), of(word()), of(word()), of(word()), of(word()));
+    let numbers = (any::<[Option<u64>; 4]>(), any::<[Option<i32>; 7]>());
+    (words, numbers, btree_set(flags, 0..4), btree_set("[a-z]{1,4}", 0..3), of(xml)).prop_map(
+        |(words, (longs, ints), flags, migrate_disks, xml)| {
+            let (dest_uri, migrate_uri, listen_address, compression, tls_destination, disks_uri, graphics_uri) = words;
+            let [downtime_ms, bandwidth, bandwidth_postcopy, compression_xbzrle_cache] = longs;
+            Migrate {
+                dest_uri,
+                flags,
+                migrate_uri,
+                listen_address,
+                downtime_ms,
+                bandwidth,
+                bandwidth_postcopy,
+                parallel_connections: ints[0],
+                compression,
+                compression_mt_level: ints[1],
+                compression_mt_threads: ints[2],
+                compression_mt_dthreads: ints[3],
+                compression_xbzrle_cache,
+                auto_converge_initial: ints[4],
+                auto_converge_increment: ints[5],
+                tls_destination,
+                disks_uri,
+                disks_port: ints[6],
+                migrate_disks,
+                graphics_uri,
+                xml,
+            }
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let who = prop_oneof![word().prop_map(Who::Name), word().prop_map(Who::Uuid)];
+    let ask = prop_oneof![
+        host_verb().prop_map(Ask::Host),
+        (who, domain_verb()).prop_map(|(who, verb)| Ask::Domain(who, verb)),
+    ];
+    (word(), ask, of(any::<u32>()), of(any::<u32>())).prop_map(|(uri, ask, timeout, parent)| Request {
+        uri,
+        ask,
+        timeout: timeout.map(|ms| Duration::from_millis(ms.into())),
+        parent,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_request_survives_the_way_through_arguments_and_input(request in request()) {
+        let mut again = Request::parse(request.argv()).unwrap();
+        let input = request.input();
+        match again.input_mut() {
+            Input::Nothing => prop_assert_eq!(input, None),
+            Input::Whole(text) => *text = input.unwrap(),
+            Input::FirstLine(xml) => {
+                let input = input.unwrap();
+                prop_assert_eq!(input.find('\n'), Some(input.len() - 1));
+                *xml = serde_json::from_str(&input).unwrap();
+            }
+        }
+        prop_assert_eq!(again, request);
+    }
+
+    #[test]
+    fn no_arguments_are_a_panic(arguments in prop::collection::vec(word(), 0..6)) {
+        let _ = Request::parse(arguments);
+    }
+}
+
+#[test]
+fn arguments_can_be_read_and_typed_by_a_person() {
+    let migrate = Migrate {
+        dest_uri: "qemu+ssh://b/system?no_tty=1".into(),
+        flags: [Flag::Live, Flag::AutoConverge].into(),
+        downtime_ms: Some(300),
+        ..Migrate::default()
+    };
+    let request = Request::domain("qemu:///system", name("web 1"), DomainVerb::Migrate(Box::new(migrate)));
+    let argv = request.argv();
+    assert_eq!(
+        argv,
+        [
+            "migrate",
+            "--uri=qemu:///system",
+            "--name=web 1",
+            "--dest-uri=qemu+ssh://b/system?no_tty=1",
+            "--downtime-ms=300",
+            "--flags=live,auto-converge",
+        ]
+    );
+    let typed = ["migrate", "--name", "web 1", "--uri", "qemu:///system", "--flags", "auto-converge,live"]
+        .into_iter()
+        .chain(["--dest-uri", "qemu+ssh://b/system?no_tty=1", "--downtime-ms", "300"]);
+    assert_eq!(Request::parse(typed.map(String::from)), Ok(request));
+}
+
+#[test]
+fn arguments_that_are_wrong_are_refused_by_name() {
+    for (arguments, reason) in [
+        ("", "the first argument is a verb"),
+        ("--uri=a list", "the first argument is a verb"),
+        ("list", "--uri is missing"),
+        ("list --uri", "--uri needs a value"),
+        ("list --uri=", "--uri needs a value"),
+        ("list --uri=a --uri=b", "--uri is given twice"),
+        ("list --uri=a --foo", "list without --uuid or --name: no such options: --foo"),
+        ("list --uri=a extra", "\"extra\" is not an option"),
+        ("dance --uri=a", "dance without --uuid or --name: unknown variant `dance`"),
+        ("dance --uri=a --name=b", "unknown variant `dance`"),
+        ("state --uri=a", "state without --uuid or --name: unknown variant `state`"),
+        ("list --uri=a --name=b", "unknown variant `list`"),
+        ("state --uri=a --name=b --uuid=c", "--uuid and --name exclude each other"),
+        ("state --uri=a --name", "--name needs a value"),
+        ("xml --uri=a --name=b --fresh", "unknown field `fresh`"),
+        ("shutdown --uri=a --name=b --mode=rudely", "unknown variant `rudely`"),
+        ("set-downtime --uri=a --name=b", "missing field `ms`"),
+        ("set-downtime --uri=a --name=b --ms=-1", "a whole number, not \"-1\""),
+        ("list --uri=a --timeout-ms=soon", "--timeout-ms is a whole number, not \"soon\""),
+        ("migrate --uri=a --name=b --flags=live,dead", "unknown variant `dead`"),
+        ("start --uri=a --name=b --paused=no", "expected a boolean"),
+    ] {
+        let error = Request::parse(arguments.split_whitespace().map(String::from)).unwrap_err();
+        assert!(error.contains(reason), "{arguments}: {error}");
+        match Worker::with_arguments(&Vec::from_iter(arguments.split_whitespace())).end() {
+            Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, Step::Arguments)),
+            Reply::Ok(_) => panic!("{arguments}"),
+        }
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let bad = std::ffi::OsStr::from_bytes(b"--name=\xff");
+    match Worker::with_arguments(&["state".as_ref(), "--uri=test:///default".as_ref(), bad]).end() {
+        Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, Step::Arguments)),
+        Reply::Ok(_) => panic!("taken"),
+    }
+}
+
+#[test]
+fn input_that_no_definition_can_be_is_refused_before_libvirt_sees_it() {
+    let long = vec![b' '; (16 << 20) + 1];
+    for (input, reason) in [
+        (&b""[..], "standard input is empty"),
+        (b"<domain>\0</domain>", "standard input has a NUL byte"),
+        (b"<domain>\xff</domain>", "standard input is not UTF-8"),
+        (&long, "standard input is longer than 16777216 bytes"),
+    ] {
+        let mut worker = Worker::with_arguments(&["create", "--uri", IN_PROCESS]);
+        worker.say(input);
+        worker.input = None;
+        match worker.end() {
+            Reply::Error(failure) => {
+                assert_eq!((failure.code, failure.during, &*failure.message), (0, Step::Input, reason));
+            }
+            Reply::Ok(_) => panic!("{reason}"),
+        }
+    }
+}
+
+#[test]
+fn the_numbers_that_the_agent_knows_are_libvirts() {
+    assert_eq!((NO_DOMAIN, NO_METADATA), (sys::VIR_ERR_NO_DOMAIN, sys::VIR_ERR_NO_DOMAIN_METADATA));
+}
+
+#[test]
+fn lines_are_as_documented() {
+    use vm_agent::worker::{Answer, Command, DomainFacts, End, Failure, Job, Line, Lookup, Progress};
+    let facts = DomainFacts {
+        name: "a".into(),
+        uuid: "u".into(),
+        id: None,
+        state: 5,
+        reason: 1,
+        persistent: Some(true),
+        autostart: None,
+    };
+    let failure = Failure { code: 42, domain: 10, during: Step::Lookup, message: "no".into() };
+    let answer = |answer| Line::End(Reply::Ok(Box::new(answer)));
+    let progress = |progress| Line::Progress { progress };
+    let job = Job { kind: 2, stats: [("memory_remaining".to_owned(), json!(7))].into() };
+    for (line, expected) in [
+        (answer(Answer::default()), json!({"result": "ok"})),
+        (
+            answer(Answer { lookup: Some(Lookup::Absent), ..Answer::default() }),
+            json!({"result": "ok", "lookup": "absent"}),
+        ),
+        (
+            answer(Answer { lookup: Some(Lookup::Found(facts)), ..Answer::default() }),
+            json!({"result": "ok", "lookup": {"found":
+                {"name": "a", "uuid": "u", "id": null, "state": 5, "reason": 1, "persistent": true}}}),
+        ),
+        (
+            Line::End(Reply::Error(failure.clone())),
+            json!({"result": "error", "code": 42, "domain": 10, "during": "lookup", "message": "no"}),
+        ),
+        (progress(Progress::Watching(Lookup::Absent)), json!({"progress": {"watching": "absent"}})),
+        (progress(Progress::Event { event: 5, detail: 0 }), json!({"progress": {"event": {"event": 5, "detail": 0}}})),
+        (progress(Progress::Job(job)), json!({"progress": {"job": {"kind": 2, "stats": {"memory_remaining": 7}}}})),
+        (
+            progress(Progress::Did { command: Command::Downtime { ms: 300 }, error: None }),
+            json!({"progress": {"did": {"command": {"do": "downtime", "ms": 300}}}}),
+        ),
+        (
+            progress(Progress::Lost { end: End::Destination, reason: 2 }),
+            json!({"progress": {"lost": {"end": "destination", "reason": 2}}}),
+        ),
+    ] {
+        assert_eq!(serde_json::to_value(&line).unwrap(), expected);
+        assert_eq!(Line::parse(&expected.to_string()), Ok(line));
+    }
+    for garbage in ["", "{}", "null", "{\"result\":\"maybe\"}", "{\"progress\":{\"song\":1}}", "Segmentation fault"] {
+        assert!(Line::parse(garbage).is_err(), "{garbage}");
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The verbs that are a single call, on the hypervisor inside the worker.
+
+use vm_agent::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Place, Request, Step, Until, Who};
+
+use super::{IN_PROCESS, definition, failure, name, of_host, of_test, ok};
+
+const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+
+#[test]
+fn a_domain_is_found_by_its_name_and_by_its_uuid() {
+    for who in [name("test"), Who::Uuid(UUID.into())] {
+        let answer = ok(&Request::domain(IN_PROCESS, who, DomainVerb::State));
+        let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
+        assert_eq!((&*facts.name, &*facts.uuid, facts.id, facts.state), ("test", UUID, Some(1), 1));
+        assert_eq!((facts.persistent, facts.autostart), (Some(true), Some(false)));
+    }
+}
+
+#[test]
+fn a_domain_that_does_not_exist_is_an_answer_and_not_an_error() {
+    for who in [name("tes"), name("1"), name("test "), Who::Uuid(UUID.replace('6', "7"))] {
+        assert_eq!(ok(&Request::domain(IN_PROCESS, who, DomainVerb::State)).lookup, Some(Lookup::Absent));
+    }
+}
+
+#[test]
+fn a_name_that_is_another_domains_number_is_a_name() {
+    let error = failure(&Request::domain(IN_PROCESS, name("1"), DomainVerb::Destroy { graceful: false }));
+    assert_eq!((error.code, error.during), (NO_DOMAIN, Step::Lookup));
+}
+
+#[test]
+fn an_error_carries_libvirts_number_and_words() {
+    let error = failure(&Request::domain(IN_PROCESS, name("nope"), DomainVerb::Resume));
+    assert_eq!((error.code, error.domain, error.during), (NO_DOMAIN, 12, Step::Lookup));
+    assert!(error.message.starts_with("Domain not found"), "{error:?}");
+    let error = failure(&of_test(DomainVerb::Start { paused: false }));
+    assert_eq!(error.during, Step::Call);
+    assert!(error.message.ends_with("is already running"), "{error:?}");
+}
+
+#[test]
+fn a_malformed_uuid_is_an_error_and_not_absence() {
+    let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), DomainVerb::State));
+    assert_eq!(error.during, Step::Lookup);
+    assert_ne!(error.code, NO_DOMAIN);
+}
+
+#[test]
+fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
+    for uri in [
+        "nonsense",
+        "nonsense:///system",
+        "qemu+unix:///system?socket=/nonexistent/sock",
+        "qemu+tcp://127.0.0.1:1/system",
+    ] {
+        let error = failure(&Request::domain(uri, name("test"), DomainVerb::State));
+        assert_eq!(error.during, Step::Connect, "{error:?}");
+        assert_ne!((error.code, &*error.message), (0, ""));
+    }
+}
+
+#[test]
+fn xml_that_is_malformed_is_refused_in_libvirts_words() {
+    for xml in ["<domain", "no xml", "<network/>", "<domain type='test'><name>a</name></domain>"] {
+        let error = failure(&of_host(HostVerb::Create { paused: false, validate: false, xml: xml.into() }));
+        assert_eq!(error.during, Step::Call);
+        assert!(error.code != 0 && !error.message.is_empty(), "{error:?}");
+    }
+}
+
+#[test]
+fn a_created_domain_is_told_in_the_answer() {
+    let xml = definition("web \u{e4} &lt;1>");
+    let answer = ok(&of_host(HostVerb::Create { paused: false, validate: false, xml }));
+    let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
+    assert_eq!((&*facts.name, facts.state, facts.persistent), ("web \u{e4} <1>", 1, Some(false)));
+}
+
+#[test]
+fn an_option_reaches_libvirt_as_its_flag() {
+    let xml = definition("web");
+    let flags = |request| failure(&request).message.split_whitespace().nth(2).map(str::to_owned);
+    let create = |paused, validate| of_host(HostVerb::Create { paused, validate, xml: xml.clone() });
+    assert_eq!(flags(create(true, false)).as_deref(), Some("(0x1)"));
+    let shutdown = |mode| flags(of_test(DomainVerb::Shutdown { mode }));
+    assert_eq!(shutdown(Mode::Acpi).as_deref(), Some("(0x1)"));
+    assert_eq!(shutdown(Mode::Agent).as_deref(), Some("(0x2)"));
+    assert_eq!(shutdown(Mode::Initctl).as_deref(), Some("(0x4)"));
+    assert_eq!(shutdown(Mode::Signal).as_deref(), Some("(0x8)"));
+    assert_eq!(shutdown(Mode::Paravirt).as_deref(), Some("(0x10)"));
+}
+
+#[test]
+fn the_list_has_every_domain_with_its_state() {
+    let domains = ok(&of_host(HostVerb::List)).domains.unwrap();
+    assert_eq!(domains.len(), 1);
+    assert_eq!((&*domains[0].name, &*domains[0].uuid, domains[0].state), ("test", UUID, 1));
+}
+
+#[test]
+fn a_host_tells_what_it_can_and_leaves_out_the_rest() {
+    let host = ok(&of_host(HostVerb::Host { capabilities: false })).host.unwrap();
+    assert_eq!((host.hypervisor.as_deref(), host.hypervisor_version), (Some("TEST"), Some(2)));
+    assert_eq!((host.uri.as_deref(), host.uuid, host.capabilities), (Some(IN_PROCESS), None, None));
+    assert!(host.client_version >= Some(6_000_000) && host.hostname.is_some(), "{:?}", host.client_version);
+    let host = ok(&of_host(HostVerb::Host { capabilities: true })).host.unwrap();
+    assert!(host.capabilities.unwrap().contains("<capabilities>"));
+}
+
+#[test]
+fn networks_and_pools_are_active_or_absent() {
+    let network = |name: &str| ok(&of_host(HostVerb::Network { network: name.into() })).place;
+    assert_eq!((network("default"), network("nope")), (Some(Place::Active), Some(Place::Absent)));
+    let pool = |name: &str| ok(&of_host(HostVerb::Pool { pool: name.into() })).place;
+    assert_eq!((pool("default-pool"), pool("nope")), (Some(Place::Active), Some(Place::Absent)));
+}
+
+#[test]
+fn what_the_hypervisor_does_not_support_is_an_error_of_the_call() {
+    for verb in [DomainVerb::JobStats { completed: false }, DomainVerb::AbortJob, DomainVerb::StartPostcopy] {
+        let error = failure(&of_test(verb));
+        assert_eq!((error.code, error.during), (3, Step::Call), "{error:?}");
+    }
+}
+
+#[test]
+fn disk_errors_are_told_by_disk() {
+    // The test driver claims one for each disk, and spares no code.
+    assert_eq!(ok(&of_test(DomainVerb::DiskErrors)).disk_errors.unwrap(), [("vda".to_owned(), 1)].into());
+}
+
+#[test]
+fn the_running_and_the_inactive_xml_are_told_apart() {
+    let xml = |inactive| {
+        ok(&of_test(DomainVerb::Xml { inactive, secure: false, migratable: false, update_cpu: false })).xml.unwrap()
+    };
+    assert!(xml(false).starts_with("<domain type='test' id='1'>"));
+    assert!(xml(true).starts_with("<domain type='test'>"));
+}
+
+#[test]
+fn a_wait_ends_after_its_time_with_the_state_as_it_is() {
+    let began = std::time::Instant::now();
+    let lookup = ok(&of_test(DomainVerb::Wait { until: Until::Off, for_ms: Some(120) })).lookup;
+    assert!(began.elapsed() >= std::time::Duration::from_millis(120));
+    assert!(matches!(lookup, Some(Lookup::Found(facts)) if facts.state == 1));
+}
+
+#[test]
+fn a_wait_for_what_is_so_already_does_not_wait() {
+    for (who, until) in [(name("nope"), Until::Off), (name("test"), Until::Running)] {
+        ok(&Request::domain(IN_PROCESS, who, DomainVerb::Wait { until, for_ms: None }));
+    }
+}

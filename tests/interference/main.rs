@@ -80,8 +80,10 @@ fn a_stop_goes_on_without_its_turn_when_another_agent_hangs() {
     process.signal(Signal::STOP);
     vm.call(Dialect::Pacemaker, "stop").timeout(10.0).gives(0).within(10.0);
     assert_eq!(vm.state(), "absent");
+    // Whoever runs a program in the host stops with it, so the answer itself cannot be waited for.
     process.signal(Signal::CONT);
-    assert_eq!(hanging.answer().code, 0);
+    assert!(process.ended_within(std::time::Duration::from_secs(20)), "it did not see that the machine is gone");
+    hanging.kill();
 }
 
 /// Two hosts with a Pacemaker.

@@ -11,14 +11,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgrp, getpid, kill_process, pidfd_open, set_child_subreaper,
-    setpgid, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpgid,
+    waitid,
 };
 
 use super::CLEAN_UP;
 use super::message::{Message, receive, send};
 use crate::kill::timespec;
-use crate::observe::process::children_of;
+use crate::observe::process::{children_of, own_group};
 use crate::time::Deadline;
 
 /// The first argument that makes the executable a launcher.
@@ -44,9 +44,11 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
     // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
-    // it does not reach. The program stays in that group.
-    let group = getpgrp();
-    setpgid(None, None)?;
+    // it does not reach. The program stays in that group. A group without a number could not be given back to it.
+    let group = own_group();
+    if group.is_some() {
+        setpgid(None, None)?;
+    }
     let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
     // Whoever died or changed their mind meanwhile has nothing started for them any more.
     if poll(&mut [PollFd::new(&agent, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
@@ -74,11 +76,13 @@ fn start(
     program: &OsString,
     args: impl Iterator<Item = OsString>,
     input: Option<OwnedFd>,
-    group: Pid,
+    group: Option<Pid>,
 ) -> rustix::io::Result<std::process::Child> {
     let mut command = Command::new(program);
     command.args(args).stdin(input.map_or_else(Stdio::null, Stdio::from));
-    command.process_group(group.as_raw_nonzero().get());
+    if let Some(group) = group {
+        command.process_group(group.as_raw_nonzero().get());
+    }
     command.spawn().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 

@@ -43,6 +43,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     }
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    // A step may use its time up. The answer is still a fact, not the silence of a daemon that was given no time.
+    let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let mut looker = Looker::new(inv, env, roots);
     let _turn = match take_turn(inv, &mut looker, deadline) {
         Ok(turn) => turn,
@@ -50,14 +52,22 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
+    if let Some(name) = actor.looker.name()
+        && !matches!(inv.action, Action::Status | Action::Monitor)
+    {
+        actor.done.moved_to = run_dir::noted_target(&actor.looker.roots.run, name);
+    }
     let depth = Depth::of(inv.action);
     loop {
-        let seen = actor.looker.look(inv, depth, patience(inv, deadline), deadline);
+        let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
         match decide::next(inv, &seen, &actor.done) {
-            Next::Answer(outcome) => return outcome,
+            Next::Answer(outcome) => {
+                actor.forget_target(&outcome);
+                return outcome;
+            }
             Next::Do(step) if deadline.passed() => {
                 return Outcome::new(
                     Code::Generic,
@@ -165,6 +175,15 @@ enum Woken {
 }
 
 impl Actor<'_> {
+    /// Once it was started here, or was found to run here, where it once went is of no interest any more.
+    fn forget_target(&self, outcome: &Outcome) {
+        if let (Action::Start | Action::Restart | Action::Recover, Code::Ok, Some(_), Some(name)) =
+            (self.inv.action, outcome.code, &self.done.moved_to, self.looker.name())
+        {
+            run_dir::forget_target(&self.looker.roots.run, name);
+        }
+    }
+
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
         if let Step::Wait { longest } = step {
             let began = Instant::now();
@@ -177,6 +196,7 @@ impl Actor<'_> {
         let who = who(seen);
         match step {
             Step::ReadDefinition => self.looker.read_definition(self.inv),
+            Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
             Step::Create => self.done.start = Some(self.create(seen)),
             Step::StartDefined => {
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
@@ -218,11 +238,15 @@ impl Actor<'_> {
             Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
             Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
-            Step::TurnToStart => {
-                self.done = History { stopped: true, ..History::default() };
-            }
+            Step::TurnToStart => self.done.turn_to_start(),
             Step::Wait { .. } => {}
         }
+    }
+
+    /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
+    fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
+        let uri = self.done.moved_to.as_deref().unwrap_or_default();
+        runs_at(uri, who, self.deadline.at_most(Duration::from_secs(5)))
     }
 
     /// Ends the domain where its migration went. The note of the target is the migrating agent's.
@@ -232,15 +256,7 @@ impl Actor<'_> {
             .ok_or("where it went is not known here; look for it on the other nodes")?;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let there = Backend { uri: uri.clone(), use_virsh: false };
-        let state = || {
-            let request = Request::domain(&uri, who.clone(), DomainVerb::State);
-            let answer = backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(10)));
-            match answer.map_err(|error| format!("{uri} cannot be asked: {error}"))?.lookup {
-                Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
-                Some(Lookup::Absent) => Ok(false),
-                None => Err(format!("{uri} did not say whether it runs there")),
-            }
-        };
+        let state = || runs_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
         if !state()? {
             return Ok(format!("it does not run at {uri} either"));
         }
@@ -396,6 +412,17 @@ pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
     rustix::time::Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
+
+/// Whether the domain is active at another host.
+fn runs_at(uri: &str, who: &Who, deadline: Deadline) -> Result<bool, String> {
+    let request = Request::domain(uri, who.clone(), DomainVerb::State);
+    let answer = backend::ask_worker(&request, deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
+    match answer.lookup {
+        Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
+        Some(Lookup::Absent) => Ok(false),
+        None => Err(format!("{uri} did not say whether it runs there")),
     }
 }
 

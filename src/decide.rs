@@ -26,6 +26,8 @@ pub enum Next {
 pub enum Step {
     /// Find and read the definition's file.
     ReadDefinition,
+    /// Ask the host where it last migrated to, whether it runs there.
+    AskElsewhere,
     /// Create a transient domain from the definition that was read.
     Create,
     /// Start the definition that libvirt keeps.
@@ -70,6 +72,10 @@ pub struct History {
     pub left: Duration,
     /// Since the action began.
     pub spent: Duration,
+    /// The host that it last migrated to from here, if that is noted.
+    pub moved_to: Option<String>,
+    /// Whether it runs there, when asked; an error when nobody answered.
+    pub elsewhere: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
@@ -90,6 +96,14 @@ pub struct History {
     pub guest: Option<Result<(), String>>,
     /// Whether restart and recover are past their stop.
     pub stopped: bool,
+}
+
+impl History {
+    /// The stop of a restart is done: what was tried in it does not count for its start.
+    pub fn turn_to_start(&mut self) {
+        let moved_to = self.moved_to.take();
+        *self = Self { left: self.left, spent: self.spent, moved_to, stopped: true, ..Self::default() };
+    }
 }
 
 /// How certain it is where the domain is; what `Observation` comes down to.
@@ -403,6 +417,14 @@ fn start_off(seen: &Observation, done: &History) -> Next {
             return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
         }
         None => {}
+    }
+    // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
+    match (&done.moved_to, &done.elsewhere) {
+        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Some(Ok(true))) => {
+            return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
+        }
+        (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
     }
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),

@@ -7,13 +7,16 @@
 //! and when the agent dies, even of SIGKILL: it sees the end of the socket between them. It costs one start of a small
 //! program, and needs no signal handler and no `unsafe`.
 //!
-//! Nobody is put into a process group or session of their own: Pacemaker kills the agent's group at its timeout, and
-//! must reach everything. The environment is not inherited. The mask of blocked signals is, as the cluster managers leave
-//! it empty.
+//! Programs stay in the agent's process group and session: Pacemaker kills the agent's group at its timeout, and that must
+//! reach them. Only the launcher steps out of the group, to live the moment longer that it takes to end the rest.
+//!
+//! The environment is not inherited. The mask of blocked signals, the limits, the working folder and descriptors that
+//! the agent's caller left open are: nothing here could change them without `unsafe`, or should.
 
 mod launcher;
 mod message;
 mod running;
+mod streams;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -184,6 +187,9 @@ impl<'a> Child<'a> {
     pub fn spawn(self, deadline: Deadline) -> Result<Running, ChildError> {
         if !self.program.is_absolute() {
             return Err(ChildError::NotAbsolute(self.program.to_path_buf()));
+        }
+        if deadline.passed() {
+            return Err(ChildError::TooSlow(self.program.to_path_buf()));
         }
         Running::start(&self, deadline)
     }

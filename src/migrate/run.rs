@@ -223,7 +223,8 @@ impl Mover<'_> {
             }
             pause(Duration::from_secs(2), self.deadline);
         };
-        if !matches!(end, End::Unclear(_)) {
+        // Where it went stays noted: a start here asks there first.
+        if matches!(end, End::Stayed(_)) {
             run_dir::forget_target(&run, &domain.name);
         }
         Ok(end)

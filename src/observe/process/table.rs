@@ -198,3 +198,52 @@ pub(super) fn parse_status(text: &[u8]) -> Option<Status> {
 pub(super) fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (parse_stat(&text), parse_status(&text));
+        }
+
+        #[test]
+        fn a_name_of_any_bytes_does_not_shift_the_fields(comm in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let mut text = b"300 (".to_vec();
+            text.extend(&comm);
+            text.extend(b") S 7 3 3 0 -1 2097216 0 0 0 0 1 1 0 0 20 0 5 0 4242 9 9\n");
+            let stat = parse_stat(&text).unwrap();
+            let expected =
+                Stat { comm, state: b'S', parent: 7, kernel_thread: true, threads: 5, start_time_ticks: 4242 };
+            prop_assert_eq!(stat, expected);
+        }
+    }
+
+    #[test]
+    fn both_ways_to_the_children_of_a_process_agree() {
+        let own = rustix::process::getpid();
+        let (tx, rx) = std::sync::mpsc::channel::<()>();
+        // Children belong to the thread that made them, and are listed there.
+        let other = std::thread::spawn(move || {
+            #[allow(clippy::disallowed_methods, reason = "a test of its own children")]
+            let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            rx.recv().unwrap_err();
+            child
+        });
+        let seen = |list: Vec<Pid>| list.into_iter().any(|pid| parent_of(pid) == Some(own));
+        while !seen(children_by_scan(own)) {
+            std::thread::yield_now();
+        }
+        let by_file = children_by_file(own).map(seen);
+        drop(tx);
+        let mut child = other.join().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_ne!(by_file, Some(false));
+        assert_eq!(start_time(u32::MAX).unwrap(), None);
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpgid,
-    waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper,
+    setpgid, waitid,
 };
 
 use super::CLEAN_UP;
@@ -42,19 +43,21 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let agent = std::io::stdin();
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
+    // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
+    // it does not reach. The program stays in that group.
+    let group = own_group();
+    if group.is_some() {
+        setpgid(None, None)?;
+    }
     let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
     // Whoever died or changed their mind meanwhile has nothing started for them any more.
     if poll(&mut [PollFd::new(&agent, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
         return Ok(());
     }
-    let child = match start(&program, args, input) {
+    let child = match start(&program, args, input, group) {
         Ok(child) => child,
         Err(errno) => return send(&agent, Message::Failed(errno.raw_os_error()), None),
     };
-    // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
-    // it does not reach. The program stays in that group, which it has inherited: a process cannot always join it by its
-    // number, since that is 0 where the group's leader lives outside of the PID namespace.
-    setpgid(None, None)?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| Errno::INVAL)?).ok_or(Errno::INVAL)?;
     // Not reaped before the sweep below, so the number is still the program's.
     let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
@@ -68,14 +71,26 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     send(&agent, Message::Left(left), None)
 }
 
+/// The process group that we are in; none when it began outside of our PID namespace, so that it has no number here. (rustix
+/// takes such a group for impossible.)
+fn own_group() -> Option<i32> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(2)?.parse().ok().filter(|group| *group > 0)
+}
+
 #[allow(clippy::disallowed_methods, reason = "this is the file where children are started")]
 fn start(
     program: &OsString,
     args: impl Iterator<Item = OsString>,
     input: Option<OwnedFd>,
+    group: Option<i32>,
 ) -> rustix::io::Result<std::process::Child> {
     let mut command = Command::new(program);
     command.args(args).stdin(input.map_or_else(Stdio::null, Stdio::from));
+    if let Some(group) = group {
+        command.process_group(group);
+    }
     command.spawn().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 

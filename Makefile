@@ -48,7 +48,7 @@ check:
 	$(as_root) $(CARGO) test --locked --no-fail-fast
 
 scripts = .ci/run packaging/need tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
-	tests/hosts/fence-device tests/hosts/fence_lab bench/run
+	tests/hosts/fence-device tests/hosts/fence_lab
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -24,8 +24,8 @@ as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sud
 all: build
 .PHONY: all build test check lint demo bench fuzz install uninstall need-build need-demo need-test
 
-# Both programs; the agent then once more, statically linked, in the same place: it starts in half the time.
-# The worker needs libvirt's shared library, so it cannot be static.
+# Both programs; the agent then once more, statically linked, in the same place, to be started without the
+# dynamic loader. The worker needs libvirt's shared library, so it cannot be static.
 build: need-build
 	$(CARGO) build --release --locked
 ifneq ($(static_libc),)
@@ -54,6 +54,7 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	shellcheck -x $(scripts)
+	groff -man -ww -Tutf8 -z packaging/vm-agent.8
 
 demo: need-demo
 	$(MAKE) build
@@ -72,7 +73,7 @@ fuzz:
 root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
 installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 \
-	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain share/cluster/vm.sh
+	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain
 
 install:
 	@for file in $(programs); do [ -x $$file ] || { echo "make: there is no $$file; run make first" >&2; exit 1; }; done
@@ -83,10 +84,16 @@ install:
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/VirtualDomain'
+	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
+		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
+		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi
 	ln -sfn ../../sbin/vm-agent '$(root)/share/cluster/vm.sh'
 
-# Exactly these; the two folders of its own as well, once they are empty.
+# Exactly these; the two folders of its own as well, once they are empty. rgmanager gets its vm.sh back.
 uninstall:
 	for file in $(installed); do rm -f '$(root)'/$$file; done
+	if [ -L '$(root)/share/cluster/vm.sh' ]; then rm '$(root)/share/cluster/vm.sh'; fi
+	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; if [ -f vm.sh.rgmanager ]; then \
+		chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
 	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent; do \
 		if [ -d '$(root)'/$$folder ]; then rmdir --ignore-fail-on-non-empty '$(root)'/$$folder; fi; done

@@ -7,6 +7,7 @@
 mod installed;
 
 use installed::{Host, files_below, make, said};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,6 +88,30 @@ fn uninstall_removes_what_install_made_and_leaves_what_is_not_ours() {
     std::fs::remove_file(root.join("lib/ocf/resource.d/vm-agent/other")).unwrap();
     uninstall();
     assert!(!root.join("lib/ocf/resource.d/vm-agent").exists());
+}
+
+/// rgmanager runs every executable file in that folder, so the old agent must not stay one.
+#[test]
+fn rgmanagers_own_agent_is_kept_aside_and_comes_back() {
+    let stage = tempfile::tempdir().unwrap();
+    let folder = stage.path().join("usr/share/cluster");
+    std::fs::create_dir_all(&folder).unwrap();
+    let executable = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o111 != 0;
+    std::fs::write(folder.join("vm.sh"), "#!/bin/bash\n# the old one\n").unwrap();
+    std::fs::set_permissions(folder.join("vm.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+        assert!(std::fs::read_to_string(folder.join("vm.sh.rgmanager")).unwrap().contains("the old one"));
+        assert!(!executable("vm.sh.rgmanager"));
+        assert_eq!(std::fs::read_link(folder.join("vm.sh")).unwrap(), Path::new(LINKS[2].1));
+    }
+    for _ in 0..2 {
+        said(&mut make("uninstall", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+        // The second time finds what is not ours, and takes it away no more.
+        assert!(std::fs::read_to_string(folder.join("vm.sh")).unwrap().contains("the old one"));
+    }
+    assert!(executable("vm.sh"));
+    assert_eq!(files_below(stage.path()), [PathBuf::from("usr/share/cluster/vm.sh")]);
 }
 
 #[test]

@@ -4,7 +4,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "it serves several tests")]
 mod common;
 
 use common::*;

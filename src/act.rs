@@ -69,6 +69,9 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.spent = began.elapsed();
         match decide::next(inv, &seen, &actor.done) {
             Next::Answer(outcome) => {
+                if matches!(decide::presence(&seen), Presence::Blind { .. }) {
+                    log::warn!("{}", outcome.reason);
+                }
                 actor.forget_target(&outcome);
                 return outcome;
             }

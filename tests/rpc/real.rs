@@ -90,15 +90,15 @@ fn every_question_about_a_domain_that_has_vanished_is_answered_with_none() {
 fn domains_are_listed_by_their_state() {
     let Some(libvirtd) = Libvirtd::start("") else { return };
     let mut connection = libvirtd.connect();
-    for index in 0..50 {
+    for index in 0..5 {
         libvirtd.virsh(&["define", &libvirtd.definition(&format!("off-{index}"))]);
     }
     let names = |domains: Vec<vm_agent::observe::rpc::Domain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
     assert_eq!(names(connection.list_all(LIST_ACTIVE).unwrap()), ["test"]);
-    assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 50);
+    assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 5);
     let mut all = names(connection.list_all(0).unwrap());
     all.sort();
-    assert_eq!((all.len(), all[0].as_str(), all[50].as_str()), (51, "off-0", "test"));
+    assert_eq!(all, ["off-0", "off-1", "off-2", "off-3", "off-4", "test"]);
 }
 
 #[test]

@@ -24,8 +24,8 @@ const EVENT_LIFECYCLE: i32 = 0;
 /// Above this many events that nobody takes, the oldest are dropped.
 const EVENTS_KEPT: usize = 4096;
 
-/// How long the daemon may take to see a client off; it takes a fraction of a millisecond.
-const LEAVE: Duration = Duration::from_millis(50);
+/// How long the daemon may take to see a client off. It takes a tenth of a millisecond, and longer only on a busy host.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// A connection to one of libvirt's daemons.
 #[derive(Debug)]

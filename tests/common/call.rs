@@ -396,7 +396,10 @@ impl Answer {
         assert!(!(code == 6 && changes_or_watches), "6 ends a healthy machine everywhere: {self}");
         let may_degrade = matches!(call.dialect, Pacemaker | VirtualDomain) && action == "monitor" && call.recurring;
         assert!(code != 190 || may_degrade, "190 to a caller that does not know it: {self}");
-        assert!(code != 7 || changes_or_watches || action.starts_with("explain"), "7 tells of a state: {self}");
+        assert!(
+            code != 7 || changes_or_watches || action.starts_with("explain") || action == "migrate",
+            "7 tells of a state: {self}"
+        );
         assert!(!(code == 7 && matches!(action, "stop" | "kill")), "stop knows no 7: {self}");
         if call.dialect != Human && code != 0 {
             assert!(!self.reason.is_empty(), "no exit reason: {self}");

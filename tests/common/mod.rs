@@ -13,7 +13,7 @@ mod vm;
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
 pub use host::Host;
 pub use process::Process;
-pub use vm::{Guest, Vm};
+pub use vm::{Guest, Vm, joined, tag};
 
 use std::time::{Duration, Instant};
 

@@ -60,12 +60,12 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     // Not reaped before the sweep below, so the number is still the program's.
     let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
         send(&agent, Message::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()))?;
-        watch(&agent, &pidfd)
+        watch(&agent, pid, &pidfd)
     });
     if let Ok(Some(end)) = watched {
         let _ = send(&agent, end, None);
     }
-    let left = sweep(Deadline::after(CLEAN_UP.mul_f32(0.7)));
+    let left = sweep(Deadline::after(CLEAN_UP.mul_f32(0.6)));
     send(&agent, Message::Left(left), None)
 }
 
@@ -83,7 +83,7 @@ fn start(
 }
 
 /// Waits until the program has ended (and says how), or everything shall end: the agent says so, or is gone.
-fn watch(agent: &impl AsFd, program: &OwnedFd) -> rustix::io::Result<Option<Message>> {
+fn watch(agent: &impl AsFd, pid: Pid, program: &OwnedFd) -> rustix::io::Result<Option<Message>> {
     loop {
         let mut fds = [PollFd::new(program, PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -92,7 +92,7 @@ fn watch(agent: &impl AsFd, program: &OwnedFd) -> rustix::io::Result<Option<Mess
         }
         let [program_event, agent_event] = &fds;
         if !program_event.revents().is_empty() {
-            let end = waitid(WaitId::PidFd(program.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+            let end = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
             return Ok(end.and_then(|end| {
                 end.exit_status().map(Message::Exited).or(end.terminating_signal().map(Message::Signalled))
             }));
@@ -122,10 +122,9 @@ fn sweep(deadline: Deadline) -> i32 {
             return i32::try_from(children_of(getpid()).len()).unwrap_or(i32::MAX);
         }
         // Any of them will do: the next round looks at all again.
-        let waited = children.first().and_then(|child| pidfd_open(*child, PidfdFlags::empty()).ok());
-        if let Some(pidfd) = waited {
-            let soon = deadline.at_most(Duration::from_millis(20));
-            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timespec(soon)));
-        }
+        let first = children.first().and_then(|child| pidfd_open(*child, PidfdFlags::empty()).ok());
+        let soon = deadline.at_most(Duration::from_millis(if first.is_some() { 20 } else { 1 }));
+        let mut fds: Vec<PollFd<'_>> = first.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)).collect();
+        let _ = poll(&mut fds, Some(&timespec(soon)));
     }
 }

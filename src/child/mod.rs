@@ -32,8 +32,8 @@ pub use running::{Line, Running};
 /// Where programs are looked for, and the `PATH` of every child.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long, at most, the end of a killed child and of all that it started is waited for: a call may return this much
-/// after its deadline, when a process cannot be killed.
+/// How long, at most, the end of a killed child and of all that it started is waited for: a call returns this much after its
+/// deadline when a process cannot be killed, else within milliseconds.
 pub const CLEAN_UP: Duration = Duration::from_secs(1);
 
 /// How much is kept of each stream, unless told otherwise.
@@ -56,7 +56,7 @@ pub struct Child<'a> {
 pub enum Ended {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By a signal that was not ours.
+    /// By this signal; by ours only if that was the SIGTERM of [`Running::terminate`].
     Signalled(i32),
     /// It was killed at the deadline, at the end of the grace, or because it was told to end.
     TimedOut,

@@ -55,6 +55,8 @@ pub struct Running {
     ended: Option<Ended>,
     /// How many could not be killed, from the launcher's last word.
     left: Option<u32>,
+    /// Everything has been ended, as far as that can be done.
+    cleaned: bool,
     began: Instant,
     took: Option<Duration>,
 }
@@ -67,7 +69,7 @@ impl Running {
                 return Err(ChildError::of_start(child.program, errno));
             }
             if running.launcher.is_none() {
-                return Err(ChildError::Launcher(Errno::NOEXEC.into()));
+                return Err(ChildError::Launcher(io::Error::other("it ended before the program was started")));
             }
             if deadline.passed() {
                 return Err(ChildError::TooSlow(child.program.to_path_buf()));
@@ -115,6 +117,7 @@ impl Running {
             failed: None,
             ended: None,
             left: None,
+            cleaned: false,
             began,
             took: None,
         })
@@ -205,7 +208,8 @@ impl Running {
 
     /// Ends whatever is left. The launcher does it, unless it is stuck or killed.
     fn clean_up(&mut self) {
-        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.8));
+        self.cleaned = true;
+        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.7));
         if let Some(launcher) = &self.launcher {
             let _ = send(launcher, Message::Kill, None);
         }
@@ -308,7 +312,7 @@ impl AsFd for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.left.is_none() {
+        if !self.cleaned {
             self.clean_up();
         }
     }

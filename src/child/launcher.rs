@@ -43,8 +43,8 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let agent = std::io::stdin();
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
-    // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
-    // it does not reach. The program stays in that group.
+    // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons
+    // which it does not reach. The program stays in that group.
     let group = getpgrp();
     setpgid(None, None)?;
     let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };

@@ -292,8 +292,8 @@ impl Running {
         self.ended.get_or_insert(end);
     }
 
-    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed may
-    /// hold them open, so their end is not waited for.
+    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed
+    /// may hold them open, so their end is not waited for.
     fn drain(&mut self) {
         for _ in 0..64 {
             let (output, errors) = (self.output.take_in(), self.errors.take_in());

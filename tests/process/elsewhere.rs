@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The same question asked from other places: as another user, and inside a container. This test's executable is started
-//! there anew, to run `asker`.
+//! The same question asked from other places: as another user, and inside a container. This test's executable is
+//! started there anew, to run `asker`.
 
 use std::fs;
 use std::path::Path;

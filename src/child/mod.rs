@@ -2,10 +2,10 @@
 //! Children: every other program that the agent runs, run under a deadline and ended with all that it started.
 //!
 //! Between the agent and the program stands a launcher: this same executable, started as `vm-agent __child PROGRAM`
-//! with its arguments. It adopts whatever the program leaves behind (a child subreaper), so that a daemon which the program made by
-//! forking twice and by a session of its own is still found and ended. It does so when the program has ended, when it
-//! is told to, and when the agent dies, even of SIGKILL: it sees the end of the socket between them. It costs one start
-//! of a small program, and needs no signal handler and no `unsafe`.
+//! with its arguments. It adopts whatever the program leaves behind (a child subreaper), so that a daemon which the
+//! program made by forking twice and by a session of its own is still found and ended. It does so when the program has
+//! ended, when it is told to, and when the agent dies, even of SIGKILL: it sees the end of the socket between them. It
+//! costs one start of a small program, and needs no signal handler and no `unsafe`.
 //!
 //! Programs stay in the agent's process group and session: Pacemaker kills the agent's group at its timeout, and that
 //! must reach them. Only the launcher steps out of the group, to live the moment longer that it takes to end the rest.

@@ -137,7 +137,8 @@ fn foreign_processes_with_the_name_in_their_arguments_are_not_the_domain() {
 fn a_wrapper_that_waits_for_its_emulator_does_not_count_and_the_emulator_does() {
     let (name, (_folder, roots)) = (own("wrapped"), roots());
     let script = roots.run.join("qemu-system-x86_64");
-    let text = "/usr/bin/qemu-system-x86_64 \"$@\" -machine none -S -display none & p=$!\nread -r _\nkill $p\nwait $p\n";
+    let text =
+        "/usr/bin/qemu-system-x86_64 \"$@\" -machine none -S -display none & p=$!\nread -r _\nkill $p\nwait $p\n";
     fs::write(&script, text).unwrap();
     let mut shell = Guarded::start(Command::new("/bin/bash").arg(&script).args([
         "-name",

@@ -86,7 +86,8 @@ impl AsFd for Held {
     }
 }
 
-/// Waits until the descriptor is readable (a pidfd: until its process has ended); whether that came before the deadline.
+/// Waits until the descriptor is readable (a pidfd: until its process has ended); whether that came before the
+/// deadline.
 pub(crate) fn wait_readable(fd: &OwnedFd, deadline: Deadline) -> bool {
     loop {
         let mut fds = [PollFd::new(fd, PollFlags::IN)];
@@ -100,8 +101,8 @@ pub(crate) fn wait_readable(fd: &OwnedFd, deadline: Deadline) -> bool {
     }
 }
 
-/// Kills the process that `pidfd` holds, whose number is `root`, and all its descendants: for a launcher that does not do
-/// it by itself any more. Returns how many of them had not ended at once.
+/// Kills the process that `pidfd` holds, whose number is `root`, and all its descendants: for a launcher that does not
+/// do it by itself any more. Returns how many of them had not ended at once.
 pub(crate) fn kill_tree(root: u32, pidfd: &OwnedFd) -> u32 {
     let Some(root) = i32::try_from(root).ok().and_then(Pid::from_raw) else { return 0 };
     let mut held = Vec::new();

@@ -59,6 +59,8 @@ pub struct Running {
     interrupted: bool,
     /// How many could not be killed, from the launcher's last word.
     left: Option<u32>,
+    /// Everything has been ended, as far as that can be done.
+    cleaned: bool,
     began: Instant,
     took: Option<Duration>,
 }
@@ -71,7 +73,7 @@ impl Running {
                 return Err(ChildError::of_start(child.program, errno));
             }
             if running.launcher.is_none() {
-                return Err(ChildError::Launcher(Errno::NOEXEC.into()));
+                return Err(ChildError::Launcher(io::Error::other("it ended before the program was started")));
             }
             if deadline.passed() {
                 return Err(ChildError::TooSlow(child.program.to_path_buf()));
@@ -120,6 +122,7 @@ impl Running {
             ended: None,
             interrupted: false,
             left: None,
+            cleaned: false,
             began,
             took: None,
         })
@@ -214,7 +217,8 @@ impl Running {
 
     /// Ends whatever is left. The launcher does it, unless it is stuck or killed.
     fn clean_up(&mut self) {
-        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.8));
+        self.cleaned = true;
+        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.7));
         if let Some(launcher) = &self.launcher {
             let _ = send(launcher, Message::Kill, None);
         }
@@ -306,8 +310,8 @@ impl Running {
         self.ended.get_or_insert(end);
     }
 
-    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed may
-    /// hold them open, so their end is not waited for.
+    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed
+    /// may hold them open, so their end is not waited for.
     fn drain(&mut self) {
         for _ in 0..64 {
             let (output, errors) = (self.output.take_in(), self.errors.take_in());
@@ -326,7 +330,7 @@ impl AsFd for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.left.is_none() {
+        if !self.cleaned {
             self.clean_up();
         }
     }

@@ -98,8 +98,7 @@ impl Stream {
     /// The first line that is whole, without its end.
     pub(super) fn take_line(&mut self) -> Option<Vec<u8>> {
         let end = self.kept.iter().position(|byte| *byte == b'\n')?;
-        let rest = self.kept.split_off(end + 1);
-        let mut line = std::mem::replace(&mut self.kept, rest);
+        let mut line: Vec<u8> = self.kept.drain(..=end).collect();
         line.pop();
         Some(line)
     }

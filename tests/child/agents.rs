@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Agents in bad surroundings: killed, without descriptors, short of everything. The agent is this test's executable, started
-//! anew to run one of the `agent_` functions here.
+//! Agents in bad surroundings: killed, without descriptors, short of everything. The agent is this test's executable,
+//! started anew to run one of the `agent_` functions here.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use vm_agent::child::{Child, ChildError, Ended, Finished};
 
-use crate::{AGENT, bash, mark, marked, milliseconds, program, run, seconds, text};
+use crate::{bash, mark, marked, milliseconds, program, run, seconds, text};
 
 /// Runs a script that never ends by itself, and sees that all of it is gone in time.
 fn cut_off(script: &str, mark: &str) -> Finished {
@@ -194,16 +194,11 @@ fn a_launcher_that_is_none_is_an_error_and_is_ended() {
 }
 
 #[test]
-fn a_thousand_in_a_row_leave_no_descriptor_and_no_process() {
-    let count = |folder: &str| fs::read_dir(folder).unwrap().count();
-    let done = program("/bin/true").run(seconds(20)).unwrap();
-    assert_eq!(done.ended, Ended::Exited(0));
-    let began = Instant::now();
+fn two_hundred_in_a_row_leave_no_descriptor() {
+    let count = || fs::read_dir("/proc/self/fd").unwrap().count();
     for _ in 0..200 {
         assert_eq!(program("/bin/true").run(seconds(20)).unwrap().ended, Ended::Exited(0));
     }
-    eprintln!("one takes {:?}", began.elapsed() / 200);
     // Other tests of this process come and go: only growth by hundreds would be ours.
-    assert!(count("/proc/self/fd") < 150);
-    assert!(Path::new(AGENT).exists());
+    assert!(count() < 150);
 }

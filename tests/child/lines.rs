@@ -161,6 +161,21 @@ fn an_end_that_came_before_it_was_killed_is_told_as_it_was() {
 }
 
 #[test]
+fn one_that_was_read_to_its_end_and_dropped_leaves_nothing_to_reap() {
+    for _ in 0..10 {
+        let mut running = start("echo line");
+        while running.next_line(seconds(20)) != Line::Closed {}
+    }
+    let mut zombies = 0;
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).unwrap_or_default();
+        zombies += usize::from(stat.contains(&format!("(vm-agent-child) Z {} ", std::process::id())));
+    }
+    // Other tests may have some at this moment.
+    assert!(zombies < 8, "{zombies} zombies");
+}
+
+#[test]
 fn two_at_a_time_do_not_touch_each_other() {
     let (first_mark, second_mark) = (mark(), mark());
     let script =

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use vm_agent::kill::Held;
-use vm_agent::observe::process::{Evidence, Roots, find};
+use vm_agent::observe::process::{Evidence, find};
 use vm_agent::time::Deadline;
 
-use crate::{Guarded, UUID, emulator, own, qemu, until};
+use crate::real_processes::roots;
+use crate::{Guarded, emulator, own, real, until, uuid_text};
 
 fn start_time(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -28,9 +29,9 @@ fn sleeper() -> Guarded {
 
 #[test]
 fn an_emulator_found_without_libvirt_can_be_ended_and_its_end_is_seen() {
-    let name = own("ended");
-    let _process = Guarded::start(&mut emulator(&["-name", &format!("guest={name}"), "-uuid", UUID]));
-    let Evidence::Alive(alive) = find(&Roots::default(), &qemu(&name)) else { panic!("not found") };
+    let (name, (_folder, roots)) = (own("ended"), roots());
+    let _process = Guarded::start(&mut emulator(&["-name", &format!("guest={name}"), "-uuid", &uuid_text(&name)]));
+    let Evidence::Alive(alive) = find(&roots, &real(&name)) else { panic!("not found") };
     let held = Held::open(alive.pid, alive.start_time_ticks).unwrap().expect("it lives");
     assert!(!held.ended());
     held.signal(Signal::TERM).unwrap();

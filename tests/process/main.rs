@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The process of a domain: found in tables made for the purpose, and among real processes; and ended.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods
+)]
 
+mod elsewhere;
 mod ending;
 mod host;
 mod made_tables;
 mod real_processes;
 mod visibility;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +33,28 @@ fn qemu(name: &str) -> Identity<'_> {
 
 fn without_uuid(name: &str) -> Identity<'_> {
     Identity { uuid: None, ..qemu(name) }
+}
+
+/// The UUID of a domain among real processes: its own, because another test's domain of the same one would be in doubt.
+fn uuid_of(name: &str) -> [u8; 16] {
+    let hash = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, name).hash(&mut hasher);
+        hasher.finish().to_le_bytes()
+    };
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&hash(0));
+    bytes[8..].copy_from_slice(&hash(1));
+    bytes
+}
+
+fn uuid_text(name: &str) -> String {
+    let digits: String = uuid_of(name).iter().map(|byte| format!("{byte:02x}")).collect();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+fn real(name: &str) -> Identity<'_> {
+    Identity { uuid: Some(uuid_of(name)), ..qemu(name) }
 }
 
 /// A process of a test: killed and reaped at its end, whatever its end is.

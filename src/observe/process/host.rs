@@ -53,8 +53,8 @@ fn mount_of<'a>(mounts: &'a [u8], point: &[u8]) -> Option<(&'a [u8], &'a [u8])> 
     })
 }
 
-/// Whether a part of another file system's tree is mounted on the folder, or below it. (A file system of its own there is no
-/// sign of anything.)
+/// Whether a part of another file system's tree is mounted on the folder, or below it. (A file system of its own there
+/// is no sign of anything.)
 fn is_borrowed(mounts: &[u8], folder: &[u8]) -> bool {
     mounts.split(|byte| *byte == b'\n').any(|line| {
         let mut fields = line.split(|byte| *byte == b' ').skip(3);
@@ -96,8 +96,9 @@ pub(super) enum Owner {
     CannotTell,
 }
 
-/// libvirt gives its own folder and each domain's folder below it to the user that the emulator runs as; no other user can
-/// create a folder there. So those folders tell the users whose processes count, whatever arguments a process was given.
+/// libvirt gives its own folder and each domain's folder below it to the user that the emulator runs as; no other user
+/// can create a folder there. So those folders tell the users whose processes count, whatever arguments a process was
+/// given.
 pub(super) fn owner(roots: &Roots, uid: u32, home: Home<'_>) -> Owner {
     if uid == 0 {
         return Owner::Libvirt;

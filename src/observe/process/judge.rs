@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What one process is to the domain. Everything about it is read between two looks at its start time, so that the answer
-//! is about one process.
+//! What one process is to the domain. Everything about it is read between two looks at its start time, so that the
+//! answer is about one process.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -51,8 +51,9 @@ impl Look<'_> {
             return Ok(Verdict::Foreign);
         }
         let verdict = match self.process.command_line(buffer)? {
-            // The memory of a process, and with it its arguments, is given back before its files are closed. For a large
-            // guest that takes seconds, in which it still holds its disks. (It is the same for an instant at its start.)
+            // The memory of a process, and with it its arguments, is given back before its files are closed. For a
+            // large guest that takes seconds, in which it still holds its disks. (It is the same for an instant at its
+            // start.)
             CommandLine::Whole if buffer.is_empty() => self.without_arguments("is starting or ending")?,
             CommandLine::Whole => match self.who.driver {
                 Driver::Qemu => self.qemu(buffer)?,
@@ -141,8 +142,8 @@ impl Look<'_> {
         })
     }
 
-    /// Whether the file that it runs is an emulator (or a container's controller). A wrapper script that ends in `exec` shows
-    /// the emulator itself; one that does not is a shell, and its child is the emulator.
+    /// Whether the file that it runs is an emulator (or a container's controller). A wrapper script that ends in `exec`
+    /// shows the emulator itself; one that does not is a shell, and its child is the emulator.
     fn runs_an_emulator(&self) -> rustix::io::Result<bool> {
         match self.process.executable() {
             Ok(path) => Ok(self.is_emulator(path.rsplit(|byte| *byte == b'/').next().unwrap_or(&path))),

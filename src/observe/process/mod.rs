@@ -87,7 +87,8 @@ pub struct Alive {
     pub incoming: bool,
     /// How it was found.
     pub found_by: FoundBy,
-    /// The UUID in its arguments. It differs from the one asked for when the definition was replaced while the domain ran.
+    /// The UUID in its arguments. It differs from the one asked for when the definition was replaced while the domain
+    /// ran.
     pub uuid: Option<[u8; 16]>,
 }
 

@@ -14,8 +14,8 @@ use crate::lock::{self, NoTurn, Turn};
 use crate::migrate;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
-use crate::observe::{Definition, Libvirt, Observation, Process};
 use crate::observe::state::State;
+use crate::observe::{Definition, Libvirt, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::{Deadline, utc};
@@ -32,6 +32,9 @@ const EVENT_PMSUSPENDED: i32 = 7;
 const EVENT_CRASHED: i32 = 8;
 /// Where nothing tells of a change, how long to wait before the first look again, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
+/// for that, at most, and before each look.
+const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
 /// What is kept of a destroy's time for ending the process without libvirt.
 const KILL_RESERVE: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         Err(outcome) => return outcome,
     };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
+    let mut actor =
+        Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0, over: false };
     if let Some(name) = actor.looker.name()
         && !matches!(inv.action, Action::Status | Action::Monitor)
     {
@@ -59,12 +63,15 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     }
     let depth = Depth::of(inv.action);
     loop {
-        let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
+        let seen = actor.look(depth, last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
         match decide::next(inv, &seen, &actor.done) {
             Next::Answer(outcome) => {
+                if matches!(decide::presence(&seen), Presence::Blind { .. }) {
+                    log::warn!("{}", outcome.reason);
+                }
                 actor.forget_target(&outcome);
                 return outcome;
             }
@@ -161,6 +168,8 @@ struct Actor<'a> {
     deadline: Deadline,
     done: History,
     look_again: Duration,
+    /// The last wait was ended by the end of the process, or of the domain.
+    over: bool,
 }
 
 /// What ended a wait.
@@ -175,6 +184,19 @@ enum Woken {
 }
 
 impl Actor<'_> {
+    /// Looks; after an end, until libvirt has taken note of it.
+    fn look(&mut self, depth: Depth, deadline: Deadline) -> Observation {
+        let forgets = deadline.at_most(FORGETS.0);
+        let over = std::mem::take(&mut self.over);
+        loop {
+            let seen = self.looker.look(self.inv, depth, patience(self.inv, deadline), deadline);
+            if !(over && matches!(decide::presence(&seen), Presence::Active(_))) || forgets.passed() {
+                return seen;
+            }
+            std::thread::sleep(FORGETS.1);
+        }
+    }
+
     /// Once it was started here, or was found to run here, where it once went is of no interest any more.
     fn forget_target(&self, outcome: &Outcome) {
         if let (Action::Start | Action::Restart | Action::Recover, Code::Ok, Some(_), Some(name)) =
@@ -347,6 +369,7 @@ impl Actor<'_> {
                 return Woken::CallEnded;
             }
             if held.as_ref().is_some_and(Held::ended) {
+                self.over = true;
                 return Woken::Change;
             }
             if interrupt::requested() {
@@ -383,6 +406,7 @@ impl Actor<'_> {
         }
         while let Some(event) = connection.take_queued_event() {
             if event.uuid == uuid && matters(event.event) {
+                self.over = event.event == EVENT_STOPPED;
                 return Some(Woken::Change);
             }
         }

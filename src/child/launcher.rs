@@ -11,14 +11,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper,
-    setpgid, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpgid,
+    waitid,
 };
 
 use super::CLEAN_UP;
 use super::message::{Message, receive, send};
 use crate::kill::timespec;
-use crate::observe::process::children_of;
+use crate::observe::process::{children_of, own_group};
 use crate::time::Deadline;
 
 /// The first argument that makes the executable a launcher.
@@ -44,7 +44,7 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
     // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
-    // it does not reach. The program stays in that group.
+    // it does not reach. The program stays in that group. A group without a number could not be given back to it.
     let group = own_group();
     if group.is_some() {
         setpgid(None, None)?;
@@ -71,25 +71,17 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     send(&agent, Message::Left(left), None)
 }
 
-/// The process group that we are in; none when it began outside of our PID namespace, so that it has no number here. (rustix
-/// takes such a group for impossible.)
-fn own_group() -> Option<i32> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(2)?.parse().ok().filter(|group| *group > 0)
-}
-
 #[allow(clippy::disallowed_methods, reason = "this is the file where children are started")]
 fn start(
     program: &OsString,
     args: impl Iterator<Item = OsString>,
     input: Option<OwnedFd>,
-    group: Option<i32>,
+    group: Option<Pid>,
 ) -> rustix::io::Result<std::process::Child> {
     let mut command = Command::new(program);
     command.args(args).stdin(input.map_or_else(Stdio::null, Stdio::from));
     if let Some(group) = group {
-        command.process_group(group);
+        command.process_group(group.as_raw_nonzero().get());
     }
     command.spawn().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }

@@ -23,7 +23,7 @@ use rustix::fs::{Mode, OFlags};
 
 use judge::Verdict;
 use table::{CommandLine, is_gone};
-pub(crate) use table::{children_of, parent_of, start_time};
+pub(crate) use table::{children_of, own_group, parent_of, start_time};
 
 /// Where to look: the host's own folders, or a tree made by a test.
 #[derive(Clone, Debug)]

@@ -44,9 +44,9 @@ pub struct Connection {
 enum Stream {
     /// It has not been let in yet.
     Greeting,
-    /// All calls so far were answered.
+    /// The last call was answered.
     Open,
-    /// A call was given up; its answer may still come.
+    /// The last call was given up; its answer may still come.
     Late,
     /// Nothing more can be made of what comes: it ended, or stopped in the middle of a message.
     Broken,
@@ -224,6 +224,9 @@ impl Connection {
             while let Some(reply) = self.next_reply(wait)? {
                 if reply.serial != self.serial {
                     continue;
+                }
+                if self.stream == Stream::Late {
+                    self.stream = Stream::Open;
                 }
                 if reply.procedure != procedure.number() {
                     let mixed_up = RpcError::Protocol("an answer is for another procedure than was called".to_owned());

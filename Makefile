@@ -65,7 +65,7 @@ bench: build
 
 fuzz:
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }
-	for target in rpc uri definition invocation; do \
+	for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=60 -max_len=4096 || exit; \
 	done
 

@@ -341,6 +341,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -458,6 +459,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -482,6 +484,12 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
     }
+}
+
+/// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
+/// more, and still has the disks. It gets a moment; then libvirt's word counts.
+fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
+    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
 }
 
 fn force(inv: &Invocation) -> bool {

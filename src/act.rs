@@ -43,6 +43,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     }
     let began = Instant::now();
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    // A step may use its time up. The answer is still a fact, not the silence of a daemon that was given no time.
+    let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let mut looker = Looker::new(inv, env, roots);
     let _turn = match take_turn(inv, &mut looker, deadline) {
         Ok(turn) => turn,
@@ -52,7 +54,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
     let depth = Depth::of(inv.action);
     loop {
-        let seen = actor.looker.look(inv, depth, patience(inv, deadline), deadline);
+        let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A real host with a libvirtd of its own, made by `tests/hosts/lab`, gone when it is dropped.
+
+use super::{AGENT, Call, Dialect, Guest, Process, WORKER};
+use std::ffi::OsStr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
+
+/// A host that runs libvirtd. It knows the same paths as this machine below `shared()`.
+pub struct Host {
+    folder: tempfile::TempDir,
+    /// The PID namespace of its processes, as `/proc/PID/ns/pid` names it.
+    pub namespace: PathBuf,
+}
+
+fn lab_program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/lab")
+}
+
+fn lab(verb: &str, folder: &Path) -> Command {
+    let mut command = Command::new(lab_program());
+    command.arg(verb).arg(folder).env("LAB_BIND", Path::new(AGENT).parent().unwrap());
+    command
+}
+
+fn done(what: &str, output: Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{what}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+impl Host {
+    /// Starts one. Without root, or without what the laboratory needs, the test fails and says so.
+    pub fn up() -> Self {
+        static PREPARED: Once = Once::new();
+        assert!(Path::new(WORKER).is_file(), "{WORKER} was not built");
+        assert!(rustix::process::geteuid().is_root(), "these tests make real hosts, and need root for it");
+        PREPARED.call_once(|| {
+            done("lab prepare", Command::new(lab_program()).arg("prepare").output().unwrap());
+        });
+        let mut host = Self { folder: tempfile::tempdir().unwrap(), namespace: PathBuf::new() };
+        done("lab up", lab("up", host.folder.path()).arg("1").output().unwrap());
+        let pid = std::fs::read_to_string(host.folder.path().join("h1/pid")).unwrap();
+        let pid = pid.split_whitespace().next().unwrap();
+        host.namespace = std::fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap();
+        let bin = host.folder("bin");
+        for name in ["vm.sh", "vm", "VirtualDomain", "vm-agent"] {
+            symlink(AGENT, bin.join(name)).unwrap();
+        }
+        host
+    }
+
+    /// The folder that has the same path there and here.
+    pub fn shared(&self) -> PathBuf {
+        self.folder.path().join("shared")
+    }
+
+    /// A folder of this name in `shared()`.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let path = self.shared().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// A file in `shared()`.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.shared().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A program in `shared()`: a shell script of these lines.
+    pub fn script(&self, name: &str, lines: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// A command that runs there, with the environment that it is given and no other.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = lab("exec", self.folder.path());
+        command.env_clear().args(["h1", "--"]).arg(program);
+        command
+    }
+
+    /// Runs a program there that must succeed; gives its output without the last line's end.
+    pub fn run(&self, program: &str, args: &[&str]) -> String {
+        let output = self.command(program).args(args).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        done(&format!("{program} {args:?}"), output).trim_end().to_owned()
+    }
+
+    /// Runs a virsh that must succeed.
+    pub fn virsh(&self, args: &[&str]) -> String {
+        self.run("virsh", &[&["-q", "-c", "qemu:///system"], args].concat())
+    }
+
+    /// What libvirt says of a domain: "running", "shut off", ..., or "absent".
+    pub fn state(&self, name: &str) -> String {
+        let names = self.virsh(&["list", "--all", "--name"]);
+        if names.lines().any(|line| line == name) { self.virsh(&["domstate", name]) } else { "absent".into() }
+    }
+
+    /// Stops, starts, freezes or thaws a service of the host.
+    pub fn service(&self, what: &str, name: &str) {
+        done(what, lab("service", self.folder.path()).args(["h1", what, name]).output().unwrap());
+    }
+
+    /// A definition of a guest, as `lab guest` prints it.
+    pub fn definition(&self, name: &str, options: &[&str]) -> String {
+        done("lab guest", lab("guest", self.folder.path()).arg(name).args(options).output().unwrap())
+    }
+
+    /// What a guest has written on its console.
+    pub fn console(&self, name: &str) -> String {
+        let path = self.shared().join(format!("console-{name}.log"));
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    /// The QEMU of a domain of this host.
+    pub fn qemu(&self, name: &str) -> Option<Process> {
+        let argument = format!("guest={name},");
+        self.processes(|args| args.iter().any(|arg| arg.starts_with(argument.as_bytes()))).into_iter().next()
+    }
+
+    /// The processes of this host with such arguments.
+    pub fn processes(&self, such: impl Fn(&[Vec<u8>]) -> bool) -> Vec<Process> {
+        Process::all(|pid, args| {
+            such(args) && std::fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|ns| ns == self.namespace)
+        })
+    }
+
+    /// A call of the agent on this host.
+    pub fn call(&self, dialect: Dialect, action: &str) -> Call<'_> {
+        Call::new(Some(self), dialect, action)
+    }
+
+    /// A guest that is wanted on this host.
+    pub fn guest(&self, name: &str) -> Guest<'_> {
+        Guest::new(self, name)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let output = lab("down", self.folder.path()).output().unwrap();
+        if !output.status.success() && !std::thread::panicking() {
+            panic!("lab down: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A guest and its definition.
+
+use super::{Call, Dialect, Dialect::*, Host, Process, until};
+use std::path::{Path, PathBuf};
+
+/// A guest that is not written down yet.
+pub struct Guest<'a> {
+    host: &'a Host,
+    name: String,
+    options: Vec<String>,
+    edits: Vec<(String, String)>,
+}
+
+impl<'a> Guest<'a> {
+    /// The quickest guest: no kernel, so it never answers a request to shut down.
+    pub fn new(host: &'a Host, name: &str) -> Self {
+        let options = vec!["--variant".into(), "none".into()];
+        Self { host, name: name.into(), options, edits: Vec::new() }
+    }
+
+    /// A Linux that powers off when asked to.
+    pub fn polite(self) -> Self {
+        self.option("--variant", "tick")
+    }
+
+    /// A Linux that tells of requests to shut down on its console, and ignores them.
+    pub fn stubborn(self) -> Self {
+        self.option("--variant", "stubborn")
+    }
+
+    /// A Linux that panics right after its boot and is left like that.
+    pub fn crashing(self) -> Self {
+        self.polite().option("--append", "crash=1").option("--on-crash", "preserve")
+    }
+
+    /// An option of `lab guest`; a later value wins.
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// Replaces a part of the definition that must be there.
+    pub fn edit(mut self, part: &str, with: &str) -> Self {
+        self.edits.push((part.into(), with.into()));
+        self
+    }
+
+    /// The definition's text.
+    pub fn xml(&self) -> String {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        self.edits.iter().fold(self.host.definition(&self.name, &options), |text, (part, with)| {
+            assert!(text.contains(part), "no {part} in {text}");
+            text.replacen(part, with, 1)
+        })
+    }
+
+    /// Written to a file NAME.xml in a folder of its own.
+    pub fn written(self) -> Vm<'a> {
+        let folder = self.host.folder(&format!("vms-{}", self.name));
+        let file = folder.join(format!("{}.xml", self.name));
+        std::fs::write(&file, self.xml()).unwrap();
+        Vm { host: self.host, name: self.name, folder, file }
+    }
+}
+
+/// A guest whose definition is a file.
+pub struct Vm<'a> {
+    pub host: &'a Host,
+    pub name: String,
+    /// The folder with its definition.
+    pub folder: PathBuf,
+    /// Its definition.
+    pub file: PathBuf,
+}
+
+impl<'a> Vm<'a> {
+    /// A call for it: its name, and the folder with its definition as `path`.
+    pub fn call(&self, dialect: Dialect, action: &str) -> Call<'a> {
+        self.call_by_name(dialect, action).param("path", &self.folder)
+    }
+
+    /// A call that says nothing but its name.
+    pub fn call_by_name(&self, dialect: Dialect, action: &str) -> Call<'a> {
+        self.host.call(dialect, action).named(&self.name)
+    }
+
+    /// A call as VirtualDomain's users make it: the definition's file, and no name.
+    pub fn call_by_file(&self, action: &str) -> Call<'a> {
+        self.host.call(VirtualDomain, action).instance("rsc").param("config", &self.file)
+    }
+
+    /// The recurring status of rgmanager, the recurring monitor of Pacemaker, or a person's status.
+    pub fn watch(&self, dialect: Dialect) -> Call<'a> {
+        match dialect {
+            Rgmanager | Human => self.call(dialect, "status"),
+            Pacemaker | VirtualDomain | Ocf => self.call(dialect, "monitor").recurring(),
+        }
+    }
+
+    /// Created by virsh, as a domain that no agent has marked.
+    pub fn created(self) -> Self {
+        self.host.virsh(&["create", self.file.to_str().unwrap()]);
+        self
+    }
+
+    /// What libvirt says of it.
+    pub fn state(&self) -> String {
+        self.host.state(&self.name)
+    }
+
+    /// Waits for a state by libvirt's word.
+    pub fn becomes(&self, state: &str) -> &Self {
+        until(30, &format!("'{}' in state {state}", self.name), || (self.state() == state).then_some(()));
+        self
+    }
+
+    /// Waits until the guest runs and hears the power button.
+    pub fn ticks(&self) -> &Self {
+        self.says("tick ")
+    }
+
+    /// Waits for a word on its console.
+    pub fn says(&self, word: &str) -> &Self {
+        until(60, &format!("'{word}' on the console of '{}'", self.name), || {
+            self.host.console(&self.name).contains(word).then_some(())
+        });
+        self
+    }
+
+    /// Its QEMU, which must be there.
+    pub fn qemu(&self) -> Process {
+        self.host.qemu(&self.name).unwrap_or_else(|| panic!("'{}' has no process", self.name))
+    }
+
+    /// Whether it has a QEMU.
+    pub fn lives(&self) -> bool {
+        self.host.qemu(&self.name).is_some()
+    }
+
+    /// Its definition as libvirt has it now.
+    pub fn live_xml(&self) -> String {
+        self.host.virsh(&["dumpxml", &self.name])
+    }
+
+    /// Ends it, whatever it does.
+    pub fn destroy(&self) {
+        self.host.virsh(&["destroy", &self.name]);
+    }
+}
+
+/// A path for a parameter.
+pub fn joined(folders: &[&Path]) -> std::ffi::OsString {
+    folders.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>().join(std::ffi::OsStr::new(":"))
+}

@@ -6,10 +6,12 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 mod call;
+mod cluster;
 mod host;
 mod process;
 mod vm;
 
+pub use cluster::{Cluster, Follow, Traveller};
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
 pub use host::Host;
 pub use process::Process;

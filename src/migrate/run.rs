@@ -5,9 +5,9 @@
 //! source; and it is resumed at the source only when it is proven that the target does not run it.
 
 use super::governor::{Governor, Order, Policy, Sample, progress};
+use super::options;
 use super::settle::{self, End, Then, There};
 use super::target::{self, Target};
-use super::options;
 use crate::act;
 use crate::backend::{self, Backend, Call, Trouble, Verb};
 use crate::decide::{self, Presence};
@@ -91,8 +91,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
         return Ok(End::Moved(format!("'{node}' is this node; there is nothing to do")));
     }
     let plain_data = inv.caller == Caller::Rgmanager;
-    let target =
-        target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
+    let target = target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
     let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0 };
@@ -172,7 +171,9 @@ impl Mover<'_> {
         let request = Request::domain(&self.target.uri, who, DomainVerb::State);
         let patience = self.deadline.at_most(Duration::from_secs(10));
         match backend::ask_worker(&request, patience) {
-            Ok(answer) => answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup)),
+            Ok(answer) => {
+                answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup))
+            }
             Err(error) => There::Unknown(error),
         }
     }
@@ -185,7 +186,10 @@ impl Mover<'_> {
             Ok(mut call) => {
                 self.until_ended(&mut call);
                 match call.answer(self.deadline.at_most(BEGIN)) {
-                    Ok(_) => End::Moved(format!("'{name}' could be moved to {}: nothing stands in the way", self.target.node)),
+                    Ok(_) => End::Moved(format!(
+                        "'{name}' could be moved to {}: nothing stands in the way",
+                        self.target.node
+                    )),
                     Err(trouble) => End::Stayed(format!("'{name}' could not be moved: {}", self.sentence(&trouble))),
                 }
             }
@@ -197,7 +201,8 @@ impl Mover<'_> {
     fn until_ended(&self, call: &mut Call) {
         let until = self.deadline.at_most(BEGIN);
         while !call.ended() && !until.passed() && !interrupt::requested() {
-            let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
+            let _ =
+                poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
         }
     }
 
@@ -406,7 +411,9 @@ impl Mover<'_> {
                 (format!("allowing {ms} ms of downtime"), self.backend.call(Verb::SetDowntime(ms), who, patience))
             }
             Order::Postcopy => ("switching to post-copy".into(), self.backend.call(Verb::Postcopy, who, patience)),
-            Order::Pause => ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience)),
+            Order::Pause => {
+                ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience))
+            }
             Order::Abort => {
                 self.abort(who);
                 return;

@@ -221,7 +221,9 @@ mod tests {
                 for last in [false, true] {
                     match judge(&here, &there, 9, last) {
                         Then::Moved => assert_eq!((&here, &there), (&Here::Gone, &There::Running(RUNS))),
-                        Then::Stayed => assert!(matches!(here, Here::Runs(_) | Here::Blind(_)) && !matches!(there, There::Running(_))),
+                        Then::Stayed => assert!(
+                            matches!(here, Here::Runs(_) | Here::Blind(_)) && !matches!(there, There::Running(_))
+                        ),
                         _ => {}
                     }
                 }

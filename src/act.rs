@@ -51,13 +51,15 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         Err(outcome) => return outcome,
     };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut actor = Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0 };
+    let done = History::default();
+    let mut actor = Actor { inv, looker, backend, deadline, done, waiting: None, look_again: LOOK_AGAIN.0 };
     let depth = Depth::of(inv.action);
     loop {
         let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
+        actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         match decide::next(inv, &seen, &actor.done) {
             Next::Answer(outcome) => return outcome,
             Next::Do(step) if deadline.passed() => {
@@ -143,7 +145,8 @@ fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
         | Action::MigrateFrom
         | Action::Usage => Duration::from_secs(5),
     };
-    most.min(inv.timeout / 4).min(deadline.left())
+    // Never all that is left: what comes next may be the end of a process, which needs no libvirt.
+    most.min(inv.timeout / 4).min(deadline.left() / 2)
 }
 
 struct Actor<'a> {
@@ -152,6 +155,8 @@ struct Actor<'a> {
     backend: Backend,
     deadline: Deadline,
     done: History,
+    /// Since when it has done nothing but wait and look: a look at a daemon that hangs takes its time too.
+    waiting: Option<Instant>,
     look_again: Duration,
 }
 
@@ -169,12 +174,11 @@ enum Woken {
 impl Actor<'_> {
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
         if let Step::Wait { longest } = step {
-            let began = Instant::now();
+            self.waiting.get_or_insert_with(Instant::now);
             self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
-            self.done.waited += began.elapsed();
             return;
         }
-        self.done.waited = Duration::ZERO;
+        self.waiting = None;
         self.look_again = LOOK_AGAIN.0;
         let who = who(seen);
         match step {
@@ -295,7 +299,7 @@ impl Actor<'_> {
     }
 
     /// Waits for a lifecycle event that `matters`, the end of the process, the end of `call`, or the deadline. Where
-    /// libvirt sends no events it comes back after a while, so that the caller looks again.
+    /// libvirt sends no events and no call is watched it comes back after a while, so that the caller looks again.
     fn wait(
         &mut self,
         seen: &Observation,
@@ -304,7 +308,7 @@ impl Actor<'_> {
         matters: impl Fn(i32) -> bool,
     ) -> Woken {
         let watching = self.looker.watching();
-        if !watching && self.looker.watch(until) {
+        if !watching && call.is_none() && self.looker.watch(until) {
             // What changed before the events began to flow would be missed.
             return Woken::Change;
         }
@@ -316,7 +320,9 @@ impl Actor<'_> {
             },
             Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
         };
-        let until = if watching {
+        // Only an idle wait is cut short: a call needs its time, the more so where libvirt is slow or far away.
+        let whole = watching || call.is_some();
+        let until = if whole {
             until
         } else {
             let pause = self.look_again;
@@ -339,7 +345,7 @@ impl Actor<'_> {
                 return Woken::Change;
             }
             if until.passed() {
-                return if watching { Woken::Time } else { Woken::Change };
+                return if whole { Woken::Time } else { Woken::Change };
             }
             let mut fds = Vec::with_capacity(4);
             if let Some(signals) = interrupt::descriptor() {

@@ -67,7 +67,7 @@ fn a_daemon_that_restarts_again_and_again_is_waited_for() {
     let host = Host::up();
     let restarting: Mutex<Option<Child>> = Mutex::new(None);
     let set = |host: &Host, _: Option<&Process>| {
-        host.service("stop", "libvirtd");
+        host.service("kill", "libvirtd");
         let lines = "touch /run/lab/looping; while [ -e /run/lab/looping ]; do /usr/sbin/libvirtd >/dev/null 2>&1 &\n\
                      sleep 0.7; kill -KILL $!; wait $!; sleep 0.4; done";
         let mut command = host.command("bash");
@@ -185,7 +185,7 @@ fn a_daemon_without_room_for_another_client_is_one_that_hangs() {
     let host = Host::up();
     let conf = "printf 'max_clients = 6\\nmax_anonymous_clients = 0\\n' >>/etc/libvirt/libvirtd.conf";
     host.run("sh", &["-c", conf]);
-    host.service("stop", "libvirtd");
+    host.service("kill", "libvirtd");
     host.service("start", "libvirtd");
     let clients: Mutex<Vec<UnixStream>> = Mutex::new(Vec::new());
     let set = |host: &Host, _: Option<&Process>| {

@@ -64,7 +64,7 @@ fn a_machine_whose_emulator_was_killed_does_not_run() {
     let set = |host: &Host, qemu: Option<&Process>| {
         if let Some(qemu) = qemu {
             qemu.signal(Signal::KILL);
-            until(10, "end in libvirt's eyes", || (host.state("a") == "absent").then_some(()));
+            until(10, "end in libvirt's eyes", || host.virsh(&["list", "--name"]).trim().is_empty().then_some(()));
         }
     };
     Fault::new(&host, 11, "QEMU killed (SIGKILL)")

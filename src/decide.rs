@@ -90,7 +90,7 @@ pub struct History {
     pub destroyed: Vec<Result<(), String>>,
     /// Results of ending the process.
     pub killed: Vec<Result<(), String>>,
-    /// Time spent in `Wait` since the last other step.
+    /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
     /// Result of the last guest check.
     pub guest: Option<Result<(), String>>,
@@ -471,7 +471,8 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, no_answer } => {
             let patience = RESTARTING.min(inv.timeout / 4);
-            if done.waited < patience && !force(inv) && done.killed.is_empty() {
+            // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
+            if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Do(Step::Wait { longest: patience - done.waited });
             }
             end_process(inv, name, pid, start, done, &no_answer.why)
@@ -482,6 +483,10 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             end_process(inv, name, pid, start, done, "libvirt says that it does not run")
         }
+        // Its process was seen to end, and libvirt, which could have made another, does not run.
+        Presence::Unknown(_) if matches!(done.killed.last(), Some(Ok(()))) && dead(seen) => {
+            ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
+        }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
     }
 }
@@ -490,6 +495,10 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 /// more, and still has the disks. It gets a moment; then libvirt's word counts.
 fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
     matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
+}
+
+fn dead(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
 }
 
 fn force(inv: &Invocation) -> bool {

@@ -54,8 +54,16 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         Err(outcome) => return outcome,
     };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut actor =
-        Actor { inv, looker, backend, deadline, done: History::default(), look_again: LOOK_AGAIN.0, over: false };
+    let mut actor = Actor {
+        inv,
+        looker,
+        backend,
+        deadline,
+        done: History::default(),
+        waiting: None,
+        look_again: LOOK_AGAIN.0,
+        over: false,
+    };
     if let Some(name) = actor.looker.name()
         && !matches!(inv.action, Action::Status | Action::Monitor)
     {
@@ -67,6 +75,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
+        actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         match decide::next(inv, &seen, &actor.done) {
             Next::Answer(outcome) => {
                 if matches!(decide::presence(&seen), Presence::Blind { .. }) {
@@ -158,7 +167,8 @@ fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
         | Action::MigrateFrom
         | Action::Usage => Duration::from_secs(5),
     };
-    most.min(inv.timeout / 4).min(deadline.left())
+    // Never all that is left: what comes next may be the end of a process, which needs no libvirt.
+    most.min(inv.timeout / 4).min(deadline.left() / 2)
 }
 
 struct Actor<'a> {
@@ -167,6 +177,8 @@ struct Actor<'a> {
     backend: Backend,
     deadline: Deadline,
     done: History,
+    /// Since when it has done nothing but wait and look: a look at a daemon that hangs takes its time too.
+    waiting: Option<Instant>,
     look_again: Duration,
     /// The last wait was ended by the end of the process, or of the domain.
     over: bool,
@@ -208,12 +220,11 @@ impl Actor<'_> {
 
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
         if let Step::Wait { longest } = step {
-            let began = Instant::now();
+            self.waiting.get_or_insert_with(Instant::now);
             self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
-            self.done.waited += began.elapsed();
             return;
         }
-        self.done.waited = Duration::ZERO;
+        self.waiting = None;
         self.look_again = LOOK_AGAIN.0;
         let who = who(seen);
         match step {
@@ -331,7 +342,7 @@ impl Actor<'_> {
     }
 
     /// Waits for a lifecycle event that `matters`, the end of the process, the end of `call`, or the deadline. Where
-    /// libvirt sends no events it comes back after a while, so that the caller looks again.
+    /// libvirt sends no events and no call is watched it comes back after a while, so that the caller looks again.
     fn wait(
         &mut self,
         seen: &Observation,
@@ -340,7 +351,7 @@ impl Actor<'_> {
         matters: impl Fn(i32) -> bool,
     ) -> Woken {
         let watching = self.looker.watching();
-        if !watching && self.looker.watch(until) {
+        if !watching && call.is_none() && self.looker.watch(until) {
             // What changed before the events began to flow would be missed.
             return Woken::Change;
         }
@@ -352,7 +363,9 @@ impl Actor<'_> {
             },
             Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
         };
-        let until = if watching {
+        // Only an idle wait is cut short: a call needs its time, the more so where libvirt is slow or far away.
+        let whole = watching || call.is_some();
+        let until = if whole {
             until
         } else {
             let pause = self.look_again;
@@ -376,7 +389,7 @@ impl Actor<'_> {
                 return Woken::Change;
             }
             if until.passed() {
-                return if watching { Woken::Time } else { Woken::Change };
+                return if whole { Woken::Time } else { Woken::Change };
             }
             let mut fds = Vec::with_capacity(4);
             if let Some(signals) = interrupt::descriptor() {

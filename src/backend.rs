@@ -271,7 +271,13 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::Postcopy => add(&["migrate-postcopy"]),
         Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
         Verb::MigrateByVirsh(migrate, more) => {
-            virsh_migrate(migrate, &mut add);
+            // virsh refuses an option that comes twice; what its caller wrote counts.
+            let given = |word: &str| more.iter().any(|m| m.split('=').next() == Some(word));
+            virsh_migrate(migrate, &mut |words| {
+                if !words.first().is_some_and(|word| given(word)) {
+                    add(words);
+                }
+            });
             more.iter().for_each(|word| add(&[word.as_str()]));
         }
     }
@@ -284,7 +290,8 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
 
 /// The words for what the typed parameters say.
 fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
-    add(&["migrate", "--desturi", &migrate.dest_uri]);
+    add(&["migrate"]);
+    add(&["--desturi", &migrate.dest_uri]);
     for (flag, word) in [
         (Flag::Live, "--live"),
         (Flag::P2p, "--p2p"),

@@ -90,7 +90,7 @@ pub struct History {
     pub destroyed: Vec<Result<(), String>>,
     /// Results of ending the process.
     pub killed: Vec<Result<(), String>>,
-    /// Time spent in `Wait` since the last other step.
+    /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
     /// Result of the last guest check.
     pub guest: Option<Result<(), String>>,
@@ -341,6 +341,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -458,6 +459,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -469,7 +471,8 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, no_answer } => {
             let patience = RESTARTING.min(inv.timeout / 4);
-            if done.waited < patience && !force(inv) && done.killed.is_empty() {
+            // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
+            if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Do(Step::Wait { longest: patience - done.waited });
             }
             end_process(inv, name, pid, start, done, &no_answer.why)
@@ -480,8 +483,22 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             end_process(inv, name, pid, start, done, "libvirt says that it does not run")
         }
+        // Its process was seen to end, and libvirt, which could have made another, does not run.
+        Presence::Unknown(_) if matches!(done.killed.last(), Some(Ok(()))) && dead(seen) => {
+            ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
+        }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
     }
+}
+
+/// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
+/// more, and still has the disks. It gets a moment; then libvirt's word counts.
+fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
+    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
+}
+
+fn dead(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
 }
 
 fn force(inv: &Invocation) -> bool {

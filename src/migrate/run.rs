@@ -396,7 +396,8 @@ impl Mover<'_> {
         let page = number("memory_page_size").unwrap_or(4096);
         Some(Sample {
             at,
-            total: number("memory_total")?,
+            // A job that has only begun has nothing to tell.
+            total: number("memory_total").filter(|total| *total > 0)?,
             remaining: number("memory_remaining")?,
             rate: number("memory_bps").unwrap_or(0),
             dirty: number("memory_dirty_rate").unwrap_or(0) * page,

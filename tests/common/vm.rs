@@ -10,13 +10,14 @@ pub struct Guest<'a> {
     name: String,
     options: Vec<String>,
     edits: Vec<(String, String)>,
+    persistent: bool,
 }
 
 impl<'a> Guest<'a> {
     /// The quickest guest: no kernel, so it never answers a request to shut down.
     pub fn new(host: &'a Host, name: &str) -> Self {
         let options = vec!["--variant".into(), "none".into()];
-        Self { host, name: name.into(), options, edits: Vec::new() }
+        Self { host, name: name.into(), options, edits: Vec::new(), persistent: false }
     }
 
     /// A Linux that powers off when asked to.
@@ -62,6 +63,29 @@ impl<'a> Guest<'a> {
             )
     }
 
+    /// A Linux that ticks more often than others, for a fine clock.
+    pub fn quick_ticks(self) -> Self {
+        let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/guest/init");
+        let init = std::fs::read_to_string(init).unwrap().replace("-t 0.1", "-t 0.02");
+        let this = self.polite();
+        let text = this.xml();
+        let (_, old) = text.split_once("<initrd>").unwrap();
+        let old = old.split_once('<').unwrap().0;
+        let folder = this.host.shared().join(format!("{}-root", this.name));
+        this.host.script(&format!("{}-root/init", this.name), init.trim_start_matches("#!/bin/sh\n"));
+        let new = this.host.shared().join(format!("{}.initramfs", this.name));
+        // A later archive of an initramfs overwrites an earlier one.
+        let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;
+        this.host.run("sh", &["-c", pack, "sh", folder.to_str().unwrap(), old, new.to_str().unwrap()]);
+        this.edit(old, new.to_str().unwrap())
+    }
+
+    /// One that libvirt is to keep a definition of, where somebody starts it.
+    pub fn persistent(mut self) -> Self {
+        self.persistent = true;
+        self
+    }
+
     /// An option of `lab guest`; a later value wins.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.extend([name.into(), value.into()]);
@@ -88,7 +112,7 @@ impl<'a> Guest<'a> {
         let folder = self.host.folder(&format!("vms-{}", self.name));
         let file = folder.join(format!("{}.xml", self.name));
         std::fs::write(&file, self.xml()).unwrap();
-        Vm { host: self.host, name: self.name, folder, file }
+        Vm { host: self.host, name: self.name, persistent: self.persistent, folder, file }
     }
 }
 
@@ -96,6 +120,8 @@ impl<'a> Guest<'a> {
 pub struct Vm<'a> {
     pub host: &'a Host,
     pub name: String,
+    /// Whether it is to have a definition in libvirt.
+    pub persistent: bool,
     /// The folder with its definition.
     pub folder: PathBuf,
     /// Its definition.

@@ -112,6 +112,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "resume" => world.resume_fails = said(),
             "destroy" => world.destroy_fails = said(),
             "kill" => world.kill_fails = said(),
+            "lingers" => world.lingers = true,
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),

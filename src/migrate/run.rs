@@ -23,7 +23,7 @@ use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::Deadline;
 use crate::verdict::{self, Health};
-use crate::worker::{DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
+use crate::worker::{self, DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::{Duration, Instant};
 
@@ -285,9 +285,11 @@ impl Mover<'_> {
             self.checked_for_virsh(domain, request)?;
         }
         let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
-        let mut call = self.backend.spawn(verb, &who, until).map_err(Failed::early)?;
+        // The worker's own last resort comes after the abort that is ordered here.
+        let mut call = self.backend.spawn(verb, &who, self.deadline.less(reserve / 2)).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until);
         let begun = params.by_virsh || call.begun();
+        let lost = call.lost();
         let answer = call.answer(self.deadline.at_most(if begun { ABORT } else { Duration::ZERO }));
         match (answer, ordered) {
             (Ok(answer), _) => Ok(answer.lookup),
@@ -299,7 +301,12 @@ impl Mover<'_> {
                     Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline)
                     | None => NEVER,
                 },
-                why: self.sentence(&trouble),
+                why: match lost {
+                    Some(worker::End::Destination) => {
+                        format!("{} was lost on the way: {}", self.target.node, plain(&trouble.message))
+                    }
+                    Some(worker::End::Source) | None => self.sentence(&trouble),
+                },
             }),
         }
     }
@@ -323,6 +330,7 @@ impl Mover<'_> {
         let began = Instant::now();
         let mut said = began;
         let mut ended: Option<(String, Deadline)> = None;
+        let mut last = None;
         let by_virsh = self.inv.params.migration.by_virsh;
         self.downtime = if self.inv.params.migration.downtime == 0 {
             super::governor::DEFAULT_DOWNTIME
@@ -351,7 +359,7 @@ impl Mover<'_> {
                 let seconds = began.elapsed().as_secs();
                 return Some(format!("{} did not answer within {seconds} s ({})", self.target.node, self.target.uri));
             } else if until.passed() {
-                Some("it would not have ended in time".to_owned())
+                Some(too_late(last.as_ref()))
             } else {
                 None
             };
@@ -363,6 +371,7 @@ impl Mover<'_> {
                 continue;
             }
             let Some(sample) = (if begun { self.sample(began.elapsed()) } else { None }) else { continue };
+            last = Some(sample);
             let pause = if self.inv.caller == Caller::Human { SAY_SOON } else { SAY };
             if said.elapsed() >= pause {
                 said = Instant::now();
@@ -371,8 +380,7 @@ impl Mover<'_> {
             if let Some(order) = governor.step(&sample) {
                 self.obey(order, who);
                 if order == Order::Abort {
-                    let why = format!("it does not converge ({})", progress(&sample, self.downtime));
-                    ended = Some((why, self.deadline.at_most(ABORT)));
+                    ended = Some((too_late(last.as_ref()), self.deadline.at_most(ABORT)));
                 }
             }
         }
@@ -472,7 +480,10 @@ impl Mover<'_> {
                 }
                 Then::Stayed => {
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
-                    return End::Stayed(stayed(&name, &why));
+                    return End::Stayed(match &here {
+                        Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
+                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => stayed(&name, &why),
+                    });
                 }
                 Then::NotHere => {
                     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -545,8 +556,21 @@ fn stayed(name: &str, why: &str) -> String {
     format!("'{name}' not moved, runs on here: {why}")
 }
 
+/// Why a migration that would have taken too long was given up.
+fn too_late(last: Option<&Sample>) -> String {
+    let mib = |bytes: u64| bytes / (1 << 20);
+    last.map_or("it would not have ended in time".to_owned(), |sample| {
+        let (left, sent, dirty) = (mib(sample.remaining), mib(sample.rate), mib(sample.dirty));
+        format!("no end in time: {left} MiB left, {sent} MiB/s sent, {dirty} MiB/s dirtied")
+    })
+}
+
 /// libvirt's message without what its layers put around it.
 fn plain(message: &str) -> &str {
+    // What libvirt says of a connection that ends under it.
+    if matches!(message, "End of file while reading data: Input/output error" | "End of file while reading data") {
+        return "the connection to libvirt broke";
+    }
     let mut text = message.trim();
     for before in ["operation failed: ", "internal error: ", "Cannot recv data: ", "End of file while reading data: "] {
         text = text.strip_prefix(before).unwrap_or(text);

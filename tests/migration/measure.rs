@@ -53,6 +53,6 @@ fn medians(who: &str, samples: Vec<(Duration, Duration)>) -> (Duration, Duration
     let text = |values: &[Duration]| values.iter().map(|d| format!("{:.0}", d.as_secs_f64() * 1e3)).collect::<Vec<_>>().join(" ");
     println!("{who}: away {} ms; in all {} ms", text(&gaps), text(&totals));
     let (gap, total) = (median(gaps), median(totals));
-    println!("{who}: median of {}: away {gap:.0?}, in all {total:.0?}", samples.len());
+    println!("{who}: median of {}: away {} ms, in all {} ms", samples.len(), text(&[gap]), text(&[total]));
     (gap, total)
 }

@@ -214,12 +214,13 @@ impl Call {
     }
 }
 
-/// The worker, beside the agent's own executable or in its installed place.
+/// The worker: beside the agent's own executable, in the installed place of the same prefix, or in that of the system.
 #[must_use]
 pub fn worker_path() -> Option<PathBuf> {
     let own = std::fs::read_link("/proc/self/exe").ok()?;
-    let beside = own.parent().map(|folder| folder.join(WORKER));
-    beside.into_iter().chain([Path::new(LIBEXEC).join(WORKER)]).find(|path| path.is_file())
+    let folder = own.parent()?;
+    let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");
+    [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
 }
 
 fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {

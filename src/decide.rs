@@ -26,6 +26,8 @@ pub enum Next {
 pub enum Step {
     /// Find and read the definition's file.
     ReadDefinition,
+    /// Ask the host where it last migrated to, whether it runs there.
+    AskElsewhere,
     /// Create a transient domain from the definition that was read.
     Create,
     /// Start the definition that libvirt keeps.
@@ -70,6 +72,10 @@ pub struct History {
     pub left: Duration,
     /// Since the action began.
     pub spent: Duration,
+    /// The host that it last migrated to from here, if that is noted.
+    pub moved_to: Option<String>,
+    /// Whether it runs there, when asked; an error when nobody answered.
+    pub elsewhere: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
@@ -84,12 +90,20 @@ pub struct History {
     pub destroyed: Vec<Result<(), String>>,
     /// Results of ending the process.
     pub killed: Vec<Result<(), String>>,
-    /// Time spent in `Wait` since the last other step.
+    /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
     /// Result of the last guest check.
     pub guest: Option<Result<(), String>>,
     /// Whether restart and recover are past their stop.
     pub stopped: bool,
+}
+
+impl History {
+    /// The stop of a restart is done: what was tried in it does not count for its start.
+    pub fn turn_to_start(&mut self) {
+        let moved_to = self.moved_to.take();
+        *self = Self { left: self.left, spent: self.spent, moved_to, stopped: true, ..Self::default() };
+    }
 }
 
 /// How certain it is where the domain is; what `Observation` comes down to.
@@ -327,6 +341,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -404,6 +419,14 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         }
         None => {}
     }
+    // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
+    match (&done.moved_to, &done.elsewhere) {
+        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Some(Ok(true))) => {
+            return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
+        }
+        (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
+    }
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
@@ -436,6 +459,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -447,7 +471,8 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, no_answer } => {
             let patience = RESTARTING.min(inv.timeout / 4);
-            if done.waited < patience && !force(inv) && done.killed.is_empty() {
+            // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
+            if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Do(Step::Wait { longest: patience - done.waited });
             }
             end_process(inv, name, pid, start, done, &no_answer.why)
@@ -458,8 +483,22 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             end_process(inv, name, pid, start, done, "libvirt says that it does not run")
         }
+        // Its process was seen to end, and libvirt, which could have made another, does not run.
+        Presence::Unknown(_) if matches!(done.killed.last(), Some(Ok(()))) && dead(seen) => {
+            ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
+        }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
     }
+}
+
+/// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
+/// more, and still has the disks. It gets a moment; then libvirt's word counts.
+fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
+    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
+}
+
+fn dead(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
 }
 
 fn force(inv: &Invocation) -> bool {

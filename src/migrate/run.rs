@@ -5,9 +5,9 @@
 //! source; and it is resumed at the source only when it is proven that the target does not run it.
 
 use super::governor::{Governor, Order, Policy, Sample, progress};
+use super::options;
 use super::settle::{self, End, Here, Then, There};
 use super::target::{self, Target};
-use super::options;
 use crate::act;
 use crate::backend::{self, Backend, Call, Trouble, Verb};
 use crate::decide::{self, Presence};
@@ -91,8 +91,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
         return Ok(End::Moved(format!("'{node}' is this node; there is nothing to do")));
     }
     let plain_data = inv.caller == Caller::Rgmanager;
-    let target =
-        target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
+    let target = target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
     let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
     let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0, target_silent: false };
@@ -165,7 +164,7 @@ impl Mover<'_> {
     fn ask_target(&self, seen: &Observation) -> There {
         let who = match act::who(seen) {
             Who::Name(name) if name.is_empty() => return There::Unknown("its name is not known".into()),
-            who => who,
+            who @ (Who::Uuid(_) | Who::Name(_)) => who,
         };
         self.ask_target_about(who)
     }
@@ -174,7 +173,9 @@ impl Mover<'_> {
         let request = Request::domain(&self.target.uri, who, DomainVerb::State);
         let patience = self.deadline.at_most(Duration::from_secs(10));
         match backend::ask_worker(&request, patience) {
-            Ok(answer) => answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup)),
+            Ok(answer) => {
+                answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup))
+            }
             Err(error) => There::Unknown(error),
         }
     }
@@ -187,7 +188,10 @@ impl Mover<'_> {
             Ok(mut call) => {
                 self.until_ended(&mut call);
                 match call.answer(self.deadline.at_most(BEGIN)) {
-                    Ok(_) => End::Moved(format!("'{name}' could be moved to {}: nothing stands in the way", self.target.node)),
+                    Ok(_) => End::Moved(format!(
+                        "'{name}' could be moved to {}: nothing stands in the way",
+                        self.target.node
+                    )),
                     Err(trouble) => End::Stayed(format!("'{name}' could not be moved: {}", self.sentence(&trouble))),
                 }
             }
@@ -199,7 +203,8 @@ impl Mover<'_> {
     fn until_ended(&self, call: &mut Call) {
         let until = self.deadline.at_most(BEGIN);
         while !call.ended() && !until.passed() && !interrupt::requested() {
-            let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
+            let _ =
+                poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
         }
     }
 
@@ -226,7 +231,8 @@ impl Mover<'_> {
             }
             pause(Duration::from_secs(2), self.deadline);
         };
-        if !matches!(end, End::Unclear(_)) {
+        // Where it went stays noted: a start here asks there first.
+        if matches!(end, End::Stayed(_)) {
             run_dir::forget_target(&run, &domain.name);
         }
         Ok(end)
@@ -425,7 +431,9 @@ impl Mover<'_> {
                 (format!("allowing {ms} ms of downtime"), self.backend.call(Verb::SetDowntime(ms), who, patience))
             }
             Order::Postcopy => ("switching to post-copy".into(), self.backend.call(Verb::Postcopy, who, patience)),
-            Order::Pause => ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience)),
+            Order::Pause => {
+                ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience))
+            }
             Order::Abort => {
                 self.abort(who);
                 return;

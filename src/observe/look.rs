@@ -226,6 +226,9 @@ impl Looker {
         });
         let who = Identity { name, uuid, driver: self.driver, emulator: None };
         let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
+        if answered && self.driver == Driver::Other {
+            return Process::NotLooked;
+        }
         if answered && (active || !depth.process) {
             // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
             return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);

@@ -225,6 +225,9 @@ fn host_and_port(place: &str) -> Result<(&str, Option<u16>), NotAUri> {
         }
         None => split_off(place, ':'),
     };
+    if host.contains(['[', ']']) {
+        return Err(NotAUri("has a bracket where none belongs"));
+    }
     match port {
         None | Some("") => Ok((host, None)),
         Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {

@@ -4,9 +4,9 @@
 use super::{Answer, Call, Dialect, Dialect::*, Guest, Host, until};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 

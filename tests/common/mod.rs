@@ -11,11 +11,11 @@ mod host;
 mod process;
 mod vm;
 
-pub use cluster::{Cluster, Follow, Traveller};
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
+pub use cluster::{Cluster, Follow, Traveller};
 pub use host::Host;
 pub use process::Process;
-pub use vm::{Guest, Vm};
+pub use vm::{Guest, Vm, joined, tag};
 
 use std::time::{Duration, Instant};
 

@@ -35,6 +35,34 @@ impl<'a> Guest<'a> {
         self.polite().option("--append", "crash=1").option("--on-crash", "preserve")
     }
 
+    /// A Linux that suspends itself to memory as soon as it has booted.
+    pub fn suspending(self) -> Self {
+        const INIT: &str = "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
+                            exec </dev/ttyS0 >/dev/ttyS0 2>&1\necho boot; echo mem >/sys/power/state\n\
+                            while :; do sleep 1; done";
+        let this = self.polite();
+        let old = tag(&this.xml(), "initrd");
+        this.host.script(&format!("{}-root/init", this.name), INIT);
+        let new = this.host.shared().join(format!("{}.initramfs", this.name));
+        // A later archive of an initramfs overwrites an earlier one.
+        let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;
+        let folder = this.host.shared().join(format!("{}-root", this.name));
+        this.host.run("sh", &["-c", pack, "sh", folder.to_str().unwrap(), &old, new.to_str().unwrap()]);
+        this.edit(&old, new.to_str().unwrap())
+    }
+
+    /// A guest that wants to read a disk at its boot, which a server at `socket` provides over the network.
+    pub fn with_network_disk(self, socket: &Path) -> Self {
+        let socket = socket.display();
+        self.option("--disk", "/disk.img")
+            .edit("<disk type='file'", "<disk type='network'")
+            .edit("cache='none'/>", "cache='none' error_policy='stop' rerror_policy='stop'/>")
+            .edit(
+                "<source file='/disk.img'/>",
+                &format!("<source protocol='nbd'><host transport='unix' socket='{socket}'/></source>"),
+            )
+    }
+
     /// A Linux that ticks more often than others, for a fine clock.
     pub fn quick_ticks(self) -> Self {
         let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/guest/init");
@@ -173,6 +201,12 @@ impl<'a> Vm<'a> {
     pub fn destroy(&self) {
         self.host.virsh(&["destroy", &self.name]);
     }
+}
+
+/// The text of the first element of this name, by the simplest means.
+pub fn tag(xml: &str, name: &str) -> String {
+    let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {xml}"));
+    rest.split_once('<').unwrap().0.to_owned()
 }
 
 /// A path for a parameter.

@@ -32,7 +32,10 @@ fn a_target_that_ssh_cannot_reach_leaves_the_machine_alone() {
     stays(&guest, 10.0, &["node2", "cannot be reached", "ost key verification failed"]);
 
     // The first contact: ssh writes a warning on stderr, and all is well.
-    source.run("sh", &["-c", "printf 'StrictHostKeyChecking accept-new\\nUserKnownHostsFile /root/.ssh/new\\n' >>/root/.ssh/config"]);
+    source.run(
+        "sh",
+        &["-c", "printf 'StrictHostKeyChecking accept-new\\nUserKnownHostsFile /root/.ssh/new\\n' >>/root/.ssh/config"],
+    );
     guest.moved(1, 2, &[]);
     assert!(!source.run("cat", &["/root/.ssh/new"]).is_empty(), "this was no first contact");
     guest.moved(2, 1, &[]);
@@ -112,7 +115,8 @@ fn what_the_target_lacks_is_named_and_the_machine_runs_on() {
     let cluster = Cluster::up();
     let source = cluster.host(1);
     let disk = source.run("sh", &["-c", "truncate -s 1M /var/lib/only-here.img && echo /var/lib/only-here.img"]);
-    let guest = cluster.departs(source.guest("d").polite().option("--disk", &disk).edit("cache='none'", "cache='none' io='threads'"));
+    let guest = cluster
+        .departs(source.guest("d").polite().option("--disk", &disk).edit("cache='none'", "cache='none' io='threads'"));
     for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
         let answer = guest.moves(dialect, 1, 2).param("migrate_options", "--unsafe").gives(code).within(15.0);
         let answer = answer.says(&["only-here.img"]);
@@ -120,7 +124,13 @@ fn what_the_target_lacks_is_named_and_the_machine_runs_on() {
         guest.runs_only_on(1);
     }
 
-    source.virsh(&["net-create", source.file("net.xml", "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>").to_str().unwrap()]);
+    source.virsh(&[
+        "net-create",
+        source
+            .file("net.xml", "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>")
+            .to_str()
+            .unwrap(),
+    ]);
     source.run("ip", &["link", "add", "br0", "type", "bridge"]);
     let interface = "<interface type='network'><source network='lan'/><model type='virtio'/></interface><panic model";
     let guest = cluster.departs(source.guest("n").polite().edit("<panic model", interface));

@@ -16,10 +16,12 @@ fn killed_in_the_middle(guest: &Traveller<'_>, p2p: &str, whole_group: bool) {
 /// Stops it on both nodes at the same moment, as Pacemaker does; then nothing runs. Starts it on the second.
 fn stop_on_both_and_start(guest: &mut Traveller<'_>) {
     std::thread::scope(|scope| {
-        let stops = [1, 2].map(|host| scope.spawn({
-            let call = guest.call(host, Pacemaker, "stop").timeout(60.0);
-            move || call.gives(0)
-        }));
+        let stops = [1, 2].map(|host| {
+            scope.spawn({
+                let call = guest.call(host, Pacemaker, "stop").timeout(60.0);
+                move || call.gives(0)
+            })
+        });
         for stop in stops {
             let answer = stop.join().unwrap();
             println!("stop {:.1} s: {}", answer.took.as_secs_f32(), answer.stderr.trim());

@@ -86,26 +86,24 @@ impl Findings {
 
     /// Judges a domain of the same UUID there; whether it is in the way.
     fn twin(&mut self, destination: &Connect, other: &DomainFacts, there: &str) -> bool {
-        match State::from_numbers(other.state, other.reason) {
-            State::ShutOff(_) => false,
-            State::Paused(Pause::Migration | Pause::StartingUp) => {
-                let removed = connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|d| d.destroy());
-                match removed {
-                    Ok(()) => output::progress(Progress::Warning(format!(
-                        "{there} had the empty shell of an earlier migration; it was removed"
-                    ))),
-                    Err(error) => self.fail(format!(
-                        "{there} has the shell of an earlier migration, which cannot be removed: {}",
-                        error.message()
-                    )),
-                }
-                true
-            }
-            state => {
-                self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
-                true
-            }
+        let state = State::from_numbers(other.state, other.reason);
+        if !state.active() {
+            return false;
         }
+        if !matches!(state, State::Paused(Pause::Migration | Pause::StartingUp)) {
+            self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
+            return true;
+        }
+        match connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
+            Ok(()) => output::progress(Progress::Warning(format!(
+                "{there} had the empty shell of an earlier migration; it was removed"
+            ))),
+            Err(error) => self.fail(format!(
+                "{there} has the shell of an earlier migration, which cannot be removed: {}",
+                error.message()
+            )),
+        }
+        true
     }
 
     fn devices(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {

@@ -241,7 +241,7 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
 /// A domain as libvirt identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// Its name; what was not UTF-8 in it is replaced, so that only the UUID identifies a domain without doubt.
+    /// Its name; a question mark stands for what was not UTF-8, so that only the UUID identifies it without doubt.
     pub name: String,
     /// Its UUID.
     pub uuid: [u8; 16],
@@ -273,10 +273,14 @@ pub struct LifecycleEvent {
     pub detail: i32,
 }
 
+/// `remote_domain_event_callback_lifecycle_msg`.
 fn lifecycle_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malformed> {
     let _callback = message.i32()?;
     let _name = message.bytes()?;
-    let event = LifecycleEvent { uuid: message.uuid()?, event: message.i32()?, detail: message.i32()? };
+    let uuid = message.uuid()?;
+    let _id = message.i32()?;
+    let event = LifecycleEvent { uuid, event: message.i32()?, detail: message.i32()? };
+    message.end()?;
     Ok(event)
 }
 
@@ -336,7 +340,7 @@ pub enum TypedValue {
     Double(f64),
     /// A truth value.
     Boolean(bool),
-    /// A string; what was not UTF-8 is replaced.
+    /// A string; a question mark stands for what was not UTF-8.
     String(String),
 }
 

@@ -108,9 +108,20 @@ impl<'a> Decoder<'a> {
         padded.get(..length).ok_or(Malformed("a string is longer than the message"))
     }
 
-    /// A string for people: what is not UTF-8 is replaced.
+    /// A string for people: a question mark stands for what is not UTF-8, so that it is never longer than what arrived.
     pub fn words(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        self.bytes().map(String::from_utf8_lossy)
+        let bytes = self.bytes()?;
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                text.push('?');
+            }
+        }
+        Ok(Cow::Owned(text))
     }
 
     /// A string for programs: what is not UTF-8 is an error.

@@ -11,6 +11,7 @@ mod converge;
 mod faults;
 mod killed;
 mod measure;
+mod pacemaker;
 mod ways;
 
 /// A call that takes its time, so that something can happen in its middle.

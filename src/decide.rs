@@ -547,7 +547,9 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
     if needed && !force(inv) && !patience.is_zero() {
-        return wait_or_else(done, patience, || destroy(inv, name, seen, done));
+        // No event tells of a job's end, so it is looked for again soon.
+        let soon = PAUSE_BETWEEN_CHECKS.min(patience);
+        return Next::Do(Step::Wait { longest: soon });
     }
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {

@@ -95,6 +95,11 @@ impl Governor {
         self.committed
     }
 
+    /// The hypervisor has switched to post-copy.
+    pub const fn commit(&mut self) {
+        self.committed = true;
+    }
+
     /// Judges a sample.
     pub fn step(&mut self, now: &Sample) -> Option<Order> {
         if self.committed {
@@ -102,7 +107,6 @@ impl Governor {
         }
         let left = self.policy.end.saturating_sub(now.at);
         if left.is_zero() {
-            self.committed = false;
             return Some(Order::Abort);
         }
         if self.paused {
@@ -126,7 +130,6 @@ impl Governor {
                 return self.order(now, Order::Downtime(self.downtime));
             }
             if self.policy.postcopy && self.fits(now, left, 3) {
-                self.committed = true;
                 return self.order(now, Order::Postcopy);
             }
         }
@@ -215,8 +218,10 @@ mod tests {
             let sample = Sample { at, total: 1024 * MIB, remaining, rate, dirty: rate, iteration };
             if let Some(order) = governor.step(&sample) {
                 orders.push((at.as_secs(), order));
-                if order == Order::Abort {
-                    break;
+                match order {
+                    Order::Abort => break,
+                    Order::Postcopy => governor.commit(),
+                    Order::Downtime(_) | Order::Pause => {}
                 }
             }
         }

@@ -45,10 +45,15 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     guard::thread("commands", read_commands)?;
     connect::run_event_loop()?;
 
+    // The other host takes longest to answer, so it is asked first.
+    let (sender, connected) = channel();
+    let dest_uri = migrate.dest_uri.clone();
+    guard::thread("connect", move || sender.send(connect::open(&dest_uri, Step::ConnectDestination)))?;
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
     let domain = connect::find(&source, who).map_err(libvirts(Step::Lookup))?;
-    let destination = connect::open(&migrate.dest_uri, Step::ConnectDestination)?;
+    let gone = |_| own(Step::ConnectDestination)("the connection to the target was not made".into());
+    let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate.rehearse)?;
     if migrate.rehearse {
         return Ok(Answer::default());

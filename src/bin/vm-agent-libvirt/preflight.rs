@@ -19,6 +19,7 @@ const REFUSALS: [u32; 3] = [8, 1, 67];
 const CPU_INCOMPATIBLE: u32 = 91;
 
 /// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, and nothing else.
+/// A `rehearsal` clears nothing, and asks the slow questions too, to which libvirt itself sees at the migration's begin, as early and as well.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
@@ -33,10 +34,15 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
     match domain.xml_desc(0).map(|text| (domain_xml::parse(text.as_bytes()), text)) {
         Ok((Ok(facts), text)) => {
-            found.same_host(source, destination, &there);
+            if rehearsal {
+                found.same_host(source, destination, &there);
+            }
             found.domain(destination, &facts, &there);
             found.devices(destination, &facts, &there);
-            found.hypervisor(source, destination, &facts, &text, &there);
+            found.memory(destination, &facts, &text, &there);
+            if rehearsal {
+                found.hypervisor(source, destination, &facts, &text, &there);
+            }
         }
         Ok((Err(error), _)) => output::progress(Progress::Warning(format!("the domain was not checked: {error}"))),
         Err(error) => found.unanswered("the domain was not checked", &error),
@@ -149,7 +155,7 @@ impl Findings {
         }
     }
 
-    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
+    fn memory(&mut self, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
         if let (Ok(memory), Some(needed)) = (ffi::memory(destination), facts.memory_current_kib) {
             let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
             let free = kib("free") + kib("buffers") + kib("cached");
@@ -163,6 +169,9 @@ impl Findings {
                 ));
             }
         }
+    }
+
+    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
         if !matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
             return;
         }

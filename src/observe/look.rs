@@ -225,7 +225,7 @@ impl Looker {
         });
         let who = Identity { name, uuid, driver: self.driver, emulator: None };
         let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
-        if answered && (active || !depth.process) {
+        if answered && !depth.process {
             // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
             return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);
         }

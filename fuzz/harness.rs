@@ -2,7 +2,16 @@
 //! What must hold for any bytes at all: shared by the fuzz targets and the property tests. It has no I/O.
 #![allow(dead_code, reason = "each user takes what it needs")]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use vm_agent::domain_xml::{self, DomainXml, Mark};
+use vm_agent::guest_check;
+use vm_agent::invocation::{self, Action, Environment, Invocation};
+use vm_agent::locate::PathSpec;
+use vm_agent::migrate::target;
+use vm_agent::ocf::ascii_line;
 
 use vm_agent::observe::rpc::inbox::Inbox;
 use vm_agent::observe::rpc::message::{
@@ -96,4 +105,46 @@ pub fn uri(bytes: &[u8]) {
     let written = uri.to_string();
     let again = Uri::parse(&written).unwrap_or_else(|error| panic!("{text} is written as {written}, but {error}"));
     assert_eq!(again.to_string(), written);
+}
+
+/// `bytes` as a definition: what is accepted stays the same with a mark, and the mark is read back.
+pub fn definition(bytes: &[u8]) {
+    let Ok(facts) = domain_xml::parse(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else { panic!("a definition that is not UTF-8 was accepted") };
+    let mark = Mark { instance: "vm:<a> & \"b\"".into(), source: "/x y".into(), ..Mark::default() };
+    let Ok(marked) = domain_xml::with_mark(text, &mark) else { return };
+    match domain_xml::parse(marked.as_bytes()) {
+        Ok(again) => {
+            assert_eq!(again.mark.as_ref(), Some(&mark));
+            assert_eq!(DomainXml { mark: facts.mark.clone(), ..again }, facts);
+        }
+        Err(error) => panic!("a mark made a good definition a bad one: {error}"),
+    }
+}
+
+/// `bytes` as a caller's words: lines of NAME=VALUE for the environment, the first line for argv.
+pub fn invocation(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let first = OsStr::from_bytes(lines.next().unwrap_or_default());
+    let pairs = lines.filter_map(|line| {
+        let cut = line.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = line.split_at_checked(cut)?;
+        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value.get(1..)?).to_owned()))
+    });
+    let env = Environment::from_pairs(pairs);
+    let caller = invocation::caller(first, &env);
+    for action in [Action::Start, Action::Status, Action::Migrate] {
+        let inv = Invocation::from_manager(caller, action, Some(first), &env);
+        assert!(!inv.timeout.is_zero() && inv.margin() < inv.timeout.max(std::time::Duration::from_millis(51)));
+        for problem in &inv.params.problems {
+            assert_eq!(ascii_line(&problem.to_string(), 10_000), problem.to_string(), "a problem is one plain line");
+        }
+        if let Some(target) = inv.target.as_ref().and_then(|target| target.to_str()) {
+            if let Ok(found) = target::find(target, &inv.params.migration, "qemu:///system", true) {
+                assert!(!found.uri.contains(['\n', '\0']));
+            }
+        }
+        let _ = inv.params.monitor_scripts.as_ref().map(|scripts| guest_check::commands(scripts.as_bytes()));
+        let _ = inv.params.path.as_ref().map(|path| PathSpec::parse(path));
+    }
 }

@@ -32,6 +32,9 @@ const EVENT_PMSUSPENDED: i32 = 7;
 const EVENT_CRASHED: i32 = 8;
 /// Where nothing tells of a change, how long to wait before the first look again, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
+/// for that, at most, and before each look.
+const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
 /// What is kept of a destroy's time for ending the process without libvirt.
 const KILL_RESERVE: Duration = Duration::from_secs(5);
 
@@ -51,17 +54,36 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         Err(outcome) => return outcome,
     };
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let done = History::default();
-    let mut actor = Actor { inv, looker, backend, deadline, done, waiting: None, look_again: LOOK_AGAIN.0 };
+    let mut actor = Actor {
+        inv,
+        looker,
+        backend,
+        deadline,
+        done: History::default(),
+        waiting: None,
+        look_again: LOOK_AGAIN.0,
+        over: false,
+    };
+    if let Some(name) = actor.looker.name()
+        && !matches!(inv.action, Action::Status | Action::Monitor)
+    {
+        actor.done.moved_to = run_dir::noted_target(&actor.looker.roots.run, name);
+    }
     let depth = Depth::of(inv.action);
     loop {
-        let seen = actor.looker.look(inv, depth, patience(inv, last_look), last_look);
+        let seen = actor.look(depth, last_look);
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
         actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         match decide::next(inv, &seen, &actor.done) {
-            Next::Answer(outcome) => return outcome,
+            Next::Answer(outcome) => {
+                if matches!(decide::presence(&seen), Presence::Blind { .. }) {
+                    log::warn!("{}", outcome.reason);
+                }
+                actor.forget_target(&outcome);
+                return outcome;
+            }
             Next::Do(step) if deadline.passed() => {
                 return Outcome::new(
                     Code::Generic,
@@ -158,6 +180,8 @@ struct Actor<'a> {
     /// Since when it has done nothing but wait and look: a look at a daemon that hangs takes its time too.
     waiting: Option<Instant>,
     look_again: Duration,
+    /// The last wait was ended by the end of the process, or of the domain.
+    over: bool,
 }
 
 /// What ended a wait.
@@ -172,6 +196,28 @@ enum Woken {
 }
 
 impl Actor<'_> {
+    /// Looks; after an end, until libvirt has taken note of it.
+    fn look(&mut self, depth: Depth, deadline: Deadline) -> Observation {
+        let forgets = deadline.at_most(FORGETS.0);
+        let over = std::mem::take(&mut self.over);
+        loop {
+            let seen = self.looker.look(self.inv, depth, patience(self.inv, deadline), deadline);
+            if !(over && matches!(decide::presence(&seen), Presence::Active(_))) || forgets.passed() {
+                return seen;
+            }
+            std::thread::sleep(FORGETS.1);
+        }
+    }
+
+    /// Once it was started here, or was found to run here, where it once went is of no interest any more.
+    fn forget_target(&self, outcome: &Outcome) {
+        if let (Action::Start | Action::Restart | Action::Recover, Code::Ok, Some(_), Some(name)) =
+            (self.inv.action, outcome.code, &self.done.moved_to, self.looker.name())
+        {
+            run_dir::forget_target(&self.looker.roots.run, name);
+        }
+    }
+
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
         if let Step::Wait { longest } = step {
             self.waiting.get_or_insert_with(Instant::now);
@@ -183,6 +229,7 @@ impl Actor<'_> {
         let who = who(seen);
         match step {
             Step::ReadDefinition => self.looker.read_definition(self.inv),
+            Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
             Step::Create => self.done.start = Some(self.create(seen)),
             Step::StartDefined => {
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
@@ -224,11 +271,15 @@ impl Actor<'_> {
             Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
             Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
-            Step::TurnToStart => {
-                self.done = History { stopped: true, ..History::default() };
-            }
+            Step::TurnToStart => self.done.turn_to_start(),
             Step::Wait { .. } => {}
         }
+    }
+
+    /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
+    fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
+        let uri = self.done.moved_to.as_deref().unwrap_or_default();
+        runs_at(uri, who, self.deadline.at_most(Duration::from_secs(5)))
     }
 
     /// Ends the domain where its migration went. The note of the target is the migrating agent's.
@@ -238,15 +289,7 @@ impl Actor<'_> {
             .ok_or("where it went is not known here; look for it on the other nodes")?;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let there = Backend { uri: uri.clone(), use_virsh: false };
-        let state = || {
-            let request = Request::domain(&uri, who.clone(), DomainVerb::State);
-            let answer = backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(10)));
-            match answer.map_err(|error| format!("{uri} cannot be asked: {error}"))?.lookup {
-                Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
-                Some(Lookup::Absent) => Ok(false),
-                None => Err(format!("{uri} did not say whether it runs there")),
-            }
-        };
+        let state = || runs_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
         if !state()? {
             return Ok(format!("it does not run at {uri} either"));
         }
@@ -339,6 +382,7 @@ impl Actor<'_> {
                 return Woken::CallEnded;
             }
             if held.as_ref().is_some_and(Held::ended) {
+                self.over = true;
                 return Woken::Change;
             }
             if interrupt::requested() {
@@ -375,6 +419,7 @@ impl Actor<'_> {
         }
         while let Some(event) = connection.take_queued_event() {
             if event.uuid == uuid && matters(event.event) {
+                self.over = event.event == EVENT_STOPPED;
                 return Some(Woken::Change);
             }
         }
@@ -404,6 +449,17 @@ pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
     rustix::time::Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
+
+/// Whether the domain is active at another host.
+fn runs_at(uri: &str, who: &Who, deadline: Deadline) -> Result<bool, String> {
+    let request = Request::domain(uri, who.clone(), DomainVerb::State);
+    let answer = backend::ask_worker(&request, deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
+    match answer.lookup {
+        Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
+        Some(Lookup::Absent) => Ok(false),
+        None => Err(format!("{uri} did not say whether it runs there")),
     }
 }
 

@@ -77,7 +77,7 @@ impl Backend {
     /// It could not be begun.
     pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new(), begun: false })
+        Ok(Call { tool, running, last: Vec::new(), begun: false, lost: None })
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
@@ -149,6 +149,7 @@ pub struct Call {
     running: Running,
     last: Vec<u8>,
     begun: bool,
+    lost: Option<worker::End>,
 }
 
 impl Call {
@@ -166,6 +167,7 @@ impl Call {
                     match Line::parse(&String::from_utf8_lossy(&line)) {
                         Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
                         Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+                        Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
                         Ok(_) | Err(_) => {}
                     }
                     self.last = line;
@@ -180,6 +182,12 @@ impl Call {
     #[must_use]
     pub const fn begun(&self) -> bool {
         self.begun
+    }
+
+    /// Which end stopped answering in the middle, if one did.
+    #[must_use]
+    pub const fn lost(&self) -> Option<worker::End> {
+        self.lost
     }
 
     /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
@@ -206,12 +214,13 @@ impl Call {
     }
 }
 
-/// The worker, beside the agent's own executable or in its installed place.
+/// The worker: beside the agent's own executable, in the installed place of the same prefix, or in that of the system.
 #[must_use]
 pub fn worker_path() -> Option<PathBuf> {
     let own = std::fs::read_link("/proc/self/exe").ok()?;
-    let beside = own.parent().map(|folder| folder.join(WORKER));
-    beside.into_iter().chain([Path::new(LIBEXEC).join(WORKER)]).find(|path| path.is_file())
+    let folder = own.parent()?;
+    let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");
+    [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
 }
 
 fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
@@ -270,7 +279,13 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::Postcopy => add(&["migrate-postcopy"]),
         Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
         Verb::MigrateByVirsh(migrate, more) => {
-            virsh_migrate(migrate, &mut add);
+            // virsh refuses an option that comes twice; what its caller wrote counts.
+            let given = |word: &str| more.iter().any(|m| m.split('=').next() == Some(word));
+            virsh_migrate(migrate, &mut |words| {
+                if !words.first().is_some_and(|word| given(word)) {
+                    add(words);
+                }
+            });
             more.iter().for_each(|word| add(&[word.as_str()]));
         }
     }
@@ -283,7 +298,8 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
 
 /// The words for what the typed parameters say.
 fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
-    add(&["migrate", "--desturi", &migrate.dest_uri]);
+    add(&["migrate"]);
+    add(&["--desturi", &migrate.dest_uri]);
     for (flag, word) in [
         (Flag::Live, "--live"),
         (Flag::P2p, "--p2p"),

@@ -26,6 +26,8 @@ pub enum Next {
 pub enum Step {
     /// Find and read the definition's file.
     ReadDefinition,
+    /// Ask the host where it last migrated to, whether it runs there.
+    AskElsewhere,
     /// Create a transient domain from the definition that was read.
     Create,
     /// Start the definition that libvirt keeps.
@@ -70,6 +72,10 @@ pub struct History {
     pub left: Duration,
     /// Since the action began.
     pub spent: Duration,
+    /// The host that it last migrated to from here, if that is noted.
+    pub moved_to: Option<String>,
+    /// Whether it runs there, when asked; an error when nobody answered.
+    pub elsewhere: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
@@ -90,6 +96,14 @@ pub struct History {
     pub guest: Option<Result<(), String>>,
     /// Whether restart and recover are past their stop.
     pub stopped: bool,
+}
+
+impl History {
+    /// The stop of a restart is done: what was tried in it does not count for its start.
+    pub fn turn_to_start(&mut self) {
+        let moved_to = self.moved_to.take();
+        *self = Self { left: self.left, spent: self.spent, moved_to, stopped: true, ..Self::default() };
+    }
 }
 
 /// How certain it is where the domain is; what `Observation` comes down to.
@@ -327,6 +341,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -404,6 +419,14 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         }
         None => {}
     }
+    // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
+    match (&done.moved_to, &done.elsewhere) {
+        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Some(Ok(true))) => {
+            return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
+        }
+        (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
+    }
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
@@ -436,6 +459,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -465,6 +489,12 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
     }
+}
+
+/// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
+/// more, and still has the disks. It gets a moment; then libvirt's word counts.
+fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
+    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
 }
 
 fn dead(seen: &Observation) -> bool {
@@ -517,7 +547,9 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
     if needed && !force(inv) && !patience.is_zero() {
-        return wait_or_else(done, patience, || destroy(inv, name, seen, done));
+        // No event tells of a job's end, so it is looked for again soon.
+        let soon = PAUSE_BETWEEN_CHECKS.min(patience);
+        return Next::Do(Step::Wait { longest: soon });
     }
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
@@ -575,7 +607,8 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
                 return Next::Do(Step::Destroy);
             }
             let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
-            fail(format!("'{name}' could not be stopped: {why}"))
+            // libvirt may still be about to notice the end of the process.
+            wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
         }
     }
 }

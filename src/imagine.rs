@@ -11,8 +11,12 @@ use crate::verdict::Motion;
 use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct World {
+    /// The host that it last migrated to.
+    pub moved_to: Option<String>,
+    /// Whether it runs there.
+    pub elsewhere: Result<bool, String>,
     /// The guest ignores requests to shut down.
     pub stubborn: bool,
     /// Requests to shut down are refused with these words.
@@ -31,12 +35,36 @@ pub struct World {
     pub check_fails: Option<String>,
     /// An outgoing migration arrives in spite of being aborted.
     pub arrives: bool,
+    /// The aborted job is still there after the abort.
+    pub lingers: bool,
     /// Ending it at the migration's target fails with these words.
     pub target_fails: Option<String>,
     /// What the definition turns out to be when it is read.
     pub definition: Option<Definition>,
     /// What is seen after the first wait.
     pub later: Option<(Option<Libvirt>, Option<Process>)>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            moved_to: None,
+            elsewhere: Ok(false),
+            stubborn: false,
+            ask_fails: None,
+            start_fails: None,
+            start_dies: false,
+            resume_fails: None,
+            destroy_fails: None,
+            kill_fails: None,
+            check_fails: None,
+            arrives: false,
+            lingers: false,
+            target_fails: None,
+            definition: None,
+            later: None,
+        }
+    }
 }
 
 /// More steps than any action takes.
@@ -47,7 +75,8 @@ const ENOUGH: usize = 200;
 pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, Option<Outcome>) {
     let mut seen = seen.clone();
     let mut world = world.clone();
-    let mut done = History { left: inv.timeout.saturating_sub(inv.margin()), ..History::default() };
+    let left = inv.timeout.saturating_sub(inv.margin());
+    let mut done = History { left, moved_to: world.moved_to.clone(), ..History::default() };
     let mut steps = Vec::new();
     while steps.len() < ENOUGH {
         match decide::next(inv, &seen, &done) {
@@ -81,6 +110,10 @@ impl World {
             Step::ReadDefinition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
                 Duration::ZERO
+            }
+            Step::AskElsewhere => {
+                done.elsewhere = Some(self.elsewhere.clone());
+                second
             }
             Step::Create | Step::StartDefined => {
                 done.start = Some(result(&self.start_fails));
@@ -125,6 +158,7 @@ impl World {
             Step::AbortJob => {
                 done.aborted = Some(Ok(()));
                 match (&mut seen.libvirt, self.arrives) {
+                    (Libvirt::Domain(_), false) if self.lingers => {}
                     (Libvirt::Domain(_), true) => end(seen, Off::Migrated),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
                     (Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
@@ -143,7 +177,7 @@ impl World {
                 Duration::ZERO
             }
             Step::TurnToStart => {
-                *done = History { left: done.left, spent: done.spent, stopped: true, ..History::default() };
+                done.turn_to_start();
                 Duration::ZERO
             }
             Step::Wait { .. } => Duration::ZERO,
@@ -175,6 +209,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ReadDefinition => f.write_str("read the definition"),
+            Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
             Self::Resume => f.write_str("resume it"),

@@ -206,7 +206,7 @@ pub struct Invocation {
     pub source: Option<String>,
 }
 
-/// Which program this is called as: by `VM_AGENT_CALLER`, else by argv[0], else by the environment.
+/// Which program this is called as: by `VM_AGENT_CALLER`, else by `argv[0]`, else by the environment.
 #[must_use]
 pub fn caller(argv0: &OsStr, env: &Environment) -> Caller {
     if let Some(caller) = env.text("VM_AGENT_CALLER").and_then(Caller::parse) {

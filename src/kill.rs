@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::observe::process::{children_of, parent_of, start_time};
 use crate::time::Deadline;
@@ -86,7 +86,8 @@ impl AsFd for Held {
     }
 }
 
-/// Waits until the descriptor is readable (a pidfd: until its process has ended); whether that came before the deadline.
+/// Waits until the descriptor is readable (a pidfd: until its process has ended); whether that came before the
+/// deadline.
 pub(crate) fn wait_readable(fd: &OwnedFd, deadline: Deadline) -> bool {
     loop {
         let mut fds = [PollFd::new(fd, PollFlags::IN)];
@@ -100,9 +101,9 @@ pub(crate) fn wait_readable(fd: &OwnedFd, deadline: Deadline) -> bool {
     }
 }
 
-/// Kills process `root`, a child of ours that has not been reaped, and all its descendants. For a launcher that does not do
-/// it by itself. Returns how many of them had not ended at once.
-pub(crate) fn kill_tree(root: u32) -> u32 {
+/// Kills the process that `pidfd` holds, whose number is `root`, and all its descendants: for a launcher that does not
+/// do it by itself any more. Returns how many of them had not ended at once.
+pub(crate) fn kill_tree(root: u32, pidfd: &OwnedFd) -> u32 {
     let Some(root) = i32::try_from(root).ok().and_then(Pid::from_raw) else { return 0 };
     let mut held = Vec::new();
     let mut next = vec![root];
@@ -116,12 +117,16 @@ pub(crate) fn kill_tree(root: u32) -> u32 {
             }
         }
     }
-    let _ = kill_process(root, Signal::KILL);
-    for pidfd in &held {
-        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    // As long as it has not ended the number was its own, and what was found below it too.
+    if wait_readable(pidfd, Deadline::after(Duration::ZERO)) {
+        return 0;
     }
     let deadline = Deadline::after(Duration::from_millis(100));
-    let left = held.iter().filter(|pidfd| !wait_readable(pidfd, deadline)).count();
+    let all = || std::iter::once(pidfd).chain(&held);
+    for pidfd in all() {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+    let left = all().filter(|pidfd| !wait_readable(pidfd, deadline)).count();
     u32::try_from(left).unwrap_or(u32::MAX)
 }
 

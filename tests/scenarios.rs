@@ -112,6 +112,15 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "resume" => world.resume_fails = said(),
             "destroy" => world.destroy_fails = said(),
             "kill" => world.kill_fails = said(),
+            "lingers" => world.lingers = true,
+            "moved-to" => world.moved_to = said(),
+            "elsewhere" => {
+                world.elsewhere = match rest {
+                    "running" => Ok(true),
+                    "not running" => Ok(false),
+                    other => Err(other.to_owned()),
+                }
+            }
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),

@@ -3,19 +3,22 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpgid,
+    waitid,
 };
 
 use super::CLEAN_UP;
 use super::message::{Message, receive, send};
 use crate::kill::timespec;
-use crate::observe::process::children_of;
+use crate::observe::process::{children_of, own_group};
 use crate::time::Deadline;
 
 /// The first argument that makes the executable a launcher.
@@ -40,21 +43,31 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     let agent = std::io::stdin();
     let _ = rustix::thread::set_name(c"vm-agent-child");
     set_child_subreaper(Some(getpid()))?;
+    // Out of the way of a signal to the agent's group (a timeout's, a terminal's), so that we live to end the daemons which
+    // it does not reach. The program stays in that group. A group without a number could not be given back to it.
+    let group = own_group();
+    if group.is_some() {
+        setpgid(None, None)?;
+    }
     let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
-    let child = match start(&program, args, input) {
+    // Whoever died or changed their mind meanwhile has nothing started for them any more.
+    if poll(&mut [PollFd::new(&agent, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
+        return Ok(());
+    }
+    let child = match start(&program, args, input, group) {
         Ok(child) => child,
         Err(errno) => return send(&agent, Message::Failed(errno.raw_os_error()), None),
     };
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| Errno::INVAL)?).ok_or(Errno::INVAL)?;
     // Not reaped before the sweep below, so the number is still the program's.
     let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
-        send(&agent, Message::Started, Some(pidfd.as_fd()))?;
+        send(&agent, Message::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()))?;
         watch(&agent, &pidfd)
     });
     if let Ok(Some(end)) = watched {
         let _ = send(&agent, end, None);
     }
-    let left = sweep(Deadline::after(CLEAN_UP));
+    let left = sweep(Deadline::after(CLEAN_UP.mul_f32(0.7)));
     send(&agent, Message::Left(left), None)
 }
 
@@ -63,9 +76,13 @@ fn start(
     program: &OsString,
     args: impl Iterator<Item = OsString>,
     input: Option<OwnedFd>,
+    group: Option<Pid>,
 ) -> rustix::io::Result<std::process::Child> {
     let mut command = Command::new(program);
     command.args(args).stdin(input.map_or_else(Stdio::null, Stdio::from));
+    if let Some(group) = group {
+        command.process_group(group.as_raw_nonzero().get());
+    }
     command.spawn().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
@@ -106,12 +123,12 @@ fn sweep(deadline: Deadline) -> i32 {
             }
         }
         if deadline.passed() {
-            return i32::try_from(children.len()).unwrap_or(i32::MAX);
+            return i32::try_from(children_of(getpid()).len()).unwrap_or(i32::MAX);
         }
         // Any of them will do: the next round looks at all again.
         let waited = children.first().and_then(|child| pidfd_open(*child, PidfdFlags::empty()).ok());
         if let Some(pidfd) = waited {
-            let soon = deadline.at_most(std::time::Duration::from_millis(20));
+            let soon = deadline.at_most(Duration::from_millis(20));
             let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timespec(soon)));
         }
     }

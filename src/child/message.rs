@@ -16,8 +16,8 @@ pub(super) enum Message {
     Go,
     /// To the launcher: end everything now.
     Kill,
-    /// From the launcher: the program runs; its pidfd comes along.
-    Started,
+    /// From the launcher: the program runs as this process; its pidfd comes along.
+    Started(i32),
     /// From the launcher: the program did not start, for this error number.
     Failed(i32),
     /// From the launcher: the program ended with this exit code.
@@ -33,7 +33,7 @@ impl Message {
         let (kind, value) = match self {
             Self::Go => (b'g', 0),
             Self::Kill => (b'k', 0),
-            Self::Started => (b's', 0),
+            Self::Started(pid) => (b's', pid),
             Self::Failed(errno) => (b'f', errno),
             Self::Exited(code) => (b'x', code),
             Self::Signalled(signal) => (b'i', signal),
@@ -49,7 +49,7 @@ impl Message {
         match kind {
             b'g' => Some(Self::Go),
             b'k' => Some(Self::Kill),
-            b's' => Some(Self::Started),
+            b's' => Some(Self::Started(value)),
             b'f' => Some(Self::Failed(value)),
             b'x' => Some(Self::Exited(value)),
             b'i' => Some(Self::Signalled(value)),

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Children: every other program that the agent runs, run under a deadline and ended with all that it started.
 //!
-//! Between the agent and the program stands a launcher: this same executable, started as `vm-agent __child PROGRAM ...`.
-//! It adopts whatever the program leaves behind (a child subreaper), so that a daemon which the program made by forking
-//! twice and by a session of its own is still found and ended. It does so when the program has ended, when it is told to,
-//! and when the agent dies, even of SIGKILL: it sees the end of the socket between them. It costs one start of a small
-//! program, and needs no signal handler and no `unsafe`.
+//! Between the agent and the program stands a launcher: this same executable, started as `vm-agent __child PROGRAM`
+//! with its arguments. It adopts whatever the program leaves behind (a child subreaper), so that a daemon which the
+//! program made by forking twice and by a session of its own is still found and ended. It does so when the program has
+//! ended, when it is told to, and when the agent dies, even of SIGKILL: it sees the end of the socket between them. It
+//! costs one start of a small program, and needs no signal handler and no `unsafe`.
 //!
-//! Nobody is put into a process group or session of their own: Pacemaker kills the agent's group at its timeout, and
-//! must reach everything. The environment is not inherited. The mask of blocked signals is, as the cluster managers leave
-//! it empty.
+//! Programs stay in the agent's process group and session: Pacemaker kills the agent's group at its timeout, and that
+//! must reach them. Only the launcher steps out of the group, to live the moment longer that it takes to end the rest.
+//!
+//! The environment is not inherited. The mask of blocked signals, the limits, the working folder and descriptors that
+//! the agent's caller left open are: nothing here could change them without `unsafe`, or should.
 
 mod launcher;
 mod message;
 mod running;
+mod streams;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -29,8 +32,8 @@ pub use running::{Line, Running};
 /// Where programs are looked for, and the `PATH` of every child.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long, at most, the end of a killed child and of all that it started is waited for: a call may return this much
-/// after its deadline, when a process cannot be killed.
+/// How long, at most, the end of a killed child and of all that it started is waited for: a call returns this much
+/// after its deadline when a process cannot be killed, else within milliseconds.
 pub const CLEAN_UP: Duration = Duration::from_secs(1);
 
 /// How much is kept of each stream, unless told otherwise.
@@ -53,7 +56,7 @@ pub struct Child<'a> {
 pub enum Ended {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By a signal that was not ours.
+    /// By this signal; by ours only if that was the SIGTERM of [`Running::terminate`].
     Signalled(i32),
     /// It was killed at the deadline, at the end of the grace, or because it was told to end.
     TimedOut,
@@ -184,6 +187,9 @@ impl<'a> Child<'a> {
     pub fn spawn(self, deadline: Deadline) -> Result<Running, ChildError> {
         if !self.program.is_absolute() {
             return Err(ChildError::NotAbsolute(self.program.to_path_buf()));
+        }
+        if deadline.passed() {
+            return Err(ChildError::TooSlow(self.program.to_path_buf()));
         }
         Running::start(&self, deadline)
     }

@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair}
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::message::{Message, receive, send};
+use super::streams::{Keep, Stream};
 use super::{CLEAN_UP, Child, ChildError, Ended, Finished, LAUNCHER_WORD};
 use crate::interrupt;
 use crate::kill::{kill_tree, timespec, wait_readable};
@@ -24,9 +25,6 @@ const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
 const LAUNCHER: u64 = 2;
 const INTERRUPT: u64 = 3;
-
-/// What is read of a stream at once.
-const CHUNK: usize = 64 * 1024;
 
 /// One line of a child's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,21 +49,18 @@ pub struct Running {
     launcher: Option<OwnedFd>,
     process: std::process::Child,
     pidfd: OwnedFd,
-    /// The program's own pidfd, from its start.
-    held: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-    output: Vec<u8>,
-    /// The rest of a line that is too long is being dropped.
-    skipping: bool,
-    errors: Vec<u8>,
-    capture: usize,
-    dropped: u64,
+    /// The program itself, from its start.
+    held: Option<(u32, OwnedFd)>,
+    output: Stream,
+    errors: Stream,
     failed: Option<Errno>,
     ended: Option<Ended>,
-    survivors: u32,
     /// A signal asked the agent to end while this ran.
     interrupted: bool,
+    /// How many could not be killed, from the launcher's last word.
+    left: Option<u32>,
+    /// Everything has been ended, as far as that can be done.
+    cleaned: bool,
     began: Instant,
     took: Option<Duration>,
 }
@@ -78,12 +73,12 @@ impl Running {
                 return Err(ChildError::of_start(child.program, errno));
             }
             if running.launcher.is_none() {
-                return Err(ChildError::Launcher(Errno::NOEXEC.into()));
+                return Err(ChildError::Launcher(io::Error::other("it ended before the program was started")));
             }
             if deadline.passed() {
                 return Err(ChildError::TooSlow(child.program.to_path_buf()));
             }
-            running.pump(deadline, true);
+            running.pump(deadline);
         }
         Ok(running)
     }
@@ -102,9 +97,9 @@ impl Running {
         let mut process = command.spawn()?;
         drop(command);
         let began = Instant::now();
-        let stdout = process.stdout.take().map(OwnedFd::from);
-        let stderr = process.stderr.take().map(OwnedFd::from);
-        let prepared = Self::prepare(&process, stdout.as_ref(), stderr.as_ref(), &ours);
+        let output = Stream::new(process.stdout.take().map(OwnedFd::from), Keep::Lines, child.capture);
+        let errors = Stream::new(process.stderr.take().map(OwnedFd::from), Keep::End, child.capture);
+        let prepared = Self::prepare(&process, output.fd(), errors.fd(), &ours);
         let (epoll, pidfd) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -121,17 +116,13 @@ impl Running {
             process,
             pidfd,
             held: None,
-            stdout,
-            stderr,
-            output: Vec::new(),
-            skipping: false,
-            errors: Vec::new(),
-            capture: child.capture,
-            dropped: 0,
+            output,
+            errors,
             failed: None,
             ended: None,
-            survivors: 0,
             interrupted: false,
+            left: None,
+            cleaned: false,
             began,
             took: None,
         })
@@ -162,18 +153,19 @@ impl Running {
     /// The next line of its output; those that were written before its end come before [`Line::Closed`].
     pub fn next_line(&mut self, deadline: Deadline) -> Line {
         loop {
-            if let Some(line) = self.take_line() {
+            if let Some(line) = self.output.take_line() {
                 return Line::Text(line);
             }
             if self.launcher.is_none() {
-                self.drain(true);
-                return match self.take_line() {
+                self.drain();
+                return match self.output.take_line() {
                     Some(line) => Line::Text(line),
-                    None if self.output.is_empty() => Line::Closed,
-                    None => Line::Text(std::mem::take(&mut self.output)),
+                    None if self.output.kept.is_empty() => Line::Closed,
+                    // The last one was not ended.
+                    None => Line::Text(std::mem::take(&mut self.output.kept)),
                 };
             }
-            if !self.pump(deadline, true) && deadline.passed() {
+            if !self.pump(deadline) && deadline.passed() {
                 return Line::Later;
             }
         }
@@ -193,7 +185,7 @@ impl Running {
     /// # Errors
     /// Somebody else killed its launcher.
     pub fn terminate(mut self, grace: Duration) -> Result<Finished, ChildError> {
-        if let Some(held) = &self.held {
+        if let Some((_, held)) = &self.held {
             let _ = pidfd_send_signal(held, Signal::TERM);
         }
         self.wait(Deadline::after(grace));
@@ -209,53 +201,59 @@ impl Running {
     }
 
     fn wait(&mut self, deadline: Deadline) {
-        while self.ended.is_none() && self.launcher.is_some() && !deadline.passed() && !self.interrupted {
-            self.pump(deadline, false);
+        self.output.keep = Keep::Start;
+        // Looked at once even if the deadline has passed: its end may have come before.
+        while self.ended.is_none() && self.launcher.is_some() {
+            self.pump(deadline);
+            if deadline.passed() || self.interrupted {
+                break;
+            }
         }
         if self.ended.is_none() && self.launcher.is_some() {
-            self.ended = Some(Ended::TimedOut);
-            self.took = Some(self.began.elapsed());
+            self.note_end(Ended::TimedOut);
         }
         self.clean_up();
     }
 
-    /// Ends whatever is left. The launcher does it, unless it is stuck itself.
+    /// Ends whatever is left. The launcher does it, unless it is stuck or killed.
     fn clean_up(&mut self) {
-        let deadline = Deadline::after(CLEAN_UP + CLEAN_UP / 4);
+        self.cleaned = true;
+        let deadline = Deadline::after(CLEAN_UP.mul_f32(0.7));
         if let Some(launcher) = &self.launcher {
             let _ = send(launcher, Message::Kill, None);
         }
         while self.launcher.is_some() && !deadline.passed() {
-            self.pump(deadline, false);
+            self.pump(deadline);
         }
-        if self.launcher.take().is_some() {
-            self.survivors = kill_tree(self.process.id());
+        self.launcher = None;
+        if self.left.is_none() {
+            let mut left = kill_tree(self.process.id(), &self.pidfd);
+            if let Some((pid, pidfd)) = &self.held {
+                left += kill_tree(*pid, pidfd);
+            }
+            self.left = Some(left);
         }
-        if let Some(held) = self.held.take() {
-            let _ = pidfd_send_signal(&held, Signal::KILL);
-        }
-        if wait_readable(&self.pidfd, Deadline::after(CLEAN_UP / 4)) {
+        if wait_readable(&self.pidfd, Deadline::after(CLEAN_UP.mul_f32(0.1))) {
             let _ = self.process.try_wait();
         }
     }
 
     fn result(mut self) -> Result<Finished, ChildError> {
-        self.drain(false);
-        self.dropped += self.output.len().saturating_sub(self.capture) as u64;
-        self.output.truncate(self.capture);
+        self.drain();
         let Some(ended) = self.ended else { return Err(ChildError::Lost(std::mem::take(&mut self.program))) };
+        let (stdout, stderr) = (self.output.take_all(), self.errors.take_all());
         Ok(Finished {
             ended,
-            stdout: std::mem::take(&mut self.output),
-            stderr: std::mem::take(&mut self.errors),
-            dropped: self.dropped,
-            survivors: self.survivors,
+            stdout,
+            stderr,
+            dropped: self.output.dropped + self.errors.dropped,
+            survivors: self.left.unwrap_or(0),
             took: self.took.unwrap_or_else(|| self.began.elapsed()),
         })
     }
 
     /// Waits for something to happen, and takes it in; whether something did.
-    fn pump(&mut self, deadline: Deadline, by_line: bool) -> bool {
+    fn pump(&mut self, deadline: Deadline) -> bool {
         let soon = deadline.at_most(Duration::from_secs(86_400));
         let mut space = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
         let count = match epoll::wait(&self.epoll, &mut space, Some(&timespec(soon))) {
@@ -268,25 +266,21 @@ impl Running {
         };
         for event in space.iter().take(count) {
             match event.data.u64() {
-                STDOUT => self.read_output(by_line),
-                STDERR => self.read_errors(),
+                STDOUT => drop(self.output.take_in()),
+                STDERR => drop(self.errors.take_in()),
                 INTERRUPT => self.hear_signal(),
-                _ => {
-                    self.hear();
-                    true
-                }
-            };
+                _ => self.hear(),
+            }
         }
         count > 0
     }
 
     /// Notes the signal once; it stays readable, and must not wake us again.
-    fn hear_signal(&mut self) -> bool {
+    fn hear_signal(&mut self) {
         self.interrupted = true;
         if let Some(signals) = interrupt::descriptor() {
             let _ = epoll::delete(&self.epoll, signals);
         }
-        true
     }
 
     /// Takes in one message of the launcher.
@@ -302,11 +296,11 @@ impl Running {
             }
         };
         match message {
-            Message::Started => self.held = fd,
+            Message::Started(pid) => self.held = u32::try_from(pid).ok().zip(fd),
             Message::Failed(errno) => self.failed = Some(Errno::from_raw_os_error(errno)),
             Message::Exited(code) => self.note_end(Ended::Exited(code)),
             Message::Signalled(signal) => self.note_end(Ended::Signalled(signal)),
-            Message::Left(count) => self.survivors = u32::try_from(count).unwrap_or(0),
+            Message::Left(count) => self.left = u32::try_from(count).ok(),
             Message::Go | Message::Kill => {}
         }
     }
@@ -316,74 +310,15 @@ impl Running {
         self.ended.get_or_insert(end);
     }
 
-    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed may
-    /// hold them open, so their end is not waited for.
-    fn drain(&mut self, by_line: bool) {
+    /// Reads what is still in the pipes after the end of those who wrote into them. A process that could not be killed
+    /// may hold them open, so their end is not waited for.
+    fn drain(&mut self) {
         for _ in 0..64 {
-            let output = self.read_output(by_line);
-            let errors = self.read_errors();
+            let (output, errors) = (self.output.take_in(), self.errors.take_in());
             if !output && !errors {
                 return;
             }
         }
-    }
-
-    fn read_output(&mut self, by_line: bool) -> bool {
-        let Some(stdout) = &self.stdout else { return false };
-        let mut chunk = Vec::with_capacity(CHUNK);
-        match rustix::io::read(stdout, rustix::buffer::spare_capacity(&mut chunk)) {
-            Ok(0) => self.stdout = None,
-            Ok(_) => self.keep_output(&chunk, by_line),
-            Err(Errno::AGAIN | Errno::INTR) => return false,
-            Err(_) => self.stdout = None,
-        }
-        true
-    }
-
-    fn keep_output(&mut self, chunk: &[u8], by_line: bool) {
-        let room = self.capture.saturating_sub(self.output.len());
-        if !by_line {
-            self.output.extend(chunk.iter().take(room));
-            self.dropped += chunk.len().saturating_sub(room) as u64;
-            return;
-        }
-        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
-            let ends = part.last() == Some(&b'\n');
-            let length = self.output.iter().rev().take_while(|byte| **byte != b'\n').count();
-            let room = if self.skipping { 0 } else { self.capture.saturating_sub(length) };
-            let kept = part.get(..room.min(part.len())).unwrap_or(part);
-            self.output.extend_from_slice(kept);
-            self.dropped += (part.len() - kept.len()) as u64;
-            if ends && self.output.last() != Some(&b'\n') {
-                self.output.push(b'\n');
-            }
-            self.skipping = !ends && kept.len() < part.len();
-        }
-    }
-
-    fn read_errors(&mut self) -> bool {
-        let Some(stderr) = &self.stderr else { return false };
-        let mut chunk = Vec::with_capacity(CHUNK);
-        match rustix::io::read(stderr, rustix::buffer::spare_capacity(&mut chunk)) {
-            Ok(0) => self.stderr = None,
-            Ok(_) => {
-                self.errors.extend_from_slice(&chunk);
-                let excess = self.errors.len().saturating_sub(self.capture);
-                self.errors.drain(..excess);
-                self.dropped += excess as u64;
-            }
-            Err(Errno::AGAIN | Errno::INTR) => return false,
-            Err(_) => self.stderr = None,
-        }
-        true
-    }
-
-    fn take_line(&mut self) -> Option<Vec<u8>> {
-        let end = self.output.iter().position(|byte| *byte == b'\n')?;
-        let rest = self.output.split_off(end + 1);
-        let mut line = std::mem::replace(&mut self.output, rest);
-        line.pop();
-        Some(line)
     }
 }
 
@@ -395,7 +330,7 @@ impl AsFd for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.launcher.is_some() {
+        if !self.cleaned {
             self.clean_up();
         }
     }

@@ -80,6 +80,8 @@ pub enum Then {
 
 /// Looks before a shell or a stuck copy counts as left behind: libvirt clears up by itself within moments.
 const GRACE: u32 = 4;
+/// Looks before a daemon that does not answer here counts as gone.
+const PATIENCE: u32 = 8;
 
 /// What an observation of this host comes down to.
 #[must_use]
@@ -105,11 +107,16 @@ pub fn here(seen: &Observation) -> Here {
 pub fn there(lookup: &Lookup) -> There {
     match lookup {
         Lookup::Absent => There::Off,
-        Lookup::Found(facts) => match State::from_numbers(facts.state, facts.reason) {
-            State::ShutOff(_) => There::Off,
-            State::Paused(Pause::Migration | Pause::StartingUp) => There::Arriving,
-            state => There::Running(state),
-        },
+        Lookup::Found(facts) => {
+            let state = State::from_numbers(facts.state, facts.reason);
+            if !state.active() {
+                There::Off
+            } else if matches!(state, State::Paused(Pause::Migration | Pause::StartingUp)) {
+                There::Arriving
+            } else {
+                There::Running(state)
+            }
+        }
     }
 }
 
@@ -137,15 +144,20 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         (Here::Stuck(_), There::Off) => Then::ResumeHere,
         (Here::Stuck(_), There::Arriving) => Then::DestroyThere,
         (Here::Stuck(_), There::Unknown(_)) => Then::LookAgain,
+        // Its process lives, and the target says that it does not have it. The daemon here had time to return.
+        (Here::Blind(_), There::Off) if looks > PATIENCE => Then::Stayed,
         (Here::Blind(_) | Here::Unknown(_), _) => Then::LookAgain,
     };
-    match then {
-        Then::LookAgain | Then::AbortHere if last => match (here, there) {
-            (Here::Blind(_), There::Off) => Then::Stayed,
-            (Here::Gone, There::Off) => Then::NotHere,
-            _ => Then::Unclear,
-        },
-        then => then,
+    if !last || !matches!(then, Then::LookAgain | Then::AbortHere) {
+        return then;
+    }
+    match (here, there) {
+        (Here::Blind(_), There::Off) => Then::Stayed,
+        (Here::Gone, There::Off) => Then::NotHere,
+        (
+            Here::Blind(_) | Here::Gone | Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Unknown(_),
+            There::Running(_) | There::Arriving | There::Off | There::Unknown(_),
+        ) => Then::Unclear,
     }
 }
 
@@ -205,10 +217,12 @@ mod tests {
     fn it_is_ended_here_only_when_it_runs_there_and_there_only_when_it_is_a_shell() {
         for here in all_here() {
             for there in all_there() {
-                match judge(&here, &there, 9, false) {
-                    Then::DestroyHere => assert!(matches!((&here, &there), (Here::Stuck(_), There::Running(_)))),
-                    Then::DestroyThere => assert_eq!(there, There::Arriving),
-                    _ => {}
+                let then = judge(&here, &there, 9, false);
+                if then == Then::DestroyHere {
+                    assert!(matches!((&here, &there), (Here::Stuck(_), There::Running(_))));
+                }
+                if then == Then::DestroyThere {
+                    assert_eq!(there, There::Arriving);
                 }
             }
         }
@@ -219,12 +233,12 @@ mod tests {
         for here in all_here() {
             for there in all_there() {
                 for last in [false, true] {
-                    match judge(&here, &there, 9, last) {
-                        Then::Moved => assert_eq!((&here, &there), (&Here::Gone, &There::Running(RUNS))),
-                        Then::Stayed => assert!(
-                            matches!(here, Here::Runs(_) | Here::Blind(_)) && !matches!(there, There::Running(_))
-                        ),
-                        _ => {}
+                    let then = judge(&here, &there, 9, last);
+                    if then == Then::Moved {
+                        assert_eq!((&here, &there), (&Here::Gone, &There::Running(RUNS)));
+                    }
+                    if then == Then::Stayed {
+                        assert!(matches!(here, Here::Runs(_) | Here::Blind(_)) && !matches!(there, There::Running(_)));
                     }
                 }
             }

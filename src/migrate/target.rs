@@ -23,7 +23,8 @@ pub fn mapping(text: &str) -> Result<Vec<(&str, &str)>, String> {
 }
 
 fn pair(entry: &str) -> Result<(&str, &str), String> {
-    let wrong = || format!("'{entry}' is not a pair; expected node:host, an IPv6 host as node:[address]");
+    let shown = crate::ocf::ascii_line(entry, 40);
+    let wrong = || format!("'{shown}' is not a pair; expected node:host, an IPv6 host as node:[address]");
     let (node, host) = entry.split_once(':').ok_or_else(wrong)?;
     let (node, host) = (node.trim(), host.trim());
     let inner = match host.strip_prefix('[') {

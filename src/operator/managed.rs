@@ -54,7 +54,16 @@ pub fn refusal(inv: &Invocation) -> Option<String> {
 fn pacemaker(inv: &Invocation) -> Option<Manager> {
     let cibadmin = find_program("cibadmin")?;
     let query = Child::new(&cibadmin).args(["--query", "--local"]).capture(16 * 1024 * 1024);
-    let cib = query.run(Deadline::after(Duration::from_secs(5))).ok()?;
+    let cib = match query.run(Deadline::after(Duration::from_secs(5))) {
+        Ok(cib) => cib,
+        Err(error) => {
+            log::warn!("whether Pacemaker manages it could not be asked: {error}");
+            return None;
+        }
+    };
+    if cib.ended == Ended::TimedOut {
+        log::warn!("whether Pacemaker manages it is not known: cibadmin did not answer");
+    }
     if cib.ended != Ended::Exited(0) {
         return None;
     }

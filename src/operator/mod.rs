@@ -158,9 +158,17 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             });
         }
         Verb::Explain { action, which } => {
-            let Some(action) = Action::parse(action.as_encoded_bytes()) else {
-                say(&mut stderr(), &format!("vm-agent: '{}' is not an action", crate::params::shown(&action)));
-                return Code::Unimplemented.number();
+            let word = crate::params::shown(&action);
+            let action = match Action::parse(action.as_encoded_bytes()) {
+                Some(Action::Migrate | Action::MigrateTo) => {
+                    say(&mut stderr(), "vm-agent: use 'vm-agent migrate NAME HOST --rehearse': it asks the other host");
+                    return Code::Args.number();
+                }
+                None | Some(Action::MetaData | Action::ValidateAll | Action::Usage) => {
+                    say(&mut stderr(), &format!("vm-agent: '{word}' is not an action that can be explained"));
+                    return Code::Unimplemented.number();
+                }
+                Some(action) => action,
             };
             return with(&which, action, env, verbose, |inv, env| {
                 let (text, code) = explain::run(inv, env);

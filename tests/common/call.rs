@@ -2,7 +2,7 @@
 //! A call of the agent with exactly what one of its callers gives it, and nothing else.
 
 use super::{AGENT, Host, Process};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{Read, Write};
@@ -192,7 +192,7 @@ impl<'a> Call<'a> {
             set("OCF_EXIT_REASON_PREFIX", OsStr::new("ocf-exit-reason:"));
             set("OCF_OUTPUT_FORMAT", OsStr::new("text"));
             set("OCF_RESKEY_crm_feature_set", OsStr::new("3.16.2"));
-            set("OCF_RESKEY_CRM_meta_on_node", OsStr::new("node1"));
+            set("OCF_RESKEY_CRM_meta_on_node", OsStr::new(&self.host.map_or("node1".into(), Host::node)));
             set("OCF_RESKEY_CRM_meta_on_node_uuid", OsStr::new("1"));
             set("OCF_RESKEY_CRM_meta_timeout", OsStr::new(&format!("{:.0}", self.timeout * 1000.0)));
             if self.recurring {
@@ -223,7 +223,8 @@ impl<'a> Call<'a> {
             }
         };
         command.args(self.args()).envs(self.environment());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A process group of its own, as both managers make one.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let began = Instant::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let process = Process::hold(child.id() as i32).unwrap();
@@ -300,6 +301,21 @@ impl Running<'_> {
         self.child.wait().unwrap();
     }
 
+    /// As Pacemaker ends an action that took too long: SIGKILL for the whole process group.
+    pub fn kill_group(mut self) {
+        rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal to the agent, and to nothing that it started.
+    pub fn signal(&self, signal: Signal) {
+        // Between the test and the agent stands only what entered the host.
+        let outer = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+        let agent = children.split_whitespace().next().map_or(outer as i32, |pid| pid.parse().unwrap());
+        Process::hold(agent).unwrap().signal(signal);
+    }
+
     /// Waits for the answer.
     pub fn answer(mut self) -> Answer {
         let longest = Duration::from_secs_f64(self.call.timeout + 20.0);
@@ -319,7 +335,8 @@ impl Running<'_> {
             text.lines().rev().find_map(|line| line.strip_prefix(prefix)).unwrap_or_default().to_owned()
         };
         let reason = match self.call.dialect {
-            Human => last(&format!("{stdout}\n{stderr}"), "vm-agent: "),
+            Human if stdout.contains("vm-agent: ") => last(&stdout, "vm-agent: "),
+            Human => last(&stderr, "vm-agent: "),
             Rgmanager | Pacemaker | VirtualDomain | Ocf => last(&stderr, "ocf-exit-reason:"),
         };
         let answer = Answer {
@@ -396,7 +413,8 @@ impl Answer {
         assert!(!(code == 6 && changes_or_watches), "6 ends a healthy machine everywhere: {self}");
         let may_degrade = matches!(call.dialect, Pacemaker | VirtualDomain) && action == "monitor" && call.recurring;
         assert!(code != 190 || may_degrade, "190 to a caller that does not know it: {self}");
-        assert!(code != 7 || changes_or_watches || action.starts_with("explain"), "7 tells of a state: {self}");
+        let may_tell = changes_or_watches || action.starts_with("explain") || action.starts_with("migrate");
+        assert!(code != 7 || may_tell, "7 tells of a state: {self}");
         assert!(!(code == 7 && matches!(action, "stop" | "kill")), "stop knows no 7: {self}");
         if call.dialect != Human && code != 0 {
             assert!(!self.reason.is_empty(), "no exit reason: {self}");

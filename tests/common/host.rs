@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A real host with a libvirtd of its own, made by `tests/hosts/lab`, gone when it is dropped.
+//! A real host with a libvirtd of its own, made by `tests/hosts/lab`, gone when its laboratory is dropped.
 
 use super::{AGENT, Call, Dialect, Guest, Process, WORKER};
 use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 /// A host that runs libvirtd. It knows the same paths as this machine below `shared()`.
 pub struct Host {
-    folder: tempfile::TempDir,
-    /// The PID namespace of its processes, as `/proc/PID/ns/pid` names it.
-    pub namespace: PathBuf,
+    lab: Arc<Laboratory>,
+    /// Its number; its name in the laboratory is h and the number, in the cluster node and the number.
+    number: usize,
 }
+
+/// Hosts that came up together, and go together.
+struct Laboratory(tempfile::TempDir);
 
 fn lab_program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/lab")
@@ -35,26 +38,49 @@ impl Host {
     /// Starts one. Without root, or without what the laboratory needs, the test fails and says so.
     pub fn up() -> Self {
         static PREPARED: Once = Once::new();
+        PREPARED.call_once(|| drop(done("lab prepare", Command::new(lab_program()).arg("prepare").output().unwrap())));
+        Self::several(1, "libvirt").remove(0)
+    }
+
+    /// Starts several that have such services; what they need must have been prepared.
+    pub fn several(count: usize, with: &str) -> Vec<Self> {
         assert!(Path::new(WORKER).is_file(), "{WORKER} was not built");
         assert!(rustix::process::geteuid().is_root(), "these tests make real hosts, and need root for it");
-        PREPARED.call_once(|| {
-            done("lab prepare", Command::new(lab_program()).arg("prepare").output().unwrap());
-        });
-        let mut host = Self { folder: tempfile::tempdir().unwrap(), namespace: PathBuf::new() };
-        done("lab up", lab("up", host.folder.path()).arg("1").output().unwrap());
-        let pid = std::fs::read_to_string(host.folder.path().join("h1/pid")).unwrap();
-        let pid = pid.split_whitespace().next().unwrap();
-        host.namespace = std::fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap();
-        let bin = host.folder("bin");
+        let lab = Arc::new(Laboratory(tempfile::tempdir().unwrap()));
+        let host = |number| Self { lab: Arc::clone(&lab), number };
+        let hosts: Vec<Self> = (1..=count).map(host).collect();
+        hosts[0].lab("up", &[&count.to_string(), "--with", with]);
+        let bin = hosts[0].folder("bin");
         for name in ["vm.sh", "vm", "VirtualDomain", "vm-agent"] {
             symlink(AGENT, bin.join(name)).unwrap();
         }
-        host
+        hosts
+    }
+
+    /// Runs a verb of the laboratory, which must succeed; gives its output.
+    pub fn lab(&self, verb: &str, args: &[&str]) -> String {
+        done(&format!("lab {verb} {args:?}"), lab(verb, self.lab.0.path()).args(args).output().unwrap())
+    }
+
+    /// Its name in the laboratory.
+    pub fn name(&self) -> String {
+        format!("h{}", self.number)
+    }
+
+    /// Its name in the cluster.
+    pub fn node(&self) -> String {
+        format!("node{}", self.number)
+    }
+
+    /// The PID namespace of its processes, as `/proc/PID/ns/pid` names it; none while it is down.
+    fn namespace(&self) -> Option<PathBuf> {
+        let pid = std::fs::read_to_string(self.lab.0.path().join(self.name()).join("pid")).ok()?;
+        std::fs::read_link(format!("/proc/{}/ns/pid", pid.split_whitespace().next()?)).ok()
     }
 
     /// The folder that has the same path there and here.
     pub fn shared(&self) -> PathBuf {
-        self.folder.path().join("shared")
+        self.lab.0.path().join("shared")
     }
 
     /// A folder of this name in `shared()`.
@@ -82,8 +108,8 @@ impl Host {
 
     /// A command that runs there, with the environment that it is given and no other.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = lab("exec", self.folder.path());
-        command.env_clear().args(["h1", "--"]).arg(program);
+        let mut command = lab("exec", self.lab.0.path());
+        command.env_clear().args([&self.name(), "--"]).arg(program);
         command
     }
 
@@ -106,12 +132,12 @@ impl Host {
 
     /// Stops, starts, freezes or thaws a service of the host.
     pub fn service(&self, what: &str, name: &str) {
-        done(what, lab("service", self.folder.path()).args(["h1", what, name]).output().unwrap());
+        self.lab("service", &[&self.name(), what, name]);
     }
 
     /// A definition of a guest, as `lab guest` prints it.
     pub fn definition(&self, name: &str, options: &[&str]) -> String {
-        done("lab guest", lab("guest", self.folder.path()).arg(name).args(options).output().unwrap())
+        self.lab("guest", &[&[name], options].concat())
     }
 
     /// What a guest has written on its console.
@@ -128,8 +154,9 @@ impl Host {
 
     /// The processes of this host with such arguments.
     pub fn processes(&self, such: impl Fn(&[Vec<u8>]) -> bool) -> Vec<Process> {
+        let Some(namespace) = self.namespace() else { return Vec::new() };
         Process::all(|pid, args| {
-            such(args) && std::fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|ns| ns == self.namespace)
+            such(args) && std::fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|ns| ns == namespace)
         })
     }
 
@@ -144,9 +171,9 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for Laboratory {
     fn drop(&mut self) {
-        let output = lab("down", self.folder.path()).output().unwrap();
+        let output = lab("down", self.0.path()).output().unwrap();
         if !output.status.success() && !std::thread::panicking() {
             panic!("lab down: {}", String::from_utf8_lossy(&output.stderr));
         }

@@ -6,14 +6,16 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 mod call;
+mod cluster;
 mod host;
 mod process;
 mod vm;
 
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
+pub use cluster::{Cluster, Follow, Traveller};
 pub use host::Host;
 pub use process::Process;
-pub use vm::{Guest, Vm};
+pub use vm::{Guest, Vm, joined, tag};
 
 use std::time::{Duration, Instant};
 

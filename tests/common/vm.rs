@@ -10,13 +10,14 @@ pub struct Guest<'a> {
     name: String,
     options: Vec<String>,
     edits: Vec<(String, String)>,
+    persistent: bool,
 }
 
 impl<'a> Guest<'a> {
     /// The quickest guest: no kernel, so it never answers a request to shut down.
     pub fn new(host: &'a Host, name: &str) -> Self {
         let options = vec!["--variant".into(), "none".into()];
-        Self { host, name: name.into(), options, edits: Vec::new() }
+        Self { host, name: name.into(), options, edits: Vec::new(), persistent: false }
     }
 
     /// A Linux that powers off when asked to.
@@ -32,6 +33,57 @@ impl<'a> Guest<'a> {
     /// A Linux that panics right after its boot and is left like that.
     pub fn crashing(self) -> Self {
         self.polite().option("--append", "crash=1").option("--on-crash", "preserve")
+    }
+
+    /// A Linux that suspends itself to memory as soon as it has booted.
+    pub fn suspending(self) -> Self {
+        const INIT: &str = "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
+                            exec </dev/ttyS0 >/dev/ttyS0 2>&1\necho boot; echo mem >/sys/power/state\n\
+                            while :; do sleep 1; done";
+        let this = self.polite();
+        let old = tag(&this.xml(), "initrd");
+        this.host.script(&format!("{}-root/init", this.name), INIT);
+        let new = this.host.shared().join(format!("{}.initramfs", this.name));
+        // A later archive of an initramfs overwrites an earlier one.
+        let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;
+        let folder = this.host.shared().join(format!("{}-root", this.name));
+        this.host.run("sh", &["-c", pack, "sh", folder.to_str().unwrap(), &old, new.to_str().unwrap()]);
+        this.edit(&old, new.to_str().unwrap())
+    }
+
+    /// A guest that wants to read a disk at its boot, which a server at `socket` provides over the network.
+    pub fn with_network_disk(self, socket: &Path) -> Self {
+        let socket = socket.display();
+        self.option("--disk", "/disk.img")
+            .edit("<disk type='file'", "<disk type='network'")
+            .edit("cache='none'/>", "cache='none' error_policy='stop' rerror_policy='stop'/>")
+            .edit(
+                "<source file='/disk.img'/>",
+                &format!("<source protocol='nbd'><host transport='unix' socket='{socket}'/></source>"),
+            )
+    }
+
+    /// A Linux that ticks more often than others, for a fine clock.
+    pub fn quick_ticks(self) -> Self {
+        let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/guest/init");
+        let init = std::fs::read_to_string(init).unwrap().replace("-t 0.1", "-t 0.02");
+        let this = self.polite();
+        let text = this.xml();
+        let (_, old) = text.split_once("<initrd>").unwrap();
+        let old = old.split_once('<').unwrap().0;
+        let folder = this.host.shared().join(format!("{}-root", this.name));
+        this.host.script(&format!("{}-root/init", this.name), init.trim_start_matches("#!/bin/sh\n"));
+        let new = this.host.shared().join(format!("{}.initramfs", this.name));
+        // A later archive of an initramfs overwrites an earlier one.
+        let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;
+        this.host.run("sh", &["-c", pack, "sh", folder.to_str().unwrap(), old, new.to_str().unwrap()]);
+        this.edit(old, new.to_str().unwrap())
+    }
+
+    /// One that libvirt is to keep a definition of, where somebody starts it.
+    pub fn persistent(mut self) -> Self {
+        self.persistent = true;
+        self
     }
 
     /// An option of `lab guest`; a later value wins.
@@ -60,7 +112,7 @@ impl<'a> Guest<'a> {
         let folder = self.host.folder(&format!("vms-{}", self.name));
         let file = folder.join(format!("{}.xml", self.name));
         std::fs::write(&file, self.xml()).unwrap();
-        Vm { host: self.host, name: self.name, folder, file }
+        Vm { host: self.host, name: self.name, persistent: self.persistent, folder, file }
     }
 }
 
@@ -68,6 +120,8 @@ impl<'a> Guest<'a> {
 pub struct Vm<'a> {
     pub host: &'a Host,
     pub name: String,
+    /// Whether it is to have a definition in libvirt.
+    pub persistent: bool,
     /// The folder with its definition.
     pub folder: PathBuf,
     /// Its definition.
@@ -147,6 +201,12 @@ impl<'a> Vm<'a> {
     pub fn destroy(&self) {
         self.host.virsh(&["destroy", &self.name]);
     }
+}
+
+/// The text of the first element of this name, by the simplest means.
+pub fn tag(xml: &str, name: &str) -> String {
+    let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {xml}"));
+    rest.split_once('<').unwrap().0.to_owned()
 }
 
 /// A path for a parameter.

@@ -6,6 +6,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod by_hand;
+mod check;
+mod definition;
+mod other;
 mod start;
 mod stop;
+mod validate;
 mod watch;

@@ -6,12 +6,13 @@ use crate::common::*;
 #[test]
 fn start_creates_the_machine_and_a_second_start_leaves_it_alone() {
     let host = Host::up();
-    for dialect in BOTH {
+    for dialect in [Rgmanager, Pacemaker, VirtualDomain, Ocf, Human] {
         let vm = host.guest("a").written();
         vm.call(dialect, "start").gives(0);
         let first = vm.qemu().pid;
-        vm.call(dialect, "start").gives(0);
+        vm.call(dialect, "start").gives(0).within(2.0);
         assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", first));
+        assert_eq!(host.virsh(&["list", "--persistent", "--all", "--name"]), "", "a definition was left with libvirt");
         vm.destroy();
     }
 }
@@ -20,9 +21,106 @@ fn start_creates_the_machine_and_a_second_start_leaves_it_alone() {
 fn start_resumes_a_machine_that_was_paused() {
     let host = Host::up();
     let vm = host.guest("a").written().created();
-    for dialect in BOTH {
+    for dialect in [Rgmanager, Pacemaker, Human] {
         host.virsh(&["suspend", "a"]);
+        let before = vm.qemu().pid;
         vm.call(dialect, "start").gives(0);
-        assert_eq!(vm.state(), "running");
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before));
+    }
+}
+
+#[test]
+fn a_start_that_libvirt_refuses_says_so_in_libvirts_words() {
+    let host = Host::up();
+    let vm = host.guest("a").edit("/usr/bin/qemu-system-x86_64", "/no/such/emulator").written();
+    for dialect in BOTH {
+        vm.call(dialect, "start").gives(1).says(&["'a' was not started", "/no/such/emulator"]);
+        vm.watch(dialect).timeout(1.0).gives(7);
+    }
+}
+
+#[test]
+fn start_refuses_parameters_that_cannot_be_used_and_stop_and_monitor_do_not_care() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in BOTH {
+        for (name, value, expected) in [
+            ("no_kill", "perhaps", "expected yes or no"),
+            ("shutdown_mode", "softly", "expected default, acpi"),
+            ("snapshot", "/var/lib/states", "does not support"),
+            ("stateless", "true", "does not support"),
+        ] {
+            vm.call(dialect, "start").param(name, value).gives(6).says(&[name, value, expected]);
+            vm.call(dialect, "validate-all").param(name, value).gives(6).says(&[name]);
+            assert_eq!(vm.state(), "absent");
+            vm.call(dialect, "start").gives(0);
+            vm.watch(dialect).param(name, value).gives(0);
+            vm.call(dialect, "stop").param(name, value).timeout(2.0).gives(0);
+            vm.call(dialect, "stop").param(name, value).gives(0);
+        }
+    }
+}
+
+#[test]
+fn start_waits_until_the_guests_check_succeeds() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    let count = host.shared().join("count");
+    let script = format!("echo >>{0}; [ $(wc -l <{0}) -ge 3 ]", count.display());
+    let program = host.script("third-time", &script);
+    for (dialect, param) in
+        [(Rgmanager, "status_program"), (Pacemaker, "status_program"), (Pacemaker, "monitor_scripts")]
+    {
+        let value = if param == "status_program" { script.clone().into() } else { program.clone().into_os_string() };
+        vm.call(dialect, "start").param(param, value).gives(0);
+        assert_eq!(std::fs::read_to_string(&count).unwrap().lines().count(), 3);
+        std::fs::remove_file(&count).unwrap();
+        vm.destroy();
+    }
+}
+
+#[test]
+fn a_start_whose_check_never_succeeds_fails_in_time() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in BOTH {
+        for (program, said) in [("echo not yet >&2; exit 7", "not yet"), ("sleep 271828", "did not end")] {
+            let call = vm.call(dialect, "start").param("status_program", program).timeout(4.0);
+            call.gives(1).says(&["check", said]);
+            assert!(vm.lives());
+            vm.destroy();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_started_while_it_cannot_be_known_whether_it_runs() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in BOTH {
+        // No daemon for this hypervisor runs here, and no process could prove anything.
+        let call = |action: &str| vm.call_by_name(dialect, action).param("hypervisor", "xen").timeout(2.0);
+        call("start").gives(1);
+        call("stop").gives(1);
+        call(if dialect == Rgmanager { "status" } else { "monitor" }).gives(1);
+        assert!(!vm.lives());
+    }
+    vm.call_by_name(Pacemaker, "monitor").param("hypervisor", "xen").recurring().timeout(3.0).gives(1);
+}
+
+#[test]
+fn a_process_that_libvirt_has_lost_keeps_a_second_copy_from_being_started_and_stop_ends_it() {
+    let host = Host::up();
+    for dialect in BOTH {
+        let vm = host.guest("a").written().created();
+        host.service("kill", "libvirtd");
+        host.run("sh", &["-c", "rm -f /run/libvirt/qemu/a.xml"]);
+        host.service("start", "libvirtd");
+        until(20, "libvirtd that has lost it", || (host.state("a") == "absent").then_some(()));
+        let before = vm.qemu().pid;
+        vm.call(dialect, "start").timeout(3.0).gives(1).says(&["second copy"]);
+        vm.watch(dialect).timeout(3.0).gives(1);
+        assert_eq!(vm.qemu().pid, before);
+        vm.call(dialect, "stop").timeout(10.0).gives(0);
     }
 }

@@ -23,12 +23,9 @@ pub struct Libvirtd {
 }
 
 impl Libvirtd {
-    /// Starts one; `None` where that is not possible. `settings` come before those that make it private.
-    pub fn start(settings: &str) -> Option<Self> {
-        if !geteuid().is_root() || !fs::exists(DAEMON).unwrap() {
-            eprintln!("skipped: needs root and {DAEMON}");
-            return None;
-        }
+    /// Starts one. `settings` come before those that make it private.
+    pub fn start(settings: &str) -> Self {
+        assert!(geteuid().is_root() && fs::exists(DAEMON).unwrap(), "these tests need root and {DAEMON}");
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().display();
         let auth = if settings.contains("auth_unix_rw") { "" } else { "auth_unix_rw = \"none\"\n" };
@@ -54,7 +51,21 @@ impl Libvirtd {
             assert!(ended.is_none(), "libvirtd ended: {ended:?} {}", daemon.read("stderr"));
             UnixStream::connect(daemon.socket("libvirt-sock-ro")).is_ok()
         });
-        Some(daemon)
+        eventually("libvirtd has complained of that client", || daemon.complaints() == 1);
+        daemon
+    }
+
+    /// How often the daemon has written to its log of a client that went without a word, or too early.
+    pub fn complaints(&self) -> usize {
+        let log = self.read("log");
+        log.matches("End of file").count() + log.matches("Broken pipe").count()
+    }
+
+    /// A client connects and goes without a word; waits for the complaint, so that those of before are in the log too.
+    pub fn let_a_client_just_go(&self) {
+        let before = self.complaints();
+        drop(UnixStream::connect(self.socket("libvirt-sock-ro")).unwrap());
+        eventually("libvirtd has complained", || self.complaints() > before);
     }
 
     pub fn socket(&self, name: &str) -> PathBuf {

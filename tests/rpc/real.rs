@@ -17,7 +17,7 @@ const STOPPED: i32 = 5;
 
 #[test]
 fn a_domain_is_found_by_its_name_and_by_its_uuid() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     assert_eq!((domain.name.as_str(), domain.id), ("test", 1));
@@ -27,7 +27,7 @@ fn a_domain_is_found_by_its_name_and_by_its_uuid() {
 
 #[test]
 fn a_name_or_uuid_that_libvirt_does_not_know_is_none_and_no_error() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     for name in ["tes", "test2", "Test", "", " test", "te*", "größe", &"x".repeat(4000)] {
         assert_eq!(connection.lookup_by_name(name).unwrap(), None, "{name:?}");
@@ -38,7 +38,7 @@ fn a_name_or_uuid_that_libvirt_does_not_know_is_none_and_no_error() {
 
 #[test]
 fn a_name_with_a_nul_byte_is_refused_before_it_could_name_another_domain() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     assert!(matches!(connection.lookup_by_name("test\0other"), Err(RpcError::Protocol(_))));
     assert!(connection.lookup_by_name("test").unwrap().is_some());
@@ -46,7 +46,7 @@ fn a_name_with_a_nul_byte_is_refused_before_it_could_name_another_domain() {
 
 #[test]
 fn a_name_may_be_any_text() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     for name in ["größe 1", "a'b\"c", "-", "日本語", "%2f;&"] {
         libvirtd.virsh(&["define", &libvirtd.definition(&name.replace('&', "&amp;"))]);
@@ -58,7 +58,7 @@ fn a_name_may_be_any_text() {
 
 #[test]
 fn the_state_follows_what_an_administrator_does() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     for (verb, state) in [("suspend", 3), ("resume", RUNNING), ("destroy", SHUT_OFF), ("start", RUNNING)] {
@@ -71,7 +71,7 @@ fn the_state_follows_what_an_administrator_does() {
 
 #[test]
 fn every_question_about_a_domain_that_has_vanished_is_answered_with_none() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     libvirtd.virsh(&["create", &libvirtd.definition("brief")]);
     let brief = connection.lookup_by_name("brief").unwrap().unwrap();
@@ -88,22 +88,22 @@ fn every_question_about_a_domain_that_has_vanished_is_answered_with_none() {
 
 #[test]
 fn domains_are_listed_by_their_state() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
-    for index in 0..50 {
+    for index in 0..5 {
         libvirtd.virsh(&["define", &libvirtd.definition(&format!("off-{index}"))]);
     }
     let names = |domains: Vec<vm_agent::observe::rpc::Domain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
     assert_eq!(names(connection.list_all(LIST_ACTIVE).unwrap()), ["test"]);
-    assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 50);
+    assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 5);
     let mut all = names(connection.list_all(0).unwrap());
     all.sort();
-    assert_eq!((all.len(), all[0].as_str(), all[50].as_str()), (51, "off-0", "test"));
+    assert_eq!(all, ["off-0", "off-1", "off-2", "off-3", "off-4", "test"]);
 }
 
 #[test]
 fn the_definition_comes_whole() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     for flags in [0, XML_INACTIVE, XML_SECURE] {
@@ -115,7 +115,7 @@ fn the_definition_comes_whole() {
 
 #[test]
 fn a_refusal_is_libvirts_own_and_leaves_the_connection_usable() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let socket = libvirtd.socket("libvirt-sock-ro");
     let mut connection = Connection::open(&socket, Some("test:///default"), true, soon()).unwrap();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
@@ -130,7 +130,7 @@ fn a_refusal_is_libvirts_own_and_leaves_the_connection_usable() {
 
 #[test]
 fn a_read_write_socket_opened_read_only_is_read_only() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let socket = libvirtd.socket("libvirt-sock");
     let mut connection = Connection::open(&socket, Some("test:///default"), true, soon()).unwrap();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
@@ -139,14 +139,14 @@ fn a_read_write_socket_opened_read_only_is_read_only() {
 
 #[test]
 fn a_hypervisor_that_the_daemon_does_not_have_is_libvirts_refusal() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let error = Connection::open(&libvirtd.socket("libvirt-sock"), Some("xen:///system"), true, soon()).unwrap_err();
     assert!(matches!(error, RpcError::Libvirt { .. }), "{error}");
 }
 
 #[test]
 fn autostart_persistence_and_resources_are_told() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     assert_eq!(connection.is_persistent(&domain).unwrap(), Some(true));
@@ -160,7 +160,7 @@ fn autostart_persistence_and_resources_are_told() {
 
 #[test]
 fn the_daemon_tells_what_it_is() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     assert_eq!(connection.hypervisor_type().unwrap(), "TEST");
     assert!(!connection.host_name().unwrap().is_empty());
@@ -170,7 +170,7 @@ fn the_daemon_tells_what_it_is() {
 
 #[test]
 fn events_of_the_watched_domain_come_in_order_and_no_others() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     libvirtd.virsh(&["define", &libvirtd.definition("other")]);
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
@@ -188,7 +188,7 @@ fn events_of_the_watched_domain_come_in_order_and_no_others() {
 
 #[test]
 fn an_event_that_arrives_between_two_answers_is_not_lost() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     connection.watch_lifecycle(&domain).unwrap();
@@ -204,7 +204,7 @@ fn an_event_that_arrives_between_two_answers_is_not_lost() {
 
 #[test]
 fn a_caller_can_poll_the_connection_itself() {
-    let Some(libvirtd) = Libvirtd::start("") else { return };
+    let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
     let domain = connection.lookup_by_name("test").unwrap().unwrap();
     connection.watch_lifecycle(&domain).unwrap();
@@ -220,7 +220,7 @@ fn a_caller_can_poll_the_connection_itself() {
 
 #[test]
 fn a_client_that_answers_keepalive_pings_is_kept() {
-    let Some(libvirtd) = Libvirtd::start("keepalive_interval = 1\nkeepalive_count = 1") else { return };
+    let libvirtd = Libvirtd::start("keepalive_interval = 1\nkeepalive_count = 1");
     let mut connection = libvirtd.connect();
     assert!(connection.supports_feature(vm_agent::observe::rpc::FEATURE_KEEPALIVE).unwrap());
     // A client that answers none is dropped after about (count + 1) intervals: 2 s.

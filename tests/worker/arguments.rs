@@ -118,6 +118,7 @@ fn migrate() -> impl Strategy<Value = Migrate> {
             let (dest_uri, migrate_uri, listen_address, compression, tls_destination, disks_uri, graphics_uri) = words;
             let [downtime_ms, bandwidth, bandwidth_postcopy, compression_xbzrle_cache] = longs;
             Migrate {
+                rehearse: false,
                 dest_uri,
                 flags,
                 migrate_uri,

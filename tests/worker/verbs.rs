@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The verbs that are a single call, on the hypervisor inside the worker.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use vm_agent::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Place, Request, Step, Until, Who};
 
-use super::{IN_PROCESS, definition, failure, name, of_host, of_test, ok};
+use super::{IN_PROCESS, WORKER, Worker, definition, failure, name, of_host, of_test, ok};
 
 const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 
@@ -142,9 +145,9 @@ fn the_running_and_the_inactive_xml_are_told_apart() {
 
 #[test]
 fn a_wait_ends_after_its_time_with_the_state_as_it_is() {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let lookup = ok(&of_test(DomainVerb::Wait { until: Until::Off, for_ms: Some(120) })).lookup;
-    assert!(began.elapsed() >= std::time::Duration::from_millis(120));
+    assert!(began.elapsed() >= Duration::from_millis(120));
     assert!(matches!(lookup, Some(Lookup::Found(facts)) if facts.state == 1));
 }
 
@@ -153,4 +156,41 @@ fn a_wait_for_what_is_so_already_does_not_wait() {
     for (who, until) in [(name("nope"), Until::Off), (name("test"), Until::Running)] {
         ok(&Request::domain(IN_PROCESS, who, DomainVerb::Wait { until, for_ms: None }));
     }
+}
+
+/// A hypervisor inside the worker whose domain `test` has an XML that no pipe holds.
+fn verbose_hypervisor() -> (tempfile::NamedTempFile, Request) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let xml =
+        definition("test").replace("<memory>", &format!("<description>{}</description><memory>", "x".repeat(1 << 20)));
+    std::fs::write(file.path(), format!("<node>{xml}</node>")).unwrap();
+    let verb = DomainVerb::Xml { inactive: false, secure: false, migratable: false, update_cpu: false };
+    let request = Request::domain(format!("test://{}", file.path().display()), name("test"), verb);
+    (file, request)
+}
+
+#[test]
+fn a_worker_whose_output_nobody_reads_ends_at_its_deadline() {
+    let (_file, request) = verbose_hypervisor();
+    let request = Request { timeout: Some(Duration::from_millis(300)), ..request };
+    let mut worker = Worker::start(&request);
+    let began = Instant::now();
+    assert_eq!(worker.child.wait().unwrap().code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_worker_whose_output_is_closed_ends_as_if_it_were_read() {
+    let (_file, request) = verbose_hypervisor();
+    let mut child =
+        Command::new(WORKER).args(request.argv()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_long_answer_arrives_whole() {
+    let (_file, request) = verbose_hypervisor();
+    assert!(ok(&request).xml.unwrap().len() > 1 << 20);
 }

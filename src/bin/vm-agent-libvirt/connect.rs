@@ -11,8 +11,13 @@ use vm_agent::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, Step, Who};
 const KEEPALIVE: (i32, u32) = (5, 3);
 
 /// Connects without ever asking a person: no credentials are read, from a terminal or elsewhere.
+///
+/// The connection stays open until the process ends. To close it libvirt asks the daemon, and an answer that we have
+/// must not wait for one that then hangs.
 pub fn open(uri: &str, during: Step) -> Result<Connect, Failure> {
-    Connect::open(Some(uri)).map_err(libvirts(during))
+    let connection = Connect::open(Some(uri)).map_err(libvirts(during))?;
+    std::mem::forget(connection.clone());
+    Ok(connection)
 }
 
 /// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.

@@ -21,7 +21,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often an abort is tried while there is no job yet: ten seconds.
 const ABORT_TRIES: u32 = 100;
-
 /// How long the deadline waits for the abort that it asks for.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
 

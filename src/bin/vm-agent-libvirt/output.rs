@@ -15,8 +15,7 @@ pub fn progress(progress: Progress) {
     print(&Line::Progress { progress });
 }
 
-/// Prints the result and ends the process, whatever other threads are doing. Nothing is closed or freed: closing a
-/// connection asks the daemon, which may hang.
+/// Prints the result and ends the process, whatever other threads are doing. Nothing is closed or freed.
 pub fn finish(reply: &Reply) -> ! {
     let status = match reply {
         Reply::Ok(_) => 0,

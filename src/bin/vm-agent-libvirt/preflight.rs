@@ -67,10 +67,9 @@ impl Findings {
         for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
             match connect::look(destination, &who) {
                 Ok(Lookup::Absent) => {}
-                Ok(Lookup::Found(other)) if other.uuid != uuid => self.fail(format!(
-                    "{there} has another virtual machine of the name '{name}' (UUID {}): rename or remove it there",
-                    other.uuid
-                )),
+                Ok(Lookup::Found(other)) if other.uuid != uuid => {
+                    self.fail(format!("{there} has another '{name}' (UUID {}): rename it there", other.uuid))
+                }
                 Ok(Lookup::Found(other)) => {
                     if self.twin(destination, &other, there) {
                         return;
@@ -86,34 +85,31 @@ impl Findings {
 
     /// Judges a domain of the same UUID there; whether it is in the way.
     fn twin(&mut self, destination: &Connect, other: &DomainFacts, there: &str) -> bool {
-        match State::from_numbers(other.state, other.reason) {
-            State::ShutOff(_) => false,
-            State::Paused(Pause::Migration | Pause::StartingUp) => {
-                let removed = connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|d| d.destroy());
-                match removed {
-                    Ok(()) => output::progress(Progress::Warning(format!(
-                        "{there} had the empty shell of an earlier migration; it was removed"
-                    ))),
-                    Err(error) => self.fail(format!(
-                        "{there} has the shell of an earlier migration, which cannot be removed: {}",
-                        error.message()
-                    )),
-                }
-                true
-            }
-            state => {
-                self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
-                true
-            }
+        let state = State::from_numbers(other.state, other.reason);
+        if !state.active() {
+            return false;
         }
+        if !matches!(state, State::Paused(Pause::Migration | Pause::StartingUp)) {
+            self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
+            return true;
+        }
+        match connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
+            Ok(()) => output::progress(Progress::Warning(format!(
+                "{there} had the empty shell of an earlier migration; it was removed"
+            ))),
+            Err(error) => self.fail(format!(
+                "{there} has the shell of an earlier migration, which cannot be removed: {}",
+                error.message()
+            )),
+        }
+        true
     }
 
     fn devices(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
         for device in &facts.hostdevs {
             self.fail(format!("the host device {device} cannot migrate: detach it first"));
         }
-        for interface in facts.interfaces.iter().filter(|interface| interface.kind == "network") {
-            let Some(network) = interface.source.as_deref() else { continue };
+        for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match destination.lookup_network_by_name(network).and_then(|network| network.is_active()) {
                 Ok(true) => {}
                 Ok(false) => self.fail(format!("the network '{network}' is not active on {there}: start it there")),

@@ -35,7 +35,7 @@ pub(super) fn has_a_name(cmdline: &[u8]) -> bool {
     words(cmdline).any(|word| word == b"-name" || word == b"--name")
 }
 
-/// The domain that the arguments of a QEMU name; none without `-name`.
+/// The domain that the arguments of a QEMU name; none without `-name`, or if it only serves a domain of Xen's.
 pub(super) fn qemu(cmdline: &[u8]) -> Option<Claim<'_>> {
     let mut claim = Claim { name: Cow::Borrowed(b""), uuid: None, incoming: false, home: Home::Unmarked };
     let mut named = false;
@@ -49,6 +49,8 @@ pub(super) fn qemu(cmdline: &[u8]) -> Option<Claim<'_>> {
             }
             b"-uuid" | b"--uuid" if claim.uuid.is_none() => claim.uuid = words.next().and_then(uuid),
             b"-incoming" | b"--incoming" => claim.incoming = true,
+            // A device model of Xen's: it carries the name of a domain that is not QEMU's.
+            b"-xen-domid" => return None,
             _ => claim.home = claim.home.or(home(word)),
         }
     }
@@ -157,4 +159,48 @@ fn uuid(text: &[u8]) -> Option<[u8; 16]> {
         *byte = u8::try_from(high << 4 | low).ok()?;
     }
     digits.next().is_none().then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_back_as_libvirt_writes_it(name in "[^\\x00]{1,60}", after in ",[a-z]+=[^\\x00,]{0,9}|") {
+            let value = format!("guest={}{after}", name.replace(',', ",,"));
+            let line = [b"qemu".as_slice(), b"-name", value.as_bytes(), b"-S", b""].join(&0);
+            let claim = qemu(&line).unwrap();
+            prop_assert_eq!(claim.name.as_ref(), name.as_bytes());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = (qemu(&line), lxc(&line), has_a_name(&line));
+        }
+
+        #[test]
+        fn any_mixture_of_real_words_is_read_without_a_panic(words in proptest::collection::vec(prop_oneof![
+            Just("-name"), Just("-uuid"), Just("guest="), Just("guest=,,"), Just(""), Just("/master-key.aes"), Just(","),
+            Just("/libvirt/qemu/domain-1-x/master-key.aes"), Just("a88015e5-1a69-4a1a-bcd5-8bf2406b3f34"), Just("=,"),
+        ], 0..12)) {
+            let line = words.join("\0");
+            if qemu(line.as_bytes()).is_some() {
+                prop_assert!(has_a_name(line.as_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn uuids_are_read_whole_or_not_at_all() {
+        let bytes = uuid(b"A88015E5-1a69-4a1a-bcd5-8bf2406b3f34").unwrap();
+        assert_eq!((bytes[0], bytes[15]), (0xa8, 0x34));
+        assert_eq!(uuid(b"a88015e51a694a1abcd58bf2406b3f34"), Some(bytes));
+        for odd in ["", "a88015e5", "a88015e5-1a69-4a1a-bcd5-8bf2406b3f3", "a88015e5-1a69-4a1a-bcd5-8bf2406b3f345", "g"]
+        {
+            assert_eq!(uuid(odd.as_bytes()), None, "{odd}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn what_could_hide(roots: &Roots, table: &OwnedFd) -> Option<String> 
     drop(first);
     // A container that was given the host's libvirt sees the domains' files, not their processes.
     let run = roots.run.join("libvirt");
-    let borrowed = mounted_at_or_below(&mounts, run.as_os_str().as_encoded_bytes());
+    let borrowed = is_borrowed(&mounts, run.as_os_str().as_encoded_bytes());
     let namespace = rustix::fs::readlinkat(table, "self/ns/pid", Vec::new()).map(|link| link.into_bytes());
     if borrowed && namespace.as_deref() != Ok(FIRST_PID_NAMESPACE) {
         return Some(format!("{} is mounted into this container from elsewhere", run.display()));
@@ -53,10 +53,15 @@ fn mount_of<'a>(mounts: &'a [u8], point: &[u8]) -> Option<(&'a [u8], &'a [u8])> 
     })
 }
 
-fn mounted_at_or_below(mounts: &[u8], folder: &[u8]) -> bool {
-    let points = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    let mut below = points.filter_map(|point| point.strip_prefix(folder));
-    below.any(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// Whether a part of another file system's tree is mounted on the folder, or below it. (A file system of its own there
+/// is no sign of anything.)
+fn is_borrowed(mounts: &[u8], folder: &[u8]) -> bool {
+    mounts.split(|byte| *byte == b'\n').any(|line| {
+        let mut fields = line.split(|byte| *byte == b' ').skip(3);
+        let (Some(root), Some(point)) = (fields.next(), fields.next()) else { return false };
+        let below = point.strip_prefix(folder);
+        root != b"/" && below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    })
 }
 
 fn hides_processes(options: &[u8]) -> bool {
@@ -91,8 +96,9 @@ pub(super) enum Owner {
     CannotTell,
 }
 
-/// libvirt gives its own folder and each domain's folder below it to the user that the emulator runs as; no other user can
-/// create a folder there. So those folders tell the users whose processes count, whatever arguments a process was given.
+/// libvirt gives its own folder and each domain's folder below it to the user that the emulator runs as; no other user
+/// can create a folder there. So those folders tell the users whose processes count, whatever arguments a process was
+/// given.
 pub(super) fn owner(roots: &Roots, uid: u32, home: Home<'_>) -> Owner {
     if uid == 0 {
         return Owner::Libvirt;

@@ -13,18 +13,17 @@
 
 mod argv;
 mod host;
+mod judge;
 mod table;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
-use argv::Home;
-use host::Owner;
-use table::{CommandLine, Process, is_gone};
-pub(crate) use table::{children_of, parent_of, start_time};
+use judge::Verdict;
+use table::{CommandLine, is_gone};
+pub(crate) use table::{children_of, own_group, parent_of, start_time};
 
 /// Where to look: the host's own folders, or a tree made by a test.
 #[derive(Clone, Debug)]
@@ -88,7 +87,8 @@ pub struct Alive {
     pub incoming: bool,
     /// How it was found.
     pub found_by: FoundBy,
-    /// The UUID in its arguments. It differs from the one asked for when the definition was replaced while the domain ran.
+    /// The UUID in its arguments. It differs from the one asked for when the definition was replaced while the domain
+    /// ran.
     pub uuid: Option<[u8; 16]>,
 }
 
@@ -103,28 +103,32 @@ pub enum Evidence {
     Unknown(String),
 }
 
-/// What one process is to the domain.
-enum Verdict {
-    Alive(Alive),
-    Foreign,
-    Gone,
-    Unsure(String),
-}
-
 /// Looks for the domain's process: first the one that libvirt's pid file names, then all.
 #[must_use]
 pub fn find(roots: &Roots, who: &Identity<'_>) -> Evidence {
-    by_pid_file(roots, who).map_or_else(|| scan(roots, who), Evidence::Alive)
+    let doubt = match named_by_pid_file(roots, who) {
+        Verdict::Alive(alive) => return Evidence::Alive(alive),
+        Verdict::Unsure(why) => Some(why),
+        Verdict::Foreign | Verdict::Gone => None,
+    };
+    match (scan(roots, who), doubt) {
+        (Evidence::Absent, Some(why)) => Evidence::Unknown(why),
+        (evidence, _) => evidence,
+    }
 }
 
 /// The process that libvirt's pid file names, if it lives and is the domain. Its absence proves nothing.
 #[must_use]
 pub fn by_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
-    let pid = read_pid_file(roots, who)?;
-    match examine(roots, who, pid, FoundBy::PidFile, &mut Vec::new()) {
+    match named_by_pid_file(roots, who) {
         Verdict::Alive(alive) => Some(alive),
         Verdict::Foreign | Verdict::Gone | Verdict::Unsure(_) => None,
     }
+}
+
+fn named_by_pid_file(roots: &Roots, who: &Identity<'_>) -> Verdict {
+    read_pid_file(roots, who)
+        .map_or(Verdict::Gone, |pid| judge::examine(roots, who, pid, FoundBy::PidFile, &mut Vec::new()))
 }
 
 /// Looks at every process of the host.
@@ -153,7 +157,7 @@ pub fn scan(roots: &Roots, who: &Identity<'_>) -> Evidence {
         if !may_be_a_domain(&table, pid, &mut buffer) {
             continue;
         }
-        match examine(roots, who, pid, FoundBy::Scan, &mut buffer) {
+        match judge::examine(roots, who, pid, FoundBy::Scan, &mut buffer) {
             // An emulator between fork and exec shows its parent's arguments; the older one is the domain.
             Verdict::Alive(next) => {
                 if found.as_ref().is_none_or(|first| next.start_time_ticks < first.start_time_ticks) {
@@ -180,160 +184,6 @@ fn may_be_a_domain(table: &OwnedFd, pid: u32, buffer: &mut Vec<u8>) -> bool {
         Ok(CommandLine::TooLong) => true,
         Err(error) => !is_gone(error),
     }
-}
-
-fn examine(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: FoundBy, buffer: &mut Vec<u8>) -> Verdict {
-    match look_at(roots, who, pid, found_by, buffer) {
-        Ok(verdict) => verdict,
-        Err(error) if is_gone(error) => Verdict::Gone,
-        Err(error) => Verdict::Unsure(format!("process {pid} cannot be looked at: {error}")),
-    }
-}
-
-fn look_at(
-    roots: &Roots,
-    who: &Identity<'_>,
-    pid: u32,
-    found_by: FoundBy,
-    buffer: &mut Vec<u8>,
-) -> rustix::io::Result<Verdict> {
-    let process = Process::open(&roots.proc, pid)?;
-    let before = process.stat()?;
-    if before.has_ended() {
-        return Ok(Verdict::Gone);
-    }
-    if before.kernel_thread {
-        return Ok(Verdict::Foreign);
-    }
-    let whole = match process.command_line(buffer)? {
-        CommandLine::Whole => true,
-        CommandLine::TooLong => false,
-    };
-    if buffer.is_empty() || !whole {
-        // Its memory, and with it the arguments, is given back before its files are closed: it may still hold the disks.
-        let verdict = if !runs_an_emulator(who, &process, &before.comm)? {
-            Verdict::Foreign
-        } else if whole {
-            Verdict::Unsure(format!("process {pid} ({}) is ending", lossy(&before.comm)))
-        } else {
-            Verdict::Unsure(format!("process {pid} ({}) has a very long command line", lossy(&before.comm)))
-        };
-        return Ok(if process.stat()?.has_ended() { Verdict::Gone } else { verdict });
-    }
-    let verdict = match who.driver {
-        Driver::Qemu => judge_qemu(roots, who, &process, &before, buffer, found_by)?,
-        Driver::Lxc => judge_lxc(roots, who, &process, &before, buffer, found_by)?,
-        Driver::Other => Verdict::Foreign,
-    };
-    let after = process.stat()?;
-    let same = after.start_time_ticks == before.start_time_ticks && !after.has_ended();
-    Ok(if same { verdict } else { Verdict::Gone })
-}
-
-fn judge_qemu(
-    roots: &Roots,
-    who: &Identity<'_>,
-    process: &Process,
-    stat: &table::Stat,
-    arguments: &[u8],
-    found_by: FoundBy,
-) -> rustix::io::Result<Verdict> {
-    let pid = process.pid();
-    let Some(claim) = argv::qemu(arguments) else { return Ok(Verdict::Foreign) };
-    let same_name = *claim.name == *who.name.as_bytes();
-    let same_uuid = who.uuid.is_some() && who.uuid == claim.uuid;
-    if !same_name && !same_uuid || claim.home == Home::Session {
-        return Ok(Verdict::Foreign);
-    }
-    if !host::is_in_our_namespace(roots, process)? {
-        return Ok(Verdict::Foreign);
-    }
-    let by_libvirt = found_by == FoundBy::PidFile || claim.home != Home::Unmarked;
-    match host::owner(roots, process.status()?.uid, claim.home) {
-        Owner::Libvirt => {}
-        Owner::Other | Owner::CannotTell if found_by == FoundBy::PidFile => {}
-        Owner::Other => return Ok(Verdict::Foreign),
-        Owner::CannotTell => {
-            return Ok(Verdict::Unsure(format!("process {pid} claims the name, and its owner cannot be judged")));
-        }
-    }
-    if !runs_an_emulator(who, process, &stat.comm)? {
-        // The whole command line of a libvirt domain under a program of another name: a tracer, or a renamed emulator.
-        let full = same_name && same_uuid && by_libvirt;
-        let why =
-            || format!("process {pid} ({}) has the domain's arguments, but is no known emulator", lossy(&stat.comm));
-        return Ok(if full { Verdict::Unsure(why()) } else { Verdict::Foreign });
-    }
-    if !same_name {
-        let name = lossy(&claim.name);
-        return Ok(Verdict::Unsure(format!("process {pid} runs a domain of this UUID under the name {name}")));
-    }
-    if who.uuid.is_some() && claim.uuid.is_some() && !same_uuid && !by_libvirt {
-        return Ok(Verdict::Foreign);
-    }
-    Ok(Verdict::Alive(Alive {
-        pid,
-        start_time_ticks: stat.start_time_ticks,
-        incoming: claim.incoming,
-        found_by,
-        uuid: claim.uuid,
-    }))
-}
-
-fn judge_lxc(
-    roots: &Roots,
-    who: &Identity<'_>,
-    process: &Process,
-    stat: &table::Stat,
-    arguments: &[u8],
-    found_by: FoundBy,
-) -> rustix::io::Result<Verdict> {
-    let ours = argv::lxc(arguments) == Some(who.name.as_bytes())
-        && runs_an_emulator(who, process, &stat.comm)?
-        && process.status()?.uid == 0
-        && host::is_in_our_namespace(roots, process)?;
-    if !ours {
-        return Ok(Verdict::Foreign);
-    }
-    let (pid, start_time_ticks) = (process.pid(), stat.start_time_ticks);
-    Ok(Verdict::Alive(Alive { pid, start_time_ticks, incoming: false, found_by, uuid: None }))
-}
-
-/// Whether the file that the process runs is an emulator (or a container's controller). Wrapper scripts that end in `exec`
-/// show the emulator itself; a script that does not is a shell, and its child is the emulator.
-fn runs_an_emulator(who: &Identity<'_>, process: &Process, comm: &[u8]) -> rustix::io::Result<bool> {
-    match process.executable() {
-        Ok(path) => Ok(is_emulator(who, base_name(&path))),
-        // The right to follow the link is missing, or the process is ending and has let go of its file.
-        Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(is_emulator(who, comm)),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_emulator(who: &Identity<'_>, name: &[u8]) -> bool {
-    // The file of a running emulator is replaced by an update of its package; some distributions hide the real file.
-    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-    let name = name.strip_prefix(b".").unwrap_or(name);
-    match who.driver {
-        Driver::Qemu => {
-            let own = who.emulator.and_then(Path::file_name).map(std::ffi::OsStr::as_encoded_bytes);
-            // A process's own name is cut at 15 bytes; libvirt may be told to set it to `qemu:` and the domain's.
-            let own = own.is_some_and(|own| own == name || name.len() == 15 && own.starts_with(name));
-            own || name.starts_with(b"qemu-system-")
-                || name.starts_with(b"qemu:")
-                || [b"qemu-kvm".as_slice(), b"qemu", b"kvm"].contains(&name)
-        }
-        Driver::Lxc => name == b"libvirt_lxc",
-        Driver::Other => false,
-    }
-}
-
-fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-fn lossy(text: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(text)
 }
 
 fn open_folder(path: &Path) -> rustix::io::Result<OwnedFd> {

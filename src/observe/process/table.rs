@@ -25,6 +25,8 @@ pub(crate) struct Stat {
     pub(crate) comm: Vec<u8>,
     pub(crate) state: u8,
     pub(crate) parent: u32,
+    /// 0: the group's leader is outside of this PID namespace.
+    pub(crate) group: u32,
     pub(crate) kernel_thread: bool,
     pub(crate) threads: u64,
     pub(crate) start_time_ticks: u64,
@@ -146,6 +148,14 @@ pub(crate) fn parent_of(pid: Pid) -> Option<Pid> {
     Pid::from_raw(i32::try_from(stat.parent).ok()?)
 }
 
+/// Our own process group, if it has a number here: it has none in a PID namespace that was entered by a process of a
+/// group outside (`nsenter`, a container's exec).
+pub(crate) fn own_group() -> Option<Pid> {
+    let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    let stat = Process::open(Path::new("/proc"), own).ok()?.stat().ok()?;
+    Pid::from_raw(i32::try_from(stat.group).ok()?)
+}
+
 /// The children of a process of this host, as far as they can be seen at once.
 pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     children_by_file(parent).unwrap_or_else(|| children_by_scan(parent))
@@ -180,11 +190,12 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let mut fields = text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     let state = *fields.next()?.first()?;
     let parent = number(fields.next()?)?;
-    let flags: u64 = number(fields.nth(4)?)?;
+    let group = number(fields.next()?)?;
+    let flags: u64 = number(fields.nth(3)?)?;
     let threads = number(fields.nth(10)?)?;
     let start_time_ticks = number(fields.nth(1)?)?;
     let comm = text.get(open + 1..close)?.to_vec();
-    Some(Stat { comm, state, parent, kernel_thread: flags & KERNEL_THREAD != 0, threads, start_time_ticks })
+    Some(Stat { comm, state, parent, group, kernel_thread: flags & KERNEL_THREAD != 0, threads, start_time_ticks })
 }
 
 pub(super) fn parse_status(text: &[u8]) -> Option<Status> {
@@ -197,4 +208,53 @@ pub(super) fn parse_status(text: &[u8]) -> Option<Status> {
 
 pub(super) fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (parse_stat(&text), parse_status(&text));
+        }
+
+        #[test]
+        fn a_name_of_any_bytes_does_not_shift_the_fields(comm in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let mut text = b"300 (".to_vec();
+            text.extend(&comm);
+            text.extend(b") S 7 3 3 0 -1 2097216 0 0 0 0 1 1 0 0 20 0 5 0 4242 9 9\n");
+            let stat = parse_stat(&text).unwrap();
+            let expected =
+                Stat { comm, state: b'S', parent: 7, group: 3, kernel_thread: true, threads: 5, start_time_ticks: 4242 };
+            prop_assert_eq!(stat, expected);
+        }
+    }
+
+    #[test]
+    fn both_ways_to_the_children_of_a_process_agree() {
+        let own = rustix::process::getpid();
+        let (tx, rx) = std::sync::mpsc::channel::<()>();
+        // Children belong to the thread that made them, and are listed there.
+        let other = std::thread::spawn(move || {
+            #[allow(clippy::disallowed_methods, reason = "a test of its own children")]
+            let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            rx.recv().unwrap_err();
+            child
+        });
+        let seen = |list: Vec<Pid>| list.into_iter().any(|pid| parent_of(pid) == Some(own));
+        while !seen(children_by_scan(own)) {
+            std::thread::yield_now();
+        }
+        let by_file = children_by_file(own).map(seen);
+        drop(tx);
+        let mut child = other.join().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_ne!(by_file, Some(false));
+        assert_eq!(start_time(u32::MAX).unwrap(), None);
+    }
 }

@@ -24,8 +24,8 @@ const EVENT_LIFECYCLE: i32 = 0;
 /// Above this many events that nobody takes, the oldest are dropped.
 const EVENTS_KEPT: usize = 4096;
 
-/// How long the daemon may take to see a client off; it takes a fraction of a millisecond.
-const LEAVE: Duration = Duration::from_millis(50);
+/// How long the daemon may take to see a client off. It takes a tenth of a millisecond, and longer only on a busy host.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// A connection to one of libvirt's daemons.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub struct Connection {
 enum Stream {
     /// It has not been let in yet.
     Greeting,
-    /// All calls so far were answered.
+    /// The last call was answered.
     Open,
-    /// A call was given up; its answer may still come.
+    /// The last call was given up; its answer may still come.
     Late,
     /// Nothing more can be made of what comes: it ended, or stopped in the middle of a message.
     Broken,
@@ -224,6 +224,9 @@ impl Connection {
             while let Some(reply) = self.next_reply(wait)? {
                 if reply.serial != self.serial {
                     continue;
+                }
+                if self.stream == Stream::Late {
+                    self.stream = Stream::Open;
                 }
                 if reply.procedure != procedure.number() {
                     let mixed_up = RpcError::Protocol("an answer is for another procedure than was called".to_owned());

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make          both programs, in target/release
+# make test     installs what is missing, then lint and every test (hosts, guests and clusters are real)
+# make demo     a real virtual machine, started, watched and stopped, in a host of its own
+# make lint     formatting, clippy, documentation, scripts, the manual page
+# make bench    measures (bench/run)
+# make fuzz     one minute for each fuzz target; needs cargo-fuzz
+# make install, make uninstall     DESTDIR= PREFIX=/usr
+
+PREFIX  = /usr
+DESTDIR =
+
+CARGO  = cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+built  = $(TARGET)/release
+
+# libc.a is printed with its path where there is one.
+static_libc := $(filter /%,$(shell $${CC:-cc} -print-file-name=libc.a 2>/dev/null))
+# The cluster's hosts need root; tests are built by whoever runs make.
+triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
+
+all: build
+.PHONY: all build test check lint demo bench fuzz install uninstall need-build need-demo need-test
+
+# Both programs; the agent then once more, statically linked, in the same place, to be started without the
+# dynamic loader. The worker needs libvirt's shared library, so it cannot be static.
+build: need-build
+	$(CARGO) build --release --locked
+ifneq ($(static_libc),)
+	$(CARGO) rustc --release --locked --bin vm-agent -- -C target-feature=+crt-static
+else
+	@echo "make: there is no static C library, so vm-agent is linked dynamically" >&2
+endif
+
+need-build:
+	@packaging/need build
+need-demo:
+	@packaging/need build demo
+need-test:
+	@packaging/need build demo test
+
+test: need-test
+	$(MAKE) build lint check
+
+check:
+	$(as_root) $(CARGO) test --locked --no-fail-fast
+
+scripts = .ci/run packaging/need tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
+	tests/hosts/fence-device tests/hosts/fence_lab
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	shellcheck -x $(scripts)
+	groff -man -ww -Tutf8 -z packaging/vm-agent.8
+
+demo: need-demo
+	$(MAKE) build
+	tests/demo
+
+bench: build
+	bench/run
+
+fuzz:
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }
+	for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=60 -max_len=4096 || exit; \
+	done
+
+# What is installed. The links are relative, so that they hold below DESTDIR as well.
+root      = $(DESTDIR)$(PREFIX)
+programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
+installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 \
+	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain
+
+install:
+	@for file in $(programs); do [ -x $$file ] || { echo "make: there is no $$file; run make first" >&2; exit 1; }; done
+	install -d '$(root)/sbin' '$(root)/libexec/vm-agent' '$(root)/lib/ocf/resource.d/vm-agent' \
+		'$(root)/share/cluster' '$(root)/share/man/man8'
+	install -m 755 $(built)/vm-agent '$(root)/sbin/vm-agent'
+	install -m 755 $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent/vm-agent-libvirt'
+	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
+	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
+	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/VirtualDomain'
+	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
+		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
+		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi
+	ln -sfn ../../sbin/vm-agent '$(root)/share/cluster/vm.sh'
+
+# Exactly these; the two folders of its own as well, once they are empty. rgmanager gets its vm.sh back.
+uninstall:
+	for file in $(installed); do rm -f '$(root)'/$$file; done
+	if [ -L '$(root)/share/cluster/vm.sh' ]; then rm '$(root)/share/cluster/vm.sh'; fi
+	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; if [ -f vm.sh.rgmanager ]; then \
+		chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
+	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent; do \
+		if [ -d '$(root)'/$$folder ]; then rmdir --ignore-fail-on-non-empty '$(root)'/$$folder; fi; done

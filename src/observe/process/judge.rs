@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What one process is to the domain. Everything about it is read between two looks at its start time, so that the
+//! answer is about one process.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::argv::{self, Home};
+use super::host::{self, Owner};
+use super::table::{CommandLine, Process, Stat, is_gone};
+use super::{Alive, Driver, FoundBy, Identity, Roots};
+
+/// What one process is to the domain.
+pub(super) enum Verdict {
+    Alive(Alive),
+    Foreign,
+    Gone,
+    Unsure(String),
+}
+
+/// A process under examination.
+struct Look<'a> {
+    roots: &'a Roots,
+    who: &'a Identity<'a>,
+    process: Process,
+    stat: Stat,
+    found_by: FoundBy,
+}
+
+pub(super) fn examine(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: FoundBy, buffer: &mut Vec<u8>) -> Verdict {
+    let look = Process::open(&roots.proc, pid).and_then(|process| {
+        let stat = process.stat()?;
+        Look { roots, who, process, stat, found_by }.verdict(buffer)
+    });
+    match look {
+        Ok(verdict) => verdict,
+        Err(error) if is_gone(error) => Verdict::Gone,
+        Err(error) => Verdict::Unsure(format!("process {pid} cannot be looked at: {error}")),
+    }
+}
+
+impl Look<'_> {
+    fn verdict(&self, buffer: &mut Vec<u8>) -> rustix::io::Result<Verdict> {
+        if self.stat.has_ended() {
+            return Ok(Verdict::Gone);
+        }
+        if self.stat.kernel_thread {
+            return Ok(Verdict::Foreign);
+        }
+        let verdict = match self.process.command_line(buffer)? {
+            // The memory of a process, and with it its arguments, is given back before its files are closed. For a
+            // large guest that takes seconds, in which it still holds its disks. (It is the same for an instant at its
+            // start.)
+            CommandLine::Whole if buffer.is_empty() => self.without_arguments("is starting or ending")?,
+            CommandLine::Whole => match self.who.driver {
+                Driver::Qemu => self.qemu(buffer)?,
+                Driver::Lxc => self.lxc(buffer)?,
+                Driver::Other => Verdict::Foreign,
+            },
+            CommandLine::TooLong => self.without_arguments("has too long a command line")?,
+        };
+        let after = self.process.stat()?;
+        let same = after.start_time_ticks == self.stat.start_time_ticks && !after.has_ended();
+        Ok(if same { verdict } else { Verdict::Gone })
+    }
+
+    fn without_arguments(&self, why: &str) -> rustix::io::Result<Verdict> {
+        if !self.runs_an_emulator()? {
+            return Ok(Verdict::Foreign);
+        }
+        let unsure = Verdict::Unsure(format!("process {} ({}) {why}", self.process.pid(), self.comm()));
+        Ok(self.foreign(Home::Unmarked)?.unwrap_or(unsure))
+    }
+
+    fn qemu(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
+        let Some(claim) = argv::qemu(arguments) else { return Ok(Verdict::Foreign) };
+        let same_name = *claim.name == *self.who.name.as_bytes();
+        let same_uuid = self.who.uuid.is_some() && self.who.uuid == claim.uuid;
+        if !same_name && !same_uuid || claim.home == Home::Session {
+            return Ok(Verdict::Foreign);
+        }
+        if let Some(verdict) = self.foreign(claim.home)? {
+            return Ok(verdict);
+        }
+        let pid = self.process.pid();
+        let by_libvirt = self.found_by == FoundBy::PidFile || claim.home != Home::Unmarked;
+        if !self.runs_an_emulator()? {
+            // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that.
+            let contradicted = self.who.uuid.is_some() && !same_uuid;
+            if !same_name || contradicted || !by_libvirt {
+                return Ok(Verdict::Foreign);
+            }
+            let comm = self.comm();
+            return Ok(Verdict::Unsure(format!("process {pid} ({comm}) has its arguments, but is no known emulator")));
+        }
+        if !same_name {
+            // Never alive: what is ended by its process must be the domain of this name.
+            let name = String::from_utf8_lossy(&claim.name);
+            return Ok(Verdict::Unsure(format!("process {pid} runs a domain of the same UUID, named {name}")));
+        }
+        let other_uuid = self.who.uuid.is_some() && claim.uuid.is_some() && !same_uuid;
+        if other_uuid && !by_libvirt {
+            return Ok(Verdict::Foreign);
+        }
+        Ok(self.alive(claim.incoming, claim.uuid))
+    }
+
+    fn lxc(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
+        if argv::lxc(arguments) != Some(self.who.name.as_bytes()) || !self.runs_an_emulator()? {
+            return Ok(Verdict::Foreign);
+        }
+        Ok(self.foreign(Home::Unmarked)?.unwrap_or_else(|| self.alive(false, None)))
+    }
+
+    fn alive(&self, incoming: bool, uuid: Option<[u8; 16]>) -> Verdict {
+        let (pid, start_time_ticks) = (self.process.pid(), self.stat.start_time_ticks);
+        Verdict::Alive(Alive { pid, start_time_ticks, incoming, found_by: self.found_by, uuid })
+    }
+
+    /// Whether it is not of this host's libvirt, by where it runs and as whom. None: it is.
+    fn foreign(&self, home: Home<'_>) -> rustix::io::Result<Option<Verdict>> {
+        if !host::is_in_our_namespace(self.roots, &self.process)? {
+            return Ok(Some(Verdict::Foreign));
+        }
+        // The pid file is root's word that this process is the domain, whoever it runs as.
+        if self.found_by == FoundBy::PidFile {
+            return Ok(None);
+        }
+        let uid = self.process.status()?.uid;
+        Ok(match host::owner(self.roots, uid, home) {
+            Owner::Libvirt => None,
+            Owner::Other => Some(Verdict::Foreign),
+            Owner::CannotTell => {
+                let (pid, comm) = (self.process.pid(), self.comm());
+                Some(Verdict::Unsure(format!(
+                    "process {pid} ({comm}) is of user {uid}, who may or may not be libvirt's"
+                )))
+            }
+        })
+    }
+
+    /// Whether the file that it runs is an emulator (or a container's controller). A wrapper script that ends in `exec`
+    /// shows the emulator itself; one that does not is a shell, and its child is the emulator.
+    fn runs_an_emulator(&self) -> rustix::io::Result<bool> {
+        match self.process.executable() {
+            Ok(path) => Ok(self.is_emulator(path.rsplit(|byte| *byte == b'/').next().unwrap_or(&path))),
+            // The right to follow the link is missing, or the process is ending and has let go of its file.
+            Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(self.is_emulator(&self.stat.comm)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_emulator(&self, name: &[u8]) -> bool {
+        // An update of its package replaces the file of a running emulator; some distributions hide the real file.
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+        let name = name.strip_prefix(b".").unwrap_or(name);
+        match self.who.driver {
+            Driver::Qemu => {
+                let own = self.who.emulator.and_then(Path::file_name).map(OsStr::as_encoded_bytes);
+                // A process's own name is cut at 15 bytes; libvirt may be told to set it to `qemu:` and the domain's.
+                own.is_some_and(|own| own == name || name.len() == 15 && own.starts_with(name))
+                    || name.starts_with(b"qemu-system-")
+                    || name.starts_with(b"qemu:")
+                    || [b"qemu-kvm".as_slice(), b"qemu", b"kvm"].contains(&name)
+            }
+            Driver::Lxc => name == b"libvirt_lxc",
+            Driver::Other => false,
+        }
+    }
+
+    fn comm(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stat.comm)
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `make install` and `make uninstall`: what they put where, that it works there, and that it can be taken away.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+#![allow(clippy::disallowed_methods, reason = "a test runs programs")]
+
+mod installed;
+
+use installed::{Host, files_below, make, said};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The names under which callers know it, below the prefix.
+const LINKS: [(&str, &str); 3] = [
+    ("lib/ocf/resource.d/vm-agent/VirtualDomain", "../../../../sbin/vm-agent"),
+    ("lib/ocf/resource.d/vm-agent/vm", "../../../../sbin/vm-agent"),
+    ("share/cluster/vm.sh", "../../sbin/vm-agent"),
+];
+
+fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
+    let stage = tempfile::tempdir().unwrap();
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("PREFIX", prefix)])).ok();
+    let root = stage.path().join(prefix.trim_start_matches('/'));
+    (stage, root)
+}
+
+#[test]
+fn install_puts_six_files_in_place_and_nothing_else() {
+    let (stage, _) = staged("/usr");
+    let expected: Vec<PathBuf> = [
+        "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
+        "usr/lib/ocf/resource.d/vm-agent/vm",
+        "usr/libexec/vm-agent/vm-agent-libvirt",
+        "usr/sbin/vm-agent",
+        "usr/share/cluster/vm.sh",
+        "usr/share/man/man8/vm-agent.8",
+    ]
+    .map(PathBuf::from)
+    .into();
+    assert_eq!(files_below(stage.path()), expected);
+}
+
+#[test]
+fn links_are_relative_so_that_they_hold_wherever_the_tree_lies() {
+    for prefix in ["/usr", "/usr/local", "/opt/vm agent"] {
+        let (_stage, root) = staged(prefix);
+        for (link, target) in LINKS {
+            assert_eq!(std::fs::read_link(root.join(link)).unwrap(), Path::new(target), "{prefix} {link}");
+            assert_eq!(
+                std::fs::canonicalize(root.join(link)).unwrap(),
+                std::fs::canonicalize(root.join("sbin/vm-agent")).unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn each_link_speaks_its_callers_language() {
+    let (_stage, root) = staged("/usr");
+    let meta_data = |link: &str| said(Command::new(root.join(link)).arg("meta-data").env_clear()).ok();
+    assert_eq!(meta_data(LINKS[0].0), vm_agent::manager::OCF);
+    assert_eq!(meta_data(LINKS[1].0), vm_agent::manager::OCF);
+    assert_eq!(meta_data(LINKS[2].0), vm_agent::manager::RGMANAGER);
+    let version = said(Command::new(root.join("sbin/vm-agent")).arg("--version").env_clear()).ok();
+    assert_eq!(version.trim(), concat!("vm-agent ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn installing_twice_is_installing_once() {
+    let (stage, _) = staged("/usr");
+    let once = files_below(stage.path());
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    assert_eq!(files_below(stage.path()), once);
+}
+
+#[test]
+fn uninstall_removes_what_install_made_and_leaves_what_is_not_ours() {
+    let (stage, root) = staged("/usr");
+    for other in ["share/cluster/ip.sh", "lib/ocf/resource.d/vm-agent/other", "sbin/other"] {
+        std::fs::write(root.join(other), "").unwrap();
+    }
+    let uninstall = || said(&mut make("uninstall", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    uninstall();
+    let left = ["usr/lib/ocf/resource.d/vm-agent/other", "usr/sbin/other", "usr/share/cluster/ip.sh"];
+    assert_eq!(files_below(stage.path()), left.map(PathBuf::from));
+    assert!(!root.join("libexec/vm-agent").exists());
+    std::fs::remove_file(root.join("lib/ocf/resource.d/vm-agent/other")).unwrap();
+    uninstall();
+    assert!(!root.join("lib/ocf/resource.d/vm-agent").exists());
+}
+
+/// rgmanager runs every executable file in that folder, so the old agent must not stay one.
+#[test]
+fn rgmanagers_own_agent_is_kept_aside_and_comes_back() {
+    let stage = tempfile::tempdir().unwrap();
+    let folder = stage.path().join("usr/share/cluster");
+    std::fs::create_dir_all(&folder).unwrap();
+    let executable = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o111 != 0;
+    std::fs::write(folder.join("vm.sh"), "#!/bin/bash\n# the old one\n").unwrap();
+    std::fs::set_permissions(folder.join("vm.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+        assert!(std::fs::read_to_string(folder.join("vm.sh.rgmanager")).unwrap().contains("the old one"));
+        assert!(!executable("vm.sh.rgmanager"));
+        assert_eq!(std::fs::read_link(folder.join("vm.sh")).unwrap(), Path::new(LINKS[2].1));
+    }
+    for _ in 0..2 {
+        said(&mut make("uninstall", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+        // The second time finds what is not ours, and takes it away no more.
+        assert!(std::fs::read_to_string(folder.join("vm.sh")).unwrap().contains("the old one"));
+    }
+    assert!(executable("vm.sh"));
+    assert_eq!(files_below(stage.path()), [PathBuf::from("usr/share/cluster/vm.sh")]);
+}
+
+#[test]
+fn install_says_what_to_do_when_nothing_is_built() {
+    let empty = tempfile::tempdir().unwrap();
+    let built = format!("built={}", empty.path().display());
+    let mut command = make("install", &[("DESTDIR", empty.path().to_str().unwrap())]);
+    let answer = said(command.arg(built));
+    assert_ne!(answer.code, 0);
+    assert!(answer.err.contains("run make first"), "{answer:?}");
+    assert_eq!(files_below(empty.path()), Vec::<PathBuf>::new());
+}
+
+/// libvirt's own test driver lives in the process that asks: only the worker can ask it.
+#[test]
+fn the_installed_agent_finds_its_worker_under_any_prefix() {
+    for prefix in ["/usr", "/usr/local", "/opt/vm-agent"] {
+        let host = Host::with_the_program(prefix);
+        let agent = format!("{prefix}/sbin/vm-agent");
+        let answer = host.run(&[&agent, "status", "test", "--connect", "test:///default"]);
+        assert_eq!(answer.code, 0, "{prefix}: {answer:?}");
+        assert!(answer.out.starts_with("test: running\n"), "{prefix}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_installed_manual_page_is_readable_and_has_no_warnings() {
+    installed::need(&["man", "groff"]);
+    let (_stage, root) = staged("/usr");
+    let page = root.join("share/man/man8/vm-agent.8");
+    let lint = said(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).arg(&page));
+    assert_eq!((lint.code, lint.err.as_str()), (0, ""), "groff warns");
+    let text = said(Command::new("man").arg("-l").arg(&page).env("MANPAGER", "cat").env("LC_ALL", "C")).ok();
+    for word in ["NAME", "SYNOPSIS", "EXIT STATUS", "explain", "OCF_RESKEY_"] {
+        assert!(text.contains(word), "the page does not say {word}:\n{text}");
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a person types: status, explain.
+
+use crate::common::*;
+
+#[test]
+fn status_tells_a_person_everything_on_one_screen() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--mem", "32").written();
+    let answer = vm.call(Human, "status").gives(7);
+    assert!(answer.stdout.starts_with("a: not running\n"), "{answer}");
+    vm.call(Rgmanager, "start").gives(0);
+    let answer = vm.call_by_name(Human, "status").gives(0);
+    let uuid = host.virsh(&["domuuid", "a"]);
+    for part in [
+        "a: running\n",
+        ", since 20",
+        &uuid,
+        "qemu:///system",
+        "1 vCPU, 32 MiB",
+        &format!("from {}, unchanged since", vm.file.display()),
+        "on node1 for 'vm:a'",
+        "pacemaker   monitor would answer 0",
+        "rgmanager   status would answer 0",
+    ] {
+        assert!(answer.stdout.contains(part), "no '{part}' in {answer}");
+    }
+    assert!(!answer.stdout.contains("WARNING"), "{answer}");
+    assert!(answer.stdout.lines().count() < 24, "{answer}");
+    std::fs::write(&vm.file, host.guest("a").xml()).unwrap();
+    let answer = vm.call(Human, "status").gives(0);
+    assert!(answer.stdout.contains("CHANGED since") && answer.stdout.contains("WARNING"), "{answer}");
+    host.virsh(&["suspend", "a"]);
+    let answer = vm.call_by_name(Human, "status").gives(0);
+    assert!(answer.stdout.contains("monitor would answer 190: 'a' is paused by request"), "{answer}");
+    assert!(answer.stdout.contains("status would answer 0"), "{answer}");
+}
+
+#[test]
+fn status_warns_of_autostart_and_of_a_definition_that_could_not_be_started_again() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    host.virsh(&["autostart", "a"]);
+    std::fs::write(&vm.file, "<domain>").unwrap();
+    let warned = |code: i32| {
+        let answer = vm.call(Human, "status").gives(code);
+        assert!(answer.stdout.contains("virsh autostart --disable a"), "{answer}");
+        assert!(answer.stdout.contains("could not be started again"), "{answer}");
+    };
+    warned(7);
+    host.virsh(&["start", "a"]);
+    warned(0);
+}
+
+#[test]
+fn status_tells_the_same_facts_as_json() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--disk", "/dev/null").written();
+    let facts = |code: i32| -> serde_json::Value {
+        let answer = vm.call(Human, "status").arg("--json").gives(code);
+        serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    };
+    let off = facts(7);
+    assert_eq!((&off["name"], &off["presence"]), (&"a".into(), &"not running".into()));
+    let plain = host.guest("a").written();
+    plain.call(Pacemaker, "start").gives(0);
+    let on = facts(0);
+    assert_eq!((&on["name"], &on["presence"], &on["state"]), (&"a".into(), &"running".into(), &"running".into()));
+    assert_eq!(on["uuid"], host.virsh(&["domuuid", "a"]).as_str());
+    let pid = host.run("cat", &["/run/libvirt/qemu/a.pid"]);
+    assert_eq!(on["pid"].to_string(), pid);
+    assert_eq!((&on["vcpus"], &on["memory_kib"]), (&1.into(), &(16 * 1024).into()));
+    assert_eq!((&on["persistent"], &on["autostart"]), (&false.into(), &false.into()));
+    assert_eq!(on["definition"]["resource"], "a");
+    assert_eq!(on["definition"]["created_from"], plain.file.to_str().unwrap());
+    assert_eq!(on["definition"]["unchanged"], true);
+    let codes: Vec<&serde_json::Value> = on["cluster"].as_array().unwrap().iter().map(|told| &told["code"]).collect();
+    assert_eq!(codes, [0, 0]);
+}
+
+#[test]
+fn status_is_unknown_when_nobody_can_tell() {
+    let host = Host::up();
+    let answer = host.call(Human, "status").named("a").param("hypervisor_uri", "xen:///system").timeout(2.0).gives(1);
+    assert!(answer.stdout.starts_with("a: unknown\n"), "{answer}");
+}
+
+#[test]
+fn explain_tells_facts_plan_and_code_and_changes_nothing() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    let explain = |action: &str, code: i32, parts: &[&str]| {
+        let answer = vm.call(Human, &format!("explain {action}")).gives(code).within(2.0);
+        for part in parts {
+            assert!(answer.stdout.contains(part), "no '{part}' in {answer}");
+        }
+    };
+    let file = vm.file.to_str().unwrap().to_owned();
+    explain("start", 0, &["there is no such domain", &file, "create it from the definition", "would answer 0"]);
+    explain("stop", 0, &["nothing", "would answer 0"]);
+    explain("monitor", 7, &["would answer 7"]);
+    explain("restart", 0, &["read the definition"]);
+    assert_eq!(host.virsh(&["list", "--all", "--name"]), "");
+    let vm = vm.created();
+    let (pid, xml) = (vm.qemu().pid, vm.live_xml());
+    for action in ["start", "stop", "kill", "restart", "recover", "status", "monitor", "reload"] {
+        let answer = vm.call(Human, &format!("explain {action}")).run();
+        assert!(answer.stdout.contains("would answer"), "{answer}");
+        assert_eq!((vm.qemu().pid, vm.live_xml(), vm.state().as_str()), (pid, xml.clone(), "running"));
+    }
+    let answer = vm.call(Human, "explain stop").gives(0);
+    assert!(answer.stdout.contains("ask the guest to shut down"), "{answer}");
+    let answer = vm.call(Human, "explain stop").param("force_stop", "1").gives(0);
+    assert!(answer.stdout.contains("destroy it") && !answer.stdout.contains("ask the guest"), "{answer}");
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! validate-all.
+
+use crate::common::*;
+
+#[test]
+fn level_0_looks_at_the_parameters_and_at_a_definition_that_is_there() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    let other = host.file("other.xml", &host.guest("other").xml());
+    for dialect in BOTH {
+        vm.call(dialect, "validate-all").gives(0);
+        let call = || host.call(dialect, "validate-all").named("a");
+        call().gives(0);
+        call().param("config", "/not/here.xml").gives(0);
+        call().param("config", &other).gives(5).says(&["'other'", "'a'"]);
+        call().param("config", "relative.xml").gives(6).says(&["config", "full path"]);
+        call().param("path", "/a:relative").gives(6).says(&["path", "relative"]);
+        call().param("no_kill", "yes").param("force_stop", "yes").gives(6).says(&["no_kill", "force_stop"]);
+        call().param("monitor_scripts", "'/no/end").gives(6).says(&["monitor_scripts"]);
+    }
+    host.call(Pacemaker, "validate-all").gives(6).says(&["name", "config"]);
+    // Level 0 asks nobody.
+    host.service("kill", "libvirtd");
+    vm.call(Pacemaker, "validate-all").gives(0).within(1.0);
+}
+
+#[test]
+fn all_findings_are_told_and_the_last_line_counts_them_and_names_the_worst() {
+    let host = Host::up();
+    for dialect in BOTH {
+        let call = host.call(dialect, "validate-all").named("a").param("no_kill", "x").param("force_stop", "perhaps");
+        let answer = call.param("config", "relative").gives(6).says(&["3 problems"]);
+        for finding in ["no_kill: 'x'", "force_stop: 'perhaps'", "config: "] {
+            assert!(answer.stderr.contains(finding), "no {finding} in {answer}");
+        }
+        assert!(answer.stderr.trim_end().lines().last().unwrap().starts_with("ocf-exit-reason:3 problems"), "{answer}");
+    }
+}
+
+#[test]
+fn level_10_looks_at_the_host() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in BOTH {
+        let call = || vm.call(dialect, "validate-all").depth(10);
+        call().gives(0);
+        let disk = host.file("disk.xml", &host.guest("a").option("--disk", "/no/disk.img").xml());
+        call().param("config", &disk).gives(5).says(&["disk /no/disk.img does not exist"]);
+        let emulator = host.guest("a").edit("/usr/bin/qemu-system-x86_64", "/no/emulator").xml();
+        call().param("config", host.file("emulator.xml", &emulator)).gives(5).says(&["emulator /no/emulator"]);
+        call().param("config", "/not/here.xml").gives(5).says(&["/not/here.xml"]);
+        call().param("monitor_scripts", "/no/script").gives(5).says(&["/no/script"]);
+        host.call(dialect, "validate-all").named("b").depth(10).gives(5).says(&["'b' has no definition"]);
+        host.virsh(&["define", vm.file.to_str().unwrap()]);
+        call().gives(0);
+        host.virsh(&["autostart", "a"]);
+        call().gives(1).says(&["virsh autostart --disable a"]);
+        host.virsh(&["undefine", "a"]);
+        assert!(!vm.lives());
+    }
+    vm.call(Human, "validate-all").depth(10).gives(0);
+    host.service("kill", "libvirtd");
+    vm.call(Rgmanager, "validate-all").depth(10).gives(5).says(&["daemon does not run"]);
+    vm.call(Pacemaker, "validate-all").depth(10).gives(5).says(&["daemon does not run"]);
+}

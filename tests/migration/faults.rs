@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Faults before and during a move. Afterwards exactly one copy runs, and the answer came before the timeout.
+
+use crate::common::*;
+use crate::slow;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// Tries to move it in both dialects while that cannot work; it stays where it is, at once.
+fn stays(guest: &Traveller<'_>, seconds: f64, words: &[&str]) {
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        let answer = guest.moves(dialect, 1, 2).timeout(20.0).gives(code).within(seconds).says(words);
+        println!("{dialect:?} {code} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+        guest.runs_only_on(1);
+    }
+}
+
+#[test]
+fn a_target_that_ssh_cannot_reach_leaves_the_machine_alone() {
+    let cluster = Cluster::up();
+    let (source, target) = (cluster.host(1), cluster.host(2));
+    let guest = cluster.travels("a");
+    target.service("kill", "sshd");
+    stays(&guest, 10.0, &["node2", "cannot be reached", "refused"]);
+    target.service("start", "sshd");
+
+    target.run("mv", &["/root/.ssh/authorized_keys", "/root/.ssh/away"]);
+    stays(&guest, 10.0, &["node2", "cannot be reached", "ermission denied"]);
+    target.run("mv", &["/root/.ssh/away", "/root/.ssh/authorized_keys"]);
+
+    source.run("mv", &["/root/.ssh/known_hosts", "/root/.ssh/known_hosts.away"]);
+    stays(&guest, 10.0, &["node2", "cannot be reached", "ost key verification failed"]);
+
+    // The first contact: ssh writes a warning on stderr, and all is well.
+    source.run(
+        "sh",
+        &["-c", "printf 'StrictHostKeyChecking accept-new\\nUserKnownHostsFile /root/.ssh/new\\n' >>/root/.ssh/config"],
+    );
+    guest.moved(1, 2, &[]);
+    assert!(!source.run("cat", &["/root/.ssh/new"]).is_empty(), "this was no first contact");
+    guest.moved(2, 1, &[]);
+    source.run("rm", &["/root/.ssh/new"]);
+    guest.moved(1, 2, &[("migrate_backend", "virsh")]);
+}
+
+#[test]
+fn a_target_whose_libvirtd_is_dead_or_hangs_leaves_the_machine_alone() {
+    let cluster = Cluster::up();
+    let target = cluster.host(2);
+    let guest = cluster.travels("a");
+    target.service("kill", "libvirtd");
+    stays(&guest, 10.0, &["node2", "cannot be reached"]);
+    target.service("start", "libvirtd");
+    target.service("freeze", "libvirtd");
+    stays(&guest, 9.0, &["node2", "did not answer"]);
+    target.service("thaw", "libvirtd");
+    guest.runs_only_on(1);
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_source_whose_libvirtd_is_dead_or_hangs_keeps_the_machine() {
+    let cluster = Cluster::up();
+    let source = cluster.host(1);
+    let guest = cluster.travels("a");
+    for (fault, repair) in [("freeze", "thaw"), ("kill", "start")] {
+        source.service(fault, "libvirtd");
+        for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+            let answer = guest.moves(dialect, 1, 2).timeout(12.0).gives(code).says(&["not moved", "runs here"]);
+            println!("{fault} {dialect:?} {code} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+            guest.never_stopped();
+        }
+        source.service(repair, "libvirtd");
+        guest.runs_only_on(1);
+    }
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn what_is_in_the_way_at_the_target_is_named_before_anything_moves() {
+    let cluster = Cluster::up();
+    let target = cluster.host(2);
+    let guest = cluster.travels("a");
+
+    // Another machine of that name, defined and then running.
+    let uuid = "11111111-2222-4333-8444-555555555555";
+    let other = target.guest("a").option("--uuid", uuid).edit("console-a", "console-other").written();
+    target.virsh(&["define", other.file.to_str().unwrap()]);
+    stays(&guest, 5.0, &["node2", "another 'a'", uuid]);
+    target.virsh(&["start", "a"]);
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        guest.moves(dialect, 1, 2).gives(code).within(5.0).says(&["another 'a'", uuid]);
+    }
+    target.virsh(&["destroy", "a"]);
+    target.virsh(&["undefine", "a"]);
+    guest.runs_only_on(1);
+
+    // The very same machine, running twice already.
+    let twin = target.guest("a").edit("console-a", "console-other").written();
+    target.virsh(&["create", twin.file.to_str().unwrap()]);
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        guest.moves(dialect, 1, 2).gives(code).within(5.0).says(&["node2 already has 'a'", "stop one of the two"]);
+    }
+    guest.moves(Human, 1, 2).arg("--rehearse").gives(1).says(&["already has 'a'"]);
+    target.virsh(&["destroy", "a"]);
+    guest.runs_only_on(1);
+
+    // Its own definition there is no obstacle.
+    target.virsh(&["define", twin.file.to_str().unwrap()]);
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn what_the_target_lacks_is_named_and_the_machine_runs_on() {
+    let cluster = Cluster::up();
+    let source = cluster.host(1);
+    let disk = source.run("sh", &["-c", "truncate -s 1M /var/lib/only-here.img && echo /var/lib/only-here.img"]);
+    let guest = cluster
+        .departs(source.guest("d").polite().option("--disk", &disk).edit("cache='none'", "cache='none' io='threads'"));
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        let answer = guest.moves(dialect, 1, 2).param("migrate_options", "--unsafe").gives(code).within(15.0);
+        let answer = answer.says(&["only-here.img"]);
+        println!("{dialect:?} {code} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+        guest.runs_only_on(1);
+    }
+
+    source.virsh(&[
+        "net-create",
+        source
+            .file("net.xml", "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>")
+            .to_str()
+            .unwrap(),
+    ]);
+    source.run("ip", &["link", "add", "br0", "type", "bridge"]);
+    let interface = "<interface type='network'><source network='lan'/><model type='virtio'/></interface><panic model";
+    let guest = cluster.departs(source.guest("n").polite().edit("<panic model", interface));
+    stays(&guest, 5.0, &["node2 has no network 'lan'"]);
+    guest.moves(Human, 1, 2).arg("--rehearse").gives(1).within(5.0).says(&["node2 has no network 'lan'"]);
+}
+
+#[test]
+fn a_signal_in_the_middle_aborts_tidily() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let cases =
+        [(Rgmanager, 150, Signal::TERM, "no"), (Pacemaker, 1, Signal::TERM, "yes"), (Human, 1, Signal::INT, "no")];
+    for (dialect, code, signal, p2p) in cases {
+        {
+            let call = slow(guest.moves(dialect, 1, 2)).param("migration_p2p", p2p).spawn();
+            guest.is_moving();
+            let sent = Instant::now();
+            call.signal(signal);
+            let answer = call.answer();
+            let took = answer.ended - sent;
+            println!("{dialect:?} p2p={p2p} {} {took:?}: {}", answer.code, answer.reason);
+            assert_eq!(answer.code, code, "{answer}");
+            assert!(took < Duration::from_secs(8), "{took:?} to {answer}");
+            answer.says(&["not moved, runs on here", "interrupted by a signal"]);
+            guest.runs_only_on(1);
+        }
+    }
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_source_daemon_that_dies_in_the_middle_keeps_the_machine() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        let call = slow(guest.moves(dialect, 1, 2)).timeout(40.0).spawn();
+        guest.is_moving();
+        cluster.host(1).service("kill", "libvirtd");
+        let answer = call.answer();
+        println!("{dialect:?} {} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
+        assert_eq!(answer.code, code, "{answer}");
+        guest.never_stopped();
+        cluster.host(1).service("start", "libvirtd");
+        guest.runs_only_on(1);
+    }
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_target_daemon_that_dies_or_hangs_in_the_middle_leaves_the_machine_here() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    for (dialect, code, fault, repair) in [(Rgmanager, 150, "kill", "start"), (Pacemaker, 1, "freeze", "thaw")] {
+        let call = slow(guest.moves(dialect, 1, 2)).timeout(40.0).spawn();
+        guest.is_moving();
+        cluster.host(2).service(fault, "libvirtd");
+        let answer = call.answer();
+        println!("{fault} {dialect:?} {} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
+        assert_eq!(answer.code, code, "{answer}");
+        guest.never_stopped();
+        cluster.host(2).service(repair, "libvirtd");
+        guest.runs_only_on(1);
+    }
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_network_that_is_cut_in_the_middle_leaves_the_machine_here() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let call = slow(guest.moves(Rgmanager, 1, 2)).timeout(60.0).spawn();
+    guest.is_moving();
+    cluster.host(2).lab("partition", &["h2"]);
+    let answer = call.answer();
+    println!("{} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
+    assert_eq!(answer.code, 150, "{answer}");
+    guest.never_stopped();
+    cluster.host(2).lab("heal", &["h2"]);
+    // What the target still has of it is in nobody's way.
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_target_host_that_dies_in_the_middle_leaves_the_machine_here() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let call = slow(guest.moves(Pacemaker, 1, 2)).timeout(60.0).spawn();
+    guest.is_moving();
+    cluster.host(2).lab("kill", &["h2"]);
+    let answer = call.answer();
+    println!("{} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
+    assert_eq!(answer.code, 1, "{answer}");
+    guest.runs_only_on(1);
+    cluster.host(2).lab("boot", &["h2"]);
+    guest.moved(1, 2, &[]);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The good ways: how and where to a guest can move, and that it never stops meanwhile.
+
+use crate::common::*;
+
+const MARK: &[&str] = &["metadata", "a", "--uri", "https://vm-agent.org/xmlns/domain/1.0"];
+
+#[test]
+fn ten_migrations_to_and_fro_lose_no_tick_and_keep_the_mark() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let mark = cluster.host(1).virsh(MARK);
+    for round in 0..10 {
+        let (from, to) = if round % 2 == 0 { (1, 2) } else { (2, 1) };
+        match round % 3 {
+            0 => drop(guest.moved(from, to, &[])),
+            1 => {
+                guest.moves(Pacemaker, from, to).gives(0);
+                guest.arrives(from, to).gives(0).within(5.0);
+                // Pacemaker's stop on the source follows.
+                guest.call(from, Pacemaker, "stop").gives(0).within(5.0);
+                guest.runs_only_on(to);
+            }
+            _ => drop(guest.moves(Human, from, to).gives(0).says(&["was moved to node"])),
+        }
+    }
+    guest.runs_only_on(1);
+    assert_eq!(cluster.host(1).virsh(MARK), mark);
+    guest.call(1, Pacemaker, "stop").gives(0);
+    assert!(guest.processes().is_empty());
+}
+
+#[test]
+fn each_way_of_moving_arrives() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let ways: [&[(&str, &str)]; 12] = [
+        &[("migrate", "pause")],
+        &[("tunnelled", "yes")],
+        &[("migration_p2p", "yes")],
+        &[("migration_tls", "yes")],
+        &[("migration_transport", "tls")],
+        &[("migration_parallel", "2")],
+        &[("migration_compression", "xbzrle")],
+        &[("migration_speed", "200"), ("migration_downtime", "400")],
+        &[("migrate_options", "--live --verbose --timeout=100 --auto-converge"), ("migrate_backend", "virsh")],
+        &[("migrate_options", "--auto-converge --bandwidth 500 --parallel --parallel-connections=2")],
+        &[("migration_postcopy", "yes")],
+        &[("use_virsh", "yes")],
+    ];
+    for (round, params) in ways.iter().enumerate() {
+        let (from, to) = if round % 2 == 0 { (1, 2) } else { (2, 1) };
+        let answer = guest.moved(from, to, params);
+        println!("{params:?}: {:.1} s", answer.took.as_secs_f32());
+    }
+}
+
+#[test]
+fn each_way_of_naming_the_target_arrives() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let both = "node1:node1-mig,node2:node2-mig";
+    let ways: [&[(&str, &str)]; 9] = [
+        &[("migration_mapping", both)],
+        &[("migration_mapping", " node1 : [fd00::1] , node2 : [fd00::2] ")],
+        &[("migration_mapping", "node1:node1v6-mig,node2:node2v6-mig")],
+        &[("migration_network_suffix", "-mig")],
+        &[("migrateuri", "tcp://%n-mig")],
+        &[("remoteuri", "qemu+ssh://%n-mig/system"), ("migrateuri", "tcp://%nv6")],
+        &[("migration_uri", "qemu+tls://%s/system")],
+        &[("migrateport", "49333")],
+        &[("migration_user", "root"), ("migration_mapping", both), ("migrateport", "49334")],
+    ];
+    for (round, params) in ways.iter().enumerate() {
+        let (from, to) = if round % 2 == 0 { (1, 2) } else { (2, 1) };
+        let answer = guest.moved(from, to, params);
+        println!("{params:?}: {:.1} s", answer.took.as_secs_f32());
+    }
+}
+
+#[test]
+fn a_persistent_definition_moves_along_and_leaves_none_behind() {
+    let cluster = Cluster::up();
+    let guest = cluster.departs(cluster.host(1).guest("a").polite().persistent());
+    for (from, to) in [(1, 2), (2, 1)] {
+        guest.moved(from, to, &[]);
+        assert_eq!(cluster.host(from).state("a"), "absent");
+        assert!(cluster.host(to).virsh(&["dominfo", "a"]).contains("Persistent:     yes"));
+    }
+    // A transient one leaves nothing at all.
+    let other = cluster.travels("b");
+    other.moved(1, 2, &[]);
+    assert_eq!(cluster.host(1).state("b"), "absent");
+    assert!(cluster.host(2).virsh(&["dominfo", "b"]).contains("Persistent:     no"));
+}
+
+#[test]
+fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        // To the node where it is.
+        guest.moves(dialect, 1, 1).gives(0).within(3.0);
+    }
+    let impossible = |dialect, code| {
+        guest.moves(dialect, 1, 2).param("migrate_options", "--no-such-word").gives(code).says(&["--no-such-word"]);
+        guest.moves(dialect, 1, 2).param("migration_mapping", "node2").gives(code).says(&["'node2' is not a pair"]);
+        guest.moves(dialect, 1, 2).param("hypervisor", "lxc").gives(code);
+    };
+    impossible(Rgmanager, 6);
+    impossible(Pacemaker, 1);
+    guest.call(1, Pacemaker, "validate-all").param("migrate_options", "--no-such-word").gives(6);
+    guest.runs_only_on(1);
+
+    guest.moves(Human, 1, 2).arg("--rehearse").gives(0).says(&["could be moved to node2", "nothing stands in the way"]);
+    guest.runs_only_on(1);
+    guest.moved(1, 2, &[]);
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        guest.moves(dialect, 1, 2).gives(0).within(5.0);
+    }
+    guest.runs_only_on(2);
+    guest.call(2, Pacemaker, "stop").gives(0);
+    guest.moves(Rgmanager, 1, 2).gives(7).says(&["not running", "not on node2 either"]);
+    guest.moves(Pacemaker, 1, 2).gives(1);
+    guest.arrives(1, 2).gives(1).within(10.0).says(&["did not arrive"]);
+}
+
+#[test]
+fn a_person_sees_the_progress() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let answer = guest.moves(Human, 1, 2).param("migration_speed", "10").gives(0).says(&["was moved to node2"]);
+    assert!(answer.stderr.contains("MiB left"), "no progress: {answer}");
+    assert!(!answer.stderr.contains(" of 0 MiB"), "progress before there was any: {answer}");
+    guest.runs_only_on(2);
+}

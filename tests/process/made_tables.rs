@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which process is the domain, in tables made for the purpose.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use vm_agent::observe::process::{Alive, Driver, Evidence, FoundBy, Identity, by_pid_file, scan};
+
+use crate::host::{Host, Made, QEMU, alive, domain, found, made, why};
+use crate::{UUID, UUID_BYTES, qemu, without_uuid};
+
+#[test]
+fn a_table_without_the_domain_proves_its_absence() {
+    assert_eq!(Host::new().find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
+fn the_process_of_the_pid_file_is_the_domain() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=web,debug-threads=on"));
+    host.write("run/libvirt/qemu/web.pid", "300");
+    assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::PidFile));
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")).map(|alive| alive.pid), Some(300));
+}
+
+#[test]
+fn without_a_pid_file_the_domain_is_met_in_the_table() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=web,debug-threads=on"));
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")), None);
+    assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
+}
+
+#[test]
+fn a_pid_file_that_names_another_process_is_not_believed() {
+    for text in ["300", "301", "77", "1", "0", "-1", "", "x", "300 301", "99999999999999999999", "\0\0"] {
+        let host = Host::new();
+        host.add(&domain(300, "guest=other,debug-threads=on"));
+        host.write("run/libvirt/qemu/web.pid", text);
+        assert_eq!(by_pid_file(&host.roots, &without_uuid("web")), None, "{text:?}");
+        assert_eq!(host.find(&without_uuid("web")), Evidence::Absent, "{text:?}");
+    }
+}
+
+#[test]
+fn names_that_would_leave_the_folder_of_pid_files_are_not_looked_for_there() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=../evil"));
+    host.write("run/libvirt/evil.pid", "300");
+    assert_eq!(by_pid_file(&host.roots, &without_uuid("../evil")), None);
+    assert_eq!(host.find(&without_uuid("../evil")), alive(300, FoundBy::Scan));
+    assert_eq!(by_pid_file(&host.roots, &without_uuid("")), None);
+}
+
+#[test]
+fn a_pid_file_that_is_no_small_regular_file_is_not_read() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=web"));
+    let file = host.roots.run.join("libvirt/qemu/web.pid");
+    host.write("elsewhere", "300");
+    symlink(host.folder.path().join("elsewhere"), &file).unwrap();
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")), None);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, format!("300{}", " ".repeat(100))).unwrap();
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")), None);
+    fs::remove_file(&file).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")), None);
+}
+
+#[test]
+fn names_are_compared_whole_and_commas_are_doubled() {
+    let rows = [
+        ("web", "guest=web,debug-threads=on", true),
+        ("web", "guest=web", true),
+        ("web", "web", true),
+        ("web", "web,process=qemu:web", true),
+        ("web", "debug-threads=on,guest=web", true),
+        ("a,b", "guest=a,,b,debug-threads=on", true),
+        ("a,,b", "guest=a,,,,b", true),
+        ("a,", "guest=a,,,debug-threads=on", true),
+        ("a=b", "guest=a=b,debug-threads=on", true),
+        ("w b", "guest=w b,debug-threads=on", true),
+        ("bär", "guest=bär,debug-threads=on", true),
+        ("web", "guest=web-1,debug-threads=on", false),
+        ("web-1", "guest=web,debug-threads=on", false),
+        ("w.b", "guest=web,debug-threads=on", false),
+        ("web", "guest=web,,x,debug-threads=on", false),
+        ("web", "guest=WEB", false),
+        ("web", "guest= web", false),
+        ("web", "guest=", false),
+        ("web", "", false),
+        ("web", "process=web", false),
+        ("a", "guest=a,,b", false),
+    ];
+    for (name, argument, expected) in rows {
+        let host = Host::new();
+        host.add(&domain(300, argument));
+        let expected = expected.then_some(300);
+        assert_eq!(found(&host.find(&without_uuid(name))), expected, "{name} in {argument}");
+    }
+}
+
+#[test]
+fn the_name_is_looked_for_as_an_argument_of_its_own() {
+    let rows: &[&[&str]] = &[
+        &[QEMU, "-append", "-name guest=web"],
+        &[QEMU, "-display", "none -name guest=web,debug-threads=on"],
+        &[QEMU, "-namex", "guest=web"],
+        &["-name", "guest=web"],
+        &[QEMU, "-name"],
+        &[QEMU, "-name", "guest=other", "-name", "guest=web"],
+        &[QEMU, "-xen-domid", "5", "-name", "web"],
+    ];
+    for words in rows {
+        let host = Host::new();
+        host.add(&made(300, words));
+        assert_eq!(host.find(&qemu("web")), Evidence::Absent, "{words:?}");
+    }
+}
+
+#[test]
+fn a_program_that_is_no_emulator_never_counts_whatever_its_arguments() {
+    let rows =
+        ["/usr/bin/bash", "/usr/bin/vim.basic", "/usr/bin/sleep", "/usr/bin/gdb", "/usr/bin/qemu-img", "/x/vm-agent"];
+    for exe in rows {
+        let host = Host::new();
+        host.add(&Made { exe: Some(exe), comm: "bash", ..domain(300, "guest=web,debug-threads=on") });
+        assert_eq!(host.find(&qemu("web")), Evidence::Absent, "{exe}");
+    }
+}
+
+#[test]
+fn emulators_are_known_by_the_file_that_they_run() {
+    let rows = [
+        (QEMU, true),
+        ("/usr/bin/qemu-system-x86_64 (deleted)", true),
+        ("/usr/libexec/qemu-kvm", true),
+        ("/usr/bin/kvm", true),
+        ("/nix/store/x/bin/.qemu-system-x86_64-wrapped", true),
+        ("/opt/vendor/bin/our-vmm", true),
+        ("/opt/vendor/bin/our-vmm2", false),
+        ("/usr/bin/qemu-nbd", false),
+    ];
+    for (exe, expected) in rows {
+        let host = Host::new();
+        host.add(&Made { exe: Some(exe), comm: "x", ..domain(300, "guest=web") });
+        let who = Identity { emulator: Some(Path::new("/opt/vendor/bin/our-vmm")), ..qemu("web") };
+        assert_eq!(found(&host.find(&who)).is_some(), expected, "{exe}");
+    }
+}
+
+#[test]
+fn the_whole_command_line_of_libvirt_under_an_unknown_program_proves_nothing() {
+    let host = Host::new();
+    let key = r#"{"qom-type":"secret","id":"masterKey0","file":"/var/lib/libvirt/qemu/domain-1-web/master-key.aes"}"#;
+    let words = ["/opt/vmm", "-name", "guest=web,debug-threads=on", "-object", key, "-uuid", UUID];
+    host.add(&Made { exe: Some("/opt/vmm"), comm: "vmm", ..made(300, &words) });
+    let evidence = host.find(&qemu("web"));
+    assert!(why(&evidence).contains("process 300 (vmm)"), "{evidence:?}");
+    assert!(why(&host.find(&without_uuid("web"))).contains("process 300 (vmm)"));
+    assert_eq!(host.find(&qemu("we")), Evidence::Absent);
+}
+
+#[test]
+fn a_domain_of_the_same_uuid_and_another_name_is_never_taken_for_it() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=database,debug-threads=on"));
+    let evidence = host.find(&qemu("web"));
+    assert!(why(&evidence).contains("named database"), "{evidence:?}");
+    host.write("run/libvirt/qemu/web.pid", "300");
+    assert_eq!(by_pid_file(&host.roots, &qemu("web")), None);
+}
+
+#[test]
+fn another_uuid_counts_only_when_libvirt_itself_says_that_it_is_the_domain() {
+    let host = Host::new();
+    let other = "00000000-1a69-4a1a-bcd5-8bf2406b3f34";
+    host.add(&made(300, &[QEMU, "-name", "guest=web", "-uuid", other]));
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+    host.write("run/libvirt/qemu/web.pid", "300\n");
+    let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
+    assert_eq!(alive.uuid.map(|uuid| uuid[0]), Some(0));
+}
+
+#[test]
+fn a_target_of_a_migration_says_so() {
+    let host = Host::new();
+    host.add(&made(300, &[QEMU, "-name", "guest=web", "-uuid", UUID, "-incoming", "defer"]));
+    let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
+    assert!(alive.incoming);
+}
+
+#[test]
+fn a_process_that_only_waits_to_be_reaped_is_not_alive() {
+    let host = Host::new();
+    host.add(&Made { state: "Z", threads: 1, words: vec![], exe: None, ..domain(300, "") });
+    host.add(&Made { state: "Z", threads: 1, ..domain(301, "guest=web") });
+    host.write("run/libvirt/qemu/web.pid", "301");
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
+fn stopped_and_unkillable_processes_are_alive() {
+    for state in ["T", "t", "D", "R", "I"] {
+        let host = Host::new();
+        host.add(&Made { state, ..domain(300, "guest=web") });
+        assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan), "{state}");
+    }
+}
+
+#[test]
+fn kernel_threads_are_not_looked_at() {
+    let host = Host::new();
+    host.add(&Made { words: vec![], exe: None, comm: "kvm", flags: 0x0020_8040, ..domain(300, "") });
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
+fn a_name_full_of_parentheses_does_not_mislead() {
+    let host = Host::new();
+    host.add(&Made { comm: "a) Z 1 (b) ", ..domain(300, "guest=web") });
+    assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
+}
+
+#[test]
+fn the_older_of_two_is_the_domain_because_a_fork_shows_the_arguments_of_its_parent() {
+    let host = Host::new();
+    host.add(&domain(400, "guest=web"));
+    host.add(&domain(300, "guest=web"));
+    assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
+}
+
+#[test]
+fn a_command_line_without_an_end_proves_nothing() {
+    let long = "x".repeat(2 << 20);
+    let host = Host::new();
+    host.add(&made(300, &[QEMU, "-append", &long, "-name", "guest=web"]));
+    assert!(why(&host.find(&qemu("web"))).contains("too long a command line"));
+    let host = Host::new();
+    host.add(&Made { exe: Some("/usr/bin/rm"), comm: "rm", ..made(300, &["rm", &long, "-name", "guest=web"]) });
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+    let nearly = "x".repeat(900 << 10);
+    let host = Host::new();
+    host.add(&made(300, &[QEMU, "-append", &nearly, "-name", "guest=web", "-uuid", UUID]));
+    assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
+}
+
+#[test]
+fn a_container_is_known_by_its_controller() {
+    let controller = "/usr/lib/libvirt/libvirt_lxc";
+    let who = Identity { name: "box", uuid: Some(UUID_BYTES), driver: Driver::Lxc, emulator: None };
+    let expected =
+        |found_by| Evidence::Alive(Alive { pid: 300, start_time_ticks: 1300, incoming: false, found_by, uuid: None });
+    let words = [controller, "--name", "box", "--console", "22", "--handshake", "25"];
+    let host = Host::new();
+    host.add(&Made { exe: Some(controller), comm: "libvirt_lxc", ..made(300, &words) });
+    assert_eq!(host.find(&who), expected(FoundBy::Scan));
+    host.write("run/libvirt/lxc/box.pid", "300\n");
+    assert_eq!(host.find(&who), expected(FoundBy::PidFile));
+    assert_eq!(host.find(&Identity { name: "bo", ..who }), Evidence::Absent);
+    assert_eq!(host.find(&qemu("box")), Evidence::Absent, "it is no QEMU");
+    let host = Host::new();
+    host.add(&Made { exe: Some("/bin/bash"), comm: "bash", ..made(300, &words) });
+    host.add(&Made { exe: Some(controller), comm: "libvirt_lxc", uid: 4711, ..made(301, &words) });
+    assert_eq!(host.find(&who), Evidence::Absent);
+}
+
+#[test]
+fn domains_without_a_process_of_their_own_stay_unknown() {
+    let host = Host::new();
+    let who = Identity { driver: Driver::Other, ..qemu("web") };
+    assert!(why(&host.find(&who)).contains("no process of their own"));
+    assert!(why(&scan(&host.roots, &who)).contains("no process of their own"));
+}

@@ -276,8 +276,11 @@ impl Looker {
                     self.connection = Some(connection);
                     return Ok(());
                 }
+                // A socket at which nobody listens says more than one that this host never had.
                 Err(error) if error.is_nobody_listening() => {
-                    first.get_or_insert(error);
+                    if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
+                        first = Some(error);
+                    }
                 }
                 Err(error) => return Err(blind(&error)),
             }

@@ -60,6 +60,9 @@ fn a_daemon_that_was_killed_is_told_from_a_machine_that_is_gone() {
     let host = Host::up();
     let fault = Fault::new(&host, 2, "libvirtd killed (SIGKILL)");
     dead(fault.set(|host, _| host.service("kill", "libvirtd")).clear(|host| host.service("start", "libvirtd"))).play();
+    host.service("kill", "libvirtd");
+    let start = host.guest("b").written().call(Pacemaker, "start").timeout(2.0).gives(1);
+    start.says(&["/run/libvirt/libvirt-sock-ro: Connection"]);
 }
 
 #[test]

@@ -620,6 +620,10 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
 fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
     match (done.destroyed.as_slice(), &seen.process) {
         ([], _) => Next::Do(Step::Destroy),
+        // Its process was seen to end; libvirt, in the middle of its own destroy, looks only now and then.
+        ([.., _], Process::Gone) if matches!(done.killed.last(), Some(Ok(()))) => wait_or_else(done, STRAY, || {
+            ok(format!("'{name}' {} after {:.1} s; libvirt has not noticed yet", how(done), done.spent.as_secs_f32()))
+        }),
         ([.., _], Process::Alive { pid, start, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(error)) => error.as_str(),
@@ -635,7 +639,8 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
                 return Next::Do(Step::Destroy);
             }
             let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
-            fail(format!("'{name}' could not be stopped: {why}"))
+            // libvirt may still be about to notice the end of the process.
+            wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
         }
     }
 }

@@ -234,7 +234,7 @@ impl Looker {
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }
-        if answered && (active || !depth.process) {
+        if answered && !depth.process {
             // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
             return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);
         }
@@ -298,8 +298,11 @@ impl Looker {
                     self.connection = Some(connection);
                     return Ok(());
                 }
+                // A socket at which nobody listens says more than one that this host never had.
                 Err(error) if error.is_nobody_listening() => {
-                    first.get_or_insert(error);
+                    if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
+                        first = Some(error);
+                    }
                 }
                 Err(error) => return Err(blind(&error)),
             }

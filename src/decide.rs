@@ -340,8 +340,14 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let name = label(seen);
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
-        Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
+        Presence::Unknown(why) => {
+            // Waiting does not mend a definition, and this one cannot tell which domain is meant.
+            if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
+                return Next::Answer(outcome.clone());
+            }
+            wait_or(done, inv.timeout, || format!("not started: {why}"))
+        }
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -459,7 +465,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
     let name = label(seen);
     match presence(seen) {
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -494,7 +500,11 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 /// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
 /// more, and still has the disks. It gets a moment; then libvirt's word counts.
 fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
-    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
+    matches!(seen.process, Process::Unknown(_)) && done.waited < a_moment(inv)
+}
+
+fn a_moment(inv: &Invocation) -> Duration {
+    STRAY.min(inv.timeout / 4)
 }
 
 fn dead(seen: &Observation) -> bool {
@@ -546,8 +556,14 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let patience = done.left.saturating_sub(reserve);
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
+    let last_resort = || match forbidden {
+        true => wait_or(done, inv.timeout, || {
+            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
+        }),
+        false => destroy(inv, name, seen, done),
+    };
     if needed && !force(inv) && !patience.is_zero() {
-        return wait_or_else(done, patience, || destroy(inv, name, seen, done));
+        return wait_or_else(done, patience, last_resort);
     }
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
@@ -557,12 +573,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         }
         return ask_guest(&inv.params.shutdown_modes, patience, done);
     }
-    if forbidden {
-        return wait_or(done, inv.timeout, || {
-            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
-        });
-    }
-    destroy(inv, name, seen, done)
+    last_resort()
 }
 
 /// The modes in order, each again and again; a mode that is refused is followed by the next one at once.

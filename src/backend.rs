@@ -77,7 +77,7 @@ impl Backend {
     /// It could not be begun.
     pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new(), begun: false })
+        Ok(Call { tool, running, last: Vec::new(), begun: false, lost: None })
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
@@ -149,6 +149,7 @@ pub struct Call {
     running: Running,
     last: Vec<u8>,
     begun: bool,
+    lost: Option<worker::End>,
 }
 
 impl Call {
@@ -166,6 +167,7 @@ impl Call {
                     match Line::parse(&String::from_utf8_lossy(&line)) {
                         Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
                         Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+                        Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
                         Ok(_) | Err(_) => {}
                     }
                     self.last = line;
@@ -180,6 +182,12 @@ impl Call {
     #[must_use]
     pub const fn begun(&self) -> bool {
         self.begun
+    }
+
+    /// Which end stopped answering in the middle, if one did.
+    #[must_use]
+    pub const fn lost(&self) -> Option<worker::End> {
+        self.lost
     }
 
     /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.

@@ -556,14 +556,10 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let patience = done.left.saturating_sub(reserve);
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
-    let last_resort = || match forbidden {
-        true => wait_or(done, inv.timeout, || {
-            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
-        }),
-        false => destroy(inv, name, seen, done),
-    };
     if needed && !force(inv) && !patience.is_zero() {
-        return wait_or_else(done, patience, last_resort);
+        // No event tells of a job's end, so it is looked for again soon.
+        let soon = PAUSE_BETWEEN_CHECKS.min(patience);
+        return Next::Do(Step::Wait { longest: soon });
     }
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
@@ -573,7 +569,12 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         }
         return ask_guest(&inv.params.shutdown_modes, patience, done);
     }
-    last_resort()
+    if forbidden {
+        return wait_or(done, inv.timeout, || {
+            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
+        });
+    }
+    destroy(inv, name, seen, done)
 }
 
 /// The modes in order, each again and again; a mode that is refused is followed by the next one at once.

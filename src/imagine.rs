@@ -35,6 +35,8 @@ pub struct World {
     pub check_fails: Option<String>,
     /// An outgoing migration arrives in spite of being aborted.
     pub arrives: bool,
+    /// The aborted job is still there after the abort.
+    pub lingers: bool,
     /// Ending it at the migration's target fails with these words.
     pub target_fails: Option<String>,
     /// What the definition turns out to be when it is read.
@@ -57,6 +59,7 @@ impl Default for World {
             kill_fails: None,
             check_fails: None,
             arrives: false,
+            lingers: false,
             target_fails: None,
             definition: None,
             later: None,
@@ -155,6 +158,7 @@ impl World {
             Step::AbortJob => {
                 done.aborted = Some(Ok(()));
                 match (&mut seen.libvirt, self.arrives) {
+                    (Libvirt::Domain(_), false) if self.lingers => {}
                     (Libvirt::Domain(_), true) => end(seen, Off::Migrated),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
                     (Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}

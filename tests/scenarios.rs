@@ -112,6 +112,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "resume" => world.resume_fails = said(),
             "destroy" => world.destroy_fails = said(),
             "kill" => world.kill_fails = said(),
+            "lingers" => world.lingers = true,
             "moved-to" => world.moved_to = said(),
             "elsewhere" => {
                 world.elsewhere = match rest {

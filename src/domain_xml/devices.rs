@@ -63,6 +63,8 @@ pub struct Interface {
     pub kind: String,
     /// The name of the network, the bridge or the host's device.
     pub source: Option<String>,
+    /// The name of libvirt's network, also where a running domain shows the bridge behind it.
+    pub network: Option<String>,
     /// The MAC address.
     pub mac: Option<String>,
     /// The device's model: `virtio`.
@@ -145,6 +147,7 @@ pub(super) fn interfaces(root: &Element<'_>) -> Vec<Interface> {
             source: ["network", "bridge", "dev", "path", "name"]
                 .into_iter()
                 .find_map(|name| of(interface, "source", name)),
+            network: of(interface, "source", "network"),
             mac: of(interface, "mac", "address"),
             model: of(interface, "model", "type"),
         })

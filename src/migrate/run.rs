@@ -6,7 +6,7 @@
 
 use super::governor::{Governor, Order, Policy, Sample, progress};
 use super::options;
-use super::settle::{self, End, Then, There};
+use super::settle::{self, End, Here, Then, There};
 use super::target::{self, Target};
 use crate::act;
 use crate::backend::{self, Backend, Call, Trouble, Verb};
@@ -23,7 +23,7 @@ use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::Deadline;
 use crate::verdict::{self, Health};
-use crate::worker::{DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
+use crate::worker::{self, DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
     let target = target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
     let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0 };
+    let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0, target_silent: false };
     let domain = mover.source()?;
     if rehearse {
         return Ok(mover.rehearse(&domain));
@@ -110,6 +110,8 @@ struct Mover<'a> {
     deadline: Deadline,
     /// Milliseconds of downtime allowed now.
     downtime: u64,
+    /// The target did not answer when it was last asked.
+    target_silent: bool,
 }
 
 impl Mover<'_> {
@@ -219,6 +221,7 @@ impl Mover<'_> {
             let tried = self.attempt(domain, &request);
             let hopeless = matches!(&tried, Err(failed) if failed.final_word) || interrupt::requested();
             let end = self.settle(domain, tried, began);
+            let hopeless = hopeless || self.target_silent;
             let again = matches!(end, End::Stayed(_)) && !hopeless && tries < 2;
             if !again || self.deadline.left() < Duration::from_secs(30).max(began.elapsed() * 2) {
                 break end;
@@ -288,15 +291,29 @@ impl Mover<'_> {
             self.checked_for_virsh(domain, request)?;
         }
         let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
-        let mut call = self.backend.spawn(verb, &who, until).map_err(Failed::early)?;
+        // The worker's own last resort comes after the abort that is ordered here.
+        let mut call = self.backend.spawn(verb, &who, self.deadline.less(reserve / 2)).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until);
-        let answer = call.answer(self.deadline.at_most(ABORT));
+        let begun = params.by_virsh || call.begun();
+        let lost = call.lost();
+        let answer = call.answer(self.deadline.at_most(if begun { ABORT } else { Duration::ZERO }));
         match (answer, ordered) {
             (Ok(answer), _) => Ok(answer.lookup),
-            (Err(_), Some(why)) => Err(Failed { why, final_word: true }),
-            (Err(trouble), None) => {
-                Err(Failed { final_word: trouble.step == Some(Step::Preflight), why: self.sentence(&trouble) })
-            }
+            (Err(_), Some(why)) => Err(Failed { why, final_word: true, looks: if begun { NEVER } else { 2 } }),
+            (Err(trouble), None) => Err(Failed {
+                final_word: trouble.step == Some(Step::Preflight),
+                looks: match trouble.step {
+                    Some(Step::ConnectDestination | Step::Preflight) => 1,
+                    Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline)
+                    | None => NEVER,
+                },
+                why: match lost {
+                    Some(worker::End::Destination) => {
+                        format!("{} was lost on the way: {}", self.target.node, plain(&trouble.message))
+                    }
+                    Some(worker::End::Source) | None => self.sentence(&trouble),
+                },
+            }),
         }
     }
 
@@ -310,7 +327,7 @@ impl Mover<'_> {
         self.until_ended(&mut call);
         match call.answer(self.deadline.at_most(BEGIN)) {
             Ok(_) => Ok(()),
-            Err(trouble) => Err(Failed { final_word: true, why: self.sentence(&trouble) }),
+            Err(trouble) => Err(Failed { final_word: true, looks: 1, why: self.sentence(&trouble) }),
         }
     }
 
@@ -319,6 +336,7 @@ impl Mover<'_> {
         let began = Instant::now();
         let mut said = began;
         let mut ended: Option<(String, Deadline)> = None;
+        let mut last = None;
         let by_virsh = self.inv.params.migration.by_virsh;
         self.downtime = if self.inv.params.migration.downtime == 0 {
             super::governor::DEFAULT_DOWNTIME
@@ -345,9 +363,9 @@ impl Mover<'_> {
                 Some("it was interrupted by a signal".to_owned())
             } else if !begun && began.elapsed() > BEGIN.min(self.inv.timeout / 4) {
                 let seconds = began.elapsed().as_secs();
-                return Some(format!("{} ({}) did not answer within {seconds} s", self.target.node, self.target.uri));
+                return Some(format!("{} did not answer within {seconds} s ({})", self.target.node, self.target.uri));
             } else if until.passed() {
-                Some("it would not have ended in time".to_owned())
+                Some(too_late(last.as_ref()))
             } else {
                 None
             };
@@ -359,6 +377,7 @@ impl Mover<'_> {
                 continue;
             }
             let Some(sample) = (if begun { self.sample(began.elapsed()) } else { None }) else { continue };
+            last = Some(sample);
             let pause = if self.inv.caller == Caller::Human { SAY_SOON } else { SAY };
             if said.elapsed() >= pause {
                 said = Instant::now();
@@ -367,8 +386,7 @@ impl Mover<'_> {
             if let Some(order) = governor.step(&sample) {
                 self.obey(order, who);
                 if order == Order::Abort {
-                    let why = format!("it does not converge ({})", progress(&sample, self.downtime));
-                    ended = Some((why, self.deadline.at_most(ABORT)));
+                    ended = Some((too_late(last.as_ref()), self.deadline.at_most(ABORT)));
                 }
             }
         }
@@ -438,16 +456,28 @@ impl Mover<'_> {
     fn settle(&mut self, domain: &Domain, tried: Result<Option<Lookup>, Failed>, began: Instant) -> End {
         let name = domain.name.clone();
         let node = self.target.node.clone();
-        let (mut known_there, why) = match tried {
-            Ok(lookup) => (lookup.as_ref().map(settle::there), None),
-            Err(failed) => (None, Some(failed.why)),
+        let (mut known_there, why, enough) = match tried {
+            Ok(lookup) => (lookup.as_ref().map(settle::there), None, NEVER),
+            Err(failed) => (None, Some(failed.why), failed.looks),
         };
+        self.target_silent = false;
         let mut looks = 0_u32;
         loop {
             let seen = self.look();
             let here = settle::here(&seen);
+            if let (Here::Runs(_), Some(why)) = (&here, &why)
+                && enough != NEVER
+            {
+                if looks + 1 >= enough {
+                    return End::Stayed(stayed(&name, why));
+                }
+                looks += 1;
+                pause(LOOK_AGAIN, self.deadline);
+                continue;
+            }
             let there = known_there.take().unwrap_or_else(|| self.ask_target_about(uuid(domain)));
             log::debug!("after the migration: here {here:?}, there {there:?}");
+            self.target_silent = matches!(there, There::Unknown(_));
             looks += 1;
             let last = self.deadline.left() < Duration::from_secs(2);
             match settle::judge(&here, &there, looks, last) {
@@ -458,7 +488,10 @@ impl Mover<'_> {
                 }
                 Then::Stayed => {
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
-                    return End::Stayed(format!("'{name}' was not moved and runs on here: {why}"));
+                    return End::Stayed(match &here {
+                        Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
+                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => stayed(&name, &why),
+                    });
                 }
                 Then::NotHere => {
                     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -492,7 +525,7 @@ impl Mover<'_> {
     fn sentence(&self, trouble: &Trouble) -> String {
         match trouble.step {
             Some(Step::ConnectDestination) => {
-                format!("{} ({}) cannot be reached: {}", self.target.node, self.target.uri, trouble.message)
+                format!("{} cannot be reached: {} ({})", self.target.node, plain(&trouble.message), self.target.uri)
             }
             Some(
                 Step::Arguments
@@ -503,7 +536,7 @@ impl Mover<'_> {
                 | Step::Call
                 | Step::Deadline,
             )
-            | None => trouble.message.clone(),
+            | None => plain(&trouble.message).to_owned(),
         }
     }
 }
@@ -513,12 +546,47 @@ struct Failed {
     why: String,
     /// Trying again would bring the same.
     final_word: bool,
+    /// libvirt was never asked to move it: after so many looks that find it running here, the target need not be asked.
+    looks: u32,
 }
+
+/// For a migration that had begun: the target is always asked.
+const NEVER: u32 = u32::MAX;
 
 impl Failed {
     fn early(why: String) -> Self {
-        Self { why, final_word: false }
+        Self { why, final_word: false, looks: NEVER }
     }
+}
+
+/// The sentence of a migration that left everything as it was. What went wrong stands where a manager does not cut it off.
+fn stayed(name: &str, why: &str) -> String {
+    format!("'{name}' not moved, runs on here: {why}")
+}
+
+/// Why a migration that would have taken too long was given up.
+fn too_late(last: Option<&Sample>) -> String {
+    let mib = |bytes: u64| bytes / (1 << 20);
+    last.map_or("it would not have ended in time".to_owned(), |sample| {
+        let (left, sent, dirty) = (mib(sample.remaining), mib(sample.rate), mib(sample.dirty));
+        format!("no end in time: {left} MiB left, {sent} MiB/s sent, {dirty} MiB/s dirtied")
+    })
+}
+
+/// libvirt's message without what its layers put around it.
+fn plain(message: &str) -> &str {
+    // What libvirt says of a connection that ends under it.
+    if matches!(message, "End of file while reading data: Input/output error" | "End of file while reading data") {
+        return "the connection to libvirt broke";
+    }
+    let mut text = message.trim();
+    for before in ["operation failed: ", "internal error: ", "Cannot recv data: ", "End of file while reading data: "] {
+        text = text.strip_prefix(before).unwrap_or(text);
+    }
+    for behind in [": Connection reset by peer", ": Input/output error"] {
+        text = text.strip_suffix(behind).unwrap_or(text);
+    }
+    text.trim()
 }
 
 fn uuid(domain: &Domain) -> Who {

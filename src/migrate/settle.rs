@@ -80,6 +80,8 @@ pub enum Then {
 
 /// Looks before a shell or a stuck copy counts as left behind: libvirt clears up by itself within moments.
 const GRACE: u32 = 4;
+/// Looks before a daemon that does not answer here counts as gone.
+const PATIENCE: u32 = 8;
 
 /// What an observation of this host comes down to.
 #[must_use]
@@ -142,6 +144,8 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         (Here::Stuck(_), There::Off) => Then::ResumeHere,
         (Here::Stuck(_), There::Arriving) => Then::DestroyThere,
         (Here::Stuck(_), There::Unknown(_)) => Then::LookAgain,
+        // Its process lives, and the target says that it does not have it. The daemon here had time to return.
+        (Here::Blind(_), There::Off) if looks > PATIENCE => Then::Stayed,
         (Here::Blind(_) | Here::Unknown(_), _) => Then::LookAgain,
     };
     if !last || !matches!(then, Then::LookAgain | Then::AbortHere) {

@@ -20,8 +20,9 @@ use crate::worker::{DomainVerb, Lookup, Request, Who};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// libvirt's error for a question that does not fit the domain's job: an arriving domain has no statistics.
-const OPERATION_INVALID: i32 = 55;
+/// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
+/// says that it does not support the question; it is no other case.
+const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 /// `virDomainJobOperation`: leaving by migration.
 const MIGRATION_OUT: i32 = 5;
 
@@ -314,7 +315,7 @@ impl Looker {
             connection.set_deadline(deadline.at_most(Duration::from_secs(1)));
             motion = match connection.job_stats(&domain, 0) {
                 Ok(stats) => leaving(stats.as_ref()),
-                Err(RpcError::Libvirt { code: OPERATION_INVALID, .. }) if unclear => Motion::Arriving,
+                Err(RpcError::Libvirt { code, .. }) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
                 Err(RpcError::Libvirt { .. }) => Motion::None,
                 // The connection is of no more use, but the state that it told is.
                 Err(error) => {

@@ -7,8 +7,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod converge;
 mod faults;
 mod killed;
+mod measure;
+mod pacemaker;
 mod ways;
 
 /// A call that takes its time, so that something can happen in its middle.

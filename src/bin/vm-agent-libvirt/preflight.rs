@@ -68,7 +68,7 @@ impl Findings {
             match connect::look(destination, &who) {
                 Ok(Lookup::Absent) => {}
                 Ok(Lookup::Found(other)) if other.uuid != uuid => self.fail(format!(
-                    "{there} has another virtual machine of the name '{name}' (UUID {}): rename or remove it there",
+                    "{there} has another '{name}' (UUID {}): rename it there",
                     other.uuid
                 )),
                 Ok(Lookup::Found(other)) => {
@@ -110,8 +110,7 @@ impl Findings {
         for device in &facts.hostdevs {
             self.fail(format!("the host device {device} cannot migrate: detach it first"));
         }
-        for interface in facts.interfaces.iter().filter(|interface| interface.kind == "network") {
-            let Some(network) = interface.source.as_deref() else { continue };
+        for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match destination.lookup_network_by_name(network).and_then(|network| network.is_active()) {
                 Ok(true) => {}
                 Ok(false) => self.fail(format!("the network '{network}' is not active on {there}: start it there")),

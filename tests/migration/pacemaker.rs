@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A real Pacemaker with fencing drives the agent.
+
+use crate::common::*;
+use std::time::Duration;
+
+/// Two hosts with a cluster, in which the guest `a` is a resource that may migrate.
+fn cluster_with_a() -> (Cluster, std::path::PathBuf) {
+    let cluster = Cluster::with("migration,fencing");
+    for host in [1, 2] {
+        let folder = "/usr/lib/ocf/resource.d/vm-agent";
+        let link = format!("mkdir -p {folder} && ln -s {AGENT} {folder}/vm");
+        cluster.host(host).run("sh", &["-c", &link]);
+    }
+    let folder = cluster.host(1).guest("a").polite().written().folder;
+    let pairs = |id: &str, pairs: &[(&str, &str)]| -> String {
+        pairs.iter().map(|(name, value)| format!("<nvpair id='{id}-{name}' name='{name}' value='{value}'/>")).collect()
+    };
+    let op = |name: &str, interval: &str, timeout: &str| {
+        format!("<op id='a-{name}' name='{name}' interval='{interval}' timeout='{timeout}'/>")
+    };
+    let resource = format!(
+        "<primitive id='a' class='ocf' provider='vm-agent' type='vm'>\
+         <instance_attributes id='a-i'>{}</instance_attributes><meta_attributes id='a-m'>{}</meta_attributes>\
+         <operations>{}{}{}{}{}</operations></primitive>",
+        pairs("a-i", &[("name", "a"), ("path", folder.to_str().unwrap())]),
+        pairs("a-m", &[("allow-migrate", "true")]),
+        op("monitor", "2s", "10s"),
+        op("start", "0", "30s"),
+        op("stop", "0", "40s"),
+        op("migrate_to", "0", "40s"),
+        op("migrate_from", "0", "20s"),
+    );
+    let file = cluster.host(1).file("a.cib", &resource);
+    cluster.host(1).run("cibadmin", &["-C", "-o", "resources", "--xml-file", file.to_str().unwrap()]);
+    (cluster, folder)
+}
+
+/// The guest, once Pacemaker has started it, and the host where it did.
+fn started(cluster: &Cluster, folder: std::path::PathBuf) -> (Traveller<'_>, usize) {
+    let mut guest = Traveller { cluster, name: "a".into(), folder, boot: String::new() };
+    guest.boot = guest.new_boot();
+    settled(cluster);
+    let at = guest.processes()[0];
+    guest.runs_only_on(at);
+    (guest, at)
+}
+
+/// Waits until the cluster has nothing left to do.
+fn settled(cluster: &Cluster) {
+    cluster.host(1).run("crm_resource", &["--wait", "--timeout=100s"]);
+}
+
+/// Nothing has failed, and nobody was fenced.
+fn all_is_well(cluster: &Cluster) {
+    let status = cluster.host(1).run("crm_mon", &["-1"]);
+    assert!(!status.contains("Failed"), "{status}");
+    assert!(fencings(cluster).is_empty(), "fenced: {}", fencings(cluster));
+}
+
+fn fencings(cluster: &Cluster) -> String {
+    let log = cluster.host(1).shared().parent().unwrap().join(".lab/fence.log");
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter(|line| line.contains("off") || line.contains("reboot")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn pacemaker_moves_it_live_when_asked_and_when_a_node_goes_standby() {
+    let (cluster, folder) = cluster_with_a();
+    let (guest, at) = started(&cluster, folder);
+    let other = 3 - at;
+    let node = |number: usize| cluster.host(number).node();
+    cluster.host(1).run("crm_resource", &["-r", "a", "--move", "-N", &node(other)]);
+    settled(&cluster);
+    guest.runs_only_on(other);
+    cluster.host(1).run("crm_resource", &["-r", "a", "--clear"]);
+    cluster.host(1).run("crm_attribute", &["-N", &node(other), "-n", "standby", "-v", "on", "-l", "forever"]);
+    settled(&cluster);
+    guest.runs_only_on(at);
+    // Its recurring monitor goes on there.
+    std::thread::sleep(Duration::from_secs(5));
+    all_is_well(&cluster);
+    guest.runs_only_on(at);
+}
+
+#[test]
+fn a_libvirtd_that_hangs_under_a_healthy_machine_costs_neither_the_machine_nor_a_node() {
+    let (cluster, folder) = cluster_with_a();
+    let (guest, at) = started(&cluster, folder);
+    cluster.host(at).service("freeze", "libvirtd");
+    // Several monitors with a timeout of 10 s.
+    std::thread::sleep(Duration::from_secs(14));
+    all_is_well(&cluster);
+    guest.never_stopped();
+    cluster.host(at).service("kill", "libvirtd");
+    std::thread::sleep(Duration::from_secs(6));
+    all_is_well(&cluster);
+    cluster.host(at).service("start", "libvirtd");
+    settled(&cluster);
+    all_is_well(&cluster);
+    guest.runs_only_on(at);
+}
+
+#[test]
+fn a_move_to_a_node_whose_libvirtd_is_dead_ends_with_one_copy_and_nobody_fenced() {
+    let (cluster, folder) = cluster_with_a();
+    let (mut guest, at) = started(&cluster, folder);
+    let other = 3 - at;
+    cluster.host(other).service("kill", "libvirtd");
+    cluster.host(1).run("crm_resource", &["-r", "a", "--move", "-N", &cluster.host(other).node()]);
+    // Pacemaker answers a failed move with a stop on both and a start: on the target, where that fails, then here.
+    guest.boot = guest.new_boot();
+    settled(&cluster);
+    let status = cluster.host(1).run("crm_mon", &["-1"]);
+    println!("{status}\n{}", fencings(&cluster));
+    assert!(status.contains("a_migrate_to_0") || status.contains("a migrate_to"), "it did not fail as meant: {status}");
+    assert!(fencings(&cluster).is_empty(), "fenced: {}", fencings(&cluster));
+    assert_eq!(guest.processes(), [at], "{status}");
+    guest.keeps_ticking();
+}

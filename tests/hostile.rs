@@ -23,7 +23,7 @@ use vm_agent::params::{ShutdownMode, TABLE};
 use vm_agent::verdict::Motion;
 
 /// As many hostile calls of each kind.
-const CALLS: usize = 160;
+const CALLS: usize = 110;
 
 const ACTIONS: [&str; 16] = [
     "start",

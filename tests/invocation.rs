@@ -14,8 +14,10 @@ use std::process::{Command, Output, Stdio};
 use vm_agent::manager::{OCF, RGMANAGER};
 use vm_agent::params::TABLE;
 
-/// A machine that nobody has.
-const NOBODY: &str = "vm-agent-test-nobody";
+/// A machine that nobody has; another one for each test, since agents at one machine wait for each other.
+fn nobody() -> String {
+    format!("vm-agent-test-{}", std::thread::current().name().unwrap())
+}
 
 fn call(dialect: Dialect, action: &str) -> Call<'static> {
     Call::new(None, dialect, action).timeout(1.0)
@@ -71,8 +73,9 @@ fn actions_answer_the_same_without_any_open_file() {
     for link in ["vm.sh", "vm"] {
         for action in ["start", "stop", "status", "monitor", "validate-all", "reload", "recover", "restart", "kill"] {
             let words = format!(
-                "OCF_RESKEY_name={NOBODY} OCF_RESKEY_CRM_meta_timeout=1000 \
-                                 OCF_RESKEY_RGMANAGER_meta_timeout=1 OCF_RESKEY_path=/no/such \"$0\" {action}"
+                "OCF_RESKEY_name={} OCF_RESKEY_CRM_meta_timeout=1000 \
+                                 OCF_RESKEY_RGMANAGER_meta_timeout=1 OCF_RESKEY_path=/no/such \"$0\" {action}",
+                nobody()
             );
             let open = shell(link, &format!("exec env -i {words}"));
             let closed = shell(link, &format!("exec env -i {words} <&- >&- 2>&-"));
@@ -84,7 +87,8 @@ fn actions_answer_the_same_without_any_open_file() {
 
 #[test]
 fn a_folder_that_is_gone_is_a_good_place_to_be_called_from() {
-    let words = format!("cd \"$(mktemp -d)\" && rmdir \"$PWD\" && exec env -i OCF_RESKEY_name={NOBODY} \"$0\" monitor");
+    let words =
+        format!("cd \"$(mktemp -d)\" && rmdir \"$PWD\" && exec env -i OCF_RESKEY_name={} \"$0\" monitor", nobody());
     let output = shell("vm", &words);
     assert_eq!(output.status.code(), Some(7), "{output:?}");
 }
@@ -130,7 +134,7 @@ fn usage_lists_the_actions() {
 #[test]
 fn further_arguments_are_ignored() {
     for dialect in [Rgmanager, Pacemaker, Ocf] {
-        let answer = call(dialect, "monitor").named(NOBODY).arg("--help").arg("start").arg("\u{1}").gives(7);
+        let answer = call(dialect, "monitor").named(nobody()).arg("--help").arg("start").arg("\u{1}").gives(7);
         assert!(answer.stdout.is_empty(), "{answer}");
         assert!(call(dialect, "meta-data").arg("x").gives(0).stdout.starts_with("<?xml"));
     }
@@ -142,15 +146,15 @@ fn the_caller_can_be_named() {
     assert_eq!(answer.stdout, RGMANAGER);
     let answer = call(Rgmanager, "meta-data").var("VM_AGENT_CALLER", "pacemaker").gives(0);
     assert_eq!(answer.stdout, OCF);
-    call(Human, "monitor").var("OCF_RESKEY_name", NOBODY).gives(7);
+    call(Human, "monitor").var("OCF_RESKEY_name", nobody()).gives(7);
 }
 
 #[test]
 fn empty_values_are_unset() {
     for dialect in [Rgmanager, Pacemaker] {
         for action in ["monitor", "stop", "validate-all", "start"] {
-            let plain = call(dialect, action).named(NOBODY).run();
-            let mut empty = call(dialect, action).named(NOBODY);
+            let plain = call(dialect, action).named(nobody()).run();
+            let mut empty = call(dialect, action).named(nobody());
             for row in TABLE.iter().filter(|row| row.name != "name") {
                 for name in [row.name].iter().chain(row.aliases) {
                     empty = empty.param(name, "");
@@ -168,7 +172,7 @@ fn bytes_that_are_no_text_are_a_problem_of_their_parameter_and_no_more() {
     for dialect in [Rgmanager, Pacemaker] {
         for row in TABLE {
             for name in [row.name].iter().chain(row.aliases) {
-                let with = |action: &str| call(dialect, action).named(NOBODY).param(name, bytes);
+                let with = |action: &str| call(dialect, action).named(nobody()).param(name, bytes);
                 assert_ne!(with("start").run().code, 0);
                 with("validate-all").run();
                 with("reload").gives(0);
@@ -190,9 +194,9 @@ fn bytes_that_are_no_text_are_a_problem_of_their_parameter_and_no_more() {
             "OCF_RESKEY_CRM_meta_on_node",
             "VM_AGENT_CALLER",
         ] {
-            call(dialect, "monitor").named(NOBODY).timeout(30.0).var(variable, bytes).gives(7);
+            call(dialect, "monitor").named(nobody()).timeout(30.0).var(variable, bytes).gives(7);
         }
-        call(dialect, "monitor").named(NOBODY).var(OsStr::from_bytes(b"OCF_RESKEY_\xff"), bytes).gives(7);
+        call(dialect, "monitor").named(nobody()).var(OsStr::from_bytes(b"OCF_RESKEY_\xff"), bytes).gives(7);
     }
     for word in [bytes, OsStr::new("")] {
         assert_ne!(call(Human, "").arg(word).run().code, 0);
@@ -219,14 +223,15 @@ fn a_mebibyte_of_values_is_read_or_refused() {
         "hypervisor",
     ];
     for dialect in [Rgmanager, Pacemaker] {
-        let with =
-            |action: &str| names.iter().fold(call(dialect, action).named(NOBODY), |call, name| call.param(name, &long));
+        let with = |action: &str| {
+            names.iter().fold(call(dialect, action).named(nobody()), |call, name| call.param(name, &long))
+        };
         with("start").gives(6);
         with("validate-all").gives(6);
         with("monitor").run();
         with("stop").run();
         call(dialect, "start").named(&*long).gives(6).says(&["name"]);
-        let one = call(dialect, "start").named(NOBODY).param("no_kill", &long).gives(6);
+        let one = call(dialect, "start").named(nobody()).param("no_kill", &long).gives(6);
         one.says(&["no_kill", "130048 bytes", "at most 65536"]);
     }
     call(Human, "start").named(&*long).gives(2);
@@ -266,15 +271,15 @@ fn timeouts_of_any_size_are_taken() {
         let vars = ["OCF_RESKEY_CRM_meta_timeout", "OCF_RESKEY_RGMANAGER_meta_timeout", "OCF_CHECK_LEVEL"];
         for dialect in [Rgmanager, Pacemaker] {
             let vars = |call: Call<'static>| vars.iter().fold(call.timeout(150.0), |call, name| call.var(*name, value));
-            let answer = vars(call(dialect, "monitor").named(NOBODY)).run();
+            let answer = vars(call(dialect, "monitor").named(nobody())).run();
             assert!(matches!(answer.code, 1 | 7), "{answer}");
-            let answer = vars(call(dialect, "stop").named(NOBODY)).run();
+            let answer = vars(call(dialect, "stop").named(nobody())).run();
             assert!(matches!(answer.code, 0 | 1), "{answer}");
             vars(call(dialect, "meta-data")).gives(0);
         }
     }
     for value in ["nan", "inf", "-1", "0", "1e300", "x"] {
-        call(Human, "stop").arg(NOBODY).arg("--timeout").arg(value).gives(2);
+        call(Human, "stop").arg(nobody()).arg("--timeout").arg(value).gives(2);
     }
 }
 
@@ -323,12 +328,13 @@ fn needed(file: &[u8]) -> Vec<String> {
 
 #[test]
 fn a_person_who_mistypes_is_told_what_was_expected() {
+    let name = nobody();
     for (words, expected) in [
         (&["status"][..], "which virtual machine"),
-        (&["status", NOBODY, "-o", "no_kill"], "NAME=VALUE"),
-        (&["status", NOBODY, "-o", "colour=red"], "no such parameter"),
-        (&["start", NOBODY, "-o", "no_kill=perhaps"], "expected yes or no"),
-        (&["status", NOBODY, "--paht", "/x"], "--path"),
+        (&["status", name.as_str(), "-o", "no_kill"], "NAME=VALUE"),
+        (&["status", name.as_str(), "-o", "colour=red"], "no such parameter"),
+        (&["start", name.as_str(), "-o", "no_kill=perhaps"], "expected yes or no"),
+        (&["status", name.as_str(), "--paht", "/x"], "--path"),
         (&["explain"], "ACTION"),
     ] {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
@@ -336,5 +342,5 @@ fn a_person_who_mistypes_is_told_what_was_expected() {
             words[1..].iter().fold(call(Human, words[0].to_str().unwrap()), |call, word| call.arg(word)).gives(2);
         assert!(answer.stderr.contains(expected), "no '{expected}' in {answer}");
     }
-    call(Human, "explain").arg("dance").arg(NOBODY).gives(3);
+    call(Human, "explain").arg("dance").arg(nobody()).gives(3);
 }

@@ -88,14 +88,17 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                 return outcome;
             }
             Next::Do(step) if deadline.passed() => {
-                return Outcome::new(
-                    Code::Generic,
-                    format!(
-                        "{} was not finished within {:.0} s; next: {step}",
-                        inv.action.word(),
-                        inv.timeout.as_secs_f32()
-                    ),
+                // It may have passed since it was asked for: then there is an answer that says why.
+                actor.done.left = Duration::ZERO;
+                let late = format!(
+                    "{} was not finished within {:.0} s; next: {step}",
+                    inv.action.word(),
+                    inv.timeout.as_secs_f32()
                 );
+                return match decide::next(inv, &seen, &actor.done) {
+                    Next::Answer(outcome) => outcome,
+                    Next::Do(_) => Outcome::new(Code::Generic, late),
+                };
             }
             Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
             Next::Do(step) => {

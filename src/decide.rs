@@ -366,8 +366,14 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let name = label(seen);
             format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
         }),
-        Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not started: {why}")),
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
+        Presence::Unknown(why) => {
+            // Waiting does not mend a definition, and this one cannot tell which domain is meant.
+            if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
+                return Next::Answer(outcome.clone());
+            }
+            wait_or(done, inv.timeout, || format!("not started: {why}"))
+        }
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         Presence::Off(_) => start_off(seen, done),
     }
 }
@@ -486,7 +492,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = ended || !done.asked.is_empty();
     let name = label(seen);
     match presence(seen) {
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: STRAY - done.waited }),
+        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
         Presence::Off(_) if (done.leaving || done.unfinished) && !ended => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
@@ -525,7 +531,11 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 /// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
 /// more, and still has the disks. It gets a moment; then libvirt's word counts.
 fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
-    matches!(seen.process, Process::Unknown(_)) && done.waited < STRAY.min(inv.timeout / 4)
+    matches!(seen.process, Process::Unknown(_)) && done.waited < a_moment(inv)
+}
+
+fn a_moment(inv: &Invocation) -> Duration {
+    STRAY.min(inv.timeout / 4)
 }
 
 fn dead(seen: &Observation) -> bool {

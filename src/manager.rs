@@ -28,6 +28,7 @@ const USAGE: &str = "usage: {start|stop|status|monitor|reload|reload-agent|recon
 pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     let Some(word) = args.first() else {
         say(&mut std::io::stderr(), USAGE);
+        exit_reason(env, "no action was named; expected start, stop, monitor, ...");
         return Code::Args.number();
     };
     let Some(action) = Action::parse(word.as_bytes()) else {

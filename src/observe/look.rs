@@ -406,6 +406,10 @@ fn blind(error: &RpcError) -> NoAnswer {
         | RpcError::Protocol(_)
         | RpcError::Libvirt { .. } => Blind::Refused,
     };
+    if let RpcError::Timeout { waited, .. } = error {
+        let why = format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32());
+        return NoAnswer { kind, why };
+    }
     let why = match kind {
         Blind::Dead => format!("libvirt's daemon does not run ({error})"),
         Blind::Hung => format!("libvirt's daemon does not answer ({error})"),

@@ -222,7 +222,7 @@ fn with(
     };
     let inv = Invocation::from_manager(Caller::Human, action, None, &env);
     logging::init(Caller::Human, &env, "", verbose);
-    let named = which.name.is_some() || which.xmlfile.is_some();
+    let named = [&which.name, &which.xmlfile].into_iter().flatten().any(|value| !value.is_empty());
     let outcome = match inv.params.problems.first() {
         Some(problem) if action != Action::ValidateAll => Outcome::new(Code::Args, problem.to_string()),
         None if !named => Outcome::new(Code::Args, "which virtual machine? give its name (see --help)"),

@@ -210,6 +210,7 @@ fn without_a_name_the_definition_names_it_and_the_mark_finds_it_when_the_file_is
     let unmarked = host.guest("unmarked").written().created();
     vm.call_by_file("monitor").timeout(4.0).gives(1).says(&["unmarked"]);
     vm.call_by_file("stop").timeout(4.0).gives(1).says(&["unmarked"]);
+    vm.call_by_file("start").timeout(30.0).gives(5).within(3.0).says(&["a.xml"]);
     assert!(unmarked.lives() && bystander.lives());
 }
 

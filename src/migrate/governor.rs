@@ -153,7 +153,8 @@ impl Governor {
     /// How long it takes at the present rate to send what is dirty. What the guest made dirty since this pass began is
     /// counted in the next one only, so the most that a pass began with is the measure; after the first one it is known.
     fn need(&self, now: &Sample) -> Duration {
-        let dirty = if now.iteration < 2 { now.remaining * 2 } else { now.remaining.max(self.peaks[0]).max(self.peaks[1]) };
+        let dirty =
+            if now.iteration < 2 { now.remaining * 2 } else { now.remaining.max(self.peaks[0]).max(self.peaks[1]) };
         Duration::from_millis(dirty.saturating_mul(1000) / now.rate.max(1))
     }
 

@@ -304,7 +304,9 @@ impl Mover<'_> {
                 final_word: trouble.step == Some(Step::Preflight),
                 looks: match trouble.step {
                     Some(Step::ConnectDestination | Step::Preflight) => 1,
-                    Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline)
+                    Some(
+                        Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline,
+                    )
                     | None => NEVER,
                 },
                 why: match lost {
@@ -490,7 +492,9 @@ impl Mover<'_> {
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
                     return End::Stayed(match &here {
                         Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
-                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => stayed(&name, &why),
+                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => {
+                            stayed(&name, &why)
+                        }
                     });
                 }
                 Then::NotHere => {

@@ -73,10 +73,9 @@ impl Findings {
         for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
             match connect::look(destination, &who) {
                 Ok(Lookup::Absent) => {}
-                Ok(Lookup::Found(other)) if other.uuid != uuid => self.fail(format!(
-                    "{there} has another '{name}' (UUID {}): rename it there",
-                    other.uuid
-                )),
+                Ok(Lookup::Found(other)) if other.uuid != uuid => {
+                    self.fail(format!("{there} has another '{name}' (UUID {}): rename it there", other.uuid))
+                }
                 Ok(Lookup::Found(other)) => {
                     if self.twin(destination, &other, there) {
                         return;

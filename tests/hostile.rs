@@ -318,7 +318,7 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
 fn process() -> impl Strategy<Value = Seen> {
     prop_oneof![
         Just(Seen::NotLooked),
-        Just(Seen::Alive { pid: 4711, start: 99 }),
+        any::<bool>().prop_map(|incoming| Seen::Alive { pid: 4711, start: 99, incoming }),
         Just(Seen::Gone),
         Just(Seen::Unknown("the table cannot be read".into())),
     ]
@@ -370,10 +370,13 @@ prop_compose! {
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
         elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         stopped in any::<bool>(),
+        leaving in any::<bool>(),
+        unfinished in any::<bool>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
+            leaving, unfinished,
         }
     }
 }

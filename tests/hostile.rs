@@ -20,7 +20,7 @@ use vm_agent::observe::state::State;
 use vm_agent::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
 use vm_agent::ocf::{Code, Outcome};
 use vm_agent::params::{ShutdownMode, TABLE};
-use vm_agent::verdict::Motion;
+use vm_agent::verdict::{self, Health, Motion};
 
 /// As many hostile calls of each kind.
 const CALLS: usize = 110;
@@ -402,9 +402,20 @@ fn no_daemon(seen: &Observation) -> bool {
     matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
 }
 
-/// The probe of a machine that is arriving is the one that may answer 7 of a domain in memory.
+/// It runs elsewhere: what is in memory here is a shell that waits for it, or what is left of it.
 fn arriving(seen: &Observation) -> bool {
-    matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving)
+    let Libvirt::Domain(domain) = &seen.libvirt else { return false };
+    matches!(verdict::health(domain.state, domain.motion), Health::Arriving | Health::Elsewhere)
+}
+
+/// Pacemaker's probe and rgmanager's question of all members are the ones that may answer 7 of it.
+fn asks_where(inv: &Invocation) -> bool {
+    inv.probe() || inv.caller == Caller::Rgmanager
+}
+
+/// Our own SIGKILL ended its process, and the whole table has no other; libvirt has not noticed yet.
+fn ended(seen: &Observation, killed: bool) -> bool {
+    killed && seen.process == Seen::Gone
 }
 
 /// What must be true of any answer to these facts.
@@ -413,8 +424,10 @@ fn check_answer(inv: &Invocation, seen: &Observation, killed: bool, outcome: &Ou
     let stops = matches!(inv.action, Action::Stop | Action::Kill);
     let watches = matches!(inv.action, Action::Status | Action::Monitor);
     match outcome.code {
-        Code::NotRunning => prop_assert!(watches && !open && (!here || (arriving(seen) && inv.probe())), "{outcome:?}"),
-        Code::Ok if stops => prop_assert!(!here && !open, "{outcome:?}"),
+        Code::NotRunning => {
+            prop_assert!(watches && !open && (!here || (arriving(seen) && asks_where(inv))), "{outcome:?}")
+        }
+        Code::Ok if stops => prop_assert!((!here || ended(seen, killed)) && !open, "{outcome:?}"),
         Code::Ok if watches => prop_assert!(here, "{outcome:?}"),
         Code::Degraded => prop_assert!(watches && inv.recurring && inv.caller == Caller::Pacemaker, "{outcome:?}"),
         Code::Configured | Code::Args | Code::Installed => prop_assert!(!stops && !watches, "{outcome:?}"),
@@ -443,13 +456,15 @@ proptest! {
                 prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{step}");
             }
             Next::Do(Step::TurnToStart) => {
-                prop_assert!(!alive(&seen) && (!unknown(&seen) || (killed && no_daemon(&seen))));
+                let off = !alive(&seen) || ended(&seen, killed);
+                prop_assert!(off && (!unknown(&seen) || (killed && no_daemon(&seen))));
             }
             Next::Do(step) => {
                 let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
                 prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest), "{step}");
                 let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
-                let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
+                let shell = matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving);
+                let forbidden = inv.params.no_kill && inv.action != Action::Kill && !shell;
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
@@ -480,7 +495,7 @@ proptest! {
         if alive(&seen) || unknown(&seen) {
             prop_assert!(!steps.iter().any(starts), "{steps:?}");
             if outcome.code == Code::NotRunning {
-                prop_assert!(arriving(&seen) && inv.probe(), "{outcome:?}");
+                prop_assert!(arriving(&seen) && asks_where(&inv), "{outcome:?}");
             }
             if matches!(inv.action, Action::Stop | Action::Kill) {
                 prop_assert_ne!(outcome.code, Code::Ok);

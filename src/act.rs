@@ -67,7 +67,9 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     if let Some(name) = actor.looker.name()
         && !matches!(inv.action, Action::Status | Action::Monitor)
     {
-        actor.done.moved_to = run_dir::noted_target(&actor.looker.roots.run, name);
+        let noted = run_dir::noted_target(&actor.looker.roots.run, name);
+        actor.done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
+        actor.done.moved_to = noted.map(|noted| noted.uri);
     }
     let depth = Depth::of(inv.action);
     loop {
@@ -76,6 +78,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
         actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
+        actor.done.remember(&seen);
         match decide::next(inv, &seen, &actor.done) {
             Next::Answer(outcome) => {
                 if matches!(decide::presence(&seen), Presence::Blind { .. }) {
@@ -214,9 +217,8 @@ impl Actor<'_> {
 
     /// Once it was started here, or was found to run here, where it once went is of no interest any more.
     fn forget_target(&self, outcome: &Outcome) {
-        if let (Action::Start | Action::Restart | Action::Recover, Code::Ok, Some(_), Some(name)) =
-            (self.inv.action, outcome.code, &self.done.moved_to, self.looker.name())
-        {
+        let here = matches!(self.inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom);
+        if let (true, Code::Ok, Some(_), Some(name)) = (here, outcome.code, &self.done.moved_to, self.looker.name()) {
             run_dir::forget_target(&self.looker.roots.run, name);
         }
     }
@@ -237,7 +239,7 @@ impl Actor<'_> {
             Step::StartDefined => {
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
                 if result.is_ok() {
-                    self.mark_running(&who);
+                    self.mark_running(&who, seen.name.clone().unwrap_or_default());
                 }
                 self.done.start = Some(result);
             }
@@ -268,7 +270,9 @@ impl Actor<'_> {
                 self.done.destroyed.push(result);
             }
             Step::AbortJob => {
-                let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
+                // Where libvirt did not say whether there is a job, there hardly is one.
+                let most = Duration::from_secs(if self.done.leaving { 10 } else { 3 });
+                let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
                 self.done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
             }
             Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
@@ -282,14 +286,18 @@ impl Actor<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
     fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
         let uri = self.done.moved_to.as_deref().unwrap_or_default();
-        runs_at(uri, who, self.deadline.at_most(Duration::from_secs(5)))
+        let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
+        runs_at(uri, who, self.deadline.at_most(patience)).inspect_err(|error| {
+            log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
+        })
     }
 
     /// Ends the domain where its migration went. The note of the target is the migrating agent's.
     fn stop_at_target(&self, seen: &Observation) -> Result<String, String> {
         let name = seen.name.clone().unwrap_or_default();
-        let uri = run_dir::noted_target(&self.looker.roots.run, &name)
-            .ok_or("where it went is not known here; look for it on the other nodes")?;
+        // The record of a finished migration tells of an earlier one.
+        let noted = run_dir::noted_target(&self.looker.roots.run, &name).filter(|noted| !noted.finished);
+        let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let there = Backend { uri: uri.clone(), use_virsh: false };
         let state = || runs_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
@@ -303,14 +311,14 @@ impl Actor<'_> {
     /// Creates the domain from the definition that was read, with our mark in its metadata.
     fn create(&self, seen: &Observation) -> Result<(), String> {
         let Definition::File(defined) = &seen.definition else { return Err("there is no definition".into()) };
-        let mark = self.mark(defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
+        let mark = self.mark(defined.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
         let text = domain_xml::with_mark(&defined.text, &mark).map_err(|error| error.to_string())?;
         self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
     }
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
-    fn mark_running(&self, who: &Who) {
-        let element = self.mark(String::new(), String::new()).bare_element();
+    fn mark_running(&self, who: &Who, name: String) {
+        let element = self.mark(name, String::new(), String::new()).bare_element();
         if let Err(error) =
             self.backend.call(Verb::SetMark(&element), who, self.deadline.at_most(Duration::from_secs(5)))
         {
@@ -318,10 +326,11 @@ impl Actor<'_> {
         }
     }
 
-    fn mark(&self, source: String, sha256: String) -> Mark {
+    fn mark(&self, name: String, source: String, sha256: String) -> Mark {
         let node = self.inv.node.clone();
         Mark {
             instance: if self.inv.instance.is_empty() { "by hand".into() } else { self.inv.instance.clone() },
+            name,
             source,
             sha256,
             started: utc(SystemTime::now()),
@@ -359,7 +368,7 @@ impl Actor<'_> {
             return Woken::Change;
         }
         let held = match seen.process {
-            Process::Alive { pid, start } => match Held::open(pid, start) {
+            Process::Alive { pid, start, .. } => match Held::open(pid, start) {
                 Ok(Some(held)) => Some(held),
                 Ok(None) => return Woken::Change,
                 Err(_) => None,

@@ -81,8 +81,13 @@ impl Backend {
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
-        let by_virsh = self.use_virsh || matches!(verb, Verb::MigrateByVirsh(..));
+        // Only the worker can check without moving.
+        let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse);
+        let by_virsh = (self.use_virsh && !rehearsal) || matches!(verb, Verb::MigrateByVirsh(..));
         let worker = if by_virsh { None } else { worker_path() };
+        if rehearsal && worker.is_none() {
+            return Err(format!("the checks before a migration need the worker {WORKER}, which is not installed"));
+        }
         let Some(worker) = worker else {
             let Some(virsh) = child::find_program("virsh") else {
                 return Err(if by_virsh {
@@ -181,7 +186,8 @@ impl Call {
     /// Whether libvirt was asked to begin a migration.
     #[must_use]
     pub const fn begun(&self) -> bool {
-        self.begun
+        // virsh does not say when.
+        self.begun || matches!(self.tool, Tool::Virsh(_))
     }
 
     /// Which end stopped answering in the middle, if one did.
@@ -300,28 +306,53 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
 fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
     add(&["migrate"]);
     add(&["--desturi", &migrate.dest_uri]);
-    for (flag, word) in [
-        (Flag::Live, "--live"),
-        (Flag::P2p, "--p2p"),
-        (Flag::Tunnelled, "--tunnelled"),
-        (Flag::PersistDest, "--persistent"),
-        (Flag::UndefineSource, "--undefinesource"),
-        (Flag::AutoConverge, "--auto-converge"),
-        (Flag::Postcopy, "--postcopy"),
-        (Flag::Tls, "--tls"),
-        (Flag::Parallel, "--parallel"),
-        (Flag::Compressed, "--compressed"),
-    ] {
-        if migrate.flags.contains(&flag) {
-            add(&[word]);
-        }
+    for flag in &migrate.flags {
+        add(&[match flag {
+            Flag::Live => "--live",
+            Flag::P2p => "--p2p",
+            Flag::Tunnelled => "--tunnelled",
+            Flag::PersistDest => "--persistent",
+            Flag::UndefineSource => "--undefinesource",
+            Flag::Paused => "--suspend",
+            Flag::NonSharedDisk => "--copy-storage-all",
+            Flag::NonSharedInc => "--copy-storage-inc",
+            Flag::NonSharedSynchronousWrites => "--copy-storage-synchronous-writes",
+            Flag::ChangeProtection => "--change-protection",
+            Flag::Unsafe => "--unsafe",
+            Flag::Offline => "--offline",
+            Flag::Compressed => "--compressed",
+            Flag::AbortOnError => "--abort-on-error",
+            Flag::AutoConverge => "--auto-converge",
+            Flag::RdmaPinAll => "--rdma-pin-all",
+            Flag::Postcopy => "--postcopy",
+            Flag::PostcopyResume => "--postcopy-resume",
+            Flag::Tls => "--tls",
+            Flag::Parallel => "--parallel",
+            Flag::Zerocopy => "--zerocopy",
+        }]);
     }
-    let number = |value: Option<u64>| value.map(|value| value.to_string());
+    fn words<T: ToString>(value: Option<T>) -> Option<String> {
+        value.map(|value| value.to_string())
+    }
+    let disks: Vec<&str> = migrate.migrate_disks.iter().map(String::as_str).collect();
     for (word, value) in [
         ("--migrateuri", migrate.migrate_uri.clone()),
+        ("--listen-address", migrate.listen_address.clone()),
+        ("--graphicsuri", migrate.graphics_uri.clone()),
+        ("--disks-uri", migrate.disks_uri.clone()),
+        ("--tls-destination", migrate.tls_destination.clone()),
         ("--comp-methods", migrate.compression.clone()),
-        ("--bandwidth", number(migrate.bandwidth)),
-        ("--parallel-connections", migrate.parallel_connections.map(|value| value.to_string())),
+        ("--migrate-disks", (!disks.is_empty()).then(|| disks.join(","))),
+        ("--bandwidth", words(migrate.bandwidth)),
+        ("--postcopy-bandwidth", words(migrate.bandwidth_postcopy)),
+        ("--parallel-connections", words(migrate.parallel_connections)),
+        ("--disks-port", words(migrate.disks_port)),
+        ("--auto-converge-initial", words(migrate.auto_converge_initial)),
+        ("--auto-converge-increment", words(migrate.auto_converge_increment)),
+        ("--comp-mt-level", words(migrate.compression_mt_level)),
+        ("--comp-mt-threads", words(migrate.compression_mt_threads)),
+        ("--comp-mt-dthreads", words(migrate.compression_mt_dthreads)),
+        ("--comp-xbzrle-cache", words(migrate.compression_xbzrle_cache)),
     ] {
         if let Some(value) = value {
             add(&[word, &value]);

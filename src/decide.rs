@@ -74,6 +74,10 @@ pub struct History {
     pub spent: Duration,
     /// The host that it last migrated to from here, if that is noted.
     pub moved_to: Option<String>,
+    /// Whether that migration is on record as begun, and not as finished.
+    pub unfinished: bool,
+    /// Whether it was seen leaving during this action.
+    pub leaving: bool,
     /// Whether it runs there, when asked; an error when nobody answered.
     pub elsewhere: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
@@ -99,6 +103,19 @@ pub struct History {
 }
 
 impl History {
+    /// Remembers of an observation what later ones may not show any more.
+    pub fn remember(&mut self, seen: &Observation) {
+        if let Libvirt::Domain(domain) = &seen.libvirt {
+            let between = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::Migration));
+            if domain.motion == Motion::Leaving || between {
+                self.leaving = true;
+            } else if domain.state.active() && domain.motion == Motion::None {
+                // It is here, and nothing takes it away: what was begun did not come to its end.
+                (self.leaving, self.unfinished) = (false, false);
+            }
+        }
+    }
+
     /// The stop of a restart is done: what was tried in it does not count for its start.
     pub fn turn_to_start(&mut self) {
         let moved_to = self.moved_to.take();
@@ -117,6 +134,8 @@ pub enum Presence<'a> {
         pid: u32,
         /// Its identity.
         start: u64,
+        /// Whether it was started to receive a migration.
+        incoming: bool,
         /// Why libvirt does not answer.
         no_answer: &'a NoAnswer,
     },
@@ -139,7 +158,7 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
     let name = label(seen);
     match (&seen.libvirt, &seen.process) {
         (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
-        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start }) => {
+        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start, .. }) => {
             Presence::Stray { pid: *pid, start: *start }
         }
         (Libvirt::Domain(domain), Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
@@ -149,8 +168,8 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
             Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
         }
         (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
-        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start }) => {
-            Presence::Blind { pid: *pid, start: *start, no_answer }
+        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming }) => {
+            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, no_answer }
         }
         (Libvirt::NoAnswer(no_answer), Process::Gone) => {
             Presence::Off(format!("'{name}' is not running: it has no process ({})", no_answer.why))
@@ -262,6 +281,10 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             answer(code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
         }
+        // It may be the shell of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
+        Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
+            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        }
         Presence::Blind { pid, no_answer, .. } => {
             let degraded = inv.params.degraded_when_blind && inv.recurring && inv.caller == Caller::Pacemaker;
             let code = if degraded { Code::Degraded } else { Code::Ok };
@@ -287,7 +310,7 @@ fn migrate_from(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     match presence(seen) {
         Presence::Active(domain) => match verdict::health(domain.state, domain.motion) {
             Health::Well | Health::Degraded => ok(format!("'{}' has arrived and is {}", domain.name, domain.state)),
-            Health::Arriving => wait_or(done, inv.timeout, || {
+            Health::Arriving | Health::Elsewhere => wait_or(done, inv.timeout, || {
                 format!("'{}' is still arriving: its memory did not come in time", domain.name)
             }),
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
@@ -305,7 +328,7 @@ fn migrate_from(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 
 fn advice(domain: &Domain, health: Health) -> &'static str {
     match (domain.state, health) {
-        (_, Health::Well | Health::Arriving | Health::Off) => "",
+        (_, Health::Well | Health::Arriving | Health::Elsewhere | Health::Off) => "",
         (State::Paused(Pause::User | Pause::Unknown | Pause::FromSnapshot), _) => "; resume it with 'virsh resume'",
         (State::PmSuspended, _) => "; wake it with 'virsh dompmwakeup'",
         (State::Paused(Pause::Migration), _) => {
@@ -333,6 +356,9 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     }
     match presence(seen) {
         Presence::Active(domain) => start_active(inv, domain, done),
+        Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
+            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        }
         Presence::Blind { pid, no_answer, .. } => {
             ok(format!("'{}' already runs (process {pid}), though {}", label(seen), no_answer.why))
         }
@@ -357,8 +383,8 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
     let state = domain.state;
     match (state, verdict::health(state, domain.motion)) {
         (State::InShutdown, _) => wait_or(done, inv.timeout, || format!("'{name}' is still {state}; not started")),
-        (_, Health::Arriving) => wait_or(done, inv.timeout, || {
-            format!("'{name}' is arriving by migration and was left alone; it was not running in time")
+        (_, Health::Arriving | Health::Elsewhere) => wait_or(done, inv.timeout, || {
+            format!("'{name}' is migrating and was left alone; it was not running here in time")
         }),
         (State::Paused(Pause::User), _) => match &done.resume {
             None => Next::Do(Step::Resume),
@@ -462,20 +488,25 @@ pub fn destroy_reserve(timeout: Duration) -> Duration {
 }
 
 fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
-    let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
+    let ended = !done.destroyed.is_empty() || !done.killed.is_empty();
+    let acted = ended || !done.asked.is_empty();
     let name = label(seen);
     match presence(seen) {
         Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
-        Presence::Off(_) if done.aborted.is_some() && !acted => match &done.at_target {
+        Presence::Off(_) if (done.leaving || done.unfinished) && !ended => match &done.at_target {
             None => Next::Do(Step::StopAtTarget),
-            Some(Ok(how)) => ok(format!("'{name}' had left by a migration; {how}")),
-            Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
+            Some(Ok(how)) => ok(format!("'{name}' does not run here; {how}")),
+            Some(Err(why)) if done.leaving => {
+                fail(format!("'{name}' has left by a migration, and was not stopped: {why}"))
+            }
+            // It is not here. If it had arrived there, that host is the cluster's to fence.
+            Some(Err(why)) => ok(format!("'{name}' does not run here; a migration was begun once, and {why}")),
         },
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
         Presence::Off(why) => ok(why),
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
-        Presence::Blind { pid, start, no_answer } => {
+        Presence::Blind { pid, start, no_answer, .. } => {
             let patience = RESTARTING.min(inv.timeout / 4);
             // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
             if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
@@ -543,12 +574,13 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let name = &domain.name;
     let state = domain.state;
     let health = verdict::health(state, domain.motion);
-    if domain.motion == Motion::Leaving && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {
+    let may_leave = matches!(domain.motion, Motion::Leaving | Motion::Unknown);
+    if may_leave && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {
         return Next::Do(Step::AbortJob);
     }
-    let forbidden = inv.params.no_kill && inv.action != Action::Kill && health != Health::Arriving;
+    let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
     let beyond_asking = match health {
-        Health::Failed | Health::Arriving => true,
+        Health::Failed | Health::Arriving | Health::Elsewhere => true,
         Health::Degraded => state == State::PmSuspended,
         Health::Well | Health::Off => false,
     };
@@ -598,7 +630,11 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
 fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
     match (done.destroyed.as_slice(), &seen.process) {
         ([], _) => Next::Do(Step::Destroy),
-        ([.., _], Process::Alive { pid, start }) => {
+        // Its process was seen to end; libvirt, in the middle of its own destroy, looks only now and then.
+        ([.., _], Process::Gone) if matches!(done.killed.last(), Some(Ok(()))) => wait_or_else(done, STRAY, || {
+            ok(format!("'{name}' {} after {:.1} s; libvirt has not noticed yet", how(done), done.spent.as_secs_f32()))
+        }),
+        ([.., _], Process::Alive { pid, start, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(error)) => error.as_str(),
                 Some(Ok(())) | None => "libvirt's destroy did not end it",
@@ -613,7 +649,8 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
                 return Next::Do(Step::Destroy);
             }
             let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
-            fail(format!("'{name}' could not be stopped: {why}"))
+            // libvirt may still be about to notice the end of the process.
+            wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
         }
     }
 }

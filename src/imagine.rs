@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct World {
     /// The host that it last migrated to.
     pub moved_to: Option<String>,
+    /// That migration is not on record as finished.
+    pub unfinished: bool,
     /// Whether it runs there.
     pub elsewhere: Result<bool, String>,
     /// The guest ignores requests to shut down.
@@ -49,6 +51,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             moved_to: None,
+            unfinished: false,
             elsewhere: Ok(false),
             stubborn: false,
             ask_fails: None,
@@ -76,9 +79,11 @@ pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, 
     let mut seen = seen.clone();
     let mut world = world.clone();
     let left = inv.timeout.saturating_sub(inv.margin());
-    let mut done = History { left, moved_to: world.moved_to.clone(), ..History::default() };
+    let (moved_to, unfinished) = (world.moved_to.clone(), world.unfinished);
+    let mut done = History { left, moved_to, unfinished, ..History::default() };
     let mut steps = Vec::new();
     while steps.len() < ENOUGH {
+        done.remember(&seen);
         match decide::next(inv, &seen, &done) {
             Next::Answer(outcome) => return (steps, Some(outcome)),
             Next::Do(step) => {

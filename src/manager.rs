@@ -8,7 +8,7 @@ use crate::observe::process::Roots;
 use crate::ocf::{Code, Outcome, ascii_line};
 use crate::params::shown;
 use crate::validate;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -80,6 +80,8 @@ fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
     let watching = matches!(inv.action, Action::Status | Action::Monitor | Action::ValidateAll);
     let (word, reason) = (inv.action.word(), &outcome.reason);
     match outcome.code {
+        // Each finding has been printed.
+        _ if inv.action == Action::ValidateAll => {}
         Code::Ok if watching => log::debug!("{word}: {reason}"),
         Code::NotRunning if watching && !inv.recurring => log::debug!("{word}: {reason}"),
         Code::Ok => log::info!("{word}: {reason}"),
@@ -106,10 +108,4 @@ fn exit_reason(env: &Environment, reason: &str) {
 /// A line to a reader that may have gone away.
 pub fn say(to: &mut dyn Write, line: &str) {
     let _ = to.write_all(format!("{line}\n").as_bytes());
-}
-
-/// A name for messages about values that are no text.
-#[must_use]
-pub fn named(value: &OsStr) -> String {
-    shown(value)
 }

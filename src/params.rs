@@ -178,6 +178,15 @@ pub struct Problem {
     pub text: String,
 }
 
+impl Problem {
+    /// Whether it concerns where or how to migrate, or which virtual machine is meant.
+    #[must_use]
+    pub fn concerns_migration(&self) -> bool {
+        let other = ["name", "config", "xmlfile", "path", "hypervisor", "hypervisor_uri", "tunnelled", "remoteuri"];
+        self.param.starts_with("migrat") || other.contains(&self.param.as_str())
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.param, self.text)

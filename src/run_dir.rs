@@ -22,14 +22,24 @@ pub fn open(run: &Path) -> Result<OwnedFd, Errno> {
     openat(&run, "vm-agent", OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Where a migration of `name` goes: what a `stop` needs that finds it gone.
-pub fn note_target(run: &Path, name: &str, uri: &str) {
+/// A migration from this host that is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// The target's connection URI.
+    pub uri: String,
+    /// Whether it was seen to have ended, with the machine at the target.
+    pub finished: bool,
+}
+
+/// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
+pub fn note_target(run: &Path, name: &str, noted: &Noted) {
     let write = || -> Result<(), Errno> {
         let folder = open(run)?;
         let (new, final_name) = (format!("{name}.target.{}", std::process::id()), format!("{name}.target"));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(uri.as_bytes()).map_err(|_| Errno::IO)?;
+        let word = if noted.finished { "finished" } else { "begun" };
+        file.write_all(format!("{word} {}", noted.uri).as_bytes()).map_err(|_| Errno::IO)?;
         renameat(&folder, &new, &folder, &final_name)
     };
     if let Err(errno) = write() {
@@ -39,13 +49,14 @@ pub fn note_target(run: &Path, name: &str, uri: &str) {
 
 /// The target that was noted.
 #[must_use]
-pub fn noted_target(run: &Path, name: &str) -> Option<String> {
+pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
     let folder = open(run).ok()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(openat(&folder, format!("{name}.target"), flags, Mode::empty()).ok()?);
-    let mut uri = String::new();
-    file.take(4096).read_to_string(&mut uri).ok()?;
-    Some(uri).filter(|uri| !uri.is_empty())
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    let (word, uri) = text.split_once(' ')?;
+    Some(Noted { uri: uri.to_owned(), finished: word == "finished" })
 }
 
 /// Forgets the target: the migration is over, and where the machine is has been seen.
@@ -63,8 +74,11 @@ mod tests {
     fn a_noted_target_is_read_until_it_is_forgotten() {
         let run = tempfile::tempdir().unwrap();
         assert_eq!(noted_target(run.path(), "a b"), None);
-        note_target(run.path(), "a b", "qemu+ssh://n2/system");
-        assert_eq!(noted_target(run.path(), "a b").as_deref(), Some("qemu+ssh://n2/system"));
+        for finished in [false, true] {
+            let noted = Noted { uri: "qemu+ssh://n2/system".into(), finished };
+            note_target(run.path(), "a b", &noted);
+            assert_eq!(noted_target(run.path(), "a b"), Some(noted));
+        }
         forget_target(run.path(), "a b");
         assert_eq!(noted_target(run.path(), "a b"), None);
     }

@@ -14,6 +14,8 @@ pub enum Motion {
     Arriving,
     /// It is leaving.
     Leaving,
+    /// libvirt did not say.
+    Unknown,
 }
 
 /// How well an active domain does; the same for every caller.
@@ -27,6 +29,8 @@ pub enum Health {
     Failed,
     /// Not really here yet.
     Arriving,
+    /// It runs elsewhere, and what is left of it here is still needed there.
+    Elsewhere,
     /// Not running.
     Off,
 }
@@ -42,17 +46,16 @@ pub const fn health(state: State, motion: Motion) -> Health {
         State::Paused(pause) => match pause {
             Pause::User | Pause::FromSnapshot | Pause::Unknown => Health::Degraded,
             Pause::Migration => match motion {
-                Motion::Arriving => Health::Arriving,
+                Motion::Arriving | Motion::Unknown => Health::Arriving,
                 Motion::Leaving => Health::Well,
                 // Nobody drives it any more: a copy that stands still, while another may run.
                 Motion::None => Health::Failed,
             },
             Pause::StartingUp => match motion {
-                Motion::Arriving => Health::Arriving,
+                Motion::Arriving | Motion::Unknown => Health::Arriving,
                 Motion::None | Motion::Leaving => Health::Well,
             },
-            // The target runs it; only a probe may not claim it here.
-            Pause::PostCopy => Health::Well,
+            Pause::PostCopy => Health::Elsewhere,
             Pause::Save | Pause::Dump | Pause::Snapshot | Pause::ShuttingDown => Health::Well,
             Pause::IoError | Pause::Watchdog | Pause::Crashed | Pause::PostCopyFailed | Pause::ApiError => {
                 Health::Failed
@@ -74,9 +77,10 @@ pub fn code(health: Health, inv: &Invocation) -> Code {
         Health::Degraded if inv.caller == Caller::Pacemaker && inv.recurring => Code::Degraded,
         Health::Degraded => Code::Ok,
         Health::Failed => Code::Generic,
-        // A probe that claimed an arriving domain would have both copies killed.
-        Health::Arriving if inv.probe() => Code::NotRunning,
-        Health::Arriving => Code::Ok,
+        // A probe that claimed a domain that runs elsewhere would have both copies killed; to rgmanager's question on other
+        // members, which looks like any status, a claim would give the service away to a shell that may never run.
+        Health::Arriving | Health::Elsewhere if inv.probe() || inv.caller == Caller::Rgmanager => Code::NotRunning,
+        Health::Arriving | Health::Elsewhere => Code::Ok,
         Health::Off => Code::NotRunning,
     }
 }

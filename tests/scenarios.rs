@@ -114,6 +114,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "kill" => world.kill_fails = said(),
             "lingers" => world.lingers = true,
             "moved-to" => world.moved_to = said(),
+            "unfinished" => world.unfinished = true,
             "elsewhere" => {
                 world.elsewhere = match rest {
                     "running" => Ok(true),
@@ -151,6 +152,7 @@ fn libvirt(words: &str) -> Libvirt {
                 [] => Motion::None,
                 ["arriving"] => Motion::Arriving,
                 ["leaving"] => Motion::Leaving,
+                ["motion-unknown"] => Motion::Unknown,
                 other => panic!("no such motion: {other:?}"),
             },
         }),
@@ -161,7 +163,8 @@ fn libvirt(words: &str) -> Libvirt {
 fn process(words: &str) -> Process {
     match words {
         "gone" => Process::Gone,
-        "alive" => Process::Alive { pid: 4711, start: 99 },
+        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false },
+        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true },
         other => Process::Unknown(other.to_owned()),
     }
 }

@@ -18,6 +18,8 @@ pub const MARK_NAMESPACE: &str = "https://vm-agent.org/xmlns/domain/1.0";
 pub struct Mark {
     /// The instance of the cluster resource, or the name given by hand; never empty.
     pub instance: String,
+    /// The name of the domain that was started: a copy of its XML under another name is not it.
+    pub name: String,
     /// The path of the definition; empty for a definition of libvirt's own.
     pub source: String,
     /// The SHA-256 of the definition's bytes.
@@ -34,6 +36,7 @@ pub(super) fn of(root: &Element<'_>) -> Option<Mark> {
     let value = |name: &str| element.attribute(name).unwrap_or_default().to_owned();
     let mark = Mark {
         instance: value("instance"),
+        name: value("name"),
         source: value("source"),
         sha256: value("sha256"),
         started: value("started"),
@@ -117,6 +120,7 @@ fn element(mark: &Mark) -> String {
 fn with_attributes(mut element: String, mark: &Mark) -> String {
     for (name, value) in [
         ("instance", &mark.instance),
+        ("name", &mark.name),
         ("source", &mark.source),
         ("sha256", &mark.sha256),
         ("started", &mark.started),

@@ -66,6 +66,9 @@ pub struct Governor {
     downtime: u64,
     /// The least that was left to send, and when that was.
     best: Option<(u64, Duration)>,
+    /// The pass through the memory, and the most that was left in it and in the one before.
+    pass: u64,
+    peaks: [u64; 2],
     /// When the last order was given; each gets time to show what it does.
     ordered: Duration,
     /// Post-copy has begun: the guest belongs to the target, and there is no way back.
@@ -77,6 +80,8 @@ pub struct Governor {
 const STALL: Duration = Duration::from_secs(5);
 /// With the hypervisor slowing the guest down, so long: it takes its steps slowly.
 const STALL_SLOWED: Duration = Duration::from_secs(20);
+/// Kept for what is not foreseen.
+const SLACK: Duration = Duration::from_secs(1);
 /// Less than this part of the best remainder is progress.
 const PROGRESS: (u64, u64) = (99, 100);
 
@@ -86,13 +91,18 @@ impl Governor {
     pub fn new(policy: Policy) -> Self {
         let downtime = if policy.downtime == 0 { DEFAULT_DOWNTIME } else { policy.downtime };
         let zero = Duration::ZERO;
-        Self { downtime, policy, best: None, ordered: zero, committed: false, paused: false }
+        Self { downtime, policy, best: None, pass: 0, peaks: [0; 2], ordered: zero, committed: false, paused: false }
     }
 
     /// Whether aborting could lose the guest.
     #[must_use]
     pub const fn committed(&self) -> bool {
         self.committed
+    }
+
+    /// The hypervisor has switched to post-copy.
+    pub const fn commit(&mut self) {
+        self.committed = true;
     }
 
     /// Judges a sample.
@@ -102,12 +112,12 @@ impl Governor {
         }
         let left = self.policy.end.saturating_sub(now.at);
         if left.is_zero() {
-            self.committed = false;
             return Some(Order::Abort);
         }
         if self.paused {
             return None;
         }
+        self.note_peak(now);
         let moves_on = self.best.is_none_or(|(best, _)| now.remaining < best / PROGRESS.1 * PROGRESS.0);
         if moves_on && now.remaining > 0 {
             self.best = Some((now.remaining, now.at));
@@ -125,38 +135,38 @@ impl Governor {
                 self.downtime = (self.downtime * 2).min(self.policy.downtime_max);
                 return self.order(now, Order::Downtime(self.downtime));
             }
-            if self.policy.postcopy && self.fits(now, left, 3) {
-                self.committed = true;
+            if self.policy.postcopy && self.need(now) * 3 + SLACK < left {
                 return self.order(now, Order::Postcopy);
             }
         }
         self.last_resort(now, left)
     }
 
-    /// What must be done while there is just time for it.
+    /// What must be done while there is just time for it: the pause, as late as possible, since the guest pays for it.
     fn last_resort(&mut self, now: &Sample, left: Duration) -> Option<Order> {
-        // Paused, what is left goes through once; twice that is kept, so that it is done before the end.
-        if self.policy.allow_pause
-            && now.rate > 0
-            && now.iteration > 0
-            && self.fits(now, left, 1)
-            && !self.fits(now, left, 3)
-        {
+        let need = self.need(now);
+        let (fits, fits_easily) = (need + SLACK < left, need * 3 / 2 + 2 * SLACK < left);
+        if self.policy.allow_pause && now.rate > 0 && now.iteration > 0 && fits && !fits_easily {
             self.paused = true;
             return self.order(now, Order::Pause);
         }
         None
     }
 
-    /// Whether `times` what is left can be sent before the end.
-    fn fits(&self, now: &Sample, left: Duration, times: u64) -> bool {
-        let need = Self::need(now).saturating_mul(u32::try_from(times).unwrap_or(u32::MAX));
-        need + Duration::from_secs(1) < left
+    /// How long it takes at the present rate to send what is dirty. What the guest made dirty since this pass began is
+    /// counted in the next one only, so the most that a pass began with is the measure; after the first one it is known.
+    fn need(&self, now: &Sample) -> Duration {
+        let dirty =
+            if now.iteration < 2 { now.remaining * 2 } else { now.remaining.max(self.peaks[0]).max(self.peaks[1]) };
+        Duration::from_millis(dirty.saturating_mul(1000) / now.rate.max(1))
     }
 
-    /// How long what is left takes at the present rate.
-    fn need(now: &Sample) -> Duration {
-        Duration::from_millis(now.remaining.saturating_mul(1000) / now.rate.max(1))
+    fn note_peak(&mut self, now: &Sample) {
+        if now.iteration != self.pass {
+            self.pass = now.iteration;
+            self.peaks = [if now.iteration > 2 { self.peaks[1] } else { 0 }, 0];
+        }
+        self.peaks[1] = self.peaks[1].max(now.remaining);
     }
 
     fn order(&mut self, now: &Sample, order: Order) -> Option<Order> {
@@ -215,8 +225,10 @@ mod tests {
             let sample = Sample { at, total: 1024 * MIB, remaining, rate, dirty: rate, iteration };
             if let Some(order) = governor.step(&sample) {
                 orders.push((at.as_secs(), order));
-                if order == Order::Abort {
-                    break;
+                match order {
+                    Order::Abort => break,
+                    Order::Postcopy => governor.commit(),
+                    Order::Downtime(_) | Order::Pause => {}
                 }
             }
         }
@@ -260,6 +272,22 @@ mod tests {
         let (at, order) = orders[2];
         assert_eq!(order, Order::Pause);
         assert!((68..90).contains(&at), "at {at} s");
+    }
+
+    #[test]
+    fn what_became_dirty_during_a_pass_counts_before_it_is_told() {
+        // 100 MiB of 10 MiB/s that are gone through again and again: mid-pass, little seems to be left.
+        let mut governor = Governor::new(Policy { allow_pause: true, downtime_max: 0, ..policy() });
+        let mut paused = None;
+        for second in 0..100_u64 {
+            let remaining = (100 - 10 * (second % 10)) * MIB;
+            let (at, iteration) = (Duration::from_secs(second), 1 + second / 10);
+            let sample = Sample { at, total: 1024 * MIB, remaining, rate: 10 * MIB, dirty: 10 * MIB, iteration };
+            if governor.step(&sample) == Some(Order::Pause) {
+                paused.get_or_insert(second);
+            }
+        }
+        assert!((80..88).contains(&paused.unwrap()), "{paused:?}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::observe::{Domain, Observation};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::Deadline;
+use crate::verdict::Motion;
 use crate::verdict::{self, Health};
 use crate::worker::{self, DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -76,8 +77,9 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) ->
 fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) -> Result<End, End> {
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
     let mut looker = Looker::new(inv, env, roots);
-    if let Some(refusal) = decide::refusal(inv) {
-        return Err(End::Impossible(refusal.reason));
+    // A bad parameter that a migration does not use must not turn it into a stop.
+    if let Some(problem) = inv.params.problems.iter().find(|problem| problem.concerns_migration()) {
+        return Err(End::Impossible(problem.to_string()));
     }
     let Some(node) = inv.target.as_ref() else {
         return Err(End::Impossible("where to? the call names no target node".into()));
@@ -86,8 +88,8 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
         return Err(End::Impossible(format!("'{}' is not a node's name", crate::params::shown(node))));
     };
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let own = inv.node.as_deref().unwrap_or(&own);
-    if target::same_node(node, own) {
+    // Without the cluster's word for this node only the very same name is it: another site may have a node1 too.
+    if inv.node.as_deref().map_or(node.eq_ignore_ascii_case(&own), |own| target::same_node(node, own)) {
         return Ok(End::Moved(format!("'{node}' is this node; there is nothing to do")));
     }
     let plain_data = inv.caller == Caller::Rgmanager;
@@ -124,9 +126,16 @@ impl Mover<'_> {
             let blind = match decide::presence(&seen) {
                 Presence::Active(domain) => {
                     let (name, state) = (&domain.name, domain.state);
+                    if domain.motion == Motion::Leaving {
+                        return Err(End::Stayed(format!(
+                            "'{name}' is already migrating: wait for its end, or abort it with 'virsh domjobabort'"
+                        )));
+                    }
                     return match verdict::health(state, domain.motion) {
                         Health::Well | Health::Degraded => Ok(domain.clone()),
-                        Health::Arriving => Err(End::NotHere(format!("'{name}' is only arriving here; not moved"))),
+                        Health::Arriving | Health::Elsewhere => {
+                            Err(End::NotHere(format!("'{name}' is only arriving here; not moved")))
+                        }
                         Health::Failed | Health::Off => {
                             Err(End::Stayed(format!("'{name}' is {state}, and was not moved: stop and start it")))
                         }
@@ -210,10 +219,17 @@ impl Mover<'_> {
 
     /// Tries, finds out where the domain is, and tries once more when there is time and hope.
     fn move_it(&mut self, domain: &Domain) -> Result<End, End> {
-        let persistent = self.looker.ask_last(self.deadline, |rpc, domain| rpc.is_persistent(domain)) == Some(true);
+        let Some(persistent) = self.persistent(domain) else {
+            return Err(End::Stayed(format!(
+                "'{}' not moved: libvirt does not say whether it is persistent",
+                domain.name
+            )));
+        };
         let request = self.request(domain, persistent);
         let run = self.looker.roots.run.clone();
-        run_dir::note_target(&run, &domain.name, &self.target.uri);
+        let noted = |finished| run_dir::Noted { uri: self.target.uri.clone(), finished };
+        let (begun, finished) = (noted(false), noted(true));
+        run_dir::note_target(&run, &domain.name, &begun);
         let mut tries = 0;
         let end = loop {
             tries += 1;
@@ -231,11 +247,24 @@ impl Mover<'_> {
             }
             pause(Duration::from_secs(2), self.deadline);
         };
-        // Where it went stays noted: a start here asks there first.
-        if matches!(end, End::Stayed(_)) {
-            run_dir::forget_target(&run, &domain.name);
+        match &end {
+            // Where it went stays noted: a start here asks there first.
+            End::Moved(_) => run_dir::note_target(&run, &domain.name, &finished),
+            End::Stayed(_) if !self.target_silent => run_dir::forget_target(&run, &domain.name),
+            End::Stayed(_) | End::NotHere(_) | End::Impossible(_) | End::Unclear(_) => {}
         }
         Ok(end)
+    }
+
+    /// Whether libvirt keeps a definition of it, which then moves too.
+    fn persistent(&mut self, domain: &Domain) -> Option<bool> {
+        self.looker.ask_last(self.deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
+            let request = Request::domain(&self.backend.uri, uuid(domain), DomainVerb::State);
+            match backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(5))).ok()?.lookup? {
+                Lookup::Found(facts) => facts.persistent,
+                Lookup::Absent => None,
+            }
+        })
     }
 
     /// What libvirt is asked for: the parameters, and the words of `migrate_options`.
@@ -287,24 +316,33 @@ impl Mover<'_> {
         };
         let who = uuid(domain);
         let words = shlex::split(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
-        if params.by_virsh {
+        if params.by_virsh || self.inv.params.use_virsh {
             self.checked_for_virsh(domain, request)?;
+            // virsh cannot say it together with the migration.
+            if let Some(ms) = request.downtime_ms {
+                let set = self.backend.call(Verb::SetDowntime(ms), &who, self.deadline.at_most(ABORT));
+                set.unwrap_or_else(|error| log::warn!("the downtime was not set: {error}"));
+            }
         }
         let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
-        // The worker's own last resort comes after the abort that is ordered here.
-        let mut call = self.backend.spawn(verb, &who, self.deadline.less(reserve / 2)).map_err(Failed::early)?;
+        // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
+        let last = if policy.postcopy { self.deadline } else { self.deadline.less(reserve / 2) };
+        let mut call = self.backend.spawn(verb, &who, last).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until);
-        let begun = params.by_virsh || call.begun();
+        let begun = call.begun();
         let lost = call.lost();
         let answer = call.answer(self.deadline.at_most(if begun { ABORT } else { Duration::ZERO }));
         match (answer, ordered) {
             (Ok(answer), _) => Ok(answer.lookup),
             (Err(_), Some(why)) => Err(Failed { why, final_word: true, looks: if begun { NEVER } else { 2 } }),
             (Err(trouble), None) => Err(Failed {
-                final_word: trouble.step == Some(Step::Preflight),
+                // One that had begun may have been aborted by somebody, a stop perhaps: that is not done again.
+                final_word: begun || trouble.step == Some(Step::Preflight),
                 looks: match trouble.step {
                     Some(Step::ConnectDestination | Step::Preflight) => 1,
-                    Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline)
+                    Some(
+                        Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline,
+                    )
                     | None => NEVER,
                 },
                 why: match lost {
@@ -337,7 +375,7 @@ impl Mover<'_> {
         let mut said = began;
         let mut ended: Option<(String, Deadline)> = None;
         let mut last = None;
-        let by_virsh = self.inv.params.migration.by_virsh;
+        let mut signalled = false;
         self.downtime = if self.inv.params.migration.downtime == 0 {
             super::governor::DEFAULT_DOWNTIME
         } else {
@@ -348,7 +386,7 @@ impl Mover<'_> {
                 return ended.map(|(why, _)| why);
             }
             let mut fds = vec![PollFd::new(call.running(), PollFlags::IN)];
-            if let (Some(signals), None) = (interrupt::descriptor(), &ended) {
+            if let (Some(signals), None, false) = (interrupt::descriptor(), &ended, signalled) {
                 fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
             }
             let _ = poll(&mut fds, Some(&act::timespec(SAMPLE)));
@@ -358,8 +396,12 @@ impl Mover<'_> {
                 }
                 continue;
             }
-            let begun = by_virsh || call.begun();
-            let why = if interrupt::requested() {
+            if self.deadline.passed() {
+                return Some("it did not end in time".into());
+            }
+            let begun = call.begun();
+            signalled |= interrupt::requested();
+            let why = if signalled {
                 Some("it was interrupted by a signal".to_owned())
             } else if !begun && began.elapsed() > BEGIN.min(self.inv.timeout / 4) {
                 let seconds = began.elapsed().as_secs();
@@ -384,7 +426,9 @@ impl Mover<'_> {
                 self.say(&progress(&sample, self.downtime));
             }
             if let Some(order) = governor.step(&sample) {
-                self.obey(order, who);
+                if self.obey(order, who) && order == Order::Postcopy {
+                    governor.commit();
+                }
                 if order == Order::Abort {
                     ended = Some((too_late(last.as_ref()), self.deadline.at_most(ABORT)));
                 }
@@ -401,6 +445,10 @@ impl Mover<'_> {
     }
 
     fn sample(&mut self, at: Duration) -> Option<Sample> {
+        if self.looker.connection().is_none() {
+            // One slow answer had cost the connection.
+            self.look();
+        }
         let stats = self.looker.ask_last(self.deadline, |rpc, domain| rpc.job_stats(domain, 0))?;
         let number = |name: &str| {
             stats.fields.iter().find(|(field, _)| field == name).and_then(|(_, value)| match value {
@@ -423,7 +471,8 @@ impl Mover<'_> {
         })
     }
 
-    fn obey(&mut self, order: Order, who: &Who) {
+    /// Gives the order to libvirt; whether it took it.
+    fn obey(&mut self, order: Order, who: &Who) -> bool {
         let patience = self.deadline.at_most(Duration::from_secs(5));
         let (what, result) = match order {
             Order::Downtime(ms) => {
@@ -436,13 +485,14 @@ impl Mover<'_> {
             }
             Order::Abort => {
                 self.abort(who);
-                return;
+                return true;
             }
         };
-        match result {
+        match &result {
             Ok(()) => self.say(&what),
             Err(error) => log::warn!("{what} failed: {error}"),
         }
+        result.is_ok()
     }
 
     fn abort(&self, who: &Who) {
@@ -490,7 +540,9 @@ impl Mover<'_> {
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
                     return End::Stayed(match &here {
                         Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
-                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => stayed(&name, &why),
+                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => {
+                            stayed(&name, &why)
+                        }
                     });
                 }
                 Then::NotHere => {

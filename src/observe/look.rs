@@ -12,6 +12,7 @@ use crate::backend;
 use crate::decide;
 use crate::domain_xml;
 use crate::invocation::{Action, Environment, Invocation};
+use crate::kill::Held;
 use crate::locate::{self, Found, Kind, PathSpec};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
@@ -53,6 +54,8 @@ pub struct Looker {
     definition: Definition,
     /// The domain that was last seen.
     last: Option<rpc::Domain>,
+    /// Its process that was last seen.
+    process: Option<(u32, u64)>,
 }
 
 /// How much is worth finding out.
@@ -106,6 +109,7 @@ impl Looker {
             instance: inv.instance.clone(),
             definition: Definition::NotLooked,
             last: None,
+            process: None,
         }
     }
 
@@ -119,13 +123,14 @@ impl Looker {
             Err(no_answer) => Libvirt::NoAnswer(no_answer),
         };
         let process = self.process(&libvirt, depth);
+        let process = self.unless_it_lives(process);
         Observation { name: self.name.clone(), libvirt, process, definition: self.definition.clone() }
     }
 
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
     pub fn read_definition(&mut self, inv: &Invocation) {
         if self.definition == Definition::NotLooked {
-            self.definition = read_definition(inv, self.uri.as_str());
+            self.definition = read_in_time(inv, self.uri.as_str());
             if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
                 self.name = Some(defined.name.clone());
             }
@@ -229,7 +234,7 @@ impl Looker {
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }
-        if answered && (active || !depth.process) {
+        if answered && !depth.process {
             // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
             return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);
         }
@@ -240,6 +245,22 @@ impl Looker {
         }
     }
 
+    /// A process that was seen to be the domain's stays it until its end: while it ends, stuck in the kernel perhaps, it
+    /// shows nothing any more that it could be known by, and still has the disks open.
+    fn unless_it_lives(&mut self, process: Process) -> Process {
+        match (&process, self.process) {
+            (Process::Alive { pid, start, .. }, _) => self.process = Some((*pid, *start)),
+            (Process::NotLooked | Process::Gone | Process::Unknown(_), Some((pid, start))) => {
+                if matches!(Held::open(pid, start), Ok(Some(_))) {
+                    return Process::Alive { pid, start, incoming: false };
+                }
+                self.process = None;
+            }
+            (Process::NotLooked | Process::Gone | Process::Unknown(_), None) => {}
+        }
+        process
+    }
+
     /// Asks libvirt, on the open connection if there is one; a connection that broke is made anew once.
     fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
         if let Channel::None(why) = &self.channel {
@@ -248,16 +269,17 @@ impl Looker {
         if matches!(self.channel, Channel::Worker) {
             return by_worker(&self.uri, self.name.as_deref(), deadline);
         }
-        let was_open = self.connection.is_some();
+        let mut may_be_stale = self.connection.is_some();
         loop {
             self.connect(deadline)?;
             match self.ask_connection(depth, deadline) {
                 Ok(libvirt) => return Ok(libvirt),
                 Err(error) => {
                     self.hang_up();
-                    if !(was_open && matches!(error, RpcError::Closed { .. })) || deadline.passed() {
+                    if !may_be_stale || !matches!(error, RpcError::Closed { .. }) || deadline.passed() {
                         return Err(blind(&error));
                     }
+                    may_be_stale = false;
                 }
             }
         }
@@ -276,8 +298,11 @@ impl Looker {
                     self.connection = Some(connection);
                     return Ok(());
                 }
+                // A socket at which nobody listens says more than one that this host never had.
                 Err(error) if error.is_nobody_listening() => {
-                    first.get_or_insert(error);
+                    if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
+                        first = Some(error);
+                    }
                 }
                 Err(error) => return Err(blind(&error)),
             }
@@ -321,7 +346,7 @@ impl Looker {
                 Err(error) => {
                     log::debug!("whether a migration is on was not answered: {error}");
                     self.hang_up();
-                    Motion::None
+                    Motion::Unknown
                 }
             };
         }
@@ -350,9 +375,11 @@ fn by_mark(connection: &mut Connection, instance: &str, nameless: bool) -> Resul
     for domain in connection.list_all(rpc::LIST_ACTIVE)? {
         let Some(xml) = connection.xml(&domain, 0)? else { continue };
         match domain_xml::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark) {
-            Some(mark) if mark.instance == instance => return Ok(Marked::Found(domain)),
-            Some(_) => {}
-            None => unmarked.push(domain.name),
+            Some(mark) if mark.instance == instance && mark.name == domain.name => return Ok(Marked::Found(domain)),
+            // Another resource's.
+            Some(mark) if mark.name == domain.name => {}
+            // Not marked, or a copy of a marked one's XML under another name: nobody knows whose it is.
+            Some(_) | None => unmarked.push(domain.name),
         }
     }
     if nameless && !unmarked.is_empty() {
@@ -365,7 +392,7 @@ fn by_mark(connection: &mut Connection, instance: &str, nameless: bool) -> Resul
 }
 
 fn alive(found: process::Alive) -> Process {
-    Process::Alive { pid: found.pid, start: found.start_time_ticks }
+    Process::Alive { pid: found.pid, start: found.start_time_ticks, incoming: found.incoming }
 }
 
 /// What a failed call says about the daemon.
@@ -403,6 +430,24 @@ fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
     }
     let dom0 = std::fs::read(roots.proc.join("xen/capabilities")).is_ok_and(|text| text.starts_with(b"control_d"));
     of_driver(if dom0 { "xen" } else { "qemu" })
+}
+
+/// Reads the definition, unless its storage hangs: then the thread that reads it is left behind, and ends with us.
+fn read_in_time(inv: &Invocation, uri: &str) -> Definition {
+    let patience = (inv.timeout / 4).min(Duration::from_secs(10));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (asked, of) = (inv.clone(), uri.to_owned());
+    let reader = std::thread::Builder::new().name("definition".into()).stack_size(512 * 1024);
+    let reading = reader.spawn(move || sender.send(read_definition(&asked, &of)));
+    match reading.map(|_| receiver.recv_timeout(patience)) {
+        Ok(Ok(definition)) => definition,
+        Ok(Err(_)) => Definition::Bad(Outcome::new(
+            Code::Generic,
+            format!("the definition could not be read within {} s: its storage hangs", patience.as_secs()),
+        )),
+        // No thread to be had: then without one.
+        Err(_) => read_definition(inv, uri),
+    }
 }
 
 /// Reads the definition that the parameters point at.
@@ -477,7 +522,7 @@ fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvir
             uuid: domain_xml::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?,
             name: facts.name,
             state: State::from_numbers(facts.state, facts.reason),
-            motion: Motion::None,
+            motion: Motion::Unknown,
         })),
         None => Err(refused("the worker did not say".into())),
     }

@@ -81,6 +81,8 @@ pub enum Process {
         pid: u32,
         /// Its start, in clock ticks since the boot: with the number, its identity.
         start: u64,
+        /// Whether it was started to receive a migration (it may have done so long ago).
+        incoming: bool,
     },
     /// The whole table was read, and it is not there.
     Gone,

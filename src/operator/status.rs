@@ -134,6 +134,7 @@ fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
                 verdict::Health::Well
                 | verdict::Health::Degraded
                 | verdict::Health::Arriving
+                | verdict::Health::Elsewhere
                 | verdict::Health::Off => code,
             };
             ("running", domain.state.to_string(), code)

@@ -7,6 +7,7 @@ use crate::facts::{FULL, facts};
 
 pub fn mark() -> Mark {
     Mark {
+        name: "web".into(),
         instance: "vm-web:0".into(),
         source: "/srv/vm \"a\"/<b>/c&d's\t\n\r\u{e9}.xml".into(),
         sha256: "0123456789abcdef".repeat(4),

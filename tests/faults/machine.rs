@@ -121,7 +121,7 @@ fn a_process_table_that_hides_others_proves_no_absence() {
         .clear(clear)
         .watch(expect(&[0], (0.5, 4.0), Lives, &[]))
         .start_running(expect(&[0], (0.5, 6.0), Lives, &["already runs (process"]))
-        .stop(expect(&[0], (5.0, 12.0), Gone, &[]))
+        .stop(expect(&[0], (4.0, 8.0), Gone, &[]))
         .probe_off(expect(&[1], (4.0, 4.0), Gone, &["hides the processes of other users"]))
         .start(expect(&[1], (4.0, 4.0), Gone, &["not started"]))
         .play();

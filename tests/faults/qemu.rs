@@ -16,7 +16,7 @@ fn a_machine_whose_emulator_is_stopped_runs_and_is_ended_in_time() {
         .watch(expect(&[0], (0.5, 4.0), Lives, &[]))
         .by_hand(expect(&[0], (3.0, 4.0), Lives, &[]))
         .start_running(expect(&[0], (6.0, 8.0), Lives, &["is already running"]))
-        .stop(expect(&[0], (16.0, 16.0), Gone, &[]))
+        .stop(expect(&[0], (12.0, 12.0), Gone, &[]))
         .play();
 }
 
@@ -52,7 +52,7 @@ fn thirty_calls_that_hang_on_a_stopped_emulator_do_not_delay_a_monitor() {
         .watch(expect(&[0], (0.5, 4.0), Lives, &[]))
         .by_hand(expect(&[0], (3.0, 4.0), Lives, &[]))
         .start_running(expect(&[0], (6.0, 8.0), Lives, &["is already running"]))
-        .stop(expect(&[0], (16.0, 16.0), Gone, &[]))
+        .stop(expect(&[0], (12.0, 12.0), Gone, &[]))
         .play();
 }
 

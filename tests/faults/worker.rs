@@ -33,7 +33,7 @@ fn watched(fault: Fault<'_>) -> Fault<'_> {
 
 /// Without a tool that works, a stop ends the process by its number.
 fn ended() -> Expected {
-    expect(&[0], (12.0, 12.0), Gone, &["was ended by ending its process"])
+    expect(&[0], (8.0, 8.0), Gone, &["was ended by ending its process"])
 }
 
 #[test]

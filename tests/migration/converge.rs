@@ -59,7 +59,7 @@ fn slowing_the_guest_down_or_post_copy_brings_it_over_where_they_are_allowed() {
     let cluster = Cluster::up();
     let guest = busy(&cluster);
     // Slowed down, it makes little enough dirty for a downtime that is not enough for it else.
-    let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_downtime_max", "1500");
+    let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_downtime_max", "1800");
     print("auto-converge", &call.param("migration_auto_converge", "yes").gives(0));
     guest.runs_only_on(2);
 

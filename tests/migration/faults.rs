@@ -139,6 +139,50 @@ fn what_the_target_lacks_is_named_and_the_machine_runs_on() {
 }
 
 #[test]
+fn a_machine_for_which_the_target_has_no_memory_is_not_sent_there() {
+    let cluster = Cluster::up();
+    let total = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total: u64 = total.split_whitespace().nth(1).unwrap().parse().unwrap();
+    // It takes its memory only as it uses it, so that it can be started where it could not go.
+    let memory = (total / 1024 - 200).to_string();
+    let vm = cluster.host(1).guest("big").option("--mem", &memory).written().created();
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        let call = match dialect {
+            Rgmanager => vm.call(dialect, "migrate").arg("node2"),
+            _ => vm.call(dialect, "migrate_to").var("OCF_RESKEY_CRM_meta_migrate_target", "node2"),
+        };
+        let answer = call.gives(code).within(5.0).says(&["node2 has", "MiB of memory free", "needs"]);
+        println!("{dialect:?} {code} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+        assert_eq!((vm.state().as_str(), cluster.host(2).state("big").as_str()), ("running", "absent"));
+    }
+}
+
+#[test]
+fn the_target_waits_for_a_machine_that_is_arriving_and_starts_no_second_one() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let call = slow(guest.moves(Pacemaker, 1, 2)).spawn();
+    guest.is_moving();
+    // A probe there must not claim it, and one here must.
+    guest.call(2, Pacemaker, "monitor").gives(7);
+    guest.call(1, Pacemaker, "monitor").gives(0);
+    guest.call(1, Rgmanager, "status").gives(0);
+    std::thread::scope(|scope| {
+        let waits = [guest.arrives(1, 2), guest.call(2, Rgmanager, "start")];
+        let waits = waits.map(|call| scope.spawn(move || call.gives(0)));
+        let answer = call.answer();
+        assert_eq!(answer.code, 0, "{answer}");
+        for wait in waits {
+            let answer = wait.join().unwrap();
+            assert!(answer.took > Duration::from_secs(2), "it was there too soon: {answer}");
+        }
+    });
+    guest.runs_only_on(2);
+    guest.call(2, Pacemaker, "monitor").gives(0);
+    guest.call(1, Pacemaker, "monitor").gives(7);
+}
+
+#[test]
 fn a_signal_in_the_middle_aborts_tidily() {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");

@@ -38,7 +38,10 @@ fn the_guest_is_away_no_longer_than_with_virsh_and_the_move_takes_no_longer() {
     let (our_gap, our_total) = medians("vm-agent", ours);
     let (virsh_gap, virsh_total) = medians("virsh", virshs);
     // The guest's clock ticks each 20 ms, and this machine may do other work: what is asserted is wider than what is true.
-    assert!(our_gap < virsh_gap.mul_f64(1.25) + Duration::from_millis(60), "away {our_gap:?}, with virsh {virsh_gap:?}");
+    assert!(
+        our_gap < virsh_gap.mul_f64(1.25) + Duration::from_millis(60),
+        "away {our_gap:?}, with virsh {virsh_gap:?}"
+    );
     assert!(our_total < virsh_total.mul_f64(1.25) + Duration::from_millis(100), "{our_total:?}, virsh {virsh_total:?}");
 }
 
@@ -50,7 +53,9 @@ fn medians(who: &str, samples: Vec<(Duration, Duration)>) -> (Duration, Duration
     };
     let gaps: Vec<Duration> = samples.iter().map(|(gap, _)| *gap).collect();
     let totals: Vec<Duration> = samples.iter().map(|(_, total)| *total).collect();
-    let text = |values: &[Duration]| values.iter().map(|d| format!("{:.0}", d.as_secs_f64() * 1e3)).collect::<Vec<_>>().join(" ");
+    let text = |values: &[Duration]| {
+        values.iter().map(|d| format!("{:.0}", d.as_secs_f64() * 1e3)).collect::<Vec<_>>().join(" ")
+    };
     println!("{who}: away {} ms; in all {} ms", text(&gaps), text(&totals));
     let (gap, total) = (median(gaps), median(totals));
     println!("{who}: median of {}: away {} ms, in all {} ms", samples.len(), text(&[gap]), text(&[total]));

@@ -25,7 +25,7 @@ const ABORT_TRIES: u32 = 100;
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// `virDomainJobType` of a job that runs.
-const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
+pub const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
 
 /// The domain, from the moment that libvirt is asked to move it.
 static MOVING: Mutex<Option<Domain>> = Mutex::new(None);
@@ -45,11 +45,16 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     guard::thread("commands", read_commands)?;
     connect::run_event_loop()?;
 
+    // The other host takes longest to answer, so it is asked first.
+    let (sender, connected) = channel();
+    let dest_uri = migrate.dest_uri.clone();
+    guard::thread("connect", move || sender.send(connect::open(&dest_uri, Step::ConnectDestination)))?;
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
     let domain = connect::find(&source, who).map_err(libvirts(Step::Lookup))?;
-    let destination = connect::open(&migrate.dest_uri, Step::ConnectDestination)?;
-    preflight::check(&source, &domain, &destination)?;
+    let gone = |_| own(Step::ConnectDestination)("the connection to the target was not made".into());
+    let destination = connected.recv().map_err(gone)??;
+    preflight::check(&source, &domain, &destination, migrate.rehearse)?;
     if migrate.rehearse {
         return Ok(Answer::default());
     }

@@ -4,7 +4,7 @@
 //!
 //! A check that the other host does not answer is a warning: libvirt's own checks still come.
 
-use crate::{connect, ffi, output};
+use crate::{connect, ffi, migrate, output};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
@@ -12,19 +12,37 @@ use vm_agent::domain_xml::{self, DomainXml};
 use vm_agent::observe::state::{Pause, State};
 use vm_agent::worker::{DomainFacts, Failure, Kind, Lookup, Progress, Step, Who};
 
+/// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
+/// emulator), configuration not supported.
+const REFUSALS: [u32; 3] = [8, 1, 67];
+/// libvirt's error number for a CPU that lacks something.
+const CPU_INCOMPATIBLE: u32 = 91;
+
 /// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, and nothing else.
+/// A `rehearsal` clears nothing, and asks the slow questions too, to which libvirt itself sees at the migration's begin, as early and as well.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
-pub fn check(source: &Connect, domain: &Domain, destination: &Connect) -> Result<(), Failure> {
-    let mut found = Findings::default();
+pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal: bool) -> Result<(), Failure> {
+    let leaving = ffi::job(domain, false).is_ok_and(|job| migrate::RUNNING.contains(&job.kind));
+    let mut found = Findings { failures: Vec::new(), may_clear: !rehearsal && !leaving };
+    if leaving {
+        found.fail(
+            "it has a job running, a migration perhaps: wait for its end, or abort it with 'virsh domjobabort'".into(),
+        );
+    }
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
     match domain.xml_desc(0).map(|text| (domain_xml::parse(text.as_bytes()), text)) {
         Ok((Ok(facts), text)) => {
-            found.same_host(source, destination, &there);
+            if rehearsal {
+                found.same_host(source, destination, &there);
+            }
             found.domain(destination, &facts, &there);
             found.devices(destination, &facts, &there);
-            found.hypervisor(source, destination, &facts, &text, &there);
+            found.memory(destination, &facts, &text, &there);
+            if rehearsal {
+                found.hypervisor(source, destination, &facts, &text, &there);
+            }
         }
         Ok((Err(error), _)) => output::progress(Progress::Warning(format!("the domain was not checked: {error}"))),
         Err(error) => found.unanswered("the domain was not checked", &error),
@@ -35,9 +53,10 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect) -> Result
     Err(Failure { code: 0, domain: 0, during: Step::Preflight, message: found.failures.join("; ") })
 }
 
-#[derive(Default)]
 struct Findings {
     failures: Vec<String>,
+    /// A shell at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
+    may_clear: bool,
 }
 
 impl Findings {
@@ -67,10 +86,9 @@ impl Findings {
         for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
             match connect::look(destination, &who) {
                 Ok(Lookup::Absent) => {}
-                Ok(Lookup::Found(other)) if other.uuid != uuid => self.fail(format!(
-                    "{there} has another '{name}' (UUID {}): rename it there",
-                    other.uuid
-                )),
+                Ok(Lookup::Found(other)) if other.uuid != uuid => {
+                    self.fail(format!("{there} has another '{name}' (UUID {}): rename it there", other.uuid))
+                }
                 Ok(Lookup::Found(other)) => {
                     if self.twin(destination, &other, there) {
                         return;
@@ -92,6 +110,10 @@ impl Findings {
         }
         if !matches!(state, State::Paused(Pause::Migration | Pause::StartingUp)) {
             self.fail(format!("{there} already has '{}' ({state}): stop one of the two at once", other.name));
+            return true;
+        }
+        if !self.may_clear {
+            output::progress(Progress::Warning(format!("{there} has the empty shell of a migration")));
             return true;
         }
         match connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
@@ -133,11 +155,12 @@ impl Findings {
         }
     }
 
-    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
+    fn memory(&mut self, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
         if let (Ok(memory), Some(needed)) = (ffi::memory(destination), facts.memory_current_kib) {
             let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
             let free = kib("free") + kib("buffers") + kib("cached");
-            if free > 0 && free < needed {
+            // Huge pages come from a pool of their own, which is not in it.
+            if free > 0 && free < needed && !text.contains("<hugepages") {
                 self.fail(format!(
                     "{there} has {} MiB of memory free, '{}' needs {} MiB: make room there first",
                     free / 1024,
@@ -146,6 +169,9 @@ impl Findings {
                 ));
             }
         }
+    }
+
+    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
         if !matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
             return;
         }
@@ -162,9 +188,13 @@ impl Findings {
         }
         let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);
         let domain_type = Some(facts.domain_type.as_str());
-        if let Err(error) = destination.domain_capabilities(emulator, arch, machine, domain_type, 0) {
-            self.fail(format!("{there} cannot run this kind of machine: {}", error.message()));
-            return;
+        match destination.domain_capabilities(emulator, arch, machine, domain_type, 0) {
+            Ok(_) => {}
+            Err(error) if REFUSALS.contains(&error.code().to_raw()) => {
+                self.fail(format!("{there} cannot run this kind of machine: {}", error.message()));
+                return;
+            }
+            Err(error) => self.unanswered("whether the target can run this kind of machine is not known", &error),
         }
         // Under emulation every CPU that the emulator knows will do.
         if facts.domain_type == "kvm" {
@@ -178,8 +208,12 @@ impl Findings {
                 virt_type: Some(facts.domain_type.clone()),
                 cpu,
             };
-            if let Err(error) = ffi::compare_cpu(destination, &kind) {
-                self.fail(format!("the CPU of {there} cannot run it: {}", error.message()));
+            match ffi::compare_cpu(destination, &kind) {
+                Ok(()) => {}
+                Err(error) if error.code().to_raw() == CPU_INCOMPATIBLE => {
+                    self.fail(format!("the CPU of {there} cannot run it: {}", error.message()));
+                }
+                Err(error) => self.unanswered("whether the target's CPU can run it is not known", &error),
             }
         }
     }

@@ -58,6 +58,12 @@ impl RpcError {
         matches!(self, Self::Libvirt { code: NO_DOMAIN, .. })
     }
 
+    /// Whether there is no such socket.
+    #[must_use]
+    pub fn is_absent_socket(&self) -> bool {
+        matches!(self, Self::Connect { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether nobody listens at the socket: it is absent, or nobody accepts connections there.
     #[must_use]
     pub fn is_nobody_listening(&self) -> bool {

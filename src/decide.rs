@@ -78,6 +78,8 @@ pub struct History {
     pub unfinished: bool,
     /// Whether it was seen leaving during this action.
     pub leaving: bool,
+    /// Whether libvirt has said during this action that no migration takes it away.
+    pub settled: bool,
     /// Whether it runs there, when asked; an error when nobody answered.
     pub elsewhere: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
@@ -112,6 +114,7 @@ impl History {
             } else if domain.state.active() && domain.motion == Motion::None {
                 // It is here, and nothing takes it away: what was begun did not come to its end.
                 (self.leaving, self.unfinished) = (false, false);
+                self.settled = true;
             }
         }
     }
@@ -574,7 +577,12 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let name = &domain.name;
     let state = domain.state;
     let health = verdict::health(state, domain.motion);
-    let may_leave = matches!(domain.motion, Motion::Leaving | Motion::Unknown);
+    let may_leave = match domain.motion {
+        Motion::Leaving => true,
+        // One answer that did not come does not unsay an earlier one.
+        Motion::Unknown => !done.settled && !done.left.is_zero(),
+        Motion::None | Motion::Arriving => false,
+    };
     if may_leave && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {
         return Next::Do(Step::AbortJob);
     }

@@ -45,7 +45,8 @@ test: need-test
 	$(MAKE) build lint check
 
 check:
-	$(as_root) $(CARGO) test --locked --no-fail-fast
+# The tests on real hosts wait more than they compute.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(as_root) $(CARGO) test --locked --no-fail-fast
 
 scripts = .ci/run packaging/need tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab

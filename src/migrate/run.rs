@@ -38,6 +38,8 @@ const SAY_SOON: Duration = Duration::from_secs(1);
 const BEGIN: Duration = Duration::from_secs(20);
 /// Between two looks at both ends while it is not clear where the machine is.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a target that may have it is asked in vain.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long an abort may take before the call is ended.
 const ABORT: Duration = Duration::from_secs(5);
 
@@ -512,6 +514,7 @@ impl Mover<'_> {
         };
         self.target_silent = false;
         let mut looks = 0_u32;
+        let asking = Instant::now();
         loop {
             let seen = self.look();
             let here = settle::here(&seen);
@@ -529,7 +532,9 @@ impl Mover<'_> {
             log::debug!("after the migration: here {here:?}, there {there:?}");
             self.target_silent = matches!(there, There::Unknown(_));
             looks += 1;
-            let last = self.deadline.left() < Duration::from_secs(2);
+            // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
+            let silent = matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking.elapsed() > SILENCE;
+            let last = silent || self.deadline.left() < Duration::from_secs(2);
             match settle::judge(&here, &there, looks, last) {
                 Then::Moved => {
                     let note = why.as_ref().map(|why| format!(" (though libvirt said: {why})")).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::decide;
 use crate::domain_xml;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
-use crate::locate::{self, Found, Kind, PathSpec};
+use crate::locate::{self, Found, Kind, LocateError, PathSpec};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
@@ -406,6 +406,10 @@ fn blind(error: &RpcError) -> NoAnswer {
         | RpcError::Protocol(_)
         | RpcError::Libvirt { .. } => Blind::Refused,
     };
+    if let RpcError::Timeout { waited, .. } = error {
+        let why = format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32());
+        return NoAnswer { kind, why };
+    }
     let why = match kind {
         Blind::Dead => format!("libvirt's daemon does not run ({error})"),
         Blind::Hung => format!("libvirt's daemon does not answer ({error})"),
@@ -473,6 +477,9 @@ fn read_definition(inv: &Invocation, uri: &str) -> Definition {
         }
         Ok(Found::NotFound { looked_at }) => {
             return Definition::None { looked_at: looked_at.into_iter().map(|place| place.path).collect() };
+        }
+        Err(error @ (LocateError::RelativeFolder(_) | LocateError::Name(_))) => {
+            return bad(Code::Configured, format!("path: {error}"));
         }
         Err(error) => return bad(Code::Installed, error.to_string()),
     };

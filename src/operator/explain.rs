@@ -10,13 +10,15 @@ use crate::observe::{Definition, Libvirt, Observation, Process};
 use crate::ocf::Code;
 use crate::time::Deadline;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// What the action would find and do, and the code that it would end with.
 #[must_use]
 pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     let deadline = Deadline::after(inv.timeout);
     let mut looker = Looker::new(inv, env, Roots::default());
-    let mut seen = looker.look(inv, Depth::of(inv.action), inv.timeout / 4, deadline);
+    let patience = (inv.timeout / 4).min(Duration::from_secs(5));
+    let mut seen = looker.look(inv, Depth::of(inv.action), patience, deadline);
     looker.read_definition(inv);
     let definition = looker.definition().clone();
     let mut text = facts(&looker.uri, &seen, &definition);

@@ -17,7 +17,7 @@ pub fn mark() -> Mark {
 }
 
 const ELEMENT: &str = "<vm-agent:managed xmlns:vm-agent=\"https://vm-agent.org/xmlns/domain/1.0\" \
-    instance=\"i\" source=\"\" sha256=\"\" started=\"\" node=\"\"/>";
+    instance=\"i\" name=\"\" source=\"\" sha256=\"\" started=\"\" node=\"\"/>";
 
 /// `text` inside a domain with a small mark, which is written as `[MARK]`.
 fn marked(text: &str) -> String {

@@ -85,6 +85,24 @@ fn a_stop_goes_on_without_its_turn_when_another_agent_hangs() {
     hanging.kill();
 }
 
+#[test]
+fn a_copy_of_its_definition_under_another_name_is_another_machine() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    vm.call(Dialect::Rgmanager, "start").gives(0);
+    let (uuid, copy) = (host.virsh(&["domuuid", "a"]), vm.live_xml());
+    assert!(copy.contains("instance=") && copy.contains("vm:a"), "it bears no mark: {copy}");
+    vm.call(Dialect::Rgmanager, "kill").gives(0);
+    let copy = copy.replace("<name>a</name>", "<name>b</name>").replace(&uuid, "11111111-2222-4333-8444-555555555555");
+    let copy = host.file("copy.xml", &copy.replace("console-a.log", "console-b.log"));
+    host.virsh(&["create", copy.to_str().unwrap()]);
+    vm.call(Dialect::Rgmanager, "stop").gives(0);
+    vm.call(Dialect::Rgmanager, "status").gives(7);
+    assert_eq!(host.state("b"), "running");
+    vm.call(Dialect::Rgmanager, "start").gives(0);
+    assert_eq!((host.state("a").as_str(), host.state("b").as_str()), ("running", "running"));
+}
+
 /// Two hosts with a Pacemaker.
 struct Cluster(tempfile::TempDir);
 

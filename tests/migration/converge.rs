@@ -32,7 +32,7 @@ fn print(what: &str, answer: &Answer) {
 fn the_governor_ends_what_virsh_alone_does_not_end() {
     let cluster = Cluster::up();
     let guest = busy(&cluster);
-    let seconds = std::env::var("VM_AGENT_TEST_VIRSH_SECONDS").map_or(25, |text| text.parse().unwrap());
+    let seconds = std::env::var("VM_AGENT_TEST_VIRSH_SECONDS").map_or(20, |text| text.parse().unwrap());
     let uri = ["--desturi", "qemu+ssh://node2/system", "--migrateuri", "tcp://node2-mig"];
     let mut virsh = cluster.host(1).command("virsh");
     let mut virsh = virsh.args(["migrate", "--live", "a"]).args(uri).env("PATH", "/usr/bin:/bin").spawn().unwrap();
@@ -87,7 +87,7 @@ fn with_everything_forbidden_it_is_given_up_in_time_and_runs_on() {
     let guest = busy(&cluster);
     for (dialect, code, postcopy) in [(Rgmanager, 150, "no"), (Pacemaker, 1, "yes")] {
         // Post-copy is allowed, but so near to the timeout it could be cut, which would be the guest's end.
-        let timeout = if postcopy == "yes" { 12.0 } else { 25.0 };
+        let timeout = if postcopy == "yes" { 10.0 } else { 16.0 };
         let call = over_the_slow_network(&guest, dialect, 1, 2).param("migration_postcopy", postcopy);
         let answer = call.timeout(timeout).gives(code).says(&["not moved, runs on here", "no end in time"]);
         print("nothing allowed", &answer);

@@ -149,7 +149,9 @@ fn a_machine_for_which_the_target_has_no_memory_is_not_sent_there() {
     for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
         let call = match dialect {
             Rgmanager => vm.call(dialect, "migrate").arg("node2"),
-            _ => vm.call(dialect, "migrate_to").var("OCF_RESKEY_CRM_meta_migrate_target", "node2"),
+            Pacemaker | VirtualDomain | Ocf | Human => {
+                vm.call(dialect, "migrate_to").var("OCF_RESKEY_CRM_meta_migrate_target", "node2")
+            }
         };
         let answer = call.gives(code).within(5.0).says(&["node2 has", "MiB of memory free", "needs"]);
         println!("{dialect:?} {code} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);

@@ -26,7 +26,7 @@ fn cluster_with_a() -> (Cluster, std::path::PathBuf) {
         pairs("a-i", &[("name", "a"), ("path", folder.to_str().unwrap())]),
         pairs("a-m", &[("allow-migrate", "true")]),
         op("monitor", "2s", "10s"),
-        op("start", "0", "30s"),
+        op("start", "0", "15s"),
         op("stop", "0", "40s"),
         op("migrate_to", "0", "40s"),
         op("migrate_from", "0", "20s"),
@@ -89,11 +89,11 @@ fn a_libvirtd_that_hangs_under_a_healthy_machine_costs_neither_the_machine_nor_a
     let (guest, at) = started(&cluster, folder);
     cluster.host(at).service("freeze", "libvirtd");
     // Several monitors with a timeout of 10 s.
-    std::thread::sleep(Duration::from_secs(14));
+    std::thread::sleep(Duration::from_secs(12));
     all_is_well(&cluster);
     guest.never_stopped();
     cluster.host(at).service("kill", "libvirtd");
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(5));
     all_is_well(&cluster);
     cluster.host(at).service("start", "libvirtd");
     settled(&cluster);

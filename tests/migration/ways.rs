@@ -112,8 +112,11 @@ fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
     guest.call(1, Pacemaker, "validate-all").param("migrate_options", "--no-such-word").gives(6);
     guest.runs_only_on(1);
 
-    guest.moves(Human, 1, 2).arg("--rehearse").gives(0).says(&["could be moved to node2", "nothing stands in the way"]);
-    guest.runs_only_on(1);
+    for use_virsh in ["no", "yes"] {
+        let rehearsal = guest.moves(Human, 1, 2).arg("--rehearse").arg("-o").arg(format!("use_virsh={use_virsh}"));
+        rehearsal.gives(0).says(&["could be moved to node2", "nothing stands in the way"]);
+        guest.runs_only_on(1);
+    }
     guest.moved(1, 2, &[]);
     for dialect in [Rgmanager, Pacemaker, Human] {
         guest.moves(dialect, 1, 2).gives(0).within(5.0);

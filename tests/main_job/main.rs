@@ -9,6 +9,7 @@ mod common;
 mod by_hand;
 mod check;
 mod definition;
+mod log;
 mod other;
 mod start;
 mod stop;

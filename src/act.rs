@@ -15,7 +15,7 @@ use crate::migrate;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::state::State;
-use crate::observe::{Definition, Libvirt, Observation, Process};
+use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::{Deadline, utc};
@@ -72,8 +72,15 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.moved_to = noted.map(|noted| noted.uri);
     }
     let depth = Depth::of(inv.action);
+    let mut known: Option<Libvirt> = None;
     loop {
-        let seen = actor.look(depth, last_look);
+        let mut seen = actor.look(depth, last_look);
+        // A daemon that was given no time has not been silent: what it said before a step that changed nothing still counts.
+        if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung, .. }), true) =
+            (known.take(), &seen.libvirt, last_look.passed())
+        {
+            seen.libvirt = known;
+        }
         log::debug!("seen after {:.3} s: {seen:?}", began.elapsed().as_secs_f32());
         actor.done.left = deadline.left();
         actor.done.spent = began.elapsed();
@@ -103,6 +110,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
             Next::Do(step) => {
                 log::debug!("step: {step}");
+                known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| seen.libvirt.clone());
                 actor.carry_out(&step, &seen);
             }
         }

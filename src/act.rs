@@ -131,6 +131,10 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         Action::Stop | Action::Kill => true,
         Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
     };
+    if !must_act && decide::refusal(inv).is_some() {
+        // It is refused: there is nothing to take turns at.
+        return Ok(None);
+    }
     interrupt::note();
     if inv.params.name.is_none() {
         looker.read_definition(inv);

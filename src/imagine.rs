@@ -71,7 +71,7 @@ impl Default for World {
 }
 
 /// More steps than any action takes.
-const ENOUGH: usize = 200;
+const ENOUGH: usize = 2000;
 
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]

@@ -272,8 +272,7 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             {
                 return look;
             }
-            let has_check = inv.params.status_program.is_some() || inv.params.monitor_scripts.is_some();
-            if health == Health::Well && inv.check_level >= 10 && has_check {
+            if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
                 match &done.guest {
                     None => return Next::Do(Step::CheckGuest),
                     Some(Err(why)) => {
@@ -518,8 +517,8 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             end_process(inv, name, pid, start, done, &no_answer.why)
         }
         Presence::Stray { pid, start } => {
-            if done.waited < STRAY.min(inv.timeout / 4) {
-                return Next::Do(Step::Wait { longest: STRAY.min(inv.timeout / 4) - done.waited });
+            if done.waited < a_moment(inv) {
+                return Next::Do(Step::Wait { longest: a_moment(inv) - done.waited });
             }
             end_process(inv, name, pid, start, done, "libvirt says that it does not run")
         }

@@ -10,7 +10,6 @@ mod common;
 mod converge;
 mod faults;
 mod killed;
-mod measure;
 mod pacemaker;
 mod ways;
 

@@ -10,7 +10,7 @@ mod migration;
 mod reply;
 
 pub use argv::Input;
-pub use migration::{Command, Flag, Migrate, MigrateXml};
+pub use migration::{Command, Flag, Migrate, MigrateXml, same_host};
 pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Job, Line, Lookup, Place, Progress, Reply, Step};
 
 use serde::{Deserialize, Serialize};

@@ -18,6 +18,7 @@ use crate::manager::say;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::rpc::TypedValue;
+use crate::observe::state::{Pause, State};
 use crate::observe::{Domain, Observation};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
@@ -554,10 +555,7 @@ impl Mover<'_> {
                     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
                     return End::NotHere(format!("'{name}' runs neither here nor on {node}{why}"));
                 }
-                Then::Unclear => {
-                    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
-                    return End::Unclear(format!("'{name}': here {here}, on {node} {there}{why}"));
-                }
+                Then::Unclear => return End::Unclear(unclear(&name, &node, &here, &there, why.as_deref())),
                 Then::LookAgain => {}
                 Then::ResumeHere => self.put_right("resuming it here", &self.backend, Verb::Resume, domain),
                 Then::DestroyHere => self.put_right("ending the copy left here", &self.backend, Verb::Destroy, domain),
@@ -593,7 +591,7 @@ impl Mover<'_> {
                 | Step::Call
                 | Step::Deadline,
             )
-            | None => plain(&trouble.message).to_owned(),
+            | None => explained(plain(&trouble.message), &self.target.node),
         }
     }
 }
@@ -632,9 +630,14 @@ fn too_late(last: Option<&Sample>) -> String {
 
 /// libvirt's message without what its layers put around it.
 fn plain(message: &str) -> &str {
-    // What libvirt says of a connection that ends under it.
-    if matches!(message, "End of file while reading data: Input/output error" | "End of file while reading data") {
-        return "the connection to libvirt broke";
+    // What libvirt says of a connection that ends under it, ours or the one between its daemons.
+    if matches!(
+        message,
+        "End of file while reading data: Input/output error"
+            | "End of file while reading data"
+            | "client socket is closed"
+    ) {
+        return "a connection to libvirt broke";
     }
     let mut text = message.trim();
     for before in ["operation failed: ", "internal error: ", "Cannot recv data: ", "End of file while reading data: "] {
@@ -644,6 +647,36 @@ fn plain(message: &str) -> &str {
         text = text.strip_suffix(behind).unwrap_or(text);
     }
     text.trim()
+}
+
+/// The sentence of a migration whose end nobody here can bring about. What to do stands where a manager does not cut it off.
+fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&str>) -> String {
+    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+    match (here, there) {
+        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), There::Off) => {
+            format!("'{name}' lost its half on {node} in post-copy: stop and start it{why}")
+        }
+        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), _) => format!(
+            "'{name}' is half here, half on {node} (post-copy): let the two reach each other, or stop it on both; \
+             on {node} {there}{why}"
+        ),
+        (Here::Runs(_), There::Running(_)) => {
+            format!("'{name}' runs twice, here and on {node}: stop one of the two at once{why}")
+        }
+        _ => format!("'{name}': here {here}, on {node} {there}{why}"),
+    }
+}
+
+/// libvirt's message about what it found at the begin, with where and what to do where it leaves that out.
+fn explained(message: &str, node: &str) -> String {
+    if let Some(uuid) = message.strip_prefix("Attempt to migrate guest to the same host ") {
+        return worker::same_host(node, uuid);
+    }
+    // The machine has its disks open here, so it is the target that lacks one.
+    if message.starts_with("Cannot access storage file ") {
+        return format!("{message} (on {node}: make it available there)");
+    }
+    message.to_owned()
 }
 
 fn uuid(domain: &Domain) -> Who {

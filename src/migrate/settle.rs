@@ -88,12 +88,11 @@ const PATIENCE: u32 = 8;
 pub fn here(seen: &Observation) -> Here {
     match decide::presence(seen) {
         Presence::Active(domain) => match (domain.motion, domain.state) {
+            // Also while the job is on: what has begun cannot be aborted.
+            (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Stuck(domain.state),
             (Motion::Leaving, _) => Here::Leaving,
             (Motion::Unknown, _) => Here::Unknown("libvirt does not say whether the migration is still on".into()),
-            (
-                Motion::None | Motion::Arriving,
-                State::Paused(Pause::Migration | Pause::PostCopy | Pause::PostCopyFailed),
-            ) => Here::Stuck(domain.state),
+            (Motion::None | Motion::Arriving, State::Paused(Pause::Migration)) => Here::Stuck(domain.state),
             (Motion::None | Motion::Arriving, state) => Here::Runs(state),
         },
         Presence::Blind { pid, no_answer, .. } => Here::Blind(format!("process {pid} runs, but {}", no_answer.why)),
@@ -141,10 +140,11 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         (Here::Runs(_), There::Running(_)) if patient => Then::LookAgain,
         // Two copies: nobody but a person can tell which one to keep.
         (Here::Runs(_), There::Running(_)) => Then::Unclear,
-        (Here::Stuck(State::Paused(Pause::PostCopyFailed)), _) => Then::Unclear,
         (Here::Stuck(_), _) if patient => Then::LookAgain,
-        // The target still needs memory from here.
-        (Here::Stuck(State::Paused(Pause::PostCopy)), _)
+        // The half there is lost, and with it the machine.
+        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), There::Off) => Then::Unclear,
+        // The target still needs memory from here. After a failure libvirt goes on when both ends reach each other again.
+        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), _)
         | (Here::Stuck(_), There::Running(State::Running(Running::PostCopy | Running::PostCopyFailed))) => {
             Then::LookAgain
         }
@@ -205,6 +205,7 @@ mod tests {
             Here::Leaving,
             Here::Stuck(STUCK),
             Here::Stuck(State::Paused(Pause::PostCopy)),
+            Here::Stuck(State::Paused(Pause::PostCopyFailed)),
             Here::Blind(why()),
             Here::Gone,
             Here::Unknown(why()),
@@ -240,6 +241,16 @@ mod tests {
                 if then == Then::DestroyThere {
                     assert_eq!(there, There::Arriving);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_begun_post_copy_is_waited_for_and_never_resumed_ended_or_aborted() {
+        for pause in [Pause::PostCopy, Pause::PostCopyFailed] {
+            for there in all_there() {
+                let then = judge(&Here::Stuck(State::Paused(pause)), &there, 9, false);
+                assert_eq!(then, if there == There::Off { Then::Unclear } else { Then::LookAgain });
             }
         }
     }

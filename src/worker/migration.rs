@@ -5,6 +5,12 @@ use super::argv;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// What stands in the way where both ends are one host to libvirt; said by the check, and of libvirt's own refusal.
+#[must_use]
+pub fn same_host(there: &str, uuid: &str) -> String {
+    format!("{there} has this host's UUID {uuid}: set host_uuid in one libvirtd.conf, or name another host")
+}
+
 /// A migration: libvirt's typed parameters, by libvirt's names where they are words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]

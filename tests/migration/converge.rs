@@ -3,6 +3,7 @@
 //! cannot end is given up in time.
 
 use crate::common::*;
+use crate::killed::stop_on_both;
 use std::time::{Duration, Instant};
 
 /// A guest that dirties 24 MiB over and over, between hosts that send 12 MiB/s.
@@ -94,4 +95,42 @@ fn with_everything_forbidden_it_is_given_up_in_time_and_runs_on() {
         assert!(!answer.stderr.contains("post-copy"), "post-copy was begun: {answer}");
         guest.runs_only_on(1);
     }
+}
+
+/// In post-copy the memory is at both ends: no copy may go on alone, and nothing is undone.
+#[test]
+fn a_network_that_is_cut_in_post_copy_is_waited_for_and_said_loudly() {
+    let cluster = Cluster::up();
+    let mut guest = busy(&cluster);
+    let cut = |from: usize, to: usize, timeout: f64| {
+        let call = over_the_slow_network(&guest, Pacemaker, from, to).param("migration_postcopy", "yes");
+        let mut call = call.timeout(timeout).spawn();
+        call.says("switching to post-copy");
+        until(20, "begin of post-copy", || (cluster.host(to).state("a") == "running").then_some(()));
+        cluster.host(2).lab("partition", &["h2"]);
+        let failed =
+            || cluster.host(from).virsh(&["domstate", "a", "--reason"]).contains("post-copy failed").then_some(());
+        until(60, "end of libvirt's patience", failed);
+        assert!(call.runs());
+        call
+    };
+    // It comes back in time.
+    let call = cut(1, 2, 120.0);
+    cluster.host(2).lab("heal", &["h2"]);
+    let answer = call.answer();
+    print("cut in post-copy, healed", &answer);
+    assert_eq!(answer.code, 0, "{answer}");
+    assert!(!answer.stderr.contains("abort"), "{answer}");
+    guest.runs_only_on(2);
+
+    // It does not. Here the half stands still, and is no running machine to anybody.
+    let answer = cut(2, 1, 70.0).answer().says(&["half here, half on node1", "post-copy"]);
+    print("cut in post-copy, for good", &answer);
+    assert_eq!(answer.code, 1, "{answer}");
+    guest.call(2, Pacemaker, "monitor").gives(1).says(&["post-copy"]);
+    cluster.host(2).lab("heal", &["h2"]);
+    stop_on_both(&guest);
+    guest.call(1, Pacemaker, "start").gives(0);
+    guest.boot = guest.new_boot();
+    guest.runs_only_on(1);
 }

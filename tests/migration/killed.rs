@@ -13,8 +13,8 @@ fn killed_in_the_middle(guest: &Traveller<'_>, p2p: &str, whole_group: bool) {
     if whole_group { call.kill_group() } else { call.kill() }
 }
 
-/// Stops it on both nodes at the same moment, as Pacemaker does; then nothing runs. Starts it on the second.
-fn stop_on_both_and_start(guest: &mut Traveller<'_>) {
+/// Stops it on both nodes at the same moment, as Pacemaker does; then nothing runs.
+pub fn stop_on_both(guest: &Traveller<'_>) {
     std::thread::scope(|scope| {
         let stops = [1, 2].map(|host| {
             scope.spawn({
@@ -29,6 +29,11 @@ fn stop_on_both_and_start(guest: &mut Traveller<'_>) {
     });
     assert!(guest.processes().is_empty(), "stopped on both, but on {:?} it has a process", guest.processes());
     guest.ticks_no_more();
+}
+
+/// Stops it on both nodes, and starts it on the second.
+fn stop_on_both_and_start(guest: &mut Traveller<'_>) {
+    stop_on_both(guest);
     guest.call(2, Pacemaker, "start").gives(0);
     guest.boot = guest.new_boot();
     assert_eq!(guest.processes(), [2]);

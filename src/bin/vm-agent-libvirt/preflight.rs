@@ -10,7 +10,7 @@ use virt::domain::Domain;
 use virt::error::Error;
 use vm_agent::domain_xml::{self, DomainXml};
 use vm_agent::observe::state::{Pause, State};
-use vm_agent::worker::{DomainFacts, Failure, Kind, Lookup, Progress, Step, Who};
+use vm_agent::worker::{DomainFacts, Failure, Kind, Lookup, Progress, Step, Who, same_host};
 
 /// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
 /// emulator), configuration not supported.
@@ -73,9 +73,7 @@ impl Findings {
         if let (Some(here), Some(other)) = (uuid(source), uuid(destination))
             && here == other
         {
-            self.fail(format!(
-                "{there} has this host's UUID {here}: set host_uuid in one libvirtd.conf, or name another host"
-            ));
+            self.fail(same_host(there, &here));
         }
     }
 

@@ -49,7 +49,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     // A step may use its time up. The answer is still a fact, not the silence of a daemon that was given no time.
     let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let mut looker = Looker::new(inv, env, roots);
-    let _turn = match take_turn(inv, &mut looker, deadline) {
+    let mut turn = match take_turn(inv, &mut looker, deadline) {
         Ok(turn) => turn,
         Err(outcome) => return outcome,
     };
@@ -86,12 +86,28 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.spent = began.elapsed();
         actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         actor.done.remember(&seen);
+        if actor.done.settled && matches!(turn, Taken::Turn(_)) {
+            // It is here, and no agent takes it away: the note tells of an earlier migration.
+            actor.forget_target();
+        }
         match decide::next(inv, &seen, &actor.done) {
+            Next::Answer(outcome) if outcome.code == Code::Ok && turn.may_start() => {
+                match actor.take_turn_at_last() {
+                    // What the other agent did until now has not been seen yet.
+                    Some(taken) => turn = taken,
+                    None => return Outcome::new(Code::Generic, turn.not_sure(&outcome.reason)),
+                }
+            }
             Next::Answer(outcome) => {
                 if matches!(decide::presence(&seen), Presence::Blind { .. }) {
                     log::warn!("{}", outcome.reason);
                 }
-                actor.forget_target(&outcome);
+                // Once it was started here, or was found to run here, where it once went is of no interest any more.
+                if outcome.code == Code::Ok
+                    && matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom)
+                {
+                    actor.forget_target();
+                }
                 return outcome;
             }
             Next::Do(step) if deadline.passed() => {
@@ -117,9 +133,32 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     }
 }
 
-/// An action that changes something waits for another agent that is at it. A stop goes on without, in the end: it must not
-/// fail because of an agent that hangs.
-pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Option<Turn>, Outcome> {
+/// How an action stands to other agents at the same virtual machine.
+pub(crate) enum Taken {
+    /// It has its turn.
+    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn),
+    /// It changes nothing, or there is nothing to take turns at.
+    Needless,
+    /// It goes on beside another agent; what that one said of itself.
+    Beside(String),
+}
+
+impl Taken {
+    /// Whether another agent may start what this one has stopped.
+    fn may_start(&self) -> bool {
+        let starts = [Action::Start, Action::Restart, Action::Recover];
+        matches!(self, Self::Beside(holder) if starts.iter().any(|action| holder.starts_with(action.word())))
+    }
+
+    fn not_sure(&self, reason: &str) -> String {
+        let holder = if let Self::Beside(holder) = self { holder.as_str() } else { "" };
+        format!("not stopped for certain: another vm-agent ({holder}) may still start it; end that process ({reason})")
+    }
+}
+
+/// An action that changes something waits for another agent that is at it. A stop does not fail because of an agent that
+/// hangs: it asks that one to end, and goes on beside it in the end.
+pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, Outcome> {
     let must_act = match inv.action {
         Action::Status
         | Action::Monitor
@@ -127,34 +166,45 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         | Action::MetaData
         | Action::ValidateAll
         | Action::Usage
-        | Action::MigrateFrom => return Ok(None),
+        | Action::MigrateFrom => return Ok(Taken::Needless),
         Action::Stop | Action::Kill => true,
         Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
     };
     let starts = matches!(inv.action, Action::Start | Action::Restart | Action::Recover);
     if starts && decide::refusal(inv).is_some() {
         // It is refused: there is nothing to take turns at. (A migration goes on in spite of a parameter it does not use.)
-        return Ok(None);
+        return Ok(Taken::Needless);
     }
     interrupt::note();
     if inv.params.name.is_none() {
         looker.read_definition(inv);
     }
-    let Some(name) = looker.name() else { return Ok(None) };
-    let patience = if must_act { deadline.left() / 4 } else { deadline.left() };
-    match lock::take(&looker.roots.run, name, inv.action.word(), deadline.at_most(patience)) {
-        Ok(turn) => Ok(Some(turn)),
+    let Some(name) = looker.name() else { return Ok(Taken::Needless) };
+    let roots = &looker.roots;
+    let share = deadline.left() / if must_act { 5 } else { 1 };
+    let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
+    if let (Err(NoTurn::Taken(holder)), true) = (&taken, must_act) {
+        log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so it is told to");
+        lock::interrupt_holder(roots, name);
+        taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
+    }
+    match taken {
+        Ok(turn) => Ok(Taken::Turn(turn)),
         Err(NoTurn::Taken(holder)) if must_act => {
-            log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so this goes on beside it");
-            Ok(None)
+            log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
+            Ok(Taken::Beside(holder))
         }
+        Err(NoTurn::Taken(_)) if interrupt::requested() => Err(Outcome::new(
+            Code::Generic,
+            format!("{} was interrupted by a signal while another vm-agent was at '{name}'", inv.action.word()),
+        )),
         Err(NoTurn::Taken(holder)) => Err(Outcome::new(
             Code::Generic,
             format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"),
         )),
         Err(NoTurn::Impossible(error)) => {
             log::debug!("acting without a lock: {error}");
-            Ok(None)
+            Ok(Taken::Needless)
         }
     }
 }
@@ -228,12 +278,17 @@ impl Actor<'_> {
         }
     }
 
-    /// Once it was started here, or was found to run here, where it once went is of no interest any more.
-    fn forget_target(&self, outcome: &Outcome) {
-        let here = matches!(self.inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom);
-        if let (true, Code::Ok, Some(_), Some(name)) = (here, outcome.code, &self.done.moved_to, self.looker.name()) {
+    /// Where it once went is of no interest any more.
+    fn forget_target(&mut self) {
+        if let (Some(_), Some(name)) = (self.done.moved_to.take(), self.looker.name()) {
             run_dir::forget_target(&self.looker.roots.run, name);
         }
+    }
+
+    /// Waits for the turn that this stop went on without.
+    fn take_turn_at_last(&self) -> Option<Taken> {
+        let name = self.looker.name()?;
+        lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline).ok().map(Taken::Turn)
     }
 
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
@@ -247,6 +302,10 @@ impl Actor<'_> {
         let who = who(seen);
         match step {
             Step::ReadDefinition => self.looker.read_definition(self.inv),
+            Step::AskKept => {
+                let silent = || "libvirt does not say whether it keeps a definition to start it from".to_owned();
+                self.done.kept = Some(self.looker.kept(&who, self.deadline).ok_or_else(silent));
+            }
             Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
             Step::Create => self.done.start = Some(self.create(seen)),
             Step::StartDefined => {
@@ -308,8 +367,7 @@ impl Actor<'_> {
     /// Ends the domain where its migration went. The note of the target is the migrating agent's.
     fn stop_at_target(&self, seen: &Observation) -> Result<String, String> {
         let name = seen.name.clone().unwrap_or_default();
-        // The record of a finished migration tells of an earlier one.
-        let noted = run_dir::noted_target(&self.looker.roots.run, &name).filter(|noted| !noted.finished);
+        let noted = run_dir::noted_target(&self.looker.roots.run, &name);
         let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let there = Backend { uri: uri.clone(), use_virsh: false };
@@ -435,7 +493,7 @@ impl Actor<'_> {
 
     /// Takes in what libvirt has sent; a broken connection is a change too.
     fn events(&mut self, matters: &impl Fn(i32) -> bool) -> Option<Woken> {
-        let uuid = self.looker.last().map(|domain| domain.uuid)?;
+        let uuid = self.looker.last().map(|domain| domain.uuid);
         let connection = self.looker.connection()?;
         if let Err(error) = connection.read_available() {
             log::debug!("the connection to libvirt ended while waiting: {error}");
@@ -443,7 +501,7 @@ impl Actor<'_> {
             return Some(Woken::Change);
         }
         while let Some(event) = connection.take_queued_event() {
-            if event.uuid == uuid && matters(event.event) {
+            if Some(event.uuid) == uuid && matters(event.event) {
                 self.over = event.event == EVENT_STOPPED;
                 return Some(Woken::Change);
             }

@@ -26,6 +26,8 @@ pub enum Next {
 pub enum Step {
     /// Find and read the definition's file.
     ReadDefinition,
+    /// Ask libvirt whether it keeps a definition of the active domain.
+    AskKept,
     /// Ask the host where it last migrated to, whether it runs there.
     AskElsewhere,
     /// Create a transient domain from the definition that was read.
@@ -78,10 +80,14 @@ pub struct History {
     pub unfinished: bool,
     /// Whether it was seen leaving during this action.
     pub leaving: bool,
+    /// Whether it was last seen between the hosts: switching over, or in post-copy. The copy there may run.
+    pub between: bool,
     /// Whether libvirt has said during this action that no migration takes it away.
     pub settled: bool,
     /// Whether it runs there, when asked; an error when nobody answered.
     pub elsewhere: Option<Result<bool, String>>,
+    /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
+    pub kept: Option<Result<bool, String>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
@@ -108,12 +114,13 @@ impl History {
     /// Remembers of an observation what later ones may not show any more.
     pub fn remember(&mut self, seen: &Observation) {
         if let Libvirt::Domain(domain) = &seen.libvirt {
-            let between = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::Migration));
+            let between = domain.motion != Motion::Arriving
+                && matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed | Pause::Migration));
             if domain.motion == Motion::Leaving || between {
-                self.leaving = true;
+                (self.leaving, self.between) = (true, between);
             } else if domain.state.active() && domain.motion == Motion::None {
                 // It is here, and nothing takes it away: what was begun did not come to its end.
-                (self.leaving, self.unfinished) = (false, false);
+                (self.leaving, self.between, self.unfinished) = (false, false, false);
                 self.settled = true;
             }
         }
@@ -219,8 +226,8 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if seen.definition == Definition::NotLooked {
                 return Next::Do(Step::ReadDefinition);
             }
-            if let Definition::Bad(outcome) = &seen.definition {
-                return Next::Answer(outcome.clone());
+            if let Some(next) = startable_again(seen, done) {
+                return next;
             }
             match stop(inv, seen, done) {
                 Next::Answer(outcome) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
@@ -240,6 +247,30 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Action::Migrate | Action::MigrateTo | Action::MetaData | Action::ValidateAll | Action::Usage => {
             Next::Answer(Outcome::new(Code::Generic, format!("{} is not decided here", inv.action.word())))
         }
+    }
+}
+
+/// What keeps a restart from its stop: nothing to start from afterwards, as far as is known.
+fn startable_again(seen: &Observation, done: &History) -> Option<Next> {
+    let looked_at = match &seen.definition {
+        Definition::Bad(outcome) => return Some(Next::Answer(outcome.clone())),
+        Definition::None { looked_at } => looked_at,
+        Definition::NotLooked | Definition::File(_) => return None,
+    };
+    let name = label(seen);
+    match (presence(seen), &done.kept) {
+        (Presence::Active(_), None) => Some(Next::Do(Step::AskKept)),
+        (Presence::Active(_), Some(Ok(false))) => {
+            let why = no_definition(name, looked_at);
+            Some(answer(Code::Installed, format!("{why}; it was not stopped, since it could not be started again")))
+        }
+        (Presence::Active(_), Some(Err(why))) => Some(fail(format!("'{name}' was not stopped: {why}"))),
+        (Presence::Blind { no_answer, .. }, None) => Some(wait_or(done, RESTARTING, || {
+            format!("'{name}' was not stopped, since it may have no definition to start from: {}", no_answer.why)
+        })),
+        (Presence::Active(_), Some(Ok(true)))
+        | (Presence::Blind { .. }, Some(_))
+        | (Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_), _) => None,
     }
 }
 
@@ -388,7 +419,7 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
         (_, Health::Arriving | Health::Elsewhere) => wait_or(done, inv.timeout, || {
             format!("'{name}' is migrating and was left alone; it was not running here in time")
         }),
-        (State::Paused(Pause::User), _) => match &done.resume {
+        (State::Paused(Pause::User | Pause::FromSnapshot), _) => match &done.resume {
             None => Next::Do(Step::Resume),
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
             Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
@@ -490,21 +521,18 @@ pub fn destroy_reserve(timeout: Duration) -> Duration {
 }
 
 fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
-    let ended = !done.destroyed.is_empty() || !done.killed.is_empty();
-    let acted = ended || !done.asked.is_empty();
+    let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
+    let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
     let name = label(seen);
     match presence(seen) {
         Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
-        // Gone without being stopped, in the middle of a migration: it has arrived, and a copy there is still a copy.
-        Presence::Off(_) if (done.leaving || done.unfinished) && !ended => match &done.at_target {
-            None => Next::Do(Step::StopAtTarget),
-            Some(Ok(how)) => ok(format!("'{name}' does not run here; {how}")),
-            Some(Err(why)) if done.leaving => {
-                fail(format!("'{name}' has left by a migration, and was not stopped: {why}"))
-            }
-            // It is not here. If it had arrived there, that host is the cluster's to fence.
-            Some(Err(why)) => ok(format!("'{name}' does not run here; a migration was begun once, and {why}")),
-        },
+        // It was leaving: it may have arrived, and a copy there is still a copy.
+        Presence::Off(_) if done.leaving => gone_while_leaving(name, ended, done),
+        // It is not here. If it has arrived there, it is that host's; this note may be old.
+        Presence::Off(_) if done.unfinished && !acted => {
+            let uri = done.moved_to.as_deref().unwrap_or("another host");
+            ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
+        }
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
         Presence::Off(why) => ok(why),
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
@@ -527,6 +555,23 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
         }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
+    }
+}
+
+/// It was taken away by a migration, and then it was gone, or was `ended` here.
+fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
+    // What was ended while its memory was on the way has left a shell there, which ends by itself.
+    let shell = ended && !done.between;
+    match &done.at_target {
+        None if shell && done.left.is_zero() => ok(format!("'{name}' {} while it was leaving", how(done))),
+        None => Next::Do(Step::StopAtTarget),
+        Some(Ok(there)) if ended => ok(format!("'{name}' {} while it was leaving; {there}", how(done))),
+        Some(Ok(there)) => ok(format!("'{name}' does not run here; {there}")),
+        // Where nothing is on record here, nobody else can tell either.
+        Some(Err(why)) if shell || (ended && done.moved_to.is_none()) => {
+            ok(format!("'{name}' {} while it was leaving; {why}", how(done)))
+        }
+        Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
     }
 }
 
@@ -588,10 +633,18 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
     let beyond_asking = match health {
         Health::Failed | Health::Arriving | Health::Elsewhere => true,
-        Health::Degraded => state == State::PmSuspended,
+        // Neither can answer; why it is paused may be a migration, so it is not resumed to be asked.
+        Health::Degraded => matches!(state, State::PmSuspended | State::Paused(Pause::Unknown)),
         Health::Well | Health::Off => false,
     };
-    let reserve = if forbidden { Duration::ZERO } else { destroy_reserve(inv.timeout) };
+    let reserve = if forbidden {
+        Duration::ZERO
+    } else if matches!(inv.action, Action::Restart | Action::Recover) {
+        // The start that follows needs its time too.
+        inv.timeout / 2
+    } else {
+        destroy_reserve(inv.timeout)
+    };
     let patience = done.left.saturating_sub(reserve);
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
@@ -603,7 +656,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
-        if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot | Pause::Unknown)) && done.resume.is_none() {
+        if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {
             return Next::Do(Step::Resume);
         }
         return ask_guest(&inv.params.shutdown_modes, patience, done);

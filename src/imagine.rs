@@ -19,6 +19,8 @@ pub struct World {
     pub unfinished: bool,
     /// Whether it runs there.
     pub elsewhere: Result<bool, String>,
+    /// Whether libvirt keeps a definition of the active domain.
+    pub kept: Result<bool, String>,
     /// The guest ignores requests to shut down.
     pub stubborn: bool,
     /// Requests to shut down are refused with these words.
@@ -53,6 +55,7 @@ impl Default for World {
             moved_to: None,
             unfinished: false,
             elsewhere: Ok(false),
+            kept: Ok(true),
             stubborn: false,
             ask_fails: None,
             start_fails: None,
@@ -114,6 +117,10 @@ impl World {
         match step {
             Step::ReadDefinition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
+                Duration::ZERO
+            }
+            Step::AskKept => {
+                done.kept = Some(self.kept.clone());
                 Duration::ZERO
             }
             Step::AskElsewhere => {
@@ -214,6 +221,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ReadDefinition => f.write_str("read the definition"),
+            Self::AskKept => f.write_str("ask whether libvirt keeps a definition of it"),
             Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),

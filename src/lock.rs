@@ -3,12 +3,15 @@
 //!
 //! The lock is the kernel's and ends with its holder, however that ends; the file in /run that it hangs on means nothing.
 
+use crate::observe::process::Roots;
 use crate::run_dir;
 use crate::time::Deadline;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// Between two tries: the kernel has no lock with a deadline.
@@ -18,7 +21,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 #[must_use]
 pub struct Turn {
-    _file: std::fs::File,
+    _file: File,
 }
 
 /// Why there is no turn.
@@ -30,16 +33,44 @@ pub enum NoTurn {
     Impossible(std::io::Error),
 }
 
+fn open(roots: &Roots, name: &str) -> Result<File, Errno> {
+    let folder = run_dir::open(&roots.run)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(openat(&folder, format!("{name}.lock"), flags, Mode::RUSR | Mode::WUSR)?))
+}
+
+/// Sends SIGTERM to the agent that has the turn at `name`; it ends tidily then. Nothing is sent to a process that the
+/// kernel does not name as the lock's holder.
+pub fn interrupt_holder(roots: &Roots, name: &str) {
+    let Ok(file) = open(roots, name) else { return };
+    let Some(pid) = holder(roots, &file) else { return };
+    let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // The number may have become another's before it was held.
+    if holder(roots, &file) == Some(pid) {
+        let _ = pidfd_send_signal(&held, Signal::TERM);
+    }
+}
+
+/// The process that has locked `file`, as `/proc/locks` (proc_locks(5)) names it.
+fn holder(roots: &Roots, file: &File) -> Option<Pid> {
+    let stat = file.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(stat.dev()), rustix::fs::minor(stat.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", stat.ino());
+    let locks = std::fs::read_to_string(roots.proc.join("locks")).ok()?;
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, pid, file) = (words.next()?, words.nth(2)?, words.next()?);
+        (kind == "FLOCK" && file == place).then(|| Pid::from_raw(pid.parse().ok()?)).flatten()
+    })
+}
+
 /// Waits for a turn at the virtual machine `name`, for `action`.
 ///
 /// # Errors
 /// No turn until the deadline.
-pub fn take(run: &Path, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
+pub fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
     let impossible = |errno: Errno| NoTurn::Impossible(errno.into());
-    let folder = run_dir::open(run).map_err(impossible)?;
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(&folder, format!("{name}.lock"), flags, Mode::RUSR | Mode::WUSR).map_err(impossible)?;
-    let mut file = std::fs::File::from(file);
+    let mut file = open(roots, name).map_err(impossible)?;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
@@ -64,21 +95,29 @@ pub fn take(run: &Path, name: &str, action: &str, deadline: Deadline) -> Result<
 mod tests {
     use super::*;
 
+    fn holder_of(roots: &Roots, name: &str) -> Option<Pid> {
+        holder(roots, &open(roots, name).unwrap())
+    }
+
     #[test]
     fn the_second_waits_for_the_first_and_learns_who_it_is() {
         let run = tempfile::tempdir().unwrap();
+        let roots = Roots { run: run.path().into(), ..Roots::default() };
         let soon = || Deadline::after(Duration::from_millis(50));
-        let first = take(run.path(), "a b", "stop", soon()).unwrap();
-        let Err(NoTurn::Taken(holder)) = take(run.path(), "a b", "start", soon()) else { panic!("a second turn") };
+        let first = take(&roots, "a b", "stop", soon()).unwrap();
+        let Err(NoTurn::Taken(holder)) = take(&roots, "a b", "start", soon()) else { panic!("a second turn") };
         assert_eq!(holder, format!("stop, process {}", std::process::id()));
+        assert_eq!(holder_of(&roots, "a b"), Some(rustix::process::getpid()));
         drop(first);
-        let _turn = take(run.path(), "a b", "start", soon()).unwrap();
+        assert_eq!(holder_of(&roots, "a b"), None);
+        let _turn = take(&roots, "a b", "start", soon()).unwrap();
     }
 
     #[test]
     fn a_link_in_the_folders_place_is_not_followed() {
         let run = tempfile::tempdir().unwrap();
+        let roots = Roots { run: run.path().into(), ..Roots::default() };
         std::os::unix::fs::symlink("/tmp", run.path().join("vm-agent")).unwrap();
-        assert!(matches!(take(run.path(), "a", "stop", Deadline::after(Duration::ZERO)), Err(NoTurn::Impossible(_))));
+        assert!(matches!(take(&roots, "a", "stop", Deadline::after(Duration::ZERO)), Err(NoTurn::Impossible(_))));
     }
 }

@@ -44,6 +44,10 @@ pub fn note_target(run: &Path, name: &str, noted: &Noted) {
     };
     if let Err(errno) = write() {
         log::debug!("the migration's target was not noted: {errno}");
+        if noted.finished {
+            // An untrue note is worse than none.
+            forget_target(run, name);
+        }
     }
 }
 

@@ -370,12 +370,13 @@ prop_compose! {
         at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), Just(Err("not ended".to_owned()))]),
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
         elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
-        (stopped, leaving, unfinished, settled) in any::<(bool, bool, bool, bool)>(),
+        kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        (stopped, leaving, between, unfinished, settled) in any::<(bool, bool, bool, bool, bool)>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
-            leaving, unfinished, settled,
+            leaving, between, unfinished, settled, kept,
         }
     }
 }

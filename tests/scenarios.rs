@@ -122,6 +122,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
                     other => Err(other.to_owned()),
                 }
             }
+            "kept" => world.kept = if rest == "no" { Ok(false) } else { Err(rest.to_owned()) },
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),

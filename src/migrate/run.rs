@@ -147,7 +147,15 @@ impl Mover<'_> {
                 Presence::Off(why) => {
                     // A repeated call: it may have been moved already.
                     return Err(match self.ask_target(&seen) {
-                        There::Running(state) => End::Moved(format!("it is already {state} on {node}")),
+                        There::Running(state) => {
+                            let noted = run_dir::Noted { uri: self.target.uri.clone(), finished: true };
+                            run_dir::note_target(
+                                &self.looker.roots.run,
+                                &seen.name.clone().unwrap_or_default(),
+                                &noted,
+                            );
+                            End::Moved(format!("it is already {state} on {}", self.target.node))
+                        }
                         There::Arriving | There::Off => End::NotHere(format!("{why}, and it is not on {node} either")),
                         There::Unknown(error) => End::NotHere(format!("{why}; {node} cannot be asked: {error}")),
                     });
@@ -183,7 +191,7 @@ impl Mover<'_> {
 
     fn ask_target_about(&self, who: Who) -> There {
         let request = Request::domain(&self.target.uri, who, DomainVerb::State);
-        let patience = self.deadline.at_most(Duration::from_secs(10));
+        let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
         match backend::ask_worker(&request, patience) {
             Ok(answer) => {
                 answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup))
@@ -222,13 +230,13 @@ impl Mover<'_> {
 
     /// Tries, finds out where the domain is, and tries once more when there is time and hope.
     fn move_it(&mut self, domain: &Domain) -> Result<End, End> {
-        let Some(persistent) = self.persistent(domain) else {
+        let Some(definition_moves) = self.definition_moves(domain) else {
             return Err(End::Stayed(format!(
                 "'{}' not moved: libvirt does not say whether it is persistent",
                 domain.name
             )));
         };
-        let request = self.request(domain, persistent);
+        let request = self.request(domain, definition_moves);
         let run = self.looker.roots.run.clone();
         let noted = |finished| run_dir::Noted { uri: self.target.uri.clone(), finished };
         let (begun, finished) = (noted(false), noted(true));
@@ -259,19 +267,19 @@ impl Mover<'_> {
         Ok(end)
     }
 
-    /// Whether libvirt keeps a definition of it, which then moves too.
-    fn persistent(&mut self, domain: &Domain) -> Option<bool> {
-        self.looker.ask_last(self.deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
-            let request = Request::domain(&self.backend.uri, uuid(domain), DomainVerb::State);
-            match backend::ask_worker(&request, self.deadline.at_most(Duration::from_secs(5))).ok()?.lookup? {
-                Lookup::Found(facts) => facts.persistent,
-                Lookup::Absent => None,
-            }
-        })
+    /// Whether it was started from a definition that libvirt keeps, which then moves too. One that libvirt keeps beside the
+    /// file from which this one was created stays where it is.
+    fn definition_moves(&mut self, domain: &Domain) -> Option<bool> {
+        let who = uuid(domain);
+        if !self.looker.kept(&who, self.deadline)? {
+            return Some(false);
+        }
+        let mark = self.looker.mark(self.deadline);
+        Some(mark.is_none_or(|mark| mark.name != domain.name || mark.source.is_empty()))
     }
 
     /// What libvirt is asked for: the parameters, and the words of `migrate_options`.
-    fn request(&self, domain: &Domain, persistent: bool) -> Migrate {
+    fn request(&self, domain: &Domain, definition_moves: bool) -> Migrate {
         let params = &self.inv.params.migration;
         // What is not understood was refused before, unless virsh is to understand it.
         let mut request = options::parse(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
@@ -285,8 +293,8 @@ impl Mover<'_> {
             (params.compression.is_some(), Flag::Compressed),
             (params.live && params.auto_converge && qemu, Flag::AutoConverge),
             (params.live && params.postcopy && qemu, Flag::Postcopy),
-            (persistent, Flag::PersistDest),
-            (persistent, Flag::UndefineSource),
+            (definition_moves, Flag::PersistDest),
+            (definition_moves, Flag::UndefineSource),
         ] {
             if wanted {
                 request.flags.insert(flag);
@@ -417,6 +425,10 @@ impl Mover<'_> {
             if let Some(why) = why
                 && !governor.committed()
             {
+                if self.is_halfway() {
+                    governor.commit();
+                    continue;
+                }
                 self.abort(who);
                 ended = Some((why, self.deadline.at_most(ABORT)));
                 continue;
@@ -432,7 +444,10 @@ impl Mover<'_> {
                 if self.obey(order, who) && order == Order::Postcopy {
                     governor.commit();
                 }
-                if order == Order::Abort {
+                if order == Order::Abort && self.is_halfway() {
+                    governor.commit();
+                } else if order == Order::Abort {
+                    self.abort(who);
                     ended = Some((too_late(last.as_ref()), self.deadline.at_most(ABORT)));
                 }
             }
@@ -486,16 +501,19 @@ impl Mover<'_> {
             Order::Pause => {
                 ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience))
             }
-            Order::Abort => {
-                self.abort(who);
-                return true;
-            }
+            // Carried out by whoever knows that nothing forbids it.
+            Order::Abort => return true,
         };
         match &result {
             Ok(()) => self.say(&what),
             Err(error) => log::warn!("{what} failed: {error}"),
         }
         result.is_ok()
+    }
+
+    /// Whether post-copy has begun, whoever ordered it: from then on an abort would be the machine's end.
+    fn is_halfway(&mut self) -> bool {
+        matches!(settle::here(&self.look()), Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)))
     }
 
     fn abort(&self, who: &Who) {

@@ -161,6 +161,8 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
     }
     match (here, there) {
         (Here::Blind(_), There::Off) => Then::Stayed,
+        // libvirt lets it run on here only when it has not handed it over.
+        (Here::Runs(_), There::Unknown(_)) => Then::Stayed,
         (Here::Gone, There::Off) => Then::NotHere,
         (
             Here::Blind(_) | Here::Gone | Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Unknown(_),

@@ -18,7 +18,7 @@ use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
 use crate::worker::{DomainVerb, Lookup, Request, Who};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
@@ -50,6 +50,10 @@ pub struct Looker {
     connection: Option<Connection>,
     watching: bool,
     name: Option<String>,
+    /// Whether the name is the parameters', and not one that was read from the definition.
+    name_given: bool,
+    /// The definition's file, where the parameters name it.
+    config: Option<PathBuf>,
     instance: String,
     definition: Definition,
     /// The domain that was last seen.
@@ -106,6 +110,8 @@ impl Looker {
             connection: None,
             watching: false,
             name: inv.params.name.clone(),
+            name_given: inv.params.name.is_some(),
+            config: inv.params.config.clone(),
             instance: inv.instance.clone(),
             definition: Definition::NotLooked,
             last: None,
@@ -175,6 +181,23 @@ impl Looker {
                 None
             }
         }
+    }
+
+    /// Whether libvirt keeps a definition of the domain that was last seen, `who`; `None` when it does not say.
+    pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
+        self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
+            let request = Request::domain(&self.uri, who.clone(), DomainVerb::State);
+            match backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.lookup? {
+                Lookup::Found(facts) => facts.persistent,
+                Lookup::Absent => None,
+            }
+        })
+    }
+
+    /// Our mark in the domain that was last seen, if it has one and libvirt shows it.
+    pub fn mark(&mut self, deadline: Deadline) -> Option<domain_xml::Mark> {
+        let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
+        domain_xml::parse(xml.as_bytes()).ok()?.mark
     }
 
     /// An open connection over which more can be asked, if there is one.
@@ -319,8 +342,17 @@ impl Looker {
             Some(name) => connection.lookup_by_name(name)?,
             None => None,
         };
-        if found.is_none() && (depth.thorough || self.name.is_none()) && !self.instance.is_empty() {
-            match by_mark(connection, &self.instance, self.name.is_none())? {
+        if found.is_none()
+            && !self.name_given
+            && let Definition::File(defined) = &self.definition
+            && let Some(uuid) = &defined.uuid
+        {
+            found = connection.lookup_by_uuid(uuid)?;
+        }
+        // A name that was read from a file may have been changed there since the start.
+        if found.is_none() && (depth.thorough || !self.name_given) && !self.instance.is_empty() {
+            let source = self.config.as_deref().filter(|_| !self.name_given);
+            match by_mark(connection, &self.instance, source, self.name.is_none())? {
                 Marked::Found(domain) => found = Some(domain),
                 Marked::None => {}
                 Marked::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
@@ -369,15 +401,27 @@ enum Marked {
     CannotTell(String),
 }
 
-/// The active domain that bears the mark of `instance`. When the name is unknown, a domain without any mark might be it.
-fn by_mark(connection: &mut Connection, instance: &str, nameless: bool) -> Result<Marked, RpcError> {
+/// The active domain that bears the mark of `instance`, or was created from the file `source`. When the name is unknown,
+/// one whose mark does not say from which file it comes might be it.
+fn by_mark(
+    connection: &mut Connection,
+    instance: &str,
+    source: Option<&Path>,
+    nameless: bool,
+) -> Result<Marked, RpcError> {
     let mut unmarked = Vec::new();
     for domain in connection.list_all(rpc::LIST_ACTIVE)? {
         let Some(xml) = connection.xml(&domain, 0)? else { continue };
         match domain_xml::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark) {
-            Some(mark) if mark.instance == instance && mark.name == domain.name => return Ok(Marked::Found(domain)),
-            // Another resource's.
-            Some(mark) if mark.name == domain.name => {}
+            Some(mark)
+                if mark.name == domain.name
+                    && (mark.instance == instance
+                        || source.is_some_and(|source| source == Path::new(&mark.source))) =>
+            {
+                return Ok(Marked::Found(domain));
+            }
+            // Another resource's, from another file.
+            Some(mark) if mark.name == domain.name && !mark.source.is_empty() => {}
             // Not marked, or a copy of a marked one's XML under another name: nobody knows whose it is.
             Some(_) | None => unmarked.push(domain.name),
         }
@@ -407,7 +451,11 @@ fn blind(error: &RpcError) -> NoAnswer {
         | RpcError::Libvirt { .. } => Blind::Refused,
     };
     if let RpcError::Timeout { waited, .. } = error {
-        let why = format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32());
+        let why = if *waited < Duration::from_millis(50) {
+            "there was no time left to ask libvirt".to_owned()
+        } else {
+            format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32())
+        };
         return NoAnswer { kind, why };
     }
     let why = match kind {

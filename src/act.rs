@@ -415,7 +415,17 @@ impl Actor<'_> {
         match self.wait(seen, Some(&mut call), until, ends) {
             Woken::CallEnded => {
                 call.result(until)?;
-                self.wait(seen, None, until, ends);
+                while self.wait(seen, None, until, ends) == Woken::Change
+                    && !self.looker.watching()
+                    && !until.passed()
+                    && !interrupt::requested()
+                {
+                    // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
+                    let now = self.look(Depth::of(self.inv.action), until);
+                    if !matches!(decide::presence(&now), Presence::Active(_)) {
+                        break;
+                    }
+                }
                 Ok(())
             }
             // What the call would say is of no interest: dropping it ends it.

@@ -573,12 +573,19 @@ fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvir
     let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
     match backend::ask_worker(&request, deadline).map_err(refused)?.lookup {
         Some(Lookup::Absent) => Ok(Libvirt::NoDomain),
-        Some(Lookup::Found(facts)) => Ok(Libvirt::Domain(Domain {
-            uuid: domain_xml::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?,
-            name: facts.name,
-            state: State::from_numbers(facts.state, facts.reason),
-            motion: Motion::Unknown,
-        })),
+        Some(Lookup::Found(facts)) => {
+            let state = State::from_numbers(facts.state, facts.reason);
+            let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
+            let motion = match (facts.job_operation, facts.job_error) {
+                (Some(MIGRATION_OUT), _) => Motion::Leaving,
+                (Some(_), _) => Motion::None,
+                (None, Some(code)) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
+                (None, Some(_)) => Motion::None,
+                (None, None) => Motion::Unknown,
+            };
+            let uuid = domain_xml::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?;
+            Ok(Libvirt::Domain(Domain { uuid, name: facts.name, state, motion }))
+        }
         None => Err(refused("the worker did not say".into())),
     }
 }

@@ -130,6 +130,12 @@ pub struct DomainFacts {
     /// Whether libvirt starts it by itself, if libvirt said (not in a list).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
+    /// What its job does (`virDomainJobOperation`, 0 without a job), if libvirt said in time (not in a list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_operation: Option<i32>,
+    /// libvirt's error number for the question about its job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_error: Option<i32>,
 }
 
 /// A host, as far as its hypervisor tells.

@@ -290,6 +290,8 @@ fn lines_are_as_documented() {
         reason: 1,
         persistent: Some(true),
         autostart: None,
+        job_operation: None,
+        job_error: None,
     };
     let failure = Failure { code: 42, domain: 10, during: Step::Lookup, message: "no".into() };
     let answer = |answer| Line::End(Reply::Ok(Box::new(answer)));

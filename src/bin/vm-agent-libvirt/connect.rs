@@ -2,13 +2,18 @@
 //! Connections, and the look at a domain: what every verb begins with.
 
 use crate::{ffi, guard, libvirts};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, Step, Who};
+use vm_agent::worker::{DomainFacts, Failure, Job, Lookup, NO_DOMAIN, Step, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);
+
+/// How long libvirt may take to tell of a domain's job.
+const JOB_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Connects without ever asking a person: no credentials are read, from a terminal or elsewhere.
 ///
@@ -53,7 +58,21 @@ pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, Failure> {
 /// All that is told of one domain.
 pub fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
     let (persistent, autostart) = (domain.is_persistent().ok(), domain.autostart().ok());
-    Ok(DomainFacts { persistent, autostart, ..brief(domain)? })
+    let facts = DomainFacts { persistent, autostart, ..brief(domain)? };
+    if facts.id.is_none() {
+        return Ok(facts);
+    }
+    // A QEMU that hangs keeps this one question waiting, and must not keep the others.
+    let (sender, answer) = channel();
+    let asked = domain.clone();
+    let job = guard::thread("job", move || sender.send(ffi::job(&asked, false)));
+    let job = job.ok().and_then(|()| answer.recv_timeout(JOB_ANSWERS).ok());
+    let operation = |job: &Job| job.number("operation").and_then(|number| i32::try_from(number).ok()).unwrap_or(0);
+    Ok(DomainFacts {
+        job_operation: job.as_ref().and_then(|job| job.as_ref().ok()).map(operation),
+        job_error: job.and_then(Result::err).map(|error| error.code().to_raw() as i32),
+        ..facts
+    })
 }
 
 /// What is told of a domain in a list.
@@ -67,5 +86,7 @@ pub fn brief(domain: &Domain) -> Result<DomainFacts, Error> {
         reason,
         persistent: None,
         autostart: None,
+        job_operation: None,
+        job_error: None,
     })
 }

@@ -181,12 +181,14 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
     }
     let Some(name) = looker.name() else { return Ok(Taken::Needless) };
     let roots = &looker.roots;
-    let share = deadline.left() / if must_act { 5 } else { 1 };
+    let share = if must_act { deadline.left() / 4 } else { deadline.left() };
     let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
-    if let (Err(NoTurn::Taken(holder)), true) = (&taken, must_act) {
+    if let (Err(NoTurn::Taken(holder)), true) = (&taken, must_act)
+        && ![Action::Stop, Action::Kill].iter().any(|action| holder.starts_with(action.word()))
+    {
         log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so it is told to");
         lock::interrupt_holder(roots, name);
-        taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
+        taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share / 2));
     }
     match taken {
         Ok(turn) => Ok(Taken::Turn(turn)),

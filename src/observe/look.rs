@@ -452,7 +452,7 @@ fn blind(error: &RpcError) -> NoAnswer {
     };
     if let RpcError::Timeout { waited, .. } = error {
         let why = if *waited < Duration::from_millis(50) {
-            "there was no time left to ask libvirt".to_owned()
+            "libvirt's daemon does not answer in the time that is left".to_owned()
         } else {
             format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32())
         };

@@ -86,6 +86,30 @@ fn a_stop_goes_on_without_its_turn_when_another_agent_hangs() {
 }
 
 #[test]
+fn what_a_stop_has_called_stopped_is_not_brought_up_by_a_start_that_was_waiting_for_libvirt() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in [Dialect::Pacemaker, Dialect::Rgmanager] {
+        host.service("freeze", "libvirtd");
+        let start = vm.call(Dialect::Human, "start").timeout(60.0).spawn();
+        let holder = || host.run("sh", &["-c", "cat /run/vm-agent/a.lock 2>/dev/null || true"]);
+        until(10, "turn of the start", || holder().starts_with("start").then_some(()));
+        let stop = vm.call(dialect, "stop").timeout(20.0).run();
+        println!("{dialect:?} {} {:.1} s: {}", stop.code, stop.took.as_secs_f32(), stop.reason);
+        host.service("thaw", "libvirtd");
+        until(90, "end of the start", || {
+            assert!(stop.code != 0 || !vm.lives(), "it came up after {stop}");
+            (!start.runs()).then_some(())
+        });
+        assert!(stop.code != 0 || !vm.lives(), "it came up after {stop}");
+        start.kill();
+        // Now nothing is in the way of a stop, whatever the first one said.
+        vm.call(dialect, "stop").timeout(4.0).gives(0);
+        assert_eq!(vm.state(), "absent");
+    }
+}
+
+#[test]
 fn a_copy_of_its_definition_under_another_name_is_another_machine() {
     let host = Host::up();
     let vm = host.guest("a").written();

@@ -10,6 +10,7 @@ mod by_hand;
 mod check;
 mod definition;
 mod log;
+mod nameless;
 mod other;
 mod start;
 mod stop;

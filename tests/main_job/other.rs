@@ -38,6 +38,57 @@ fn a_restart_that_could_not_start_again_does_not_stop() {
 }
 
 #[test]
+fn a_restart_of_a_machine_that_is_defined_nowhere_any_more_does_not_stop() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let (first, away) = (vm.qemu().pid, host.shared().join("away"));
+    for folder_is_away in [false, true] {
+        if folder_is_away {
+            std::fs::rename(&vm.folder, &away).unwrap();
+        }
+        for dialect in [Rgmanager, Pacemaker, Human] {
+            for (action, state) in [("restart", "running"), ("recover", "paused")] {
+                if action == "recover" {
+                    host.virsh(&["suspend", "a"]);
+                }
+                let call = if folder_is_away { vm.call(dialect, action) } else { vm.call_by_name(dialect, action) };
+                let answer = call.param("force_stop", "1").gives(5);
+                assert!(vm.lives(), "it was stopped: {answer}");
+                assert_eq!((vm.qemu().pid, vm.state().as_str()), (first, state), "{answer}");
+                // A manager shows the begin of it, and there the news must be.
+                assert!(answer.stderr.contains("could not be started again"), "{answer}");
+                answer.says(&["not stopped"]);
+            }
+            host.virsh(&["resume", "a"]);
+        }
+    }
+}
+
+#[test]
+fn a_restart_without_a_file_starts_the_definition_that_libvirt_keeps() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    host.virsh(&["start", "a"]);
+    let empty = host.folder("empty");
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        for path in [None, Some(&empty)] {
+            for action in ["restart", "recover"] {
+                let first = vm.qemu().pid;
+                if action == "recover" {
+                    host.virsh(&["suspend", "a"]);
+                }
+                let call = vm.call_by_name(dialect, action).param("force_stop", "1");
+                let call = if let Some(path) = path { call.param("path", path) } else { call };
+                let answer = call.gives(0);
+                assert_ne!(vm.qemu().pid, first, "{answer}");
+                assert_eq!(vm.state(), "running");
+            }
+        }
+    }
+}
+
+#[test]
 fn recover_restarts_only_a_machine_that_does_not_run_well() {
     let host = Host::up();
     for dialect in BOTH {

@@ -30,6 +30,40 @@ fn start_resumes_a_machine_that_was_paused() {
 }
 
 #[test]
+fn start_resumes_a_machine_that_is_paused_for_a_reason_that_nobody_knows() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        // QEMU is told behind libvirt's back, which cannot know why it stands still.
+        host.virsh(&["qemu-monitor-command", "--hmp", "a", "stop"]);
+        is_paused(&vm, "paused (unknown)");
+        let before = vm.qemu().pid;
+        let answer = vm.call(dialect, "start").gives(0);
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before), "{answer}");
+    }
+}
+
+#[test]
+fn start_resumes_a_machine_that_is_paused_since_a_snapshot_was_restored() {
+    let host = Host::up();
+    let disk = host.shared().join("disk.qcow2");
+    host.run("qemu-img", &["create", "-q", "-f", "qcow2", disk.to_str().unwrap(), "1M"]);
+    let vm = host.guest("a").option("--disk", disk.to_str().unwrap()).written().created();
+    host.virsh(&["snapshot-create-as", "a", "earlier"]);
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        host.virsh(&["snapshot-revert", "a", "earlier", "--paused"]);
+        is_paused(&vm, "paused (from snapshot)");
+        let before = vm.qemu().pid;
+        let answer = vm.call(dialect, "start").gives(0);
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before), "{answer}");
+    }
+}
+
+fn is_paused(vm: &Vm<'_>, how: &str) {
+    until(10, how, || (vm.host.virsh(&["domstate", "--reason", &vm.name]) == how).then_some(()));
+}
+
+#[test]
 fn a_start_that_libvirt_refuses_says_so_in_libvirts_words() {
     let host = Host::up();
     let vm = host.guest("a").edit("/usr/bin/qemu-system-x86_64", "/no/such/emulator").written();

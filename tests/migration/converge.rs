@@ -134,3 +134,26 @@ fn a_network_that_is_cut_in_post_copy_is_waited_for_and_said_loudly() {
     guest.boot = guest.new_boot();
     guest.runs_only_on(1);
 }
+
+/// libvirt goes on by itself, and the network is too slow for an end: a stop must not leave the other half behind.
+#[test]
+fn a_stop_in_the_middle_of_a_post_copy_that_lost_its_agent_leaves_no_half_anywhere() {
+    let cluster = Cluster::up();
+    let guest = busy(&cluster);
+    let source = cluster.host(1);
+    // The memory has a network of its own; what the daemons tell each other is not slowed down.
+    let call = guest.moves(Pacemaker, 1, 2).param("migrateuri", "tcp://%n-mig").param("migration_auto_converge", "no");
+    let call = call.param("migration_downtime_max", "0").param("migration_p2p", "yes");
+    let call = call.param("migration_postcopy", "yes").spawn();
+    guest.is_moving();
+    call.kill_group();
+    source.lab("shape", &["h1", "4mbit", "--net", "mig"]);
+    source.virsh(&["migrate-postcopy", "a"]);
+    until(30, "begin of post-copy", || (cluster.host(2).state("a") == "running").then_some(()));
+    let state = source.virsh(&["domstate", "a", "--reason"]);
+    assert!(state.contains("post-copy"), "the post-copy is over already, this shows nothing: {state}");
+    let answer = guest.call(1, Pacemaker, "stop").timeout(40.0).gives(0);
+    print("stop in post-copy", &answer);
+    assert!(guest.processes().is_empty(), "stopped, but on {:?} it has a process: {answer}", guest.processes());
+    guest.ticks_no_more();
+}

@@ -340,3 +340,42 @@ fn hosts_with_the_same_uuid_are_told_apart_from_moving() {
     stays(&guest, 5.0, &["node2 has this host's UUID", "host_uuid"]);
     guest.moves(Human, 1, 2).arg("--rehearse").gives(1).within(5.0).says(&["node2 has this host's UUID", "host_uuid"]);
 }
+
+/// It falls silent so late that hardly one question to it finds time for an answer.
+fn falls_silent(p2p: &str, fault: impl Fn(&Host), repair: impl Fn(&Host)) {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        // Too slow to have sent everything by then.
+        let call = guest.moves(dialect, 1, 2).param("migration_speed", "2").param("migration_p2p", p2p);
+        let call = call.timeout(20.0).spawn();
+        guest.is_moving();
+        fault(cluster.host(2));
+        let answer = call.answer().within(20.0);
+        println!("{dialect:?} p2p={p2p} {} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
+        guest.never_stopped();
+        assert_eq!(cluster.host(1).state("a"), "running");
+        assert_eq!(answer.code, code, "{answer}");
+        answer.says(&["runs on here"]);
+        repair(cluster.host(2));
+        let job = || cluster.host(1).virsh(&["domjobinfo", "a"]);
+        until(60, "end of the job that was aborted", || job().contains("None").then_some(()));
+        // What the target still has of it is in nobody's way.
+        guest.moved(1, 2, &[]);
+        guest.moved(2, 1, &[]);
+    }
+}
+
+#[test]
+fn a_target_that_is_cut_off_shortly_before_the_timeout_leaves_the_machine_here() {
+    for p2p in ["no", "yes"] {
+        falls_silent(p2p, |target| drop(target.lab("partition", &["h2"])), |target| drop(target.lab("heal", &["h2"])));
+    }
+}
+
+#[test]
+fn a_target_that_hangs_shortly_before_the_timeout_leaves_the_machine_here() {
+    for p2p in ["no", "yes"] {
+        falls_silent(p2p, |target| target.service("freeze", "libvirtd"), |target| target.service("thaw", "libvirtd"));
+    }
+}

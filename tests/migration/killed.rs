@@ -7,7 +7,7 @@ use crate::slow;
 use std::time::Duration;
 
 /// Begins a move in the middle of which the agent is killed.
-fn killed_in_the_middle(guest: &Traveller<'_>, p2p: &str, whole_group: bool) {
+pub fn killed_in_the_middle(guest: &Traveller<'_>, p2p: &str, whole_group: bool) {
     let call = slow(guest.moves(Pacemaker, 1, 2)).param("migration_p2p", p2p).spawn();
     guest.is_moving();
     if whole_group { call.kill_group() } else { call.kill() }

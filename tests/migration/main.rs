@@ -10,6 +10,7 @@ mod common;
 mod converge;
 mod faults;
 mod killed;
+mod notes;
 mod pacemaker;
 mod ways;
 

@@ -95,6 +95,32 @@ fn a_persistent_definition_moves_along_and_leaves_none_behind() {
 }
 
 #[test]
+fn each_hosts_own_definition_beside_a_file_stays_as_it_was() {
+    let cluster = Cluster::up();
+    let titled = |title: &str| {
+        cluster.host(1).guest("a").polite().edit("<memory", &format!("<title>{title}</title>\n  <memory"))
+    };
+    let own = |number: usize| cluster.host(number).virsh(&["dumpxml", "--inactive", "a"]);
+    for number in [1, 2] {
+        let title = format!("own of node{number}");
+        let file = cluster.host(1).file(&format!("own-{number}.xml"), &titled(&title).xml());
+        cluster.host(number).virsh(&["define", file.to_str().unwrap()]);
+        assert_eq!(tag(&own(number), "title"), title);
+    }
+    let before = [own(1), own(2)];
+    let guest = cluster.departs(titled("of the file"));
+    for (from, to) in [(1, 2), (2, 1)] {
+        guest.moved(from, to, &[]);
+        assert_eq!(tag(&cluster.host(to).virsh(&["dumpxml", "a"]), "title"), "of the file");
+        assert_eq!(cluster.host(from).state("a"), "shut off", "node{from} has lost its own definition");
+        assert_eq!([own(1), own(2)], before, "after the move to node{to}");
+    }
+    guest.call(1, Pacemaker, "stop").gives(0);
+    assert_eq!([1, 2].map(|number| cluster.host(number).state("a")), ["shut off", "shut off"]);
+    assert_eq!([own(1), own(2)], before);
+}
+
+#[test]
 fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A resource that has a definition's file and no name: a machine that runs is found whatever becomes of the file.
+
+use crate::common::*;
+use std::path::Path;
+
+/// What becomes of a file that was readable; the text is what it is overwritten with.
+const UNREADABLE: [Option<&str>; 2] = [None, Some("<domain><name>a</na")];
+
+/// Makes a definition's file unreadable; gives its text.
+fn spoil(file: &Path, with: Option<&str>) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    match with {
+        Some(with) => std::fs::write(file, with).unwrap(),
+        None => std::fs::remove_file(file).unwrap(),
+    }
+    text
+}
+
+/// The cluster sees that it runs, and can stop it.
+fn is_watched_and_stopped(vm: &Vm<'_>) {
+    let first = vm.qemu().pid;
+    vm.call_by_file("monitor").recurring().gives(0);
+    vm.call_by_file("monitor").gives(0);
+    assert_eq!(vm.qemu().pid, first);
+    let answer = vm.call_by_file("stop").param("force_stop", "yes").timeout(20.0).gives(0);
+    assert!(!vm.lives(), "it runs on after {answer}");
+}
+
+/// It runs, started for somebody else from the same file; the cluster has found it running, and then the file goes.
+fn started_for_somebody_else(start: impl Fn(&Vm<'_>)) {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    let bystander = host.guest("bystander").written();
+    host.call(Human, "start").param("xmlfile", &bystander.file).gives(0);
+    for with in UNREADABLE {
+        start(&vm);
+        vm.call_by_file("start").gives(0);
+        let text = spoil(&vm.file, with);
+        is_watched_and_stopped(&vm);
+        assert!(bystander.lives());
+        std::fs::write(&vm.file, text).unwrap();
+    }
+}
+
+#[test]
+fn a_machine_that_a_person_started_from_the_same_file_is_found_when_the_file_cannot_be_read() {
+    started_for_somebody_else(|vm| {
+        vm.host.call(Human, "start").param("xmlfile", &vm.file).gives(0);
+        assert!(vm.live_xml().contains("by hand"), "another mark than was meant");
+    });
+}
+
+#[test]
+fn a_machine_that_another_resource_started_from_the_same_file_is_found_when_the_file_cannot_be_read() {
+    started_for_somebody_else(|vm| drop(vm.call_by_file("start").instance("former").gives(0)));
+}
+
+#[test]
+fn a_machine_whose_mark_tells_no_file_may_be_the_one_whose_file_cannot_be_read() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    vm.call_by_name(Pacemaker, "start").instance("other").gives(0);
+    let mark = host.virsh(&["metadata", "a", "https://vm-agent.org/xmlns/domain/1.0"]);
+    assert!(mark.contains("instance=\"other\"") && mark.contains("source=\"\""), "another mark than was meant: {mark}");
+    for with in UNREADABLE {
+        let text = spoil(&vm.file, with);
+        let words = ["cannot be read", "any of these may be", ": a; "];
+        for call in [vm.call_by_file("monitor").recurring(), vm.call_by_file("monitor"), vm.call_by_file("stop")] {
+            call.timeout(4.0).gives(1).says(&words);
+            assert!(vm.lives());
+        }
+        std::fs::write(&vm.file, text).unwrap();
+    }
+    // The file tells which one it is, and then nothing is in doubt.
+    is_watched_and_stopped(&vm);
+}
+
+/// Started by the agent, or by virsh and so without a mark; then the file is edited.
+fn edited_while_it_runs(marked: bool, same_uuid: bool) {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    if marked {
+        vm.call_by_file("start").gives(0);
+    } else {
+        host.virsh(&["create", vm.file.to_str().unwrap()]);
+    }
+    let text = std::fs::read_to_string(&vm.file).unwrap();
+    let mut edited = text.replace("<name>a</name>", "<name>b</name>");
+    if !same_uuid {
+        edited = edited.replace(&tag(&text, "uuid"), "11111111-2222-4333-8444-555555555555");
+    }
+    assert_ne!(edited, text);
+    std::fs::write(&vm.file, edited).unwrap();
+    is_watched_and_stopped(&vm);
+    assert_eq!(host.virsh(&["list", "--all", "--name"]), "");
+}
+
+#[test]
+fn a_machine_that_is_renamed_in_the_file_while_it_runs_is_found_by_its_uuid() {
+    edited_while_it_runs(true, true);
+    edited_while_it_runs(false, true);
+}
+
+#[test]
+fn a_machine_that_gets_another_name_and_uuid_in_the_file_while_it_runs_is_found_by_its_mark() {
+    edited_while_it_runs(true, false);
+}

@@ -431,8 +431,8 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
             wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
         }
         (_, Health::Failed) => fail(format!("'{name}' is {state}; stop it first, then start it again")),
-        (_, Health::Well | Health::Degraded | Health::Off) => match (&done.guest, guest_check(inv)) {
-            (_, false) | (Some(Ok(())), true) => ok(started(name, state, done)),
+        (_, health @ (Health::Well | Health::Degraded | Health::Off)) => match (&done.guest, guest_check(inv)) {
+            (_, false) | (Some(Ok(())), true) => ok(started(domain, health, done)),
             (None, true) => Next::Do(Step::CheckGuest),
             (Some(Err(why)), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
                 log::debug!("the guest's check failed: {why}");
@@ -451,14 +451,15 @@ fn guest_check(inv: &Invocation) -> bool {
     inv.params.status_program.is_some() || inv.params.monitor_scripts.is_some()
 }
 
-fn started(name: &str, state: State, done: &History) -> String {
+fn started(domain: &Domain, health: Health, done: &History) -> String {
+    let Domain { name, state, .. } = domain;
     let seconds = done.spent.as_secs_f32();
     if done.start.is_some() {
         format!("'{name}' was started and is {state} after {seconds:.1} s")
     } else if done.resume.is_some() {
         format!("'{name}' was paused by request; it was resumed and is {state}")
     } else {
-        format!("'{name}' is already {state}")
+        format!("'{name}' is already {state}{}", advice(domain, health))
     }
 }
 

@@ -41,6 +41,8 @@ const BEGIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a target that may have it is asked in vain.
 const SILENCE: Duration = Duration::from_secs(60);
+/// What is kept of the time for an abort and for the look at both ends: a tenth, but at least and at most so much.
+const RESERVE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(30));
 /// How long an abort may take before the call is ended.
 const ABORT: Duration = Duration::from_secs(5);
 
@@ -79,6 +81,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) ->
 
 fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool) -> Result<End, End> {
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    // The other half of the margin is for a last look: the answer is then still a fact.
+    let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let mut looker = Looker::new(inv, env, roots);
     // A bad parameter that a migration does not use must not turn it into a stop.
     if let Some(problem) = inv.params.problems.iter().find(|problem| problem.concerns_migration()) {
@@ -99,7 +103,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
     let target = target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
     let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut mover = Mover { inv, looker, backend, target, deadline, downtime: 0, target_silent: false };
+    let mut mover = Mover { inv, looker, backend, target, deadline, last_look, downtime: 0, target_silent: false };
     let domain = mover.source()?;
     if rehearse {
         return Ok(mover.rehearse(&domain));
@@ -113,6 +117,8 @@ struct Mover<'a> {
     backend: Backend,
     target: Target,
     deadline: Deadline,
+    /// Until when this host may be looked at.
+    last_look: Deadline,
     /// Milliseconds of downtime allowed now.
     downtime: u64,
     /// The target did not answer when it was last asked.
@@ -177,7 +183,7 @@ impl Mover<'_> {
 
     fn look(&mut self) -> Observation {
         let patience = Duration::from_secs(5).min(self.inv.timeout / 8);
-        self.looker.look(self.inv, Depth { process: true, thorough: true }, patience, self.deadline)
+        self.looker.look(self.inv, Depth { process: true, thorough: true }, patience, self.last_look)
     }
 
     /// How the domain is at the target.
@@ -314,8 +320,10 @@ impl Mover<'_> {
 
     /// One migration, from the checks to the end of libvirt's call.
     fn attempt(&mut self, domain: &Domain, request: &Migrate) -> Result<Option<Lookup>, Failed> {
-        let reserve = (self.deadline.left() / 10).clamp(Duration::from_secs(3), Duration::from_secs(30));
+        let reserve = (self.deadline.left() / 10).clamp(RESERVE.0, RESERVE.1).min(self.deadline.left() / 2);
         let until = self.deadline.less(reserve);
+        // An abort has its half of the reserve, the look at both ends the other.
+        let over = self.deadline.less(reserve / 2);
         let params = &self.inv.params.migration;
         let policy = Policy {
             downtime: params.downtime,
@@ -337,12 +345,12 @@ impl Mover<'_> {
         }
         let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
-        let last = if policy.postcopy { self.deadline } else { self.deadline.less(reserve / 2) };
+        let last = if policy.postcopy { self.deadline } else { over };
         let mut call = self.backend.spawn(verb, &who, last).map_err(Failed::early)?;
-        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until);
+        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until, over);
         let begun = call.begun();
         let lost = call.lost();
-        let answer = call.answer(self.deadline.at_most(if begun { ABORT } else { Duration::ZERO }));
+        let answer = call.answer(over.at_most(if begun { ABORT } else { Duration::ZERO }));
         match (answer, ordered) {
             (Ok(answer), _) => Ok(answer.lookup),
             (Err(_), Some(why)) => Err(Failed { why, final_word: true, looks: if begun { NEVER } else { 2 } }),
@@ -380,8 +388,16 @@ impl Mover<'_> {
         }
     }
 
-    /// Watches a migration until its call ends; says why it was ended from here, if it was.
-    fn watch_over(&mut self, call: &mut Call, who: &Who, mut governor: Governor, until: Deadline) -> Option<String> {
+    /// Watches a migration until its call ends; says why it was ended from here, if it was. It is aborted at `until`, and
+    /// left to itself when it is `over`.
+    fn watch_over(
+        &mut self,
+        call: &mut Call,
+        who: &Who,
+        mut governor: Governor,
+        until: Deadline,
+        over: Deadline,
+    ) -> Option<String> {
         let began = Instant::now();
         let mut said = began;
         let mut ended: Option<(String, Deadline)> = None;
@@ -429,8 +445,8 @@ impl Mover<'_> {
                     governor.commit();
                     continue;
                 }
-                self.abort(who);
-                ended = Some((why, self.deadline.at_most(ABORT)));
+                self.abort(who, over);
+                ended = Some((why, over.at_most(ABORT)));
                 continue;
             }
             let Some(sample) = (if begun { self.sample(began.elapsed()) } else { None }) else { continue };
@@ -447,8 +463,8 @@ impl Mover<'_> {
                 if order == Order::Abort && self.is_halfway() {
                     governor.commit();
                 } else if order == Order::Abort {
-                    self.abort(who);
-                    ended = Some((too_late(last.as_ref()), self.deadline.at_most(ABORT)));
+                    self.abort(who, over);
+                    ended = Some((too_late(last.as_ref()), over.at_most(ABORT)));
                 }
             }
         }
@@ -516,9 +532,9 @@ impl Mover<'_> {
         matches!(settle::here(&self.look()), Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)))
     }
 
-    fn abort(&self, who: &Who) {
+    fn abort(&self, who: &Who, deadline: Deadline) {
         self.say("aborting");
-        if let Err(error) = self.backend.call(Verb::AbortJob, who, self.deadline.at_most(ABORT)) {
+        if let Err(error) = self.backend.call(Verb::AbortJob, who, deadline.at_most(ABORT)) {
             log::warn!("aborting failed: {error}");
         }
     }
@@ -564,7 +580,7 @@ impl Mover<'_> {
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
                     return End::Stayed(match &here {
                         Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
-                        Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => {
+                        Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => {
                             stayed(&name, &why)
                         }
                     });
@@ -581,7 +597,7 @@ impl Mover<'_> {
                     let there = Backend { uri: self.target.uri.clone(), use_virsh: false };
                     self.put_right("removing the shell left at the target", &there, Verb::Destroy, domain);
                 }
-                Then::AbortHere => self.abort(&uuid(domain)),
+                Then::AbortHere => self.abort(&uuid(domain), self.deadline),
             }
             pause(LOOK_AGAIN, self.deadline);
         }

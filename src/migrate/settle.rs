@@ -30,8 +30,8 @@ pub enum End {
 pub enum Here {
     /// It runs, or stands in a way that no migration caused.
     Runs(State),
-    /// A migration is still under way.
-    Leaving,
+    /// A migration is still under way; how it is meanwhile.
+    Leaving(State),
     /// Paused in the middle of a migration that nobody drives any more.
     Stuck(State),
     /// Its process lives, and libvirt does not answer.
@@ -90,7 +90,7 @@ pub fn here(seen: &Observation) -> Here {
         Presence::Active(domain) => match (domain.motion, domain.state) {
             // Also while the job is on: what has begun cannot be aborted.
             (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Stuck(domain.state),
-            (Motion::Leaving, _) => Here::Leaving,
+            (Motion::Leaving, state) => Here::Leaving(state),
             (Motion::Unknown, _) => Here::Unknown("libvirt does not say whether the migration is still on".into()),
             (Motion::None | Motion::Arriving, State::Paused(Pause::Migration)) => Here::Stuck(domain.state),
             (Motion::None | Motion::Arriving, state) => Here::Runs(state),
@@ -129,8 +129,8 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         // It may have shut down on the way; once is not enough to say so.
         (Here::Gone, There::Off) if looks > 1 => Then::NotHere,
         (Here::Gone, There::Off | There::Arriving | There::Unknown(_)) => Then::LookAgain,
-        (Here::Leaving, _) if patient => Then::LookAgain,
-        (Here::Leaving, _) => Then::AbortHere,
+        (Here::Leaving(_), _) if patient => Then::LookAgain,
+        (Here::Leaving(_), _) => Then::AbortHere,
         (Here::Runs(_), There::Off) => Then::Stayed,
         // It runs here, but if only the last word of the target was lost, it runs there as well: so not said at once.
         (Here::Runs(_), There::Unknown(_)) if patient => Then::LookAgain,
@@ -162,10 +162,12 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
     match (here, there) {
         (Here::Blind(_), There::Off) => Then::Stayed,
         // libvirt lets it run on here only when it has not handed it over.
-        (Here::Runs(_), There::Unknown(_)) => Then::Stayed,
+        (Here::Runs(_) | Here::Leaving(State::Running(_)), There::Unknown(_) | There::Off | There::Arriving) => {
+            Then::Stayed
+        }
         (Here::Gone, There::Off) => Then::NotHere,
         (
-            Here::Blind(_) | Here::Gone | Here::Runs(_) | Here::Leaving | Here::Stuck(_) | Here::Unknown(_),
+            Here::Blind(_) | Here::Gone | Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Unknown(_),
             There::Running(_) | There::Arriving | There::Off | There::Unknown(_),
         ) => Then::Unclear,
     }
@@ -175,7 +177,7 @@ impl fmt::Display for Here {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs(state) | Self::Stuck(state) => write!(f, "it is {state}"),
-            Self::Leaving => f.write_str("it is still migrating"),
+            Self::Leaving(_) => f.write_str("it is still migrating"),
             Self::Blind(why) | Self::Unknown(why) => f.write_str(why),
             Self::Gone => f.write_str("it is gone"),
         }
@@ -204,7 +206,8 @@ mod tests {
         let why = || "w".to_owned();
         vec![
             Here::Runs(RUNS),
-            Here::Leaving,
+            Here::Leaving(RUNS),
+            Here::Leaving(STUCK),
             Here::Stuck(STUCK),
             Here::Stuck(State::Paused(Pause::PostCopy)),
             Here::Stuck(State::Paused(Pause::PostCopyFailed)),
@@ -267,7 +270,10 @@ mod tests {
                         assert!(matches!((&here, &there), (Here::Gone, There::Running(_))));
                     }
                     if then == Then::Stayed {
-                        assert!(matches!(here, Here::Runs(_) | Here::Blind(_)) && !matches!(there, There::Running(_)));
+                        assert!(
+                            matches!(here, Here::Runs(_) | Here::Leaving(RUNS) | Here::Blind(_))
+                                && !matches!(there, There::Running(_))
+                        );
                     }
                 }
             }

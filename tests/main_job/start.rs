@@ -29,8 +29,9 @@ fn start_resumes_a_machine_that_was_paused() {
     }
 }
 
+/// What is left of a migration looks like this too, so it is a person's to resume.
 #[test]
-fn start_resumes_a_machine_that_is_paused_for_a_reason_that_nobody_knows() {
+fn start_leaves_alone_a_machine_that_is_paused_for_a_reason_that_nobody_knows() {
     let host = Host::up();
     let vm = host.guest("a").written().created();
     for dialect in [Rgmanager, Pacemaker, Human] {
@@ -39,7 +40,9 @@ fn start_resumes_a_machine_that_is_paused_for_a_reason_that_nobody_knows() {
         is_paused(&vm, "paused (unknown)");
         let before = vm.qemu().pid;
         let answer = vm.call(dialect, "start").gives(0);
-        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before), "{answer}");
+        assert!(answer.to_string().contains("resume it with 'virsh resume'"), "{answer}");
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("paused", before), "{answer}");
+        host.virsh(&["resume", "a"]);
     }
 }
 

@@ -402,7 +402,7 @@ impl Actor<'_> {
     fn mark(&self, name: String, source: String, sha256: String) -> Mark {
         let node = self.inv.node.clone();
         Mark {
-            instance: if self.inv.instance.is_empty() { "by hand".into() } else { self.inv.instance.clone() },
+            instance: if self.inv.instance.is_empty() { domain_xml::BY_HAND.into() } else { self.inv.instance.clone() },
             name,
             source,
             sha256,

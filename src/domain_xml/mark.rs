@@ -13,10 +13,13 @@ use super::strict::{self, Element};
 /// The namespace of the mark.
 pub const MARK_NAMESPACE: &str = "https://vm-agent.org/xmlns/domain/1.0";
 
+/// The instance of a mark that no cluster resource has made.
+pub const BY_HAND: &str = "by hand";
+
 /// Who started a domain, and from what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The instance of the cluster resource, or the name given by hand; never empty.
+    /// The instance of the cluster resource, or [`BY_HAND`]; never empty.
     pub instance: String,
     /// The name of the domain that was started: a copy of its XML under another name is not it.
     pub name: String,

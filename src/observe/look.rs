@@ -338,9 +338,14 @@ impl Looker {
 
     fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
         let Some(connection) = &mut self.connection else { return Ok(Libvirt::NoDomain) };
-        let mut found = match &self.name {
-            Some(name) => connection.lookup_by_name(name)?,
-            None => None,
+        let mut found = match (&self.name, &self.last) {
+            (Some(name), _) => connection.lookup_by_name(name)?,
+            // It was found by its mark, and is not looked for anew when it has ended.
+            (None, Some(last)) => match connection.lookup_by_uuid(&last.uuid)? {
+                Some(domain) => Some(domain),
+                None => return Ok(Libvirt::NoDomain),
+            },
+            (None, None) => None,
         };
         if found.is_none()
             && !self.name_given
@@ -421,7 +426,8 @@ fn by_mark(
                 return Ok(Marked::Found(domain));
             }
             // Another resource's, from another file.
-            Some(mark) if mark.name == domain.name && !mark.source.is_empty() => {}
+            Some(mark)
+                if mark.name == domain.name && !mark.source.is_empty() && mark.instance != domain_xml::BY_HAND => {}
             // Not marked, or a copy of a marked one's XML under another name: nobody knows whose it is.
             Some(_) | None => unmarked.push(domain.name),
         }

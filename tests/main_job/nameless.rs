@@ -33,12 +33,15 @@ fn started_for_somebody_else(start: impl Fn(&Vm<'_>)) {
     let vm = host.guest("a").written();
     let bystander = host.guest("bystander").written();
     host.call(Human, "start").param("xmlfile", &bystander.file).gives(0);
+    // Nobody has marked this one: it might be anybody's.
+    let unmarked = host.guest("unmarked").written();
+    host.virsh(&["create", unmarked.file.to_str().unwrap()]);
     for with in UNREADABLE {
         start(&vm);
         vm.call_by_file("start").gives(0);
         let text = spoil(&vm.file, with);
         is_watched_and_stopped(&vm);
-        assert!(bystander.lives());
+        assert!(bystander.lives() && unmarked.lives());
         std::fs::write(&vm.file, text).unwrap();
     }
 }

@@ -62,8 +62,6 @@ pub struct Identity<'a> {
     pub uuid: Option<[u8; 16]>,
     /// Its kind.
     pub driver: Driver,
-    /// The emulator of its definition, where that is known: a file of an unusual name then counts as one too.
-    pub emulator: Option<&'a Path>,
 }
 
 /// How a process was found.

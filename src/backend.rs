@@ -164,23 +164,28 @@ impl Call {
         &self.running
     }
 
-    /// Whether the program has ended. Never waits.
+    /// Whether the program has ended. Never waits, and takes in only a piece of what there is: a program that floods its
+    /// output costs its own time, not ours.
     pub fn ended(&mut self) -> bool {
+        let mut next = self.running.next_line(Deadline::after(Duration::ZERO));
         loop {
-            match self.running.next_line(Deadline::after(Duration::ZERO)) {
-                child::Line::Text(line) => {
-                    match Line::parse(&String::from_utf8_lossy(&line)) {
-                        Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
-                        Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
-                        Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
-                        Ok(_) | Err(_) => {}
-                    }
-                    self.last = line;
-                }
+            match next {
+                child::Line::Text(line) => self.hear(line),
                 child::Line::Later => return false,
                 child::Line::Closed => return true,
             }
+            next = self.running.line_at_hand();
         }
+    }
+
+    fn hear(&mut self, line: Vec<u8>) {
+        match Line::parse(&String::from_utf8_lossy(&line)) {
+            Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
+            Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+            Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
+            Ok(_) | Err(_) => {}
+        }
+        self.last = line;
     }
 
     /// Whether libvirt was asked to begin a migration.

@@ -7,6 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+/// A longer timeout counts as this one, a year: it must still fit where milliseconds are counted.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Who called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
@@ -259,7 +262,7 @@ impl Invocation {
         Self {
             caller,
             action,
-            timeout: timeout.filter(|t| !t.is_zero()).unwrap_or_else(|| action.default_timeout(caller)),
+            timeout: timeout.filter(|t| !t.is_zero()).unwrap_or_else(|| action.default_timeout(caller)).min(LONGEST),
             recurring: interval > 0 || (caller == Caller::Rgmanager && action == Action::Status),
             check_level: u32::try_from(check_level).unwrap_or(u32::MAX),
             instance: env.get("OCF_RESOURCE_INSTANCE").map(|v| v.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -317,6 +320,20 @@ mod tests {
     fn rgmanagers_timeout_of_zero_means_the_published_one() {
         let vars = env(&[("OCF_RESKEY_RGMANAGER_meta_timeout", "0")]);
         assert_eq!(Invocation::from_manager(Caller::Rgmanager, Action::Stop, None, &vars).timeout.as_secs(), 120);
+    }
+
+    #[test]
+    fn a_timeout_beyond_a_year_is_a_year() {
+        for (caller, name) in [
+            (Caller::Rgmanager, "OCF_RESKEY_RGMANAGER_meta_timeout"),
+            (Caller::Pacemaker, "OCF_RESKEY_CRM_meta_timeout"),
+            (Caller::Human, "OCF_RESKEY_CRM_meta_timeout"),
+        ] {
+            for text in ["9000000000000000000", "18446744073709551615"] {
+                let inv = Invocation::from_manager(caller, Action::Stop, None, &env(&[(name, text)]));
+                assert_eq!((inv.timeout.as_secs(), inv.params.problems.len()), (31_536_000, 0), "{name}={text}");
+            }
+        }
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub enum Line {
 
 /// A program that runs. Dropping it kills it, and everything that it started.
 ///
-/// Its descriptor ([`AsFd`]) is readable when there is something to do for [`Running::next_line`]. Call that until it
-/// says [`Line::Later`] before polling again.
+/// Its descriptor ([`AsFd`]) is readable when there is something to do for [`Running::next_line`]. Call that, or
+/// [`Running::line_at_hand`], until it says [`Line::Later`] before polling again.
 #[derive(Debug)]
 pub struct Running {
     program: PathBuf,
@@ -59,6 +59,8 @@ pub struct Running {
     interrupted: bool,
     /// How many could not be killed, from the launcher's last word.
     left: Option<u32>,
+    /// What was in the pipes at its end has been read.
+    drained: bool,
     /// Everything has been ended, as far as that can be done.
     cleaned: bool,
     began: Instant,
@@ -122,6 +124,7 @@ impl Running {
             ended: None,
             interrupted: false,
             left: None,
+            drained: false,
             cleaned: false,
             began,
             took: None,
@@ -150,24 +153,34 @@ impl Running {
         Ok((epoll, pidfd))
     }
 
-    /// The next line of its output; those that were written before its end come before [`Line::Closed`].
+    /// The next line of its output; those that were written before its end come before [`Line::Closed`]. Takes no longer
+    /// than the deadline, however much is written.
     pub fn next_line(&mut self, deadline: Deadline) -> Line {
+        let mut late = false;
         loop {
-            if let Some(line) = self.output.take_line() {
-                return Line::Text(line);
+            match self.line_at_hand() {
+                line @ (Line::Text(_) | Line::Closed) => return line,
+                Line::Later if late => return Line::Later,
+                Line::Later => {}
             }
-            if self.launcher.is_none() {
-                self.drain();
-                return match self.output.take_line() {
-                    Some(line) => Line::Text(line),
-                    None if self.output.kept.is_empty() => Line::Closed,
-                    // The last one was not ended.
-                    None => Line::Text(std::mem::take(&mut self.output.kept)),
-                };
-            }
-            if !self.pump(deadline) && deadline.passed() {
-                return Line::Later;
-            }
+            // When it is late, what has come is taken in once more.
+            late = deadline.passed();
+            self.pump(deadline);
+        }
+    }
+
+    /// The next line of what was taken in already. While it runs nothing more is read, so asking for these ends, even
+    /// if it writes faster than they are asked for.
+    pub fn line_at_hand(&mut self) -> Line {
+        if self.launcher.is_none() && !std::mem::replace(&mut self.drained, true) {
+            self.drain();
+        }
+        match self.output.take_line() {
+            Some(line) => Line::Text(line),
+            None if self.launcher.is_some() => Line::Later,
+            None if self.output.kept.is_empty() => Line::Closed,
+            // The last one was not ended.
+            None => Line::Text(std::mem::take(&mut self.output.kept).into()),
         }
     }
 
@@ -252,16 +265,16 @@ impl Running {
         })
     }
 
-    /// Waits for something to happen, and takes it in; whether something did.
-    fn pump(&mut self, deadline: Deadline) -> bool {
+    /// Waits for something to happen, and takes it in.
+    fn pump(&mut self, deadline: Deadline) {
         let soon = deadline.at_most(Duration::from_secs(86_400));
         let mut space = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
         let count = match epoll::wait(&self.epoll, &mut space, Some(&timespec(soon))) {
             Ok(count) => count,
-            Err(Errno::INTR) => return false,
+            Err(Errno::INTR) => return,
             Err(_) => {
                 self.launcher = None;
-                return false;
+                return;
             }
         };
         for event in space.iter().take(count) {
@@ -272,7 +285,6 @@ impl Running {
                 _ => self.hear(),
             }
         }
-        count > 0
     }
 
     /// Notes the signal once; it stays readable, and must not wake us again.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a child writes, kept within a limit. More is read, so that the child never waits for us, and dropped.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -28,7 +29,7 @@ pub(super) enum Keep {
 pub(super) struct Stream {
     pipe: Pipe,
     pub(super) keep: Keep,
-    pub(super) kept: Vec<u8>,
+    pub(super) kept: VecDeque<u8>,
     limit: usize,
     /// Bytes that were not kept.
     pub(super) dropped: u64,
@@ -53,7 +54,7 @@ impl Pipe {
 
 impl Stream {
     pub(super) fn new(pipe: Option<OwnedFd>, keep: Keep, limit: usize) -> Self {
-        Self { pipe: Pipe(pipe), keep, kept: Vec::new(), limit, dropped: 0, skipping: false }
+        Self { pipe: Pipe(pipe), keep, kept: VecDeque::new(), limit, dropped: 0, skipping: false }
     }
 
     pub(super) fn fd(&self) -> Option<&OwnedFd> {
@@ -66,7 +67,7 @@ impl Stream {
         match self.keep {
             Keep::Start => self.keep_start(&chunk),
             Keep::End => {
-                self.kept.extend_from_slice(&chunk);
+                self.kept.extend(&chunk);
                 let excess = self.kept.len().saturating_sub(self.limit);
                 self.kept.drain(..excess);
                 self.dropped += excess as u64;
@@ -91,7 +92,7 @@ impl Stream {
         self.dropped += (text.len() - room) as u64;
         self.skipping = !ends && (self.skipping || room < text.len());
         if ends {
-            self.kept.push(b'\n');
+            self.kept.push_back(b'\n');
         }
     }
 
@@ -108,6 +109,6 @@ impl Stream {
         let excess = self.kept.len().saturating_sub(self.limit);
         self.dropped += excess as u64;
         self.kept.truncate(self.limit);
-        std::mem::take(&mut self.kept)
+        std::mem::take(&mut self.kept).into()
     }
 }

@@ -16,7 +16,7 @@ pub use error::XmlError;
 pub use facts::{DomainXml, parse, parse_uuid};
 pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, with_mark};
 pub use names::Attribute;
-pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read};
+pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
 
 use sha2::{Digest, Sha256};
 

@@ -107,12 +107,21 @@ pub(super) fn check_size(bytes: usize) -> Result<(), XmlError> {
 /// The document is not well-formed, is cut short, has a DOCTYPE, or passes one of the limits.
 pub fn read(text: &str) -> Result<Element<'_>, XmlError> {
     check_size(text.len())?;
+    read_large(text, MAX_ELEMENTS)
+}
+
+/// As [`read`], with another limit for the elements, and none for the size: for what is no definition.
+///
+/// # Errors
+/// As of [`read`].
+pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, XmlError> {
     check_characters(text)?;
     // quick-xml drops a byte order mark and does not count it.
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let offset = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).saturating_add(bom);
     let mut reader = quick_xml::Reader::from_str(text);
-    let mut tree = Tree { text, root: None, open: Vec::new(), bindings: Bindings::default(), elements: 0 };
+    let mut tree =
+        Tree { text, root: None, open: Vec::new(), bindings: Bindings::default(), elements: 0, max_elements };
     loop {
         let start = offset(reader.buffer_position());
         let event = match reader.read_event() {
@@ -190,6 +199,7 @@ struct Tree<'t> {
     open: Vec<Element<'t>>,
     bindings: Bindings<'t>,
     elements: usize,
+    max_elements: usize,
 }
 
 impl<'t> Tree<'t> {
@@ -209,8 +219,8 @@ impl<'t> Tree<'t> {
             return Err(self.error(at, format!("elements are nested deeper than {MAX_DEPTH}")));
         }
         self.elements += 1;
-        if self.elements > MAX_ELEMENTS {
-            return Err(self.error(at, format!("more than {MAX_ELEMENTS} elements")));
+        if self.elements > self.max_elements {
+            return Err(self.error(at, format!("more than {} elements", self.max_elements)));
         }
         let resolved = self.bindings.enter(self.open.len(), &tag);
         let (namespace, name, attributes) = resolved.map_err(|what| self.error(at, what))?;

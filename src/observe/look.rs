@@ -252,7 +252,7 @@ impl Looker {
             Definition::File(defined) => defined.uuid,
             Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
         });
-        let who = Identity { name, uuid, driver: self.driver, emulator: None };
+        let who = Identity { name, uuid, driver: self.driver };
         let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;

@@ -184,7 +184,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Migrate { which, host, rehearse } => {
             return with(&which, Action::Migrate, env, verbose, |inv, env| {
                 let inv = Invocation { target: host, ..inv.clone() };
-                match managed::refusal(&inv).filter(|_| !which.force && !rehearse) {
+                match managed::refusal(&inv, env).filter(|_| !which.force && !rehearse) {
                     Some(refusal) => Outcome::new(Code::Perm, refusal),
                     None => crate::migrate::run::run(&inv, env, Roots::default(), rehearse),
                 }
@@ -199,7 +199,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Reload(which) => (which, Action::Reload),
     };
     let (which, action) = outcome;
-    with(&which, action, env, verbose, |inv, env| match managed::refusal(inv).filter(|_| !which.force) {
+    with(&which, action, env, verbose, |inv, env| match managed::refusal(inv, env).filter(|_| !which.force) {
         Some(refusal) => Outcome::new(Code::Perm, refusal),
         None => act::run(inv, env, Roots::default()),
     })

@@ -71,6 +71,32 @@ fn a_line_without_an_end_is_cut_and_the_next_one_is_whole() {
 }
 
 #[test]
+fn a_flood_does_not_stretch_the_deadline_of_a_line_nor_the_lines_at_hand() {
+    for flood in ["exec yes", "exec cat /dev/zero", "yes >&2 & exec cat /dev/zero"] {
+        let mut running = start(flood);
+        std::thread::sleep(Duration::from_millis(100));
+        for wait in [0, 0, 200] {
+            let began = Instant::now();
+            running.next_line(milliseconds(wait));
+            while let Line::Text(_) = running.line_at_hand() {}
+            assert_eq!(running.line_at_hand(), Line::Later);
+            assert!(began.elapsed() < Duration::from_secs(1), "{flood}: {:?}", began.elapsed());
+        }
+        assert_eq!(running.kill().unwrap().ended, Ended::TimedOut);
+    }
+}
+
+#[test]
+fn a_flood_that_outlives_its_launcher_is_not_read_for_ever() {
+    let mut running = start("yes & kill -STOP $PPID; kill -KILL $PPID; exec yes");
+    let (began, mut count) = (Instant::now(), 0u64);
+    while let Line::Text(_) = running.next_line(seconds(5)) {
+        count += 1;
+        assert!(began.elapsed() < Duration::from_secs(4), "{count} lines");
+    }
+}
+
+#[test]
 fn empty_lines_and_odd_bytes_are_kept() {
     let mut running = start(r"printf '\n\n\xff\x00\r\n'");
     let lines: Vec<Line> = (0..4).map(|_| running.next_line(seconds(20))).collect();

@@ -66,6 +66,27 @@ fn a_daemon_that_was_killed_is_told_from_a_machine_that_is_gone() {
 }
 
 #[test]
+fn a_daemon_that_was_killed_leaves_it_unknown_in_a_pid_namespace_without_the_hosts_processes() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let ask = |action: &str| {
+        let mut command = host.command("unshare");
+        command.args(["-pf", "--mount-proc", AGENT, action, "a", "--timeout", "6"]);
+        let output = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    assert_eq!(ask("monitor").0, 0);
+    host.service("kill", "libvirtd");
+    for action in ["monitor", "stop"] {
+        let (code, text) = ask(action);
+        assert!(code == 1 && text.contains("a.pid belongs to a process outside"), "{action}: {code} {text}");
+    }
+    assert!(vm.lives());
+    // The host itself sees it.
+    vm.call(Pacemaker, "monitor").gives(0);
+}
+
+#[test]
 fn a_daemon_that_restarts_again_and_again_is_waited_for() {
     let host = Host::up();
     let restarting: Mutex<Option<Child>> = Mutex::new(None);

@@ -76,6 +76,20 @@ fn a_worker_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[test]
+fn a_worker_that_floods_its_output_costs_a_bounded_time() {
+    let host = Host::up();
+    for (number, name, lines) in [
+        (26, "worker prints lines without end", "exec yes"),
+        (27, "worker prints a line without end", "exec cat /dev/zero"),
+    ] {
+        fake(&host, number, name, WORKER, lines)
+            .stop(ended())
+            .start(expect(&[1], (4.0, 4.0), Gone, &["did not answer within"]))
+            .play();
+    }
+}
+
+#[test]
 fn a_worker_that_crashes_is_no_answer() {
     let host = Host::up();
     fake(&host, 16, "worker aborts (SIGABRT)", WORKER, "kill -ABRT $$")

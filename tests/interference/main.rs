@@ -172,6 +172,8 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
     let definition = cluster.lab("guest").args(["foo", "--variant", "none"]).output().unwrap().stdout;
     let file = cluster.0.path().join("shared/foo.xml");
     std::fs::write(&file, definition).unwrap();
+    let copy = file.with_file_name("copy.xml");
+    std::fs::copy(&file, &copy).unwrap();
     let config = format!("config={}", file.display());
     cluster.must(&["/bin/mkdir", "-p", "/usr/lib/ocf/resource.d/vm-agent"]);
     cluster.must(&["/bin/ln", "-s", AGENT, "/usr/lib/ocf/resource.d/vm-agent/vm"]);
@@ -183,6 +185,7 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
     });
     for (words, instead) in [
         (vec!["stop", "foo"], "pcs resource disable web"),
+        (vec!["stop", "--xmlfile", copy.to_str().unwrap()], "pcs resource disable web"),
         (vec!["kill", "foo"], "pcs resource disable web"),
         (vec!["restart", "foo"], "pcs resource restart web"),
         (vec!["migrate", "foo", "node2"], "pcs resource move web NODE"),

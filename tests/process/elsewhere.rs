@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use vm_agent::observe::process::{Evidence, Roots, find};
 
 use crate::real_processes::{is_root, roots};
-use crate::{Guarded, emulator, own, real, uuid_text};
+use crate::{Guarded, emulator, own, real, until, uuid_text};
 
 #[test]
 #[ignore = "started by other tests"]
@@ -55,6 +55,44 @@ fn in_a_container_its_own_domains_are_seen_and_not_the_hosts() {
     assert_eq!(ask(&own("neither")), "absent");
     // Another libvirt's domain of this name runs outside; this container's own does not.
     assert_eq!(ask(&ours), "absent");
+}
+
+#[test]
+#[ignore = "started by other tests"]
+fn holder() {
+    let Ok(path) = std::env::var("HELD") else { return };
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    fs::write(Path::new(&path).with_extension("held"), "").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1000));
+}
+
+#[test]
+fn in_a_container_a_pid_file_whose_process_is_outside_makes_absence_unknown() {
+    let (folder, _) = roots();
+    let name = own("nobody");
+    let file = folder.path().join("run/libvirt/qemu/other.pid");
+    fs::write(&file, "300").unwrap();
+    let ask = |script: &str| ask(script, &name, Path::new("/proc"), folder.path());
+    let hold = ["--exact", "elsewhere::holder", "--ignored", "--test-threads=1"];
+    // A file that nobody holds was left behind, one that is held inside is this container's.
+    let inside = format!(
+        "mount -t proc proc /proc; HELD={file} \"$1\" {} >&2 & until [ -e {held} ]; do sleep 0.01; done; \"$@\"; kill %1",
+        hold.join(" "),
+        file = file.display(),
+        held = file.with_extension("held").display()
+    );
+    assert_eq!(ask("mount -t proc proc /proc; \"$@\""), "absent");
+    assert_eq!(ask(&inside), "absent");
+    fs::remove_file(file.with_extension("held")).unwrap();
+    let mut holder = Command::new(std::env::current_exe().unwrap());
+    let _outside = Guarded::start(holder.args(hold).env("HELD", &file));
+    until("it is held", || file.with_extension("held").exists());
+    // With a table of its own, and with that of the host, whose processes are not of this namespace.
+    for script in ["mount -t proc proc /proc; \"$@\"", "\"$@\""] {
+        let said = ask(script);
+        assert!(said.starts_with("unknown: ") && said.contains("other.pid belongs to a process outside"), "{said}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ const UUID_BYTES: [u8; 16] =
     [0xa8, 0x80, 0x15, 0xe5, 0x1a, 0x69, 0x4a, 0x1a, 0xbc, 0xd5, 0x8b, 0xf2, 0x40, 0x6b, 0x3f, 0x34];
 
 fn qemu(name: &str) -> Identity<'_> {
-    Identity { name, uuid: Some(UUID_BYTES), driver: Driver::Qemu, emulator: None }
+    Identity { name, uuid: Some(UUID_BYTES), driver: Driver::Qemu }
 }
 
 fn without_uuid(name: &str) -> Identity<'_> {

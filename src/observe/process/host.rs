@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether this process table can be believed when it does not show a process, and whose processes count.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::table::{self, Process, read_at};
 use super::{Roots, argv::Home};
@@ -34,10 +39,28 @@ pub(super) fn what_could_hide(roots: &Roots, table: &OwnedFd) -> Option<String> 
     let run = roots.run.join("libvirt");
     let borrowed = is_borrowed(&mounts, run.as_os_str().as_encoded_bytes());
     let namespace = rustix::fs::readlinkat(table, "self/ns/pid", Vec::new()).map(|link| link.into_bytes());
-    if borrowed && namespace.as_deref() != Ok(FIRST_PID_NAMESPACE) {
+    if namespace.as_deref() == Ok(FIRST_PID_NAMESPACE) {
+        return None;
+    }
+    if borrowed {
         return Some(format!("{} is mounted into this container from elsewhere", run.display()));
     }
-    None
+    let held = ["qemu", "lxc"].iter().find_map(|driver| held_elsewhere(&run.join(driver)))?;
+    Some(format!("{} belongs to a process outside of this PID namespace", held.display()))
+}
+
+/// The first pid file in libvirt's folder that is locked by a process without a number in our PID namespace. A domain's
+/// process keeps the lock on its own pid file to its end, libvirt's daemon on `driver.pid` (both since libvirt 6), and
+/// the kernel tells the holder by its number where we are.
+fn held_elsewhere(folder: &Path) -> Option<PathBuf> {
+    let folder_fd = super::open_folder(folder).ok()?;
+    let mut entries = rustix::fs::Dir::read_from(&folder_fd).ok()?;
+    entries.find_map(|entry| {
+        let entry = entry.ok().filter(|entry| entry.file_name().to_bytes().ends_with(b".pid"))?;
+        let file = super::open_file(&folder_fd, entry.file_name()).ok()?;
+        let lock = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
+        lock.pid.is_none().then(|| folder.join(OsStr::from_bytes(entry.file_name().to_bytes())))
+    })
 }
 
 /// The type and the options of the last mount on `point`, out of a `mountinfo`.
@@ -108,8 +131,7 @@ pub(super) fn owner(roots: &Roots, uid: u32, home: Home<'_>) -> Owner {
         Home::System(name) => std::str::from_utf8(name).ok().map(|name| folder.join(name)),
         Home::Session | Home::Unmarked => None,
     };
-    let owned =
-        |path: &std::path::Path| std::fs::symlink_metadata(path).ok().filter(|it| it.is_dir()).map(|it| it.uid());
+    let owned = |path: &Path| std::fs::symlink_metadata(path).ok().filter(|it| it.is_dir()).map(|it| it.uid());
     let by_domain = own.as_deref().and_then(owned);
     let by_libvirt = owned(&folder);
     if by_domain == Some(uid) || by_libvirt == Some(uid) {

@@ -3,8 +3,6 @@
 //! answer is about one process.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
-use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -159,10 +157,8 @@ impl Look<'_> {
         let name = name.strip_prefix(b".").unwrap_or(name);
         match self.who.driver {
             Driver::Qemu => {
-                let own = self.who.emulator.and_then(Path::file_name).map(OsStr::as_encoded_bytes);
-                // A process's own name is cut at 15 bytes; libvirt may be told to set it to `qemu:` and the domain's.
-                own.is_some_and(|own| own == name || name.len() == 15 && own.starts_with(name))
-                    || name.starts_with(b"qemu-system-")
+                // libvirt may be told to set a process's own name to `qemu:` and the domain's.
+                name.starts_with(b"qemu-system-")
                     || name.starts_with(b"qemu:")
                     || [b"qemu-kvm".as_slice(), b"qemu", b"kvm"].contains(&name)
             }

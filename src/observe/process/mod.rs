@@ -62,8 +62,6 @@ pub struct Identity<'a> {
     pub uuid: Option<[u8; 16]>,
     /// Its kind.
     pub driver: Driver,
-    /// The emulator of its definition, where that is known: a file of an unusual name then counts as one too.
-    pub emulator: Option<&'a Path>,
 }
 
 /// How a process was found.
@@ -190,6 +188,12 @@ fn open_folder(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Opens a file that may be anything, without waiting for it.
+fn open_file(folder: &OwnedFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, name, flags, Mode::empty())
+}
+
 /// The number in libvirt's pid file. Only a small regular file of root's (or ours) is read.
 fn read_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<u32> {
     let folder = match who.driver {
@@ -201,8 +205,7 @@ fn read_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<u32> {
         return None;
     }
     let folder = open_folder(&roots.run.join(folder)).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&folder, format!("{}.pid", who.name), flags, Mode::empty()).ok()?;
+    let file = open_file(&folder, format!("{}.pid", who.name)).ok()?;
     let facts = rustix::fs::fstat(&file).ok()?;
     let regular = rustix::fs::FileType::from_raw_mode(facts.st_mode) == rustix::fs::FileType::RegularFile;
     let trusted = facts.st_uid == 0 || facts.st_uid == rustix::process::geteuid().as_raw();

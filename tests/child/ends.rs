@@ -32,7 +32,8 @@ fn its_output_and_its_exit_code_are_given_back() {
 
 #[test]
 fn a_signal_that_ends_it_is_told() {
-    for signal in [1, 2, 6, 9, 11, 13, 15, 34] {
+    // Not 1, 2 and 3: whoever started the tests may have had them ignored, as nohup and a shell's & do, and then they are.
+    for signal in [6, 9, 11, 13, 15, 34] {
         assert_eq!(run(&format!("ulimit -c 0; kill -{signal} $$")).ended, Ended::Signalled(signal));
     }
 }

@@ -14,7 +14,7 @@ use crate::lock::{self, NoTurn, Turn};
 use crate::migrate;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
-use crate::observe::state::State;
+use crate::observe::state::{Pause, Running, State};
 use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
@@ -70,6 +70,10 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         let noted = run_dir::noted_target(&actor.looker.roots.run, name);
         actor.done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
         actor.done.moved_to = noted.map(|noted| noted.uri);
+        if matches!(turn, Taken::Turn(_, true)) {
+            // It was here when this was asked for.
+            (actor.done.leaving, actor.done.driven, actor.done.unfinished) = (true, true, true);
+        }
     }
     let depth = Depth::of(inv.action);
     let mut known: Option<Libvirt> = None;
@@ -86,7 +90,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.spent = began.elapsed();
         actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         actor.done.remember(&seen);
-        if actor.done.settled && matches!(turn, Taken::Turn(_)) {
+        if actor.done.settled && matches!(turn, Taken::Turn(..)) {
             // It is here, and no agent takes it away: the note tells of an earlier migration.
             actor.forget_target();
         }
@@ -107,6 +111,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                     && matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom)
                 {
                     actor.forget_target();
+                    actor.take_over(&seen);
                 }
                 return outcome;
             }
@@ -135,8 +140,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
 
 /// How an action stands to other agents at the same virtual machine.
 pub(crate) enum Taken {
-    /// It has its turn.
-    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn),
+    /// It has its turn; whether the machine was moved away while it waited for that.
+    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, bool),
     /// It changes nothing, or there is nothing to take turns at.
     Needless,
     /// It goes on beside another agent; what that one said of itself.
@@ -156,8 +161,8 @@ impl Taken {
     }
 }
 
-/// An action that changes something waits for another agent that is at it. A stop does not fail because of an agent that
-/// hangs: it asks that one to end, and goes on beside it in the end.
+/// An action that changes something waits for another agent that is at it. A stop tells one that starts or moves the
+/// machine to end, and goes on beside it when it does not.
 pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, Outcome> {
     let must_act = match inv.action {
         Action::Status
@@ -182,16 +187,19 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
     let Some(name) = looker.name() else { return Ok(Taken::Needless) };
     let roots = &looker.roots;
     let share = if must_act { deadline.left() / 4 } else { deadline.left() };
+    let before = run_dir::noted_target(&roots.run, name);
     let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
-    if let (Err(NoTurn::Taken(holder)), true) = (&taken, must_act)
-        && ![Action::Stop, Action::Kill].iter().any(|action| holder.starts_with(action.word()))
-    {
-        log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end, so it is told to");
-        lock::interrupt_holder(roots, name);
+    if let (Err(NoTurn::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
+        log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end");
+        let stops = [Action::Stop, Action::Kill].map(Action::word);
+        lock::interrupt_holder(roots, name, |action| !stops.contains(&action));
         taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share / 2));
     }
     match taken {
-        Ok(turn) => Ok(Taken::Turn(turn)),
+        Ok(turn) => {
+            let now = run_dir::noted_target(&roots.run, name);
+            Ok(Taken::Turn(turn, now != before && now.is_some_and(|noted| noted.finished)))
+        }
         Err(NoTurn::Taken(holder)) if must_act => {
             log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
             Ok(Taken::Beside(holder))
@@ -287,10 +295,26 @@ impl Actor<'_> {
         }
     }
 
+    /// One that ran already, and whose name is known from a file only, gets this resource's mark, to be found without it.
+    fn take_over(&mut self, seen: &Observation) {
+        let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.libvirt) else { return };
+        if self.inv.params.name.is_some() || self.inv.instance.is_empty() || self.done.start.is_some() {
+            return;
+        }
+        let mark = self.looker.mark(self.deadline);
+        if mark.is_some_and(|mark| mark.instance == self.inv.instance && mark.name == domain.name) {
+            return;
+        }
+        let mark = self.mark(domain.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
+        self.set_mark(&who(seen), &mark);
+    }
+
     /// Waits for the turn that this stop went on without.
     fn take_turn_at_last(&self) -> Option<Taken> {
         let name = self.looker.name()?;
-        lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline).ok().map(Taken::Turn)
+        lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline)
+            .ok()
+            .map(|turn| Taken::Turn(turn, false))
     }
 
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
@@ -349,7 +373,7 @@ impl Actor<'_> {
                 let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
                 self.done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
             }
-            Step::StopAtTarget => self.done.at_target = Some(self.stop_at_target(seen)),
+            Step::StopAtTarget { only_half } => self.done.at_target = Some(self.stop_at_target(seen, *only_half)),
             Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
             Step::TurnToStart => self.done.turn_to_start(),
@@ -361,24 +385,33 @@ impl Actor<'_> {
     fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
         let uri = self.done.moved_to.as_deref().unwrap_or_default();
         let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
-        runs_at(uri, who, self.deadline.at_most(patience)).inspect_err(|error| {
+        let found = state_at(uri, who, self.deadline.at_most(patience)).map(|state| state.is_some());
+        found.inspect_err(|error| {
             log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
         })
     }
 
-    /// Ends the domain where its migration went. The note of the target is the migrating agent's.
-    fn stop_at_target(&self, seen: &Observation) -> Result<String, String> {
+    /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the
+    /// migrating agent's.
+    fn stop_at_target(&self, seen: &Observation, only_half: bool) -> Result<String, String> {
         let name = seen.name.clone().unwrap_or_default();
+        // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
         let noted = run_dir::noted_target(&self.looker.roots.run, &name);
+        let noted = noted.filter(|noted| !noted.finished || self.done.unfinished);
         let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let there = Backend { uri: uri.clone(), use_virsh: false };
-        let state = || runs_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
-        if !state()? {
-            return Ok(format!("it does not run at {uri} either"));
+        let state = || state_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
+        let Some(found) = state()? else { return Ok(format!("it does not run at {uri} either")) };
+        if only_half && !halfway(found) {
+            return Ok(format!("another copy is {found} at {uri}, and was left alone"));
         }
-        there.call(Verb::Destroy, &who, self.deadline)?;
-        if state()? { Err(format!("it still runs at {uri}")) } else { Ok(format!("it was ended at {uri}")) }
+        let destroyed = there.call(Verb::Destroy, &who, self.deadline);
+        // It may have ended by itself meanwhile: what counts is what is there now.
+        match state()? {
+            None => Ok(format!("it was ended at {uri}")),
+            Some(_) => Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}"))),
+        }
     }
 
     /// Creates the domain from the definition that was read, with our mark in its metadata.
@@ -391,10 +424,13 @@ impl Actor<'_> {
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
     fn mark_running(&self, who: &Who, name: String) {
-        let element = self.mark(name, String::new(), String::new()).bare_element();
-        if let Err(error) =
-            self.backend.call(Verb::SetMark(&element), who, self.deadline.at_most(Duration::from_secs(5)))
-        {
+        self.set_mark(who, &self.mark(name, String::new(), String::new()));
+    }
+
+    fn set_mark(&self, who: &Who, mark: &Mark) {
+        let element = mark.bare_element();
+        let patience = self.deadline.at_most(Duration::from_secs(5));
+        if let Err(error) = self.backend.call(Verb::SetMark(&element), who, patience) {
             log::warn!("the domain runs, but could not be marked as this resource's: {error}");
         }
     }
@@ -547,13 +583,24 @@ pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
     }
 }
 
-/// Whether the domain is active at another host.
-fn runs_at(uri: &str, who: &Who, deadline: Deadline) -> Result<bool, String> {
+/// A shell that waits for its memory, or the half of a post-copy.
+const fn halfway(state: State) -> bool {
+    matches!(
+        state,
+        State::Running(Running::PostCopy | Running::PostCopyFailed)
+            | State::Paused(Pause::PostCopy | Pause::PostCopyFailed | Pause::Migration | Pause::StartingUp)
+    )
+}
+
+/// How the domain is at another host, if it is active there.
+fn state_at(uri: &str, who: &Who, deadline: Deadline) -> Result<Option<State>, String> {
     let request = Request::domain(uri, who.clone(), DomainVerb::State);
     let answer = backend::ask_worker(&request, deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
     match answer.lookup {
-        Some(Lookup::Found(facts)) => Ok(State::from_numbers(facts.state, facts.reason).active()),
-        Some(Lookup::Absent) => Ok(false),
+        Some(Lookup::Found(facts)) => {
+            Ok(Some(State::from_numbers(facts.state, facts.reason)).filter(|state| state.active()))
+        }
+        Some(Lookup::Absent) => Ok(None),
         None => Err(format!("{uri} did not say whether it runs there")),
     }
 }

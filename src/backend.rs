@@ -100,14 +100,14 @@ impl Backend {
                 log::warn!("the worker {WORKER} is missing; virsh is used in its place");
             }
             let (args, input) = virsh_words(&self.uri, verb, who);
-            let running = child_of(&virsh, args, input.as_deref()).spawn(deadline).map_err(sentence)?;
+            let running = changing(verb, child_of(&virsh, args, input.as_deref())).spawn(deadline).map_err(sentence)?;
             return Ok((Tool::Virsh(virsh), running));
         };
         let mut request = request(&self.uri, verb, who);
         request.timeout = Some(deadline.left());
         let input = request.input();
         let args = request.argv().into_iter().map(OsString::from).collect();
-        let running = child_of(&worker, args, input.as_deref()).spawn(deadline).map_err(sentence)?;
+        let running = changing(verb, child_of(&worker, args, input.as_deref())).spawn(deadline).map_err(sentence)?;
         Ok((Tool::Worker, running))
     }
 }
@@ -122,6 +122,12 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Strin
     let args = request.argv().into_iter().map(OsString::from).collect();
     let child = child_of(&worker, args, input.as_deref()).capture(8 * 1024 * 1024);
     answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
+}
+
+/// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
+/// domain up, this agent is there and has its turn.
+fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
+    if matches!(verb, Verb::Create(_) | Verb::Start) { child.uninterrupted() } else { child }
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {

@@ -48,7 +48,10 @@ pub enum Step {
     /// Abort the migration that takes it away.
     AbortJob,
     /// It left by a migration in spite of that: end it at the target.
-    StopAtTarget,
+    StopAtTarget {
+        /// Only the half of a post-copy, or the shell; a whole one there is not what was ended here.
+        only_half: bool,
+    },
     /// End the domain's process by its number.
     KillProcess {
         /// The process.
@@ -80,8 +83,10 @@ pub struct History {
     pub unfinished: bool,
     /// Whether it was seen leaving during this action.
     pub leaving: bool,
-    /// Whether it was last seen between the hosts: switching over, or in post-copy. The copy there may run.
-    pub between: bool,
+    /// Whether its migration's job was seen during this action.
+    pub driven: bool,
+    /// Whether it was seen in post-copy: then a half of it is at the target.
+    pub half: bool,
     /// Whether libvirt has said during this action that no migration takes it away.
     pub settled: bool,
     /// Whether it runs there, when asked; an error when nobody answered.
@@ -114,13 +119,17 @@ impl History {
     /// Remembers of an observation what later ones may not show any more.
     pub fn remember(&mut self, seen: &Observation) {
         if let Libvirt::Domain(domain) = &seen.libvirt {
-            let between = domain.motion != Motion::Arriving
-                && matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed | Pause::Migration));
-            if domain.motion == Motion::Leaving || between {
-                (self.leaving, self.between) = (true, between);
+            let half = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed));
+            let between = half || domain.state == State::Paused(Pause::Migration);
+            if domain.motion == Motion::Arriving {
+                (self.leaving, self.driven) = (false, false);
+            } else if domain.motion == Motion::Leaving || between {
+                self.leaving = true;
+                self.driven |= domain.motion == Motion::Leaving;
+                self.half |= half;
             } else if domain.state.active() && domain.motion == Motion::None {
                 // It is here, and nothing takes it away: what was begun did not come to its end.
-                (self.leaving, self.between, self.unfinished) = (false, false, false);
+                (self.leaving, self.driven, self.half, self.unfinished) = (false, false, false, false);
                 self.settled = true;
             }
         }
@@ -561,18 +570,23 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 
 /// It was taken away by a migration, and then it was gone, or was `ended` here.
 fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
-    // What was ended while its memory was on the way has left a shell there, which ends by itself.
-    let shell = ended && !done.between;
+    if !ended {
+        return match &done.at_target {
+            None => Next::Do(Step::StopAtTarget { only_half: false }),
+            Some(Ok(there)) => ok(format!("'{name}' does not run here; {there}")),
+            Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
+        };
+    }
+    let how = format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32());
     match &done.at_target {
-        None if shell && done.left.is_zero() => ok(format!("'{name}' {} while it was leaving", how(done))),
-        None => Next::Do(Step::StopAtTarget),
-        Some(Ok(there)) if ended => ok(format!("'{name}' {} while it was leaving; {there}", how(done))),
-        Some(Ok(there)) => ok(format!("'{name}' does not run here; {there}")),
-        // Where nothing is on record here, nobody else can tell either.
-        Some(Err(why)) if shell || (ended && done.moved_to.is_none()) => {
-            ok(format!("'{name}' {} while it was leaving; {why}", how(done)))
+        // A copy that nobody drove is not what went elsewhere: that one is whoever's it is by now.
+        None if !done.driven && !done.half => {
+            ok(format!("{how}; it was migrating once, see whether it runs elsewhere"))
         }
-        Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
+        None if done.left.is_zero() => ok(how),
+        None => Next::Do(Step::StopAtTarget { only_half: !done.driven }),
+        // What may be left there cannot run without what was ended here, and that host is the cluster's to fence.
+        Some(Ok(there) | Err(there)) => ok(format!("{how}; {there}")),
     }
 }
 

@@ -177,7 +177,7 @@ impl World {
                 }
                 second
             }
-            Step::StopAtTarget => {
+            Step::StopAtTarget { .. } => {
                 done.at_target = Some(match &self.target_fails {
                     None => Ok("it was ended at the target".into()),
                     Some(why) => Err(why.clone()),
@@ -233,7 +233,8 @@ impl std::fmt::Display for Step {
             Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
             Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
             Self::AbortJob => f.write_str("abort the migration that takes it away"),
-            Self::StopAtTarget => f.write_str("end it at the migration's target"),
+            Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
+            Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
             Self::CheckGuest => f.write_str("check the guest"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
         }

@@ -10,8 +10,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
 /// Between two tries: the kernel has no lock with a deadline.
@@ -39,16 +39,26 @@ fn open(roots: &Roots, name: &str) -> Result<File, Errno> {
     Ok(File::from(openat(&folder, format!("{name}.lock"), flags, Mode::RUSR | Mode::WUSR)?))
 }
 
-/// Sends SIGTERM to the agent that has the turn at `name`; it ends tidily then. Nothing is sent to a process that the
-/// kernel does not name as the lock's holder.
-pub fn interrupt_holder(roots: &Roots, name: &str) {
+/// Sends SIGTERM to the agent that has the turn at `name`, if it is at `such` an action; it ends tidily then. Nothing is
+/// sent to a process that the kernel does not name as the lock's holder.
+pub fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) -> bool) {
     let Ok(file) = open(roots, name) else { return };
     let Some(pid) = holder(roots, &file) else { return };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // The number may have become another's before it was held.
-    if holder(roots, &file) == Some(pid) {
-        let _ = pidfd_send_signal(&held, Signal::TERM);
+    // The number, and the turn, may have become another's before it was held.
+    let text = said(&file);
+    let Some((action, said_pid)) = text.split_once(", process ") else { return };
+    if such(action) && said_pid == pid.as_raw_nonzero().to_string() && holder(roots, &file) == Some(pid) {
+        // One that a shell has stopped hears nothing until it goes on.
+        let _ = pidfd_send_signal(&held, Signal::TERM).and_then(|()| pidfd_send_signal(&held, Signal::CONT));
     }
+}
+
+/// What the holder of the turn says of itself.
+fn said(file: &File) -> String {
+    let mut text = [0; 200];
+    let length = file.read_at(&mut text, 0).unwrap_or(0);
+    String::from_utf8_lossy(text.get(..length).unwrap_or_default()).trim().to_owned()
 }
 
 /// The process that has locked `file`, as `/proc/locks` (proc_locks(5)) names it.
@@ -78,9 +88,7 @@ pub fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Resu
                 std::thread::sleep(TRY_AGAIN.min(deadline.left()));
             }
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                let mut holder = String::new();
-                let _ = (&mut file).take(200).read_to_string(&mut holder);
-                return Err(NoTurn::Taken(holder.trim().to_owned()));
+                return Err(NoTurn::Taken(said(&file)));
             }
             Err(errno) => return Err(impossible(errno)),
         }

@@ -49,6 +49,7 @@ pub struct Child<'a> {
     stdin: Option<&'a [u8]>,
     capture: usize,
     launcher: Option<&'a Path>,
+    interruptible: bool,
 }
 
 /// How a program ended.
@@ -130,7 +131,7 @@ impl<'a> Child<'a> {
     /// The program at an absolute path, without arguments, with an empty input and the fixed environment.
     pub fn new(program: &'a Path) -> Self {
         let env = vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())];
-        Self { program, args: Vec::new(), env, stdin: None, capture: CAPTURE, launcher: None }
+        Self { program, args: Vec::new(), env, stdin: None, capture: CAPTURE, launcher: None, interruptible: true }
     }
 
     /// Adds arguments.
@@ -160,6 +161,12 @@ impl<'a> Child<'a> {
     /// Keeps at most this many bytes of each stream; more is read, and dropped.
     pub fn capture(mut self, bytes: usize) -> Self {
         self.capture = bytes;
+        self
+    }
+
+    /// Lets it run to its end, or to its deadline, also when a signal tells us to end.
+    pub fn uninterrupted(mut self) -> Self {
+        self.interruptible = false;
         self
     }
 

@@ -101,7 +101,7 @@ impl Running {
         let began = Instant::now();
         let output = Stream::new(process.stdout.take().map(OwnedFd::from), Keep::Lines, child.capture);
         let errors = Stream::new(process.stderr.take().map(OwnedFd::from), Keep::End, child.capture);
-        let prepared = Self::prepare(&process, output.fd(), errors.fd(), &ours);
+        let prepared = Self::prepare(&process, output.fd(), errors.fd(), &ours, child.interruptible);
         let (epoll, pidfd) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -136,6 +136,7 @@ impl Running {
         stdout: Option<&OwnedFd>,
         stderr: Option<&OwnedFd>,
         launcher: &OwnedFd,
+        interruptible: bool,
     ) -> io::Result<(OwnedFd, OwnedFd)> {
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
@@ -147,7 +148,7 @@ impl Running {
             }
         }
         // What is started after a signal serves a tidy end, and is not cut short by it.
-        if let Some(signals) = interrupt::descriptor().filter(|_| !interrupt::requested()) {
+        if let Some(signals) = interrupt::descriptor().filter(|_| interruptible && !interrupt::requested()) {
             epoll::add(&epoll, signals, epoll::EventData::new_u64(INTERRUPT), epoll::EventFlags::IN)?;
         }
         Ok((epoll, pidfd))

@@ -345,7 +345,7 @@ impl Mover<'_> {
         }
         let verb = if params.by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
-        let last = if policy.postcopy { self.deadline } else { over };
+        let last = if request.flags.contains(&Flag::Postcopy) { self.deadline } else { over };
         let mut call = self.backend.spawn(verb, &who, last).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), until, over);
         let begun = call.begun();
@@ -577,6 +577,10 @@ impl Mover<'_> {
                     return End::Moved(format!("'{name}' was moved to {node} in {seconds:.1} s{note}"));
                 }
                 Then::Stayed => {
+                    if matches!(here, Here::Leaving(_)) {
+                        // libvirt has not let go of it yet: where it was to go stays on record.
+                        self.target_silent = true;
+                    }
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
                     return End::Stayed(match &here {
                         Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),

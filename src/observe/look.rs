@@ -347,13 +347,6 @@ impl Looker {
             },
             (None, None) => None,
         };
-        if found.is_none()
-            && !self.name_given
-            && let Definition::File(defined) = &self.definition
-            && let Some(uuid) = &defined.uuid
-        {
-            found = connection.lookup_by_uuid(uuid)?;
-        }
         // A name that was read from a file may have been changed there since the start.
         if found.is_none() && (depth.thorough || !self.name_given) && !self.instance.is_empty() {
             let source = self.config.as_deref().filter(|_| !self.name_given);
@@ -416,7 +409,13 @@ fn by_mark(
 ) -> Result<Marked, RpcError> {
     let mut unmarked = Vec::new();
     for domain in connection.list_all(rpc::LIST_ACTIVE)? {
-        let Some(xml) = connection.xml(&domain, 0)? else { continue };
+        let xml = match connection.xml(&domain, 0) {
+            Ok(Some(xml)) => xml,
+            Ok(None) => continue,
+            // It says nothing about the others.
+            Err(RpcError::Libvirt { .. }) => String::new(),
+            Err(error) => return Err(error),
+        };
         match domain_xml::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark) {
             Some(mark)
                 if mark.name == domain.name
@@ -425,9 +424,8 @@ fn by_mark(
             {
                 return Ok(Marked::Found(domain));
             }
-            // Another resource's, from another file.
-            Some(mark)
-                if mark.name == domain.name && !mark.source.is_empty() && mark.instance != domain_xml::BY_HAND => {}
+            // Another resource's.
+            Some(mark) if mark.name == domain.name && mark.instance != domain_xml::BY_HAND => {}
             // Not marked, or a copy of a marked one's XML under another name: nobody knows whose it is.
             Some(_) | None => unmarked.push(domain.name),
         }

@@ -13,7 +13,7 @@ use vm_agent::worker::{DomainFacts, Failure, Job, Lookup, NO_DOMAIN, Step, Who};
 const KEEPALIVE: (i32, u32) = (5, 3);
 
 /// How long libvirt may take to tell of a domain's job.
-const JOB_ANSWERS: Duration = Duration::from_secs(1);
+const JOB_ANSWERS: Duration = Duration::from_millis(300);
 
 /// Connects without ever asking a person: no credentials are read, from a terminal or elsewhere.
 ///

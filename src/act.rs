@@ -78,10 +78,11 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     let depth = Depth::of(inv.action);
     let mut known: Option<Libvirt> = None;
     loop {
+        let late = deadline.passed();
         let mut seen = actor.look(depth, last_look);
-        // A daemon that was given no time has not been silent: what it said before a step that changed nothing still counts.
+        // A daemon that was given hardly any time has not been silent: what it said before a step that changed nothing still counts.
         if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung, .. }), true) =
-            (known.take(), &seen.libvirt, last_look.passed())
+            (known.take(), &seen.libvirt, late || last_look.passed())
         {
             seen.libvirt = known;
         }

@@ -83,7 +83,7 @@ pub struct History {
     pub unfinished: bool,
     /// Whether it was seen leaving during this action.
     pub leaving: bool,
-    /// Whether its migration's job was seen during this action.
+    /// Whether its migration's job was seen during this action, with the whole machine still here.
     pub driven: bool,
     /// Whether it was seen in post-copy: then a half of it is at the target.
     pub half: bool,
@@ -125,7 +125,7 @@ impl History {
                 (self.leaving, self.driven) = (false, false);
             } else if domain.motion == Motion::Leaving || between {
                 self.leaving = true;
-                self.driven |= domain.motion == Motion::Leaving;
+                self.driven |= domain.motion == Motion::Leaving && !half;
                 self.half |= half;
             } else if domain.state.active() && domain.motion == Motion::None {
                 // It is here, and nothing takes it away: what was begun did not come to its end.
@@ -328,6 +328,12 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
         Presence::Blind { pid, no_answer, .. } => {
+            if let Some(Err(why)) = &done.guest {
+                return answer(
+                    Code::Generic,
+                    format!("'{}' runs (process {pid}), but its check failed: {why}", label(seen)),
+                );
+            }
             let degraded = inv.params.degraded_when_blind && inv.recurring && inv.caller == Caller::Pacemaker;
             let code = if degraded { Code::Degraded } else { Code::Ok };
             answer(code, format!("'{}' runs (process {pid}), but {}", label(seen), no_answer.why))

@@ -400,7 +400,7 @@ enum Marked {
 }
 
 /// The active domain that bears the mark of `instance`, or was created from the file `source`. When the name is unknown,
-/// one whose mark does not say from which file it comes might be it.
+/// one without a mark, or one that a person started, might be it.
 fn by_mark(
     connection: &mut Connection,
     instance: &str,

@@ -109,6 +109,32 @@ fn what_a_stop_has_called_stopped_is_not_brought_up_by_a_start_that_was_waiting_
     }
 }
 
+/// libvirt goes on with a start that it was asked for, whatever becomes of who asked.
+#[test]
+fn a_stop_waits_for_a_start_that_libvirt_is_at_and_ends_what_came_up() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    // libvirt looks for its hooks when it starts.
+    host.run("mkdir", &["-p", "/etc/libvirt/hooks"]);
+    let hook = "printf '#!/bin/sh\\n[ \"$2\" != prepare ] || { touch /run/preparing; sleep 8; }\\n' >$0; chmod 755 $0";
+    host.run("sh", &["-c", hook, "/etc/libvirt/hooks/qemu"]);
+    host.service("stop", "libvirtd");
+    host.service("start", "libvirtd");
+    for dialect in [Dialect::Pacemaker, Dialect::Rgmanager] {
+        let start = vm.call(Dialect::Human, "start").timeout(60.0).spawn();
+        until(10, "libvirt's start", || {
+            host.run("sh", &["-c", "ls /run/preparing 2>&1 || true"]).starts_with("/run").then_some(())
+        });
+        let stop = vm.call(dialect, "stop").timeout(30.0).gives(0).within(30.0);
+        println!("{dialect:?} {:.1} s: {}", stop.took.as_secs_f32(), stop.reason);
+        assert!(!start.runs(), "the start goes on after {stop}");
+        // It ran when the start ended, and the stop has ended it since.
+        start.answer();
+        assert_eq!((vm.state().as_str(), vm.lives()), ("absent", false));
+        host.run("rm", &["/run/preparing"]);
+    }
+}
+
 #[test]
 fn a_copy_of_its_definition_under_another_name_is_another_machine() {
     let host = Host::up();

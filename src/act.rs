@@ -11,15 +11,14 @@ use crate::interrupt;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
 use crate::lock::{self, NoTurn, Turn};
-use crate::migrate;
+use crate::migrate::{self, settle, settle::There};
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
-use crate::observe::state::{Pause, Running, State};
 use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
-use crate::time::{Deadline, utc};
-use crate::worker::{DomainVerb, Lookup, Request, Who};
+use crate::time::{Deadline, timespec, utc};
+use crate::worker::Who;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::time::{Duration, Instant, SystemTime};
@@ -69,18 +68,22 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     {
         let noted = run_dir::noted_target(&actor.looker.roots.run, name);
         actor.done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
-        actor.done.moved_to = noted.map(|noted| noted.uri);
-        if matches!(turn, Taken::Turn(_, true)) {
-            // It was here when this was asked for.
+        if let Taken::Turn(_, before) = &turn
+            && noted.as_ref().is_some_and(|noted| noted.finished)
+            && *before != noted
+        {
+            // It was moved while this waited for its turn, so it was here when this was asked for.
             (actor.done.leaving, actor.done.driven, actor.done.unfinished) = (true, true, true);
         }
+        actor.done.moved_to = noted.map(|noted| noted.uri);
     }
     let depth = Depth::of(inv.action);
     let mut known: Option<Libvirt> = None;
     loop {
         let late = deadline.passed();
         let mut seen = actor.look(depth, last_look);
-        // A daemon that was given hardly any time has not been silent: what it said before a step that changed nothing still counts.
+        // A daemon that was given hardly any time has not been silent: what it said before a step that changed nothing
+        // still counts.
         if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung, .. }), true) =
             (known.take(), &seen.libvirt, late || last_look.passed())
         {
@@ -96,14 +99,19 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             actor.forget_target();
         }
         match decide::next(inv, &seen, &actor.done) {
-            Next::Answer(outcome) if outcome.code == Code::Ok && turn.may_start() => {
-                match actor.take_turn_at_last() {
-                    // What the other agent did until now has not been seen yet.
-                    Some(taken) => turn = taken,
-                    None => return Outcome::new(Code::Generic, turn.not_sure(&outcome.reason)),
-                }
-            }
             Next::Answer(outcome) => {
+                if outcome.code == Code::Ok
+                    && let Some(starter) = turn.starter()
+                {
+                    let Some(taken) = actor.take_turn_at_last() else {
+                        let why = format!("another vm-agent ({starter}) may still start it; end that process");
+                        let sentence = format!("not stopped for certain: {why} ({})", outcome.reason);
+                        return Outcome::new(Code::Generic, sentence);
+                    };
+                    // What the other agent did until now has not been seen yet.
+                    turn = taken;
+                    continue;
+                }
                 if matches!(decide::presence(&seen), Presence::Blind { .. }) {
                     log::warn!("{}", outcome.reason);
                 }
@@ -119,14 +127,14 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             Next::Do(step) if deadline.passed() => {
                 // It may have passed since it was asked for: then there is an answer that says why.
                 actor.done.left = Duration::ZERO;
-                let late = format!(
+                let sentence = format!(
                     "{} was not finished within {:.0} s; next: {step}",
                     inv.action.word(),
                     inv.timeout.as_secs_f32()
                 );
                 return match decide::next(inv, &seen, &actor.done) {
                     Next::Answer(outcome) => outcome,
-                    Next::Do(_) => Outcome::new(Code::Generic, late),
+                    Next::Do(_) => Outcome::new(Code::Generic, sentence),
                 };
             }
             Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
@@ -141,8 +149,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
 
 /// How an action stands to other agents at the same virtual machine.
 pub(crate) enum Taken {
-    /// It has its turn; whether the machine was moved away while it waited for that.
-    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, bool),
+    /// It has its turn; and what was on record about a migration before it waited for that.
+    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, Option<run_dir::Noted>),
     /// It changes nothing, or there is nothing to take turns at.
     Needless,
     /// It goes on beside another agent; what that one said of itself.
@@ -150,15 +158,11 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// Whether another agent may start what this one has stopped.
-    fn may_start(&self) -> bool {
+    /// The other agent, if it may start what this one has stopped.
+    fn starter(&self) -> Option<&str> {
+        let Self::Beside(holder) = self else { return None };
         let starts = [Action::Start, Action::Restart, Action::Recover];
-        matches!(self, Self::Beside(holder) if starts.iter().any(|action| holder.starts_with(action.word())))
-    }
-
-    fn not_sure(&self, reason: &str) -> String {
-        let holder = if let Self::Beside(holder) = self { holder.as_str() } else { "" };
-        format!("not stopped for certain: another vm-agent ({holder}) may still start it; end that process ({reason})")
+        starts.iter().any(|action| holder.starts_with(action.word())).then_some(holder)
     }
 }
 
@@ -197,10 +201,7 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share / 2));
     }
     match taken {
-        Ok(turn) => {
-            let now = run_dir::noted_target(&roots.run, name);
-            Ok(Taken::Turn(turn, now != before && now.is_some_and(|noted| noted.finished)))
-        }
+        Ok(turn) => Ok(Taken::Turn(turn, before)),
         Err(NoTurn::Taken(holder)) if must_act => {
             log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
             Ok(Taken::Beside(holder))
@@ -315,7 +316,7 @@ impl Actor<'_> {
         let name = self.looker.name()?;
         lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline)
             .ok()
-            .map(|turn| Taken::Turn(turn, false))
+            .map(|turn| Taken::Turn(turn, None))
     }
 
     fn carry_out(&mut self, step: &Step, seen: &Observation) {
@@ -386,7 +387,7 @@ impl Actor<'_> {
     fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
         let uri = self.done.moved_to.as_deref().unwrap_or_default();
         let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
-        let found = state_at(uri, who, self.deadline.at_most(patience)).map(|state| state.is_some());
+        let found = there(uri, who, self.deadline.at_most(patience)).map(|there| there != There::Off);
         found.inspect_err(|error| {
             log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
         })
@@ -401,18 +402,19 @@ impl Actor<'_> {
         let noted = noted.filter(|noted| !noted.finished || self.done.unfinished);
         let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
-        let there = Backend { uri: uri.clone(), use_virsh: false };
-        let state = || state_at(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
-        let Some(found) = state()? else { return Ok(format!("it does not run at {uri} either")) };
-        if only_half && !halfway(found) {
-            return Ok(format!("another copy is {found} at {uri}, and was left alone"));
+        let ask = || there(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
+        match ask()? {
+            There::Off => return Ok(format!("it does not run at {uri} either")),
+            found if only_half && found.is_whole() => return Ok(format!("at {uri} {found}; that was left alone")),
+            There::Running(_) | There::Arriving | There::Unknown(_) => {}
         }
-        let destroyed = there.call(Verb::Destroy, &who, self.deadline);
+        let backend = Backend { uri: uri.clone(), use_virsh: false };
+        let destroyed = backend.call(Verb::Destroy, &who, self.deadline);
         // It may have ended by itself meanwhile: what counts is what is there now.
-        match state()? {
-            None => Ok(format!("it was ended at {uri}")),
-            Some(_) => Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}"))),
+        if ask()? == There::Off {
+            return Ok(format!("it was ended at {uri}"));
         }
+        Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}")))
     }
 
     /// Creates the domain from the definition that was read, with our mark in its metadata.
@@ -577,33 +579,11 @@ impl Actor<'_> {
     }
 }
 
-pub(crate) fn timespec(left: Duration) -> rustix::time::Timespec {
-    rustix::time::Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    }
-}
-
-/// A shell that waits for its memory, or the half of a post-copy.
-const fn halfway(state: State) -> bool {
-    matches!(
-        state,
-        State::Running(Running::PostCopy | Running::PostCopyFailed)
-            | State::Paused(Pause::PostCopy | Pause::PostCopyFailed | Pause::Migration | Pause::StartingUp)
-    )
-}
-
-/// How the domain is at another host, if it is active there.
-fn state_at(uri: &str, who: &Who, deadline: Deadline) -> Result<Option<State>, String> {
-    let request = Request::domain(uri, who.clone(), DomainVerb::State);
-    let answer = backend::ask_worker(&request, deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
-    match answer.lookup {
-        Some(Lookup::Found(facts)) => {
-            Ok(Some(State::from_numbers(facts.state, facts.reason)).filter(|state| state.active()))
-        }
-        Some(Lookup::Absent) => Ok(None),
-        None => Err(format!("{uri} did not say whether it runs there")),
-    }
+/// How the domain is at another host.
+fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, String> {
+    let lookup =
+        backend::lookup(uri, who.clone(), deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
+    Ok(settle::there(&lookup))
 }
 
 /// The domain to act on: by UUID where libvirt told it.

@@ -7,7 +7,7 @@ use crate::child::{self, Child, ChildError, Ended, Finished, Running};
 use crate::ocf::ascii_line;
 use crate::params::ShutdownMode;
 use crate::time::Deadline;
-use crate::worker::{self, Answer, DomainVerb, Flag, HostVerb, Line, Migrate, Progress, Reply, Request, Who};
+use crate::worker::{self, Answer, DomainVerb, Flag, HostVerb, Line, Lookup, Migrate, Progress, Reply, Request, Who};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -128,6 +128,15 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Strin
 /// domain up, this agent is there and has its turn.
 fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
     if matches!(verb, Verb::Create(_) | Verb::Start) { child.uninterrupted() } else { child }
+}
+
+/// Asks the worker how a domain is at `uri`, here or elsewhere.
+///
+/// # Errors
+/// A sentence, as of [`ask_worker`].
+pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, String> {
+    let answer = ask_worker(&Request::domain(uri, who, DomainVerb::State), deadline)?;
+    answer.lookup.ok_or_else(|| "the worker did not say".into())
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {

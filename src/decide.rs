@@ -591,7 +591,7 @@ fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
         }
         None if done.left.is_zero() => ok(how),
         None => Next::Do(Step::StopAtTarget { only_half: !done.driven }),
-        // What may be left there cannot run without what was ended here, and that host is the cluster's to fence.
+        // Here it is ended for certain. A target that does not answer is the cluster's to fence.
         Some(Ok(there) | Err(there)) => ok(format!("{how}; {there}")),
     }
 }

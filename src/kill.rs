@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::observe::process::{children_of, parent_of, start_time};
-use crate::time::Deadline;
+use crate::time::{Deadline, timespec};
 
 /// A process that cannot be mistaken for another, whatever becomes of its number.
 ///
@@ -91,7 +91,7 @@ impl AsFd for Held {
 pub(crate) fn wait_readable(fd: &OwnedFd, deadline: Deadline) -> bool {
     loop {
         let mut fds = [PollFd::new(fd, PollFlags::IN)];
-        match poll(&mut fds, Some(&timespec(deadline))) {
+        match poll(&mut fds, Some(&timespec(deadline.left()))) {
             Ok(0) if deadline.passed() => return false,
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => return true,
@@ -128,10 +128,4 @@ pub(crate) fn kill_tree(root: u32, pidfd: &OwnedFd) -> u32 {
     }
     let left = all().filter(|pidfd| !wait_readable(pidfd, deadline)).count();
     u32::try_from(left).unwrap_or(u32::MAX)
-}
-
-/// What is left, as the kernel takes it.
-pub(crate) fn timespec(deadline: Deadline) -> Timespec {
-    let left = deadline.left();
-    Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Time as a budget: one deadline an action, and shares of it for everything that waits.
 
+use rustix::time::Timespec;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment after which waiting must have ended.
@@ -38,6 +39,11 @@ impl Deadline {
     pub fn less(self, reserve: Duration) -> Self {
         Self::after(self.left().saturating_sub(reserve))
     }
+}
+
+/// A time to wait, as the kernel takes it.
+pub(crate) fn timespec(left: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) }
 }
 
 /// A time as `2026-11-22T04:50:00Z` (a time before 1970 as 1970).

@@ -17,9 +17,8 @@ use rustix::process::{
 
 use super::CLEAN_UP;
 use super::message::{Message, receive, send};
-use crate::kill::timespec;
 use crate::observe::process::{children_of, own_group};
-use crate::time::Deadline;
+use crate::time::{Deadline, timespec};
 
 /// The first argument that makes the executable a launcher.
 pub const LAUNCHER_WORD: &str = "__child";
@@ -129,7 +128,7 @@ fn sweep(deadline: Deadline) -> i32 {
         let waited = children.first().and_then(|child| pidfd_open(*child, PidfdFlags::empty()).ok());
         if let Some(pidfd) = waited {
             let soon = deadline.at_most(Duration::from_millis(20));
-            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timespec(soon)));
+            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timespec(soon.left())));
         }
     }
 }

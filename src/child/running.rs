@@ -18,8 +18,8 @@ use super::message::{Message, receive, send};
 use super::streams::{Keep, Stream};
 use super::{CLEAN_UP, Child, ChildError, Ended, Finished, LAUNCHER_WORD};
 use crate::interrupt;
-use crate::kill::{kill_tree, timespec, wait_readable};
-use crate::time::Deadline;
+use crate::kill::{kill_tree, wait_readable};
+use crate::time::{Deadline, timespec};
 
 const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
@@ -270,7 +270,7 @@ impl Running {
     fn pump(&mut self, deadline: Deadline) {
         let soon = deadline.at_most(Duration::from_secs(86_400));
         let mut space = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
-        let count = match epoll::wait(&self.epoll, &mut space, Some(&timespec(soon))) {
+        let count = match epoll::wait(&self.epoll, &mut space, Some(&timespec(soon.left()))) {
             Ok(count) => count,
             Err(Errno::INTR) => return,
             Err(_) => {

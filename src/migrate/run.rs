@@ -18,14 +18,13 @@ use crate::manager::say;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::rpc::TypedValue;
-use crate::observe::state::{Pause, State};
 use crate::observe::{Domain, Observation};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
-use crate::time::Deadline;
+use crate::time::{Deadline, timespec};
 use crate::verdict::Motion;
 use crate::verdict::{self, Health};
-use crate::worker::{self, DomainVerb, Flag, Lookup, Migrate, Request, Step, Who};
+use crate::worker::{self, Flag, Lookup, Migrate, Step, Who};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::{Duration, Instant};
 
@@ -103,7 +102,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
     let target = target::find(node, &inv.params.migration, &looker.uri, plain_data).map_err(End::Impossible)?;
     let _turn = act::take_turn(inv, &mut looker, deadline).map_err(|outcome| End::Stayed(outcome.reason))?;
     let backend = Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh };
-    let mut mover = Mover { inv, looker, backend, target, deadline, last_look, downtime: 0, target_silent: false };
+    let mut mover = Mover { inv, looker, backend, target, deadline, last_look, downtime: 0, unsure: false };
     let domain = mover.source()?;
     if rehearse {
         return Ok(mover.rehearse(&domain));
@@ -121,8 +120,8 @@ struct Mover<'a> {
     last_look: Deadline,
     /// Milliseconds of downtime allowed now.
     downtime: u64,
-    /// The target did not answer when it was last asked.
-    target_silent: bool,
+    /// Nobody has said for certain that the target does not get it: where it was to go stays on record.
+    unsure: bool,
 }
 
 impl Mover<'_> {
@@ -196,14 +195,8 @@ impl Mover<'_> {
     }
 
     fn ask_target_about(&self, who: Who) -> There {
-        let request = Request::domain(&self.target.uri, who, DomainVerb::State);
         let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
-        match backend::ask_worker(&request, patience) {
-            Ok(answer) => {
-                answer.lookup.map_or(There::Unknown("it did not say".into()), |lookup| settle::there(&lookup))
-            }
-            Err(error) => There::Unknown(error),
-        }
+        backend::lookup(&self.target.uri, who, patience).map_or_else(There::Unknown, |lookup| settle::there(&lookup))
     }
 
     fn rehearse(&self, domain: &Domain) -> End {
@@ -229,8 +222,7 @@ impl Mover<'_> {
     fn until_ended(&self, call: &mut Call) {
         let until = self.deadline.at_most(BEGIN);
         while !call.ended() && !until.passed() && !interrupt::requested() {
-            let _ =
-                poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&act::timespec(until.left().min(SAMPLE))));
+            let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&timespec(until.left().min(SAMPLE))));
         }
     }
 
@@ -254,7 +246,7 @@ impl Mover<'_> {
             let tried = self.attempt(domain, &request);
             let hopeless = matches!(&tried, Err(failed) if failed.final_word) || interrupt::requested();
             let end = self.settle(domain, tried, began);
-            let hopeless = hopeless || self.target_silent;
+            let hopeless = hopeless || self.unsure;
             let again = matches!(end, End::Stayed(_)) && !hopeless && tries < 2;
             if !again || self.deadline.left() < Duration::from_secs(30).max(began.elapsed() * 2) {
                 break end;
@@ -267,7 +259,7 @@ impl Mover<'_> {
         match &end {
             // Where it went stays noted: a start here asks there first.
             End::Moved(_) => run_dir::note_target(&run, &domain.name, &finished),
-            End::Stayed(_) if !self.target_silent => run_dir::forget_target(&run, &domain.name),
+            End::Stayed(_) if !self.unsure => run_dir::forget_target(&run, &domain.name),
             End::Stayed(_) | End::NotHere(_) | End::Impossible(_) | End::Unclear(_) => {}
         }
         Ok(end)
@@ -416,7 +408,7 @@ impl Mover<'_> {
             if let (Some(signals), None, false) = (interrupt::descriptor(), &ended, signalled) {
                 fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
             }
-            let _ = poll(&mut fds, Some(&act::timespec(SAMPLE)));
+            let _ = poll(&mut fds, Some(&timespec(SAMPLE)));
             if let Some((why, patience)) = &ended {
                 if patience.passed() {
                     return Some(why.clone());
@@ -441,12 +433,7 @@ impl Mover<'_> {
             if let Some(why) = why
                 && !governor.committed()
             {
-                if self.is_halfway() {
-                    governor.commit();
-                    continue;
-                }
-                self.abort(who, over);
-                ended = Some((why, over.at_most(ABORT)));
+                ended = self.give_up(&mut governor, who, over, why);
                 continue;
             }
             let Some(sample) = (if begun { self.sample(began.elapsed()) } else { None }) else { continue };
@@ -456,16 +443,22 @@ impl Mover<'_> {
                 said = Instant::now();
                 self.say(&progress(&sample, self.downtime));
             }
-            if let Some(order) = governor.step(&sample) {
-                if self.obey(order, who) && order == Order::Postcopy {
-                    governor.commit();
+            match governor.step(&sample) {
+                None => {}
+                Some(Order::Downtime(ms)) => {
+                    self.downtime = ms;
+                    self.order(&format!("allowing {ms} ms of downtime"), Verb::SetDowntime(ms), who);
                 }
-                if order == Order::Abort && self.is_halfway() {
-                    governor.commit();
-                } else if order == Order::Abort {
-                    self.abort(who, over);
-                    ended = Some((too_late(last.as_ref()), over.at_most(ABORT)));
+                Some(Order::Postcopy) => {
+                    let taken = self.order("switching to post-copy", Verb::Postcopy, who);
+                    if taken {
+                        governor.commit();
+                    }
                 }
+                Some(Order::Pause) => {
+                    self.order("pausing the guest until it has moved", Verb::Suspend, who);
+                }
+                Some(Order::Abort) => ended = self.give_up(&mut governor, who, over, too_late(last.as_ref())),
             }
         }
     }
@@ -505,31 +498,31 @@ impl Mover<'_> {
         })
     }
 
-    /// Gives the order to libvirt; whether it took it.
-    fn obey(&mut self, order: Order, who: &Who) -> bool {
-        let patience = self.deadline.at_most(Duration::from_secs(5));
-        let (what, result) = match order {
-            Order::Downtime(ms) => {
-                self.downtime = ms;
-                (format!("allowing {ms} ms of downtime"), self.backend.call(Verb::SetDowntime(ms), who, patience))
-            }
-            Order::Postcopy => ("switching to post-copy".into(), self.backend.call(Verb::Postcopy, who, patience)),
-            Order::Pause => {
-                ("pausing the guest until it has moved".into(), self.backend.call(Verb::Suspend, who, patience))
-            }
-            // Carried out by whoever knows that nothing forbids it.
-            Order::Abort => return true,
-        };
+    /// Gives an order to libvirt; whether it took it.
+    fn order(&self, what: &str, verb: Verb<'_>, who: &Who) -> bool {
+        let result = self.backend.call(verb, who, self.deadline.at_most(Duration::from_secs(5)));
         match &result {
-            Ok(()) => self.say(&what),
+            Ok(()) => self.say(what),
             Err(error) => log::warn!("{what} failed: {error}"),
         }
         result.is_ok()
     }
 
-    /// Whether post-copy has begun, whoever ordered it: from then on an abort would be the machine's end.
-    fn is_halfway(&mut self) -> bool {
-        matches!(settle::here(&self.look()), Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)))
+    /// Aborts the migration; says why, and until when its end is waited for. Once post-copy has begun, whoever ordered it,
+    /// an abort would be the machine's end, so it goes on then.
+    fn give_up(
+        &mut self,
+        governor: &mut Governor,
+        who: &Who,
+        over: Deadline,
+        why: String,
+    ) -> Option<(String, Deadline)> {
+        if matches!(settle::here(&self.look()), Here::Half(_)) {
+            governor.commit();
+            return None;
+        }
+        self.abort(who, over);
+        Some((why, over.at_most(ABORT)))
     }
 
     fn abort(&self, who: &Who, deadline: Deadline) {
@@ -547,7 +540,7 @@ impl Mover<'_> {
             Ok(lookup) => (lookup.as_ref().map(settle::there), None, NEVER),
             Err(failed) => (None, Some(failed.why), failed.looks),
         };
-        self.target_silent = false;
+        self.unsure = false;
         let mut looks = 0_u32;
         let asking = Instant::now();
         loop {
@@ -565,7 +558,7 @@ impl Mover<'_> {
             }
             let there = known_there.take().unwrap_or_else(|| self.ask_target_about(uuid(domain)));
             log::debug!("after the migration: here {here:?}, there {there:?}");
-            self.target_silent = matches!(there, There::Unknown(_));
+            self.unsure = matches!(there, There::Unknown(_)) || matches!(here, Here::Leaving(_));
             looks += 1;
             // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
             let silent = matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking.elapsed() > SILENCE;
@@ -577,16 +570,15 @@ impl Mover<'_> {
                     return End::Moved(format!("'{name}' was moved to {node} in {seconds:.1} s{note}"));
                 }
                 Then::Stayed => {
-                    if matches!(here, Here::Leaving(_)) {
-                        // libvirt has not let go of it yet: where it was to go stays on record.
-                        self.target_silent = true;
-                    }
                     let why = why.unwrap_or_else(|| "libvirt said that it moved, but it did not".into());
                     return End::Stayed(match &here {
                         Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
-                        Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Gone | Here::Unknown(_) => {
-                            stayed(&name, &why)
-                        }
+                        Here::Runs(_)
+                        | Here::Leaving(_)
+                        | Here::Stuck(_)
+                        | Here::Half(_)
+                        | Here::Gone
+                        | Here::Unknown(_) => stayed(&name, &why),
                     });
                 }
                 Then::NotHere => {
@@ -691,10 +683,10 @@ fn plain(message: &str) -> &str {
 fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&str>) -> String {
     let why = why.map(|why| format!("; {why}")).unwrap_or_default();
     match (here, there) {
-        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), There::Off) => {
+        (Here::Half(_), There::Off) => {
             format!("'{name}' lost its half on {node} in post-copy: stop and start it{why}")
         }
-        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), _) => format!(
+        (Here::Half(_), _) => format!(
             "'{name}' is half here, half on {node} (post-copy): let the two reach each other, or stop it on both; \
              on {node} {there}{why}"
         ),
@@ -723,5 +715,5 @@ fn uuid(domain: &Domain) -> Who {
 
 fn pause(duration: Duration, deadline: Deadline) {
     let mut nothing: [PollFd<'_>; 0] = [];
-    let _ = poll(&mut nothing, Some(&act::timespec(duration.min(deadline.left()))));
+    let _ = poll(&mut nothing, Some(&timespec(duration.min(deadline.left()))));
 }

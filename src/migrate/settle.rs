@@ -34,6 +34,8 @@ pub enum Here {
     Leaving(State),
     /// Paused in the middle of a migration that nobody drives any more.
     Stuck(State),
+    /// In post-copy: the target has the other half of it.
+    Half(State),
     /// Its process lives, and libvirt does not answer.
     Blind(String),
     /// Not here, by evidence.
@@ -53,6 +55,23 @@ pub enum There {
     Off,
     /// The target cannot be asked.
     Unknown(String),
+}
+
+impl There {
+    /// Whether a whole machine is there, and not the half of one in post-copy, or a shell.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        match self {
+            Self::Running(
+                State::Running(Running::PostCopy | Running::PostCopyFailed)
+                | State::Paused(Pause::PostCopy | Pause::PostCopyFailed),
+            )
+            | Self::Arriving
+            | Self::Off
+            | Self::Unknown(_) => false,
+            Self::Running(_) => true,
+        }
+    }
 }
 
 /// What follows.
@@ -89,7 +108,7 @@ pub fn here(seen: &Observation) -> Here {
     match decide::presence(seen) {
         Presence::Active(domain) => match (domain.motion, domain.state) {
             // Also while the job is on: what has begun cannot be aborted.
-            (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Stuck(domain.state),
+            (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Half(domain.state),
             (Motion::Leaving, state) => Here::Leaving(state),
             (Motion::Unknown, _) => Here::Unknown("libvirt does not say whether the migration is still on".into()),
             (Motion::None | Motion::Arriving, State::Paused(Pause::Migration)) => Here::Stuck(domain.state),
@@ -140,11 +159,11 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         (Here::Runs(_), There::Running(_)) if patient => Then::LookAgain,
         // Two copies: nobody but a person can tell which one to keep.
         (Here::Runs(_), There::Running(_)) => Then::Unclear,
-        (Here::Stuck(_), _) if patient => Then::LookAgain,
+        (Here::Stuck(_) | Here::Half(_), _) if patient => Then::LookAgain,
         // The half there is lost, and with it the machine.
-        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), There::Off) => Then::Unclear,
+        (Here::Half(_), There::Off) => Then::Unclear,
         // The target still needs memory from here. After a failure libvirt goes on when both ends reach each other again.
-        (Here::Stuck(State::Paused(Pause::PostCopy | Pause::PostCopyFailed)), _)
+        (Here::Half(_), _)
         | (Here::Stuck(_), There::Running(State::Running(Running::PostCopy | Running::PostCopyFailed))) => {
             Then::LookAgain
         }
@@ -167,7 +186,13 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
         }
         (Here::Gone, There::Off) => Then::NotHere,
         (
-            Here::Blind(_) | Here::Gone | Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Unknown(_),
+            Here::Blind(_)
+            | Here::Gone
+            | Here::Runs(_)
+            | Here::Leaving(_)
+            | Here::Stuck(_)
+            | Here::Half(_)
+            | Here::Unknown(_),
             There::Running(_) | There::Arriving | There::Off | There::Unknown(_),
         ) => Then::Unclear,
     }
@@ -176,7 +201,7 @@ pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
 impl fmt::Display for Here {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Runs(state) | Self::Stuck(state) => write!(f, "it is {state}"),
+            Self::Runs(state) | Self::Stuck(state) | Self::Half(state) => write!(f, "it is {state}"),
             Self::Leaving(_) => f.write_str("it is still migrating"),
             Self::Blind(why) | Self::Unknown(why) => f.write_str(why),
             Self::Gone => f.write_str("it is gone"),
@@ -209,8 +234,8 @@ mod tests {
             Here::Leaving(RUNS),
             Here::Leaving(STUCK),
             Here::Stuck(STUCK),
-            Here::Stuck(State::Paused(Pause::PostCopy)),
-            Here::Stuck(State::Paused(Pause::PostCopyFailed)),
+            Here::Half(State::Paused(Pause::PostCopy)),
+            Here::Half(State::Paused(Pause::PostCopyFailed)),
             Here::Blind(why()),
             Here::Gone,
             Here::Unknown(why()),
@@ -254,7 +279,7 @@ mod tests {
     fn what_has_begun_post_copy_is_waited_for_and_never_resumed_ended_or_aborted() {
         for pause in [Pause::PostCopy, Pause::PostCopyFailed] {
             for there in all_there() {
-                let then = judge(&Here::Stuck(State::Paused(pause)), &there, 9, false);
+                let then = judge(&Here::Half(State::Paused(pause)), &there, 9, false);
                 assert_eq!(then, if there == There::Off { Then::Unclear } else { Then::LookAgain });
             }
         }

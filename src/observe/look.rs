@@ -17,7 +17,7 @@ use crate::locate::{self, Found, Kind, LocateError, PathSpec};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
-use crate::worker::{DomainVerb, Lookup, Request, Who};
+use crate::worker::{Lookup, Who};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -186,8 +186,7 @@ impl Looker {
     /// Whether libvirt keeps a definition of the domain that was last seen, `who`; `None` when it does not say.
     pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
         self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
-            let request = Request::domain(&self.uri, who.clone(), DomainVerb::State);
-            match backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.lookup? {
+            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
                 Lookup::Found(facts) => facts.persistent,
                 Lookup::Absent => None,
             }
@@ -573,11 +572,10 @@ fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvir
     let Some(name) = name else {
         return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
     };
-    let request = Request::domain(uri, Who::Name(name.to_owned()), DomainVerb::State);
     let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
-    match backend::ask_worker(&request, deadline).map_err(refused)?.lookup {
-        Some(Lookup::Absent) => Ok(Libvirt::NoDomain),
-        Some(Lookup::Found(facts)) => {
+    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(refused)? {
+        Lookup::Absent => Ok(Libvirt::NoDomain),
+        Lookup::Found(facts) => {
             let state = State::from_numbers(facts.state, facts.reason);
             let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
             let motion = match (facts.job_operation, facts.job_error) {
@@ -590,6 +588,5 @@ fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvir
             let uuid = domain_xml::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?;
             Ok(Libvirt::Domain(Domain { uuid, name: facts.name, state, motion }))
         }
-        None => Err(refused("the worker did not say".into())),
     }
 }

@@ -38,6 +38,21 @@ struct Manager {
 /// The sentence that refuses `inv`, if a cluster that runs here manages its virtual machine.
 #[must_use]
 pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
+    // What a cluster says in its place: pcs resource, clusvcadm, and what follows the resource's name.
+    let (verb, option, node) = match inv.action {
+        Action::Stop | Action::Kill => ("disable", "-d", ("", "")),
+        Action::Start => ("enable", "-e", ("", "")),
+        Action::Restart | Action::Recover => ("restart", "-R", ("", "")),
+        Action::Migrate => ("move", "-M", (" NODE", " -m NODE")),
+        Action::Status
+        | Action::Monitor
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Reload
+        | Action::MigrateTo
+        | Action::MigrateFrom
+        | Action::Usage => return None,
+    };
     let until = Deadline::after(Duration::from_secs(5));
     let name_in = |config: &Path| {
         let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
@@ -54,26 +69,10 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     let asked = Asked { name, config, name_in: &name_in };
     let found = pacemaker(&asked).or_else(|| rgmanager(asked.name.as_deref()?, Path::new("/")))?;
     let Manager { resource, rgmanager } = &found;
-    let instead = match (inv.action, rgmanager) {
-        (Action::Stop | Action::Kill, false) => format!("pcs resource disable {resource}"),
-        (Action::Start, false) => format!("pcs resource enable {resource}"),
-        (Action::Restart | Action::Recover, false) => format!("pcs resource restart {resource}"),
-        (Action::Migrate, false) => format!("pcs resource move {resource} NODE"),
-        (Action::Stop | Action::Kill, true) => format!("clusvcadm -d {resource}"),
-        (Action::Start, true) => format!("clusvcadm -e {resource}"),
-        (Action::Restart | Action::Recover, true) => format!("clusvcadm -R {resource}"),
-        (Action::Migrate, true) => format!("clusvcadm -M {resource} -m NODE"),
-        (
-            Action::Status
-            | Action::Monitor
-            | Action::MetaData
-            | Action::ValidateAll
-            | Action::Reload
-            | Action::MigrateTo
-            | Action::MigrateFrom
-            | Action::Usage,
-            _,
-        ) => return None,
+    let instead = if *rgmanager {
+        format!("clusvcadm {option} {resource}{}", node.1)
+    } else {
+        format!("pcs resource {verb} {resource}{}", node.0)
     };
     let cluster = if *rgmanager { "rgmanager" } else { "Pacemaker" };
     Some(format!(

@@ -88,7 +88,13 @@ fn a_flood_does_not_stretch_the_deadline_of_a_line_nor_the_lines_at_hand() {
 
 #[test]
 fn a_flood_that_outlives_its_launcher_is_not_read_for_ever() {
-    let mut running = start("yes & kill -STOP $PPID; kill -KILL $PPID; exec yes");
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    // The launcher must first have told of the start.
+    let wait = format!("until [ -e {} ]; do sleep 0.02; done", go.display());
+    let flood = "yes $(printf %01000d 0)";
+    let mut running = start(&format!("{wait}; {flood} & kill -STOP $PPID; kill -KILL $PPID; exec {flood}"));
+    std::fs::write(&go, "").unwrap();
     let (began, mut count) = (Instant::now(), 0u64);
     while let Line::Text(_) = running.next_line(seconds(5)) {
         count += 1;

@@ -19,7 +19,8 @@ const REFUSALS: [u32; 3] = [8, 1, 67];
 const CPU_INCOMPATIBLE: u32 = 91;
 
 /// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, and nothing else.
-/// A `rehearsal` clears nothing, and asks the slow questions too, to which libvirt itself sees at the migration's begin, as early and as well.
+/// A `rehearsal` clears nothing, and asks the slow questions too, to which libvirt itself sees at the migration's begin, as
+/// early and as well.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.

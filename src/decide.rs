@@ -155,6 +155,8 @@ pub enum Presence<'a> {
         start: u64,
         /// Whether it was started to receive a migration.
         incoming: bool,
+        /// The name that it was started under.
+        name: &'a str,
         /// Why libvirt does not answer.
         no_answer: &'a NoAnswer,
     },
@@ -164,6 +166,8 @@ pub enum Presence<'a> {
         pid: u32,
         /// Its identity.
         start: u64,
+        /// The name that it was started under.
+        name: &'a str,
     },
     /// It is not running here, by evidence; the sentence says which.
     Off(String),
@@ -177,8 +181,8 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
     let name = label(seen);
     match (&seen.libvirt, &seen.process) {
         (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
-        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start, .. }) => {
-            Presence::Stray { pid: *pid, start: *start }
+        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start, name, .. }) => {
+            Presence::Stray { pid: *pid, start: *start, name }
         }
         (Libvirt::Domain(domain), Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
             Presence::Off(format!("'{name}' is {}", domain.state))
@@ -187,8 +191,8 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
             Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
         }
         (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
-        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming }) => {
-            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, no_answer }
+        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming, name }) => {
+            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, no_answer }
         }
         (Libvirt::NoAnswer(no_answer), Process::Gone) => {
             Presence::Off(format!("'{name}' is not running: it has no process ({})", no_answer.why))
@@ -327,22 +331,18 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
-        Presence::Blind { pid, no_answer, .. } => {
+        Presence::Blind { pid, name, no_answer, .. } => {
+            let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
             if let Some(Err(why)) = &done.guest {
-                return answer(
-                    Code::Generic,
-                    format!("'{}' runs (process {pid}), but its check failed: {why}", label(seen)),
-                );
+                return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
             }
             let degraded = inv.params.degraded_when_blind && inv.recurring && inv.caller == Caller::Pacemaker;
             let code = if degraded { Code::Degraded } else { Code::Ok };
-            answer(code, format!("'{}' runs (process {pid}), but {}", label(seen), no_answer.why))
+            answer(code, format!("{runs}, but {}", no_answer.why))
         }
-        Presence::Stray { pid, .. } => second_look().unwrap_or_else(|| {
-            answer(
-                Code::Generic,
-                format!("process {pid} of '{}' runs, but libvirt lost the domain; stop it to clean up", label(seen)),
-            )
+        Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
+            let its = its_process(pid, name, label(seen));
+            answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
         Presence::Off(why) => match second_look() {
             Some(look) if inv.recurring => look,
@@ -363,11 +363,12 @@ fn migrate_from(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }),
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
         },
-        Presence::Blind { pid, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
-            ok(format!("'{}' has arrived (process {pid}), though {}", label(seen), no_answer.why))
+        Presence::Blind { pid, name, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
+            let as_process = as_process(pid, name, label(seen));
+            ok(format!("'{}' has arrived {as_process}, though {}", label(seen), no_answer.why))
         }),
-        Presence::Stray { pid, .. } => wait_or(done, RESTARTING, || {
-            format!("process {pid} of '{}' runs, but libvirt does not know it", label(seen))
+        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+            format!("{} runs, but libvirt does not know it", its_process(pid, name, label(seen)))
         }),
         Presence::Off(why) => wait_or(done, SECOND_LOOK, || format!("{why}; it did not arrive")),
         Presence::Unknown(why) => wait_or(done, inv.timeout, || why),
@@ -384,6 +385,22 @@ fn advice(domain: &Domain, health: Health) -> &'static str {
         }
         (State::Paused(Pause::IoError), _) => "; see 'virsh domblkerror', repair the storage",
         (_, Health::Degraded | Health::Failed) => "",
+    }
+}
+
+/// Its process in a sentence, with the name that it was started under if that is another.
+fn its_process(pid: u32, name: &str, label: &str) -> String {
+    match name == label {
+        true => format!("process {pid} of '{label}'"),
+        false => format!("process {pid} of '{label}' (under the name '{name}')"),
+    }
+}
+
+/// The same in brackets, after the name.
+fn as_process(pid: u32, name: &str, label: &str) -> String {
+    match name == label {
+        true => format!("(process {pid})"),
+        false => format!("(process {pid}, under the name '{name}')"),
     }
 }
 
@@ -407,12 +424,13 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
-        Presence::Blind { pid, no_answer, .. } => {
-            ok(format!("'{}' already runs (process {pid}), though {}", label(seen), no_answer.why))
+        Presence::Blind { pid, name, no_answer, .. } => {
+            let as_process = as_process(pid, name, label(seen));
+            ok(format!("'{}' already runs {as_process}, though {}", label(seen), no_answer.why))
         }
-        Presence::Stray { pid, .. } => wait_or(done, RESTARTING, || {
-            let name = label(seen);
-            format!("process {pid} of '{name}' still runs though libvirt says it does not; not starting a second copy")
+        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+            let its = its_process(pid, name, label(seen));
+            format!("{its} still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => {
             // Waiting does not mend a definition, and this one cannot tell which domain is meant.
@@ -552,19 +570,19 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
         Presence::Off(why) => ok(why),
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
-        Presence::Blind { pid, start, no_answer, .. } => {
+        Presence::Blind { pid, start, name: own, no_answer, .. } => {
             let patience = RESTARTING.min(inv.timeout / 4);
             // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
             if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Do(Step::Wait { longest: patience - done.waited });
             }
-            end_process(inv, name, pid, start, done, &no_answer.why)
+            end_process(inv, name, (pid, start, own), done, &no_answer.why)
         }
-        Presence::Stray { pid, start } => {
+        Presence::Stray { pid, start, name: own } => {
             if done.waited < a_moment(inv) {
                 return Next::Do(Step::Wait { longest: a_moment(inv) - done.waited });
             }
-            end_process(inv, name, pid, start, done, "libvirt says that it does not run")
+            end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
         }
         // Its process was seen to end, and libvirt, which could have made another, does not run.
         Presence::Unknown(_) if matches!(done.killed.last(), Some(Ok(()))) && dead(seen) => {
@@ -624,15 +642,16 @@ fn how(done: &History) -> &'static str {
     }
 }
 
-fn end_process(inv: &Invocation, name: &str, pid: u32, start: u64, done: &History, why: &str) -> Next {
+/// Ends the process (its number, its start, its own name) of `label`.
+fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &History, why: &str) -> Next {
+    let (pid, start, name) = process;
+    let its = || its_process(pid, name, label);
     if inv.params.no_kill && inv.action != Action::Kill {
-        return wait_or(done, inv.timeout, || {
-            format!("process {pid} of '{name}' still runs, no_kill forbids ending it, and {why}")
-        });
+        return wait_or(done, inv.timeout, || format!("{} still runs, no_kill forbids ending it, and {why}", its()));
     }
     match done.killed.last() {
         Some(Err(error)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
-            fail(format!("process {pid} of '{name}' could not be ended: {error}"))
+            fail(format!("{} could not be ended: {error}", its()))
         }
         None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
     }
@@ -715,12 +734,12 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
         ([.., _], Process::Gone) if matches!(done.killed.last(), Some(Ok(()))) => wait_or_else(done, STRAY, || {
             ok(format!("'{name}' {} after {:.1} s; libvirt has not noticed yet", how(done), done.spent.as_secs_f32()))
         }),
-        ([.., _], Process::Alive { pid, start, .. }) => {
+        ([.., _], Process::Alive { pid, start, name: own, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(error)) => error.as_str(),
                 Some(Ok(())) | None => "libvirt's destroy did not end it",
             };
-            end_process(inv, name, *pid, *start, done, why)
+            end_process(inv, name, (*pid, *start, own), done, why)
         }
         ([.., last], Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
             if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {

@@ -319,7 +319,7 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
 fn process() -> impl Strategy<Value = Seen> {
     prop_oneof![
         Just(Seen::NotLooked),
-        any::<bool>().prop_map(|incoming| Seen::Alive { pid: 4711, start: 99, incoming }),
+        any::<bool>().prop_map(|incoming| Seen::Alive { pid: 4711, start: 99, incoming, name: "foo".into() }),
         Just(Seen::Gone),
         Just(Seen::Unknown("the table cannot be read".into())),
     ]

@@ -164,8 +164,9 @@ fn libvirt(words: &str) -> Libvirt {
 fn process(words: &str) -> Process {
     match words {
         "gone" => Process::Gone,
-        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false },
-        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true },
+        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into() },
+        "renamed" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "old".into() },
+        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true, name: "foo".into() },
         other => Process::Unknown(other.to_owned()),
     }
 }

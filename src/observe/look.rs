@@ -59,7 +59,7 @@ pub struct Looker {
     /// The domain that was last seen.
     last: Option<rpc::Domain>,
     /// Its process that was last seen.
-    process: Option<(u32, u64)>,
+    process: Option<(u32, u64, String)>,
 }
 
 /// How much is worth finding out.
@@ -270,11 +270,11 @@ impl Looker {
     /// A process that was seen to be the domain's stays it until its end: while it ends, stuck in the kernel perhaps, it
     /// shows nothing any more that it could be known by, and still has the disks open.
     fn unless_it_lives(&mut self, process: Process) -> Process {
-        match (&process, self.process) {
-            (Process::Alive { pid, start, .. }, _) => self.process = Some((*pid, *start)),
-            (Process::NotLooked | Process::Gone | Process::Unknown(_), Some((pid, start))) => {
-                if matches!(Held::open(pid, start), Ok(Some(_))) {
-                    return Process::Alive { pid, start, incoming: false };
+        match (&process, &self.process) {
+            (Process::Alive { pid, start, name, .. }, _) => self.process = Some((*pid, *start, name.clone())),
+            (Process::NotLooked | Process::Gone | Process::Unknown(_), Some((pid, start, name))) => {
+                if matches!(Held::open(*pid, *start), Ok(Some(_))) {
+                    return Process::Alive { pid: *pid, start: *start, incoming: false, name: name.clone() };
                 }
                 self.process = None;
             }
@@ -439,7 +439,7 @@ fn by_mark(
 }
 
 fn alive(found: process::Alive) -> Process {
-    Process::Alive { pid: found.pid, start: found.start_time_ticks, incoming: found.incoming }
+    Process::Alive { pid: found.pid, start: found.start_time_ticks, incoming: found.incoming, name: found.name }
 }
 
 /// What a failed call says about the daemon.

@@ -83,6 +83,8 @@ pub enum Process {
         start: u64,
         /// Whether it was started to receive a migration (it may have done so long ago).
         incoming: bool,
+        /// The name that it was started under: another one, if the definition's was changed since.
+        name: String,
     },
     /// The whole table was read, and it is not there.
     Gone,

@@ -55,7 +55,10 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
     };
     let process = match &seen.process {
         Process::NotLooked => "not asked, since libvirt's word is enough".into(),
-        Process::Alive { pid, .. } => format!("process {pid} is the domain's"),
+        Process::Alive { pid, name, .. } if seen.name.as_ref().is_none_or(|asked| asked == name) => {
+            format!("process {pid} is the domain's")
+        }
+        Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
         Process::Gone => "all processes were read, and none is the domain's".into(),
         Process::Unknown(why) => format!("proves nothing: {why}"),
     };

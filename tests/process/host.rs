@@ -148,8 +148,13 @@ impl Host {
 }
 
 pub fn alive(pid: u32, found_by: FoundBy) -> Evidence {
+    alive_as("web", pid, found_by)
+}
+
+pub fn alive_as(name: &str, pid: u32, found_by: FoundBy) -> Evidence {
     let start_time_ticks = u64::from(pid) + 1000;
-    Evidence::Alive(Alive { pid, start_time_ticks, incoming: false, found_by, uuid: Some(UUID_BYTES) })
+    let name = name.to_owned();
+    Evidence::Alive(Alive { pid, start_time_ticks, incoming: false, found_by, name, uuid: Some(UUID_BYTES) })
 }
 
 pub fn found(evidence: &Evidence) -> Option<u32> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use vm_agent::observe::process::{Alive, Driver, Evidence, FoundBy, Identity, by_pid_file, scan};
 
-use crate::host::{Host, Made, QEMU, alive, domain, found, made, why};
+use crate::host::{Host, Made, QEMU, alive, alive_as, domain, found, made, why};
 use crate::{UUID, UUID_BYTES, qemu, without_uuid};
 
 #[test]
@@ -48,7 +48,7 @@ fn names_that_would_leave_the_folder_of_pid_files_are_not_looked_for_there() {
     host.add(&domain(300, "guest=../evil"));
     host.write("run/libvirt/evil.pid", "300");
     assert_eq!(by_pid_file(&host.roots, &without_uuid("../evil")), None);
-    assert_eq!(host.find(&without_uuid("../evil")), alive(300, FoundBy::Scan));
+    assert_eq!(host.find(&without_uuid("../evil")), alive_as("../evil", 300, FoundBy::Scan));
     assert_eq!(by_pid_file(&host.roots, &without_uuid("")), None);
 }
 
@@ -161,7 +161,26 @@ fn the_whole_command_line_of_libvirt_under_an_unknown_program_proves_nothing() {
 }
 
 #[test]
-fn a_domain_of_the_same_uuid_and_another_name_is_never_taken_for_it() {
+fn a_domain_of_libvirts_with_the_same_uuid_is_alive_under_its_own_name() {
+    let host = Host::new();
+    let key = r#"{"qom-type":"secret","id":"masterKey0","file":"/var/lib/libvirt/qemu/domain-1-old/master-key.aes"}"#;
+    host.add(&made(300, &[QEMU, "-name", "guest=old,debug-threads=on", "-object", key, "-uuid", UUID]));
+    let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
+    assert_eq!((alive.pid, alive.name.as_str(), alive.found_by), (300, "old", FoundBy::Scan));
+    assert_eq!(host.find(&without_uuid("web")), Evidence::Absent);
+    // One of this very name is it rather than that one.
+    host.add(&domain(400, "guest=web,debug-threads=on"));
+    let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
+    assert_eq!((alive.pid, alive.name.as_str()), (400, "web"));
+    // A pid file of this name does not make another user's process libvirt's.
+    let host = Host::new();
+    host.add(&Made { uid: 4711, ..made(300, &[QEMU, "-name", "guest=old", "-object", key, "-uuid", UUID]) });
+    host.write("run/libvirt/qemu/web.pid", "300");
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
+fn a_process_of_the_same_uuid_and_another_name_that_libvirt_did_not_start_is_never_taken_for_it() {
     let host = Host::new();
     host.add(&domain(300, "guest=database,debug-threads=on"));
     let evidence = host.find(&qemu("web"));
@@ -248,8 +267,10 @@ fn a_command_line_without_an_end_proves_nothing() {
 fn a_container_is_known_by_its_controller() {
     let controller = "/usr/lib/libvirt/libvirt_lxc";
     let who = Identity { name: "box", uuid: Some(UUID_BYTES), driver: Driver::Lxc };
-    let expected =
-        |found_by| Evidence::Alive(Alive { pid: 300, start_time_ticks: 1300, incoming: false, found_by, uuid: None });
+    let name = || "box".to_owned();
+    let expected = |found_by| {
+        Evidence::Alive(Alive { pid: 300, start_time_ticks: 1300, incoming: false, found_by, name: name(), uuid: None })
+    };
     let words = [controller, "--name", "box", "--console", "22", "--handshake", "25"];
     let host = Host::new();
     host.add(&Made { exe: Some(controller), comm: "libvirt_lxc", ..made(300, &words) });

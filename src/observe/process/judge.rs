@@ -70,7 +70,7 @@ impl Look<'_> {
             return Ok(Verdict::Foreign);
         }
         let unsure = Verdict::Unsure(format!("process {} ({}) {why}", self.process.pid(), self.comm()));
-        Ok(self.foreign(Home::Unmarked)?.unwrap_or(unsure))
+        Ok(self.foreign(Home::Unmarked, self.found_by == FoundBy::PidFile)?.unwrap_or(unsure))
     }
 
     fn qemu(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
@@ -80,11 +80,13 @@ impl Look<'_> {
         if !same_name && !same_uuid || claim.home == Home::Session {
             return Ok(Verdict::Foreign);
         }
-        if let Some(verdict) = self.foreign(claim.home)? {
+        // A pid file speaks of the domain of its name only.
+        let by_pid_file = self.found_by == FoundBy::PidFile && same_name;
+        if let Some(verdict) = self.foreign(claim.home, by_pid_file)? {
             return Ok(verdict);
         }
         let pid = self.process.pid();
-        let by_libvirt = self.found_by == FoundBy::PidFile || claim.home != Home::Unmarked;
+        let by_libvirt = by_pid_file || claim.home != Home::Unmarked;
         if !self.runs_an_emulator()? {
             // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that.
             let contradicted = self.who.uuid.is_some() && !same_uuid;
@@ -94,8 +96,8 @@ impl Look<'_> {
             let comm = self.comm();
             return Ok(Verdict::Unsure(format!("process {pid} ({comm}) has its arguments, but is no known emulator")));
         }
-        if !same_name {
-            // Never alive: what is ended by its process must be the domain of this name.
+        if !same_name && !matches!(claim.home, Home::System(_)) {
+            // What is ended by its process must be libvirt's.
             let name = String::from_utf8_lossy(&claim.name);
             return Ok(Verdict::Unsure(format!("process {pid} runs a domain of the same UUID, named {name}")));
         }
@@ -103,28 +105,31 @@ impl Look<'_> {
         if other_uuid && !by_libvirt {
             return Ok(Verdict::Foreign);
         }
-        Ok(self.alive(claim.incoming, claim.uuid))
+        let name = String::from_utf8_lossy(&claim.name).into_owned();
+        Ok(self.alive(name, claim.incoming, claim.uuid))
     }
 
     fn lxc(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
         if argv::lxc(arguments) != Some(self.who.name.as_bytes()) || !self.runs_an_emulator()? {
             return Ok(Verdict::Foreign);
         }
-        Ok(self.foreign(Home::Unmarked)?.unwrap_or_else(|| self.alive(false, None)))
+        let by_pid_file = self.found_by == FoundBy::PidFile;
+        let alive = || self.alive(self.who.name.to_owned(), false, None);
+        Ok(self.foreign(Home::Unmarked, by_pid_file)?.unwrap_or_else(alive))
     }
 
-    fn alive(&self, incoming: bool, uuid: Option<[u8; 16]>) -> Verdict {
+    fn alive(&self, name: String, incoming: bool, uuid: Option<[u8; 16]>) -> Verdict {
         let (pid, start_time_ticks) = (self.process.pid(), self.stat.start_time_ticks);
-        Verdict::Alive(Alive { pid, start_time_ticks, incoming, found_by: self.found_by, uuid })
+        Verdict::Alive(Alive { pid, start_time_ticks, incoming, found_by: self.found_by, name, uuid })
     }
 
     /// Whether it is not of this host's libvirt, by where it runs and as whom. None: it is.
-    fn foreign(&self, home: Home<'_>) -> rustix::io::Result<Option<Verdict>> {
+    fn foreign(&self, home: Home<'_>, by_pid_file: bool) -> rustix::io::Result<Option<Verdict>> {
         if !host::is_in_our_namespace(self.roots, &self.process)? {
             return Ok(Some(Verdict::Foreign));
         }
         // The pid file is root's word that this process is the domain, whoever it runs as.
-        if self.found_by == FoundBy::PidFile {
+        if by_pid_file {
             return Ok(None);
         }
         let uid = self.process.status()?.uid;

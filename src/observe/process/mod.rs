@@ -2,7 +2,9 @@
 //! Second evidence about a domain, without libvirt: its process in this host's process table.
 //!
 //! A process counts as the domain's only when all of this is true:
-//! - its arguments hold, as whole elements, `-name` and this very name (`--name` for a container's controller);
+//! - its arguments hold, as whole elements, `-name` and this very name (`--name` for a container's controller), or
+//!   libvirt's own files say that it is its domain of this UUID, under another name: a definition's name may be changed
+//!   while its machine runs;
 //! - it is an emulator by the file that it runs, not a shell, an editor or a tracer with those words in its arguments;
 //! - it is root's, or belongs to the user that libvirt runs emulators as; it is not of a user's own `qemu:///session`;
 //! - it lives in our PID namespace, so it is not of a libvirt inside a container;
@@ -85,6 +87,9 @@ pub struct Alive {
     pub incoming: bool,
     /// How it was found.
     pub found_by: FoundBy,
+    /// The name in its arguments. It differs from the one asked for when a definition's name was changed while the domain
+    /// ran; then the UUID is the same.
+    pub name: String,
     /// The UUID in its arguments. It differs from the one asked for when the definition was replaced while the domain
     /// ran.
     pub uuid: Option<[u8; 16]>,
@@ -156,9 +161,11 @@ pub fn scan(roots: &Roots, who: &Identity<'_>) -> Evidence {
             continue;
         }
         match judge::examine(roots, who, pid, FoundBy::Scan, &mut buffer) {
-            // An emulator between fork and exec shows its parent's arguments; the older one is the domain.
+            // An emulator between fork and exec shows its parent's arguments; the older one is the domain. One of this
+            // name is it rather than one under another.
             Verdict::Alive(next) => {
-                if found.as_ref().is_none_or(|first| next.start_time_ticks < first.start_time_ticks) {
+                let rank = |alive: &Alive| (alive.name != who.name, alive.start_time_ticks);
+                if found.as_ref().is_none_or(|first| rank(&next) < rank(first)) {
                     found = Some(next);
                 }
             }

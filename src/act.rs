@@ -18,6 +18,7 @@ use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process}
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::{Deadline, timespec, utc};
+use crate::verdict::{self, Health};
 use crate::worker::Who;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
@@ -68,6 +69,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     {
         let noted = run_dir::noted_target(&actor.looker.roots.run, name);
         actor.done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
+        actor.done.move_cut_short = actor.done.unfinished;
         if let Taken::Turn(_, before) = &turn
             && noted.as_ref().is_some_and(|noted| noted.finished)
             && *before != noted
@@ -112,7 +114,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                     turn = taken;
                     continue;
                 }
-                if matches!(decide::presence(&seen), Presence::Blind { .. }) {
+                if worth_a_warning(inv, &seen) {
                     log::warn!("{}", outcome.reason);
                 }
                 // Once it was started here, or was found to run here, where it once went is of no interest any more.
@@ -218,6 +220,17 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
             log::debug!("acting without a lock: {error}");
             Ok(Taken::Needless)
         }
+    }
+}
+
+/// Whether the answer should be read even though it is a success: libvirt is silent, or what was started stands still.
+fn worth_a_warning(inv: &Invocation, seen: &Observation) -> bool {
+    match decide::presence(seen) {
+        Presence::Blind { .. } => true,
+        Presence::Active(domain) => {
+            inv.action == Action::Start && verdict::health(domain.state, domain.motion) == Health::Degraded
+        }
+        Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_) => false,
     }
 }
 

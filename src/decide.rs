@@ -81,6 +81,8 @@ pub struct History {
     pub moved_to: Option<String>,
     /// Whether that migration is on record as begun, and not as finished.
     pub unfinished: bool,
+    /// Whether a migration from here was on record as begun when this action began: its agent may have paused the guest.
+    pub move_cut_short: bool,
     /// Whether it was seen leaving during this action.
     pub leaving: bool,
     /// Whether its migration's job was seen during this action, with the whole machine still here.
@@ -452,11 +454,17 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
         (_, Health::Arriving | Health::Elsewhere) => wait_or(done, inv.timeout, || {
             format!("'{name}' is migrating and was left alone; it was not running here in time")
         }),
-        (State::Paused(Pause::User | Pause::FromSnapshot), _) => match &done.resume {
+        // rgmanager re-adopts what runs by a start after any change of its configuration: whoever paused the machine
+        // has not asked for it to run on. Only a pause that an agent made for a migration, and did not live to undo, is
+        // ours to end.
+        (State::Paused(Pause::User), _) if done.move_cut_short => match &done.resume {
             None => Next::Do(Step::Resume),
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
             Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
         },
+        (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
+            ok(format!("'{name}' is {state} and was left so{}", advice(domain, Health::Degraded)))
+        }
         (State::Paused(Pause::Migration), _) => {
             wait_or(done, SECOND_LOOK, || format!("'{name}' is {state}{}", advice(domain, Health::Failed)))
         }
@@ -490,7 +498,7 @@ fn started(domain: &Domain, health: Health, done: &History) -> String {
     if done.start.is_some() {
         format!("'{name}' was started and is {state} after {seconds:.1} s")
     } else if done.resume.is_some() {
-        format!("'{name}' was paused by request; it was resumed and is {state}")
+        format!("'{name}' was paused for a migration that was cut short; it was resumed and is {state}")
     } else {
         format!("'{name}' is already {state}{}", advice(domain, health))
     }

@@ -83,7 +83,7 @@ pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, 
     let mut world = world.clone();
     let left = inv.timeout.saturating_sub(inv.margin());
     let (moved_to, unfinished) = (world.moved_to.clone(), world.unfinished);
-    let mut done = History { left, moved_to, unfinished, ..History::default() };
+    let mut done = History { left, moved_to, unfinished, move_cut_short: unfinished, ..History::default() };
     let mut steps = Vec::new();
     while steps.len() < ENOUGH {
         done.remember(&seen);

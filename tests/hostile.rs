@@ -371,12 +371,12 @@ prop_compose! {
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
         elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
-        (stopped, leaving, driven, half, unfinished, settled) in any::<(bool, bool, bool, bool, bool, bool)>(),
+        (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
-            leaving, driven, half, unfinished, settled, kept,
+            leaving, driven, half, unfinished, settled, move_cut_short, kept,
         }
     }
 }

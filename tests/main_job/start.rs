@@ -17,15 +17,21 @@ fn start_creates_the_machine_and_a_second_start_leaves_it_alone() {
     }
 }
 
+/// rgmanager starts what runs already after each change of its configuration; that must not undo what a person did.
 #[test]
-fn start_resumes_a_machine_that_was_paused() {
+fn start_leaves_a_machine_paused_that_a_person_paused() {
     let host = Host::up();
     let vm = host.guest("a").written().created();
     for dialect in [Rgmanager, Pacemaker, Human] {
         host.virsh(&["suspend", "a"]);
         let before = vm.qemu().pid;
-        vm.call(dialect, "start").gives(0);
-        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before));
+        let answer = vm.call(dialect, "start").gives(0);
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("paused", before), "{answer}");
+        assert!(answer.to_string().contains("left so; resume it with 'virsh resume'"), "{answer}");
+        if dialect != Human {
+            assert!(answer.stderr.contains("WARNING"), "no warning: {answer}");
+        }
+        host.virsh(&["resume", "a"]);
     }
 }
 
@@ -47,7 +53,7 @@ fn start_leaves_alone_a_machine_that_is_paused_for_a_reason_that_nobody_knows() 
 }
 
 #[test]
-fn start_resumes_a_machine_that_is_paused_since_a_snapshot_was_restored() {
+fn start_leaves_a_machine_paused_that_was_restored_paused_from_a_snapshot() {
     let host = Host::up();
     let disk = host.shared().join("disk.qcow2");
     host.run("qemu-img", &["create", "-q", "-f", "qcow2", disk.to_str().unwrap(), "1M"]);
@@ -58,7 +64,24 @@ fn start_resumes_a_machine_that_is_paused_since_a_snapshot_was_restored() {
         is_paused(&vm, "paused (from snapshot)");
         let before = vm.qemu().pid;
         let answer = vm.call(dialect, "start").gives(0);
+        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("paused", before), "{answer}");
+        assert!(answer.to_string().contains("left so; resume it with 'virsh resume'"), "{answer}");
+    }
+}
+
+/// An agent pauses a guest that cannot be moved otherwise, and resumes it; one that was killed meanwhile did not.
+#[test]
+fn start_resumes_a_machine_that_was_paused_for_a_migration_whose_agent_is_gone() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        vm.call(dialect, "start").gives(0);
+        host.run("sh", &["-c", "printf 'begun qemu+ssh://node2/system' >/run/vm-agent/a.target"]);
+        host.virsh(&["suspend", "a"]);
+        let before = vm.qemu().pid;
+        let answer = vm.call(dialect, "start").gives(0);
         assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before), "{answer}");
+        vm.destroy();
     }
 }
 

@@ -182,11 +182,6 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         Action::Stop | Action::Kill => true,
         Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
     };
-    let starts = matches!(inv.action, Action::Start | Action::Restart | Action::Recover);
-    if starts && decide::refusal(inv).is_some() {
-        // It is refused: there is nothing to take turns at. (A migration goes on in spite of a parameter it does not use.)
-        return Ok(Taken::Needless);
-    }
     interrupt::note();
     if inv.params.name.is_none() {
         looker.read_definition(inv);

@@ -228,14 +228,14 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if done.stopped {
                 return start(inv, seen, done);
             }
-            if let Some(refusal) = refusal(inv) {
-                return Next::Answer(refusal);
-            }
             if inv.action == Action::Recover
                 && let Presence::Active(domain) = presence(seen)
                 && verdict::health(domain.state, domain.motion) == Health::Well
             {
                 return ok(format!("'{}' is {}; nothing to recover", domain.name, domain.state));
+            }
+            if let Some(refusal) = refusal(inv) {
+                return Next::Answer(refusal);
             }
             // A restart that cannot start again is a stop: so the definition is read first.
             if seen.definition == Definition::NotLooked {
@@ -249,10 +249,10 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
                 next @ (Next::Do(_) | Next::Answer(_)) => next,
             }
         }
-        Action::Reload => match (refusal(inv), inv.caller) {
-            // A manager would answer a failed reload by stopping a healthy machine; a start will refuse the parameter.
+        Action::Reload => match (refused(inv.params.problems.iter()), inv.caller) {
+            // A manager would answer a failed reload by stopping a healthy machine.
             (Some(refusal), Caller::Pacemaker | Caller::Rgmanager) => ok(format!(
-                "the virtual machine was not touched, but correct this before its next start: {}",
+                "the virtual machine was not touched, but correct this before it is next started or moved: {}",
                 refusal.reason
             )),
             (Some(refusal), Caller::Ocf | Caller::Human) => Next::Answer(refusal),
@@ -327,7 +327,7 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
                     Some(Ok(())) => {}
                 }
             }
-            answer(code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
+            with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
         }
         // It may be the shell of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
@@ -338,8 +338,7 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if let Some(Err(why)) = &done.guest {
                 return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
             }
-            let degraded = inv.params.degraded_when_blind && inv.recurring && inv.caller == Caller::Pacemaker;
-            let code = if degraded { Code::Degraded } else { Code::Ok };
+            let code = if inv.params.degraded_when_blind { degraded(inv) } else { Code::Ok };
             answer(code, format!("{runs}, but {}", no_answer.why))
         }
         Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
@@ -406,21 +405,36 @@ fn as_process(pid: u32, name: &str, label: &str) -> String {
     }
 }
 
-/// Refuses to change anything with parameters that cannot be used.
-#[must_use]
-pub fn refusal(inv: &Invocation) -> Option<Outcome> {
-    let first: &Problem = inv.params.problems.first()?;
-    let more = match inv.params.problems.len() {
-        1 => String::new(),
-        n => format!(" (and {} more; see validate-all)", n - 1),
+/// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.
+fn with_problems(inv: &Invocation, code: Code, sentence: String) -> Next {
+    match (code, inv.params.problems.first()) {
+        (Code::Ok, Some(problem)) => answer(degraded(inv), format!("{sentence}, but {problem}")),
+        (_, _) => answer(code, sentence),
+    }
+}
+
+/// Runs, but not as it should: only Pacemaker's recurring monitor has a word for it.
+fn degraded(inv: &Invocation) -> Code {
+    if inv.caller == Caller::Pacemaker && inv.recurring { Code::Degraded } else { Code::Ok }
+}
+
+/// Refuses to start, or to stop for a start, with parameters that the start needs and cannot use.
+fn refusal(inv: &Invocation) -> Option<Outcome> {
+    refused(inv.params.problems.iter().filter(|problem| problem.hinders_start()))
+}
+
+/// The first of these problems, and how many more there are.
+fn refused<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<Outcome> {
+    let first = problems.next()?;
+    let more = match problems.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more; see validate-all)"),
     };
     Some(Outcome::new(Code::Configured, format!("{first}{more}")))
 }
 
 fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
-    if let Some(refusal) = refusal(inv) {
-        return Next::Answer(refusal);
-    }
+    // What runs is left running, whatever the parameters are: any other answer would have it stopped.
     match presence(seen) {
         Presence::Active(domain) => start_active(inv, domain, done),
         Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
@@ -435,14 +449,18 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             format!("{its} still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => {
-            // Waiting does not mend a definition, and this one cannot tell which domain is meant.
+            // Waiting does not mend a parameter or a definition, and these cannot tell which domain is meant.
+            let nameless = seen.name.is_none() || matches!(seen.libvirt, Libvirt::Ambiguous(_));
+            if let Some(refusal) = refusal(inv).filter(|_| nameless) {
+                return Next::Answer(refusal);
+            }
             if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
                 return Next::Answer(outcome.clone());
             }
             wait_or(done, inv.timeout, || format!("not started: {why}"))
         }
         Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
-        Presence::Off(_) => start_off(seen, done),
+        Presence::Off(_) => refusal(inv).map_or_else(|| start_off(seen, done), Next::Answer),
     }
 }
 

@@ -2,7 +2,7 @@
 //! Who called, for what: argv and environment become one `Invocation`, the same for every caller. Pure, but for
 //! `Environment::of_this_process`, the only place that reads the environment.
 
-use crate::params::{Params, Problem, shown};
+use crate::params::{Concern, Params, Problem, shown};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -240,6 +240,9 @@ impl Invocation {
                 params.problems.push(Problem {
                     param: name.to_owned(),
                     text: format!("'{}' is not a number; expected {what}", shown(value)),
+                    // The published value, or the default, counts.
+                    concerns: Concern::Nothing,
+                    used: false,
                 });
             }
             parsed

@@ -67,7 +67,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         validate::run(&inv, env, &mut |finding| say(&mut std::io::stderr(), finding))
     } else {
         for problem in &inv.params.problems {
-            log::warn!("{problem}");
+            log::warn!("{problem}; {}", problem.consequence());
         }
         act::run(&inv, env, Roots::default())
     };

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The one table of parameters, and the typed values read from it. Pure: it sees names and values, never the host.
 //!
-//! Reading never fails as a whole: a value that cannot be read becomes a `Problem` beside the other values, because a
-//! `stop` or a `monitor` must work with a bad parameter, while `start` and `validate-all` refuse it.
+//! Reading never fails as a whole: a value that cannot be read becomes a `Problem` beside the other values. A `stop` or a
+//! `monitor` works with any; `start` and `migrate` refuse only what they use, and `validate-all` refuses all.
 
+use crate::migrate::target;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+
+use Concern::{Identity, Migration as Moving, Nothing, Start, Stop, Watch};
 
 /// What a parameter is for this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,23 @@ pub enum Use {
     Manager,
     /// A predecessor's parameter that this agent does not have: refused when it is set to more than "off".
     Unsupported,
+}
+
+/// What a parameter is used for: a value that cannot be used hinders that, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// Which virtual machine is meant, and by whom it is run.
+    Identity,
+    /// Bringing it up.
+    Start,
+    /// Stopping it.
+    Stop,
+    /// Watching it.
+    Watch,
+    /// Moving it.
+    Migration,
+    /// Nothing that this agent does.
+    Nothing,
 }
 
 /// The form of a value, as published in the meta-data and as checked.
@@ -43,6 +64,8 @@ pub struct Param {
     pub default: Option<&'static str>,
     /// What it is for.
     pub used: Use,
+    /// What a value of it that cannot be used hinders.
+    pub concerns: Concern,
     /// The name by which rgmanager's meta-data publishes it.
     pub rgmanager: Option<&'static str>,
     /// Whether the OCF meta-data publishes it.
@@ -51,32 +74,51 @@ pub struct Param {
     pub reloadable: bool,
 }
 
-const fn row(name: &'static str, kind: Kind, default: Option<&'static str>) -> Param {
-    Param { name, aliases: &[], kind, default, used: Use::Agent, rgmanager: None, ocf: true, reloadable: true }
+const fn row(concerns: Concern, name: &'static str, kind: Kind, default: Option<&'static str>) -> Param {
+    Param {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        used: Use::Agent,
+        concerns,
+        rgmanager: None,
+        ocf: true,
+        reloadable: true,
+    }
 }
 
 const fn manager(name: &'static str, kind: Kind, default: Option<&'static str>) -> Param {
-    Param { used: Use::Manager, rgmanager: Some(name), ocf: false, ..row(name, kind, default) }
+    Param { used: Use::Manager, rgmanager: Some(name), ocf: false, ..row(Nothing, name, kind, default) }
 }
 
-const fn unsupported(name: &'static str) -> Param {
-    Param { used: Use::Unsupported, ocf: false, ..row(name, Kind::Text, None) }
+const fn unsupported(concerns: Concern, name: &'static str) -> Param {
+    Param { used: Use::Unsupported, ocf: false, ..row(concerns, name, Kind::Text, None) }
 }
 
 /// Every parameter of this agent and of both predecessors.
 pub static TABLE: &[Param] = &[
-    Param { rgmanager: Some("name"), reloadable: false, ..row("name", Kind::Text, None) },
-    Param { aliases: &["xmlfile"], rgmanager: Some("xmlfile"), reloadable: false, ..row("config", Kind::Text, None) },
-    Param { rgmanager: Some("path"), reloadable: false, ..row("path", Kind::Text, None) },
-    Param { rgmanager: Some("hypervisor"), reloadable: false, ..row("hypervisor", Kind::Text, Some("auto")) },
-    Param { rgmanager: Some("hypervisor_uri"), reloadable: false, ..row("hypervisor_uri", Kind::Text, Some("auto")) },
-    Param { rgmanager: Some("use_virsh"), ..row("use_virsh", Kind::Boolean, Some("no")) },
-    Param { rgmanager: Some("no_kill"), ..row("no_kill", Kind::Boolean, Some("false")) },
-    row("force_stop", Kind::Boolean, Some("false")),
-    row("shutdown_mode", Kind::Text, Some("default")),
-    Param { rgmanager: Some("status_program"), ..row("status_program", Kind::Text, None) },
-    row("monitor_scripts", Kind::Text, None),
-    row("degraded_when_blind", Kind::Boolean, Some("false")),
+    Param { rgmanager: Some("name"), reloadable: false, ..row(Identity, "name", Kind::Text, None) },
+    Param {
+        aliases: &["xmlfile"],
+        rgmanager: Some("xmlfile"),
+        reloadable: false,
+        ..row(Identity, "config", Kind::Text, None)
+    },
+    Param { rgmanager: Some("path"), reloadable: false, ..row(Identity, "path", Kind::Text, None) },
+    Param { rgmanager: Some("hypervisor"), reloadable: false, ..row(Identity, "hypervisor", Kind::Text, Some("auto")) },
+    Param {
+        rgmanager: Some("hypervisor_uri"),
+        reloadable: false,
+        ..row(Identity, "hypervisor_uri", Kind::Text, Some("auto"))
+    },
+    Param { rgmanager: Some("use_virsh"), ..row(Start, "use_virsh", Kind::Boolean, Some("no")) },
+    Param { rgmanager: Some("no_kill"), ..row(Stop, "no_kill", Kind::Boolean, Some("false")) },
+    row(Stop, "force_stop", Kind::Boolean, Some("false")),
+    row(Stop, "shutdown_mode", Kind::Text, Some("default")),
+    Param { rgmanager: Some("status_program"), ..row(Start, "status_program", Kind::Text, None) },
+    row(Start, "monitor_scripts", Kind::Text, None),
+    row(Watch, "degraded_when_blind", Kind::Boolean, Some("false")),
     // What only rgmanager reads.
     manager("domain", Kind::Text, None),
     manager("autostart", Kind::Boolean, Some("1")),
@@ -87,42 +129,42 @@ pub static TABLE: &[Param] = &[
     manager("max_restarts", Kind::Text, Some("0")),
     manager("restart_expire_time", Kind::Text, Some("0")),
     // Migration.
-    Param { rgmanager: Some("migrate"), ..row("migrate", Kind::Text, Some("live")) },
-    Param { rgmanager: Some("migrate_options"), ..row("migrate_options", Kind::Text, None) },
-    Param { rgmanager: Some("tunnelled"), ..row("tunnelled", Kind::Boolean, Some("no")) },
-    Param { rgmanager: Some("migration_mapping"), ..row("migration_mapping", Kind::Text, None) },
-    Param { rgmanager: Some("migration_uri"), ..row("migration_uri", Kind::Text, Some("auto")) },
-    row("remoteuri", Kind::Text, None),
-    row("migrateuri", Kind::Text, None),
-    row("migrateport", Kind::Integer, None),
-    row("migration_transport", Kind::Text, None),
-    row("migration_user", Kind::Text, None),
-    row("migration_network_suffix", Kind::Text, None),
-    row("migration_speed", Kind::Integer, Some("0")),
-    row("migration_downtime", Kind::Integer, Some("0")),
-    row("migration_downtime_max", Kind::Integer, Some("2000")),
-    row("migration_auto_converge", Kind::Boolean, Some("yes")),
-    row("migration_postcopy", Kind::Boolean, Some("no")),
-    row("migration_allow_pause", Kind::Boolean, Some("no")),
-    row("migration_p2p", Kind::Boolean, Some("no")),
-    row("migration_tls", Kind::Boolean, Some("no")),
-    row("migration_parallel", Kind::Integer, Some("0")),
-    row("migration_compression", Kind::Text, None),
-    row("migrate_backend", Kind::Text, Some("libvirt")),
+    Param { rgmanager: Some("migrate"), ..row(Moving, "migrate", Kind::Text, Some("live")) },
+    Param { rgmanager: Some("migrate_options"), ..row(Moving, "migrate_options", Kind::Text, None) },
+    Param { rgmanager: Some("tunnelled"), ..row(Moving, "tunnelled", Kind::Boolean, Some("no")) },
+    Param { rgmanager: Some("migration_mapping"), ..row(Moving, "migration_mapping", Kind::Text, None) },
+    Param { rgmanager: Some("migration_uri"), ..row(Moving, "migration_uri", Kind::Text, Some("auto")) },
+    row(Moving, "remoteuri", Kind::Text, None),
+    row(Moving, "migrateuri", Kind::Text, None),
+    row(Moving, "migrateport", Kind::Integer, None),
+    row(Moving, "migration_transport", Kind::Text, None),
+    row(Moving, "migration_user", Kind::Text, None),
+    row(Moving, "migration_network_suffix", Kind::Text, None),
+    row(Moving, "migration_speed", Kind::Integer, Some("0")),
+    row(Moving, "migration_downtime", Kind::Integer, Some("0")),
+    row(Moving, "migration_downtime_max", Kind::Integer, Some("2000")),
+    row(Moving, "migration_auto_converge", Kind::Boolean, Some("yes")),
+    row(Moving, "migration_postcopy", Kind::Boolean, Some("no")),
+    row(Moving, "migration_allow_pause", Kind::Boolean, Some("no")),
+    row(Moving, "migration_p2p", Kind::Boolean, Some("no")),
+    row(Moving, "migration_tls", Kind::Boolean, Some("no")),
+    row(Moving, "migration_parallel", Kind::Integer, Some("0")),
+    row(Moving, "migration_compression", Kind::Text, None),
+    row(Moving, "migrate_backend", Kind::Text, Some("libvirt")),
     // Saved states, overlays, configuration sync, utilization.
-    Param { rgmanager: Some("snapshot"), ..unsupported("snapshot") },
-    unsupported("save_config_on_stop"),
-    unsupported("sync_config_on_stop"),
-    unsupported("backingfile"),
-    unsupported("stateless"),
-    unsupported("copyindirs"),
-    unsupported("start_resources"),
-    unsupported("autoset_utilization_cpu"),
-    unsupported("autoset_utilization_host_memory"),
-    unsupported("autoset_utilization_hv_memory"),
-    unsupported("unset_utilization_cpu"),
-    unsupported("unset_utilization_host_memory"),
-    unsupported("unset_utilization_hv_memory"),
+    Param { rgmanager: Some("snapshot"), ..unsupported(Start, "snapshot") },
+    unsupported(Stop, "save_config_on_stop"),
+    unsupported(Stop, "sync_config_on_stop"),
+    unsupported(Start, "backingfile"),
+    unsupported(Start, "stateless"),
+    unsupported(Start, "copyindirs"),
+    unsupported(Start, "start_resources"),
+    unsupported(Nothing, "autoset_utilization_cpu"),
+    unsupported(Nothing, "autoset_utilization_host_memory"),
+    unsupported(Nothing, "autoset_utilization_hv_memory"),
+    unsupported(Nothing, "unset_utilization_cpu"),
+    unsupported(Nothing, "unset_utilization_host_memory"),
+    unsupported(Nothing, "unset_utilization_hv_memory"),
 ];
 
 /// The row whose name or alias is `name`.
@@ -176,14 +218,35 @@ pub struct Problem {
     pub param: String,
     /// What is wrong, with the value and what was expected.
     pub text: String,
+    /// What it hinders.
+    pub concerns: Concern,
+    /// Whether it is used all the same, as the predecessor reads it: then it hinders nothing.
+    pub used: bool,
 }
 
 impl Problem {
-    /// Whether it concerns where or how to migrate, or which virtual machine is meant.
+    /// Whether a start cannot do without this parameter.
     #[must_use]
-    pub fn concerns_migration(&self) -> bool {
-        let other = ["name", "config", "xmlfile", "path", "hypervisor", "hypervisor_uri", "tunnelled", "remoteuri"];
-        self.param.starts_with("migrat") || other.contains(&self.param.as_str())
+    pub const fn hinders_start(&self) -> bool {
+        !self.used && matches!(self.concerns, Identity | Start)
+    }
+
+    /// Whether a migration cannot do without this parameter.
+    #[must_use]
+    pub const fn hinders_migration(&self) -> bool {
+        !self.used && matches!(self.concerns, Identity | Moving)
+    }
+
+    /// What becomes of it, for the log.
+    #[must_use]
+    pub const fn consequence(&self) -> &'static str {
+        match (self.used, self.concerns) {
+            (true, _) => "correct it",
+            (false, Identity) => "start and migrate refuse it",
+            (false, Start) => "start refuses it",
+            (false, Moving) => "migrate refuses it",
+            (false, Stop | Watch | Nothing) => "it is left out of account",
+        }
     }
 }
 
@@ -300,39 +363,49 @@ impl Default for Migration {
     }
 }
 
+/// A value that is none of those that are expected.
+enum Wrong {
+    /// It cannot be used; expected what.
+    Refused(&'static str),
+    /// Expected what, and what the predecessor reads it as.
+    ReadAs(&'static str, &'static str),
+}
+
 impl Migration {
-    /// Takes a parameter's text. Expected what, if it is not that.
-    fn take(&mut self, name: &str, text: &str) -> Result<(), &'static str> {
-        let number = |expected| text.trim().parse::<u64>().map_err(|_| expected);
-        let flag = || boolean(text).ok_or("yes or no");
+    /// Takes a parameter's text, unless it is none that is expected.
+    fn take(&mut self, name: &str, text: &str) -> Result<(), Wrong> {
+        let number = |expected| text.trim().parse::<u64>().map_err(|_| Wrong::Refused(expected));
+        let flag = || boolean(text).ok_or(Wrong::Refused("yes or no"));
         let some = || Some(text.to_owned());
         match name {
-            "migrate" => match text {
-                "live" => self.live = true,
-                "pause" => self.live = false,
-                _ => return Err("live or pause"),
-            },
+            "migrate" => {
+                // vm.sh takes every other word for "not live".
+                self.live = text.eq_ignore_ascii_case("live");
+                if !self.live && !text.eq_ignore_ascii_case("pause") {
+                    return Err(Wrong::ReadAs("live or pause", "pause"));
+                }
+            }
             "migrate_options" => self.options = some(),
-            "tunnelled" => self.tunnelled = flag()?,
+            "tunnelled" => self.tunnelled = boolean(text).ok_or(Wrong::ReadAs("yes or no", "no"))?,
             "migration_mapping" => self.mapping = some(),
             "migration_uri" | "remoteuri" if text == "auto" => {}
             "migration_uri" | "remoteuri" => self.uri = some(),
             "migrateuri" => self.data_uri = some(),
             "migrateport" => {
                 let port = text.trim().parse().ok().filter(|port| *port > 0);
-                self.port = Some(port.ok_or("a port from 1 to 65535")?);
+                self.port = Some(port.ok_or(Wrong::Refused("a port from 1 to 65535"))?);
             }
             "migration_transport" => {
                 let word = text.trim_start_matches('+');
                 if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                    return Err("a transport as ssh, tls or tcp");
+                    return Err(Wrong::Refused("a transport as ssh, tls or tcp"));
                 }
                 self.transport = Some(word.to_ascii_lowercase());
             }
             "migration_user" => {
                 let word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
                 if !text.chars().all(word) || text.starts_with('-') {
-                    return Err("a user's name");
+                    return Err(Wrong::Refused("a user's name"));
                 }
                 self.user = some();
             }
@@ -348,19 +421,19 @@ impl Migration {
             "migration_parallel" => {
                 self.parallel = number("a number of connections, up to 255")?;
                 if self.parallel > 255 {
-                    return Err("a number of connections, up to 255");
+                    return Err(Wrong::Refused("a number of connections, up to 255"));
                 }
             }
             "migration_compression" => {
                 if !matches!(text, "xbzrle" | "zlib" | "zstd" | "mt") {
-                    return Err("xbzrle, zlib, zstd or mt");
+                    return Err(Wrong::Refused("xbzrle, zlib, zstd or mt"));
                 }
                 self.compression = some();
             }
             "migrate_backend" => match text {
                 "libvirt" => self.by_virsh = false,
                 "virsh" => self.by_virsh = true,
-                _ => return Err("libvirt or virsh"),
+                _ => return Err(Wrong::Refused("libvirt or virsh")),
             },
             _ => {}
         }
@@ -386,7 +459,7 @@ impl Migration {
             self.postcopy && (self.tunnelled || !self.live),
             "needs migrate=live, not tunnelled",
         );
-        if let Err(text) = crate::migrate::target::mapping(self.mapping.as_deref().unwrap_or_default()) {
+        if let Err(text) = target::mapping(self.mapping.as_deref().unwrap_or_default()) {
             wrong.push(("migration_mapping", text));
         }
         if !self.by_virsh
@@ -417,7 +490,10 @@ impl Params {
             params.take(row, name, value);
         }
         for (param, text) in params.migration.contradictions() {
-            params.problems.push(Problem { param: param.into(), text });
+            params.problems.push(Problem { param: param.into(), text, concerns: Moving, used: false });
+        }
+        if let Some(text) = target::without_host(params.migration.mapping.as_deref().unwrap_or_default()) {
+            params.problems.push(Problem { param: "migration_mapping".into(), text, concerns: Moving, used: true });
         }
         if params.shutdown_modes.is_empty() {
             params.shutdown_modes.push(ShutdownMode::Default);
@@ -427,7 +503,10 @@ impl Params {
 
     fn take(&mut self, row: &Param, written: &[u8], value: &OsStr) {
         let name = String::from_utf8_lossy(written).into_owned();
-        let mut problem = |text: String| self.problems.push(Problem { param: name.clone(), text });
+        let mut wrong = |text: String, used: bool| {
+            self.problems.push(Problem { param: name.clone(), text, concerns: row.concerns, used });
+        };
+        let mut problem = |text: String| wrong(text, false);
         if value.len() > LONGEST {
             return problem(format!("the value is {} bytes long, at most {LONGEST} were expected", value.len()));
         }
@@ -456,8 +535,12 @@ impl Params {
                 Ok(()) => self.name = Some(text.to_owned()),
                 Err(why) => problem(format!("'{}' {why}", shown(value))),
             },
-            "hypervisor_uri" if text != "auto" => self.hypervisor = Some(text.to_owned()),
-            "hypervisor" if text != "auto" && self.hypervisor.is_none() => self.hypervisor = Some(text.to_owned()),
+            "hypervisor_uri" | "hypervisor" => {
+                let text = driver_or_uri(text);
+                if text != "auto" && (row.name == "hypervisor_uri" || self.hypervisor.is_none()) {
+                    self.hypervisor = Some(text.into_owned());
+                }
+            }
             "shutdown_mode" => {
                 let words = text.split([',', ' ']).filter(|w| !w.is_empty());
                 match words.map(|w| ShutdownMode::parse(w).ok_or(w)).collect::<Result<Vec<_>, _>>() {
@@ -469,8 +552,14 @@ impl Params {
                 }
             }
             name if name.starts_with("migrat") || matches!(name, "tunnelled" | "remoteuri") => {
-                if let Err(expected) = self.migration.take(name, text) {
-                    problem(format!("'{}' cannot be used; expected {expected}", shown(value)));
+                match self.migration.take(name, text) {
+                    Ok(()) => {}
+                    Err(Wrong::Refused(expected)) => {
+                        problem(format!("'{}' cannot be used; expected {expected}", shown(value)));
+                    }
+                    Err(Wrong::ReadAs(expected, read)) => {
+                        wrong(format!("'{}' is read as {read}; expected {expected}", shown(value)), true);
+                    }
                 }
             }
             _ => {
@@ -488,6 +577,12 @@ impl Params {
             }
         }
     }
+}
+
+/// A driver's name in any case, or a URI as it is.
+fn driver_or_uri(text: &str) -> Cow<'_, str> {
+    let name = text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if name { text.to_ascii_lowercase().into() } else { text.into() }
 }
 
 /// A boolean as OCF and rgmanager write it, or `None`.

@@ -84,7 +84,7 @@ fn attempt_all(inv: &Invocation, env: &Environment, roots: Roots, rehearse: bool
     let last_look = Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2));
     let mut looker = Looker::new(inv, env, roots);
     // A bad parameter that a migration does not use must not turn it into a stop.
-    if let Some(problem) = inv.params.problems.iter().find(|problem| problem.concerns_migration()) {
+    if let Some(problem) = inv.params.problems.iter().find(|problem| problem.hinders_migration()) {
         return Err(End::Impossible(problem.to_string()));
     }
     let Some(node) = inv.target.as_ref() else {

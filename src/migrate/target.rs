@@ -14,12 +14,25 @@ pub struct Target {
     pub data_uri: Option<String>,
 }
 
-/// The pairs of a `migration_mapping`: exact node names and hosts; blanks are ignored, IPv6 hosts stand in brackets.
+/// The pairs of a `migration_mapping`: exact node names and hosts; blanks are ignored, and so is a node without a host,
+/// which is reached by its own name.
 ///
 /// # Errors
 /// A sentence about the entry that is no pair.
 pub fn mapping(text: &str) -> Result<Vec<(&str, &str)>, String> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(pair).collect()
+    entries(text).filter(|entry| entry.contains(':')).map(pair).collect()
+}
+
+/// A sentence about the first entry of a `migration_mapping` that names a node and no host.
+#[must_use]
+pub fn without_host(text: &str) -> Option<String> {
+    let entry = entries(text).find(|entry| !entry.contains(':'))?;
+    let shown = crate::ocf::ascii_line(entry, 40);
+    Some(format!("'{shown}' names no host and is left out; expected node:host"))
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 fn pair(entry: &str) -> Result<(&str, &str), String> {
@@ -29,7 +42,8 @@ fn pair(entry: &str) -> Result<(&str, &str), String> {
     let (node, host) = (node.trim(), host.trim());
     let inner = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':')).ok_or_else(wrong)?,
-        None if host.contains(':') => return Err(wrong()),
+        // A node's name has no ':', so that an IPv6 address is understood without brackets as well.
+        None if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() => return Err(wrong()),
         None => host,
     };
     if node.is_empty() || !usable(inner) { Err(wrong()) } else { Ok((node, inner)) }
@@ -146,9 +160,17 @@ mod tests {
 
     #[test]
     fn a_mapping_that_is_none_says_which_entry() {
-        for bad in ["node1", "node1:", ":a", "n:fd00::1", "n:[a]", "n:-oProxyCommand=x", "n:a b"] {
+        for bad in ["node1:", ":a", "n:fd00::g", "n:a:1", "n:[a]", "n:-oProxyCommand=x", "n:a b"] {
             assert!(mapping(bad).unwrap_err().contains(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mapping_of_vm_sh_is_understood_where_it_can_be() {
+        assert_eq!(mapping("node1, n:fd00::1").unwrap(), [("n", "fd00::1")]);
+        assert_eq!(to("n", mapped("node1,n:fd00::1")).uri, "qemu+ssh://[fd00::1]/system?no_tty=1");
+        assert!(without_host("n:a, node1").unwrap().contains("'node1'"));
+        assert_eq!(without_host("n:fd00::1"), None);
     }
 
     #[test]

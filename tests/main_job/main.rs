@@ -12,6 +12,7 @@ mod definition;
 mod log;
 mod nameless;
 mod other;
+mod parameters;
 mod start;
 mod stop;
 mod validate;

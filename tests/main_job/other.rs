@@ -30,7 +30,7 @@ fn a_restart_that_could_not_start_again_does_not_stop() {
                 host.virsh(&["suspend", "a"]);
             }
             vm.call(dialect, action).param("force_stop", "1").param("config", &broken).gives(5);
-            vm.call(dialect, action).param("force_stop", "1").param("no_kill", "perhaps").gives(6);
+            vm.call(dialect, action).param("force_stop", "1").param("use_virsh", "perhaps").gives(6);
             assert_eq!(vm.qemu().pid, first);
         }
         host.virsh(&["resume", "a"]);

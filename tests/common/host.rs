@@ -3,10 +3,10 @@
 
 use super::{AGENT, Call, Dialect, Guest, Process, WORKER};
 use std::ffi::OsStr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 /// A host that runs libvirtd. It knows the same paths as this machine below `shared()`.
 pub struct Host {
@@ -25,7 +25,41 @@ fn lab_program() -> PathBuf {
 fn lab(verb: &str, folder: &Path) -> Command {
     let mut command = Command::new(lab_program());
     command.arg(verb).arg(folder).env("LAB_BIND", Path::new(AGENT).parent().unwrap());
+    command.env("LAB_BELOW", another_version());
     command
+}
+
+/// Files as of another version of the agent, which all hosts find installed on their machine: a test that is played by it,
+/// and not by what it is about, fails.
+fn another_version() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("another-version");
+        for program in ["sbin/vm-agent", "libexec/vm-agent/vm-agent-libvirt"] {
+            write_program(&folder.join("usr").join(program), "#!/bin/sh\necho 'vm-agent 0.0.1' >&2\nexit 99\n");
+        }
+        let links = [
+            ("lib/ocf/resource.d/vm-agent/vm", "../../../../sbin/vm-agent"),
+            ("lib/ocf/resource.d/vm-agent/VirtualDomain", "../../../../sbin/vm-agent"),
+            ("share/cluster/vm.sh", "../../sbin/vm-agent"),
+        ];
+        for (link, target) in links {
+            let link = folder.join("usr").join(link);
+            std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+            // Another test program may make it at the same time.
+            let _ = symlink(target, &link);
+            assert_eq!(std::fs::read_link(link).unwrap(), Path::new(target));
+        }
+        folder
+    })
+}
+
+fn write_program(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    file.persist(path).unwrap();
 }
 
 fn done(what: &str, output: Output) -> String {
@@ -100,7 +134,6 @@ impl Host {
 
     /// A program in `shared()`: a shell script of these lines.
     pub fn script(&self, name: &str, lines: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt;
         let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
@@ -133,6 +166,12 @@ impl Host {
     /// Stops, starts, freezes or thaws a service of the host.
     pub fn service(&self, what: &str, name: &str) {
         self.lab("service", &[&self.name(), what, name]);
+    }
+
+    /// Puts the agent where Pacemaker looks for it, as `ocf:vm-agent:vm`.
+    pub fn has_agent(&self) {
+        self.run("mkdir", &["-p", "/usr/lib/ocf/resource.d/vm-agent"]);
+        self.run("ln", &["-s", AGENT, "/usr/lib/ocf/resource.d/vm-agent/vm"]);
     }
 
     /// A definition of a guest, as `lab guest` prints it.

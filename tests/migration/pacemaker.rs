@@ -8,9 +8,7 @@ use std::time::Duration;
 fn cluster_with_a() -> (Cluster, std::path::PathBuf) {
     let cluster = Cluster::with("migration,fencing");
     for host in [1, 2] {
-        let folder = "/usr/lib/ocf/resource.d/vm-agent";
-        let link = format!("mkdir -p {folder} && ln -s {AGENT} {folder}/vm");
-        cluster.host(host).run("sh", &["-c", &link]);
+        cluster.host(host).has_agent();
     }
     let folder = cluster.host(1).guest("a").polite().written().folder;
     let pairs = |id: &str, pairs: &[(&str, &str)]| -> String {

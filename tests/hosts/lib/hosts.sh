@@ -76,6 +76,8 @@ make_folders() {
 	echo "$1" >"$lab/.lab/count"
 	echo "$2" >"$lab/.lab/with"
 	echo "$default_cache" >"$lab/.lab/cache"
+	# What the hosts are to find on their machine beside what it really has.
+	echo "${LAB_BELOW-}" | sed '/^$/d' >"$lab/.lab/below"
 	for ((n = 1; n <= $1; n++)); do
 		mkdir -p "$lab/h$n/log"
 		chmod 1777 "$lab/h$n/log" # the cluster's daemons run as a user of their own

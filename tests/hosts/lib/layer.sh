@@ -7,16 +7,30 @@
 hidden="var/lib/libvirt var/log/libvirt etc/libvirt/qemu etc/libvirt/nwfilter etc/libvirt/secrets
 	etc/libvirt/storage var/lib/pacemaker var/lib/corosync etc/corosync etc/pacemaker root/.ssh"
 
+# Nor have they the agent that may be installed on the machine, of whatever version: what a host is to have of it, its test
+# installs. (These are the places of "make install", for both usual prefixes.)
+uninstalled="usr/lib/ocf/resource.d/vm-agent usr/local/lib/ocf/resource.d/vm-agent usr/libexec/vm-agent
+	usr/local/libexec/vm-agent usr/sbin/vm-agent usr/local/sbin/vm-agent usr/share/cluster/vm.sh
+	usr/share/cluster/vm.sh.rgmanager usr/local/share/cluster/vm.sh usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf
+	usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf"
+
 make_common_layer() {
-	local layers=$lab/.lab/layers root path
+	local layers=$lab/.lab/layers root path below=/
 	root=$layers/common.root
 	mkdir "$layers/common" "$layers/common.work" "$root"
-	mount -t overlay -o "lowerdir=/,upperdir=$layers/common,workdir=$layers/common.work" common "$root"
+	if [ -s "$lab/.lab/below" ]; then
+		cp -a "$(cat "$lab/.lab/below")/." "$layers/below" # a layer must not lie below another one
+		below=$layers/below:/
+	fi
+	mount -t overlay -o "lowerdir=$below,upperdir=$layers/common,workdir=$layers/common.work" common "$root"
 
 	for path in $hidden; do
 		if [ -d "$root/$path" ]; then
 			find "$root/$path" -mindepth 1 ! -type d -delete
 		fi
+	done
+	for path in $uninstalled; do
+		rm -rf "${root:?}/$path"
 	done
 	write_names
 	write_libvirt_config
@@ -33,7 +47,7 @@ make_common_layer() {
 
 	umount "$root"
 	rm -r "$layers/common.work"
-	echo "$layers/common:/" >"$lab/.lab/lower.new"
+	echo "$layers/common:$below" >"$lab/.lab/lower.new"
 	mv "$lab/.lab/lower.new" "$lab/.lab/lower" # "up" waits for this file
 }
 

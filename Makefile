@@ -6,10 +6,11 @@
 # make lint     formatting, clippy, documentation, scripts, the manual page
 # make bench    measures (bench/run)
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
-# make install, make uninstall     DESTDIR= PREFIX=/usr
+# make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system
 
 PREFIX  = /usr
 DESTDIR =
+UNITDIR = $(PREFIX)/lib/systemd/system
 
 CARGO  = cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -75,6 +76,8 @@ root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
 installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 \
 	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain
+# The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
+ordered   = resource-agents-deps.target rgmanager.service
 
 install:
 	@for file in $(programs); do [ -x $$file ] || { echo "make: there is no $$file; run make first" >&2; exit 1; }; done
@@ -89,12 +92,19 @@ install:
 		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
 		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi
 	ln -sfn ../../sbin/vm-agent '$(root)/share/cluster/vm.sh'
+	for unit in $(ordered); do \
+		install -D -m 644 packaging/systemd/vm-agent.conf '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf || exit; done
+	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \
+		echo "make: run 'systemctl daemon-reload', for the order of a shutdown to count"; fi
 
-# Exactly these; the two folders of its own as well, once they are empty. rgmanager gets its vm.sh back.
+# Exactly these; the folders of its own as well, once they are empty. rgmanager gets its vm.sh back.
 uninstall:
 	for file in $(installed); do rm -f '$(root)'/$$file; done
+	for unit in $(ordered); do rm -f '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf; done
 	if [ -L '$(root)/share/cluster/vm.sh' ]; then rm '$(root)/share/cluster/vm.sh'; fi
 	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; if [ -f vm.sh.rgmanager ]; then \
 		chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
 	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent; do \
 		if [ -d '$(root)'/$$folder ]; then rmdir --ignore-fail-on-non-empty '$(root)'/$$folder; fi; done
+	for unit in $(ordered); do folder='$(DESTDIR)$(UNITDIR)'/$$unit.d; \
+		if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done

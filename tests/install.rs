@@ -26,11 +26,13 @@ fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn install_puts_six_files_in_place_and_nothing_else() {
+fn install_puts_eight_files_in_place_and_nothing_else() {
     let (stage, _) = staged("/usr");
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
         "usr/lib/ocf/resource.d/vm-agent/vm",
+        "usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf",
+        "usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf",
         "usr/libexec/vm-agent/vm-agent-libvirt",
         "usr/sbin/vm-agent",
         "usr/share/cluster/vm.sh",
@@ -77,14 +79,21 @@ fn installing_twice_is_installing_once() {
 #[test]
 fn uninstall_removes_what_install_made_and_leaves_what_is_not_ours() {
     let (stage, root) = staged("/usr");
-    for other in ["share/cluster/ip.sh", "lib/ocf/resource.d/vm-agent/other", "sbin/other"] {
+    let order = "lib/systemd/system/rgmanager.service.d";
+    for other in ["share/cluster/ip.sh", "lib/ocf/resource.d/vm-agent/other", "sbin/other", &format!("{order}/other")] {
         std::fs::write(root.join(other), "").unwrap();
     }
     let uninstall = || said(&mut make("uninstall", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
     uninstall();
-    let left = ["usr/lib/ocf/resource.d/vm-agent/other", "usr/sbin/other", "usr/share/cluster/ip.sh"];
+    let left = [
+        "usr/lib/ocf/resource.d/vm-agent/other",
+        "usr/lib/systemd/system/rgmanager.service.d/other",
+        "usr/sbin/other",
+        "usr/share/cluster/ip.sh",
+    ];
     assert_eq!(files_below(stage.path()), left.map(PathBuf::from));
     assert!(!root.join("libexec/vm-agent").exists());
+    assert!(!root.join("lib/systemd/system/resource-agents-deps.target.d").exists());
     std::fs::remove_file(root.join("lib/ocf/resource.d/vm-agent/other")).unwrap();
     uninstall();
     assert!(!root.join("lib/ocf/resource.d/vm-agent").exists());
@@ -135,6 +144,37 @@ fn the_installed_agent_finds_its_worker_under_any_prefix() {
         assert_eq!(answer.code, 0, "{prefix}: {answer:?}");
         assert!(answer.out.starts_with("test: running\n"), "{prefix}: {answer:?}");
     }
+}
+
+/// The values of a setting of a unit: of its own file and of what is dropped in beside it.
+fn settings(host: &Host, unit: &str, setting: &str) -> Vec<String> {
+    let files = format!("cd /usr/lib/systemd/system && cat {unit} && if cd {unit}.d 2>/dev/null; then cat *.conf; fi");
+    let text = host.run(&["sh", "-c", &files]).ok();
+    let values = text.lines().filter_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
+    values.flat_map(str::split_whitespace).map(str::to_owned).collect()
+}
+
+/// At a shutdown systemd stops units in the reverse of this order: the cluster manager, the target, the machines' scopes.
+#[test]
+fn at_a_nodes_shutdown_the_cluster_manager_is_stopped_before_machines_and_libvirt() {
+    const TARGET: &str = "virt-guest-shutdown.target";
+    installed::need(&["systemd-analyze"]);
+    let host = Host::with_the_program("/usr");
+    let verified = host.run(&["systemd-analyze", "verify", "--man=no", "resource-agents-deps.target"]);
+    assert_eq!((verified.code, verified.err.as_str()), (0, ""), "{verified:?}");
+    assert!(settings(&host, "pacemaker.service", "After").contains(&"resource-agents-deps.target".to_owned()));
+    let after = settings(&host, "resource-agents-deps.target", "After");
+    for daemon in ["libvirtd", "virtqemud", "virtxend", "virtlxcd", "virtproxyd"] {
+        assert!(after.contains(&format!("{daemon}.service")), "{daemon}: {after:?}");
+    }
+    // It must be active, or its order means nothing; and libvirt names it for the scopes that it makes.
+    assert!(after.contains(&TARGET.to_owned()));
+    assert_eq!(settings(&host, "resource-agents-deps.target", "Wants"), [TARGET]);
+    let libvirt = host.run(&["sh", "-c", &format!("grep -c {TARGET} /usr/lib/*/libvirt.so.0")]);
+    assert_eq!(libvirt.out, "1\n", "{libvirt:?}");
+    let dropped = |unit: &str| format!("/usr/lib/systemd/system/{unit}.d/vm-agent.conf");
+    let (one, other) = (dropped("resource-agents-deps.target"), dropped("rgmanager.service"));
+    assert_eq!(host.run(&["cmp", &one, &other]).code, 0);
 }
 
 #[test]

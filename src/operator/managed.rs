@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether a cluster that runs here manages a virtual machine: then a person must tell the cluster, not this program,
-//! or the cluster takes what the person did for a failure.
+//! What the cluster that runs here has to do with a virtual machine. One that manages it must be told what a person
+//! wants, or it takes what the person did for a failure; one that leaves it to people still knows where else it may run.
+//!
+//! A cluster that runs here and does not answer is no cluster that manages nothing: it is unknown, and a person is told.
 
+use super::members;
 use crate::child::{Child, Ended, find_program};
 use crate::domain_xml::{Element, read, read_large};
 use crate::invocation::{Action, Environment, Invocation};
@@ -14,9 +17,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The largest configuration of a cluster that is read, in bytes and in elements: some ten thousand resources.
-const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
+pub(super) const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
 /// How cibadmin ends when no cluster runs here: in Pacemaker 2, and as the system's own number before.
 const NOT_CONNECTED: [i32; 2] = [102, 107];
+/// How long a person waits at most until the cluster and its members have been asked.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a cluster's own programs get to answer.
+const TOOL: Duration = Duration::from_secs(5);
 
 /// The virtual machine that is asked about.
 struct Asked<'a> {
@@ -27,15 +34,53 @@ struct Asked<'a> {
     name_in: &'a dyn Fn(&Path) -> Option<String>,
 }
 
-/// The resource that manages it, and by which cluster.
-#[derive(Debug, PartialEq, Eq)]
-struct Manager {
+/// The resource that it is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Resource {
     /// `foo` or `vm:foo`.
-    resource: String,
+    pub name: String,
+    /// Whether the cluster acts on it now; not in maintenance, nor when it is unmanaged.
+    pub managed: bool,
+    /// Its parameters, as they are configured.
+    pub params: Vec<(String, String)>,
+}
+
+/// Which cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pacemaker,
+    Rgmanager,
+}
+
+impl Kind {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Pacemaker => "Pacemaker",
+            Self::Rgmanager => "rgmanager",
+        }
+    }
+}
+
+/// The cluster that runs here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cluster {
+    /// None does.
+    None,
+    /// It does not tell, and why.
+    Unknown(String),
+    /// It answers; the resource, if the virtual machine is one.
+    Runs(Kind, Option<Resource>),
+}
+
+/// What of a cluster's software runs here, in our PID namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Software {
+    pacemaker: bool,
+    corosync: bool,
     rgmanager: bool,
 }
 
-/// The sentence that refuses `inv`, if a cluster that runs here manages its virtual machine.
+/// The sentence that refuses what a person wants to do, for the cluster's sake.
 #[must_use]
 pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     // What a cluster says in its place: pcs resource, clusvcadm, and what follows the resource's name.
@@ -53,7 +98,39 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
         | Action::MigrateFrom
         | Action::Usage => return None,
     };
-    let until = Deadline::after(Duration::from_secs(5));
+    // Half of the time is left for what the person wants.
+    let until = Deadline::after(PATIENCE.min(inv.timeout / 2));
+    let (kind, resource) = match ask(inv, env, until) {
+        Cluster::None => return None,
+        Cluster::Unknown(why) => {
+            return Some(format!(
+                "cannot tell whether a cluster manages this virtual machine: {why}; nothing was done: \
+                 see what the cluster says of it, or add --force"
+            ));
+        }
+        Cluster::Runs(kind, resource) => (kind, resource),
+    };
+    if let Some(Resource { name, managed: true, .. }) = &resource {
+        let instead = match kind {
+            Kind::Rgmanager => format!("clusvcadm {option} {name}{}", node.1),
+            Kind::Pacemaker => format!("pcs resource {verb} {name}{}", node.0),
+        };
+        return Some(format!(
+            "nothing was done: {} manages this virtual machine as '{name}'; use '{instead}', or add --force",
+            kind.word()
+        ));
+    }
+    // A stop here is harmless elsewhere, and a migration asks its target itself.
+    let starts = matches!(inv.action, Action::Start | Action::Restart | Action::Recover);
+    if starts { members::refusal(inv, env, kind, resource.as_ref(), until) } else { None }
+}
+
+/// Asks the cluster that runs here about the virtual machine of this call.
+pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Cluster {
+    let software = software(&Roots::default().proc, Path::new("/"));
+    if software == Software::default() {
+        return Cluster::None;
+    }
     let name_in = |config: &Path| {
         let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
         // Of this timeout a quarter is spent on storage that hangs.
@@ -67,39 +144,73 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     let config = inv.params.config.as_deref();
     let name = inv.params.name.clone().or_else(|| name_in(config?));
     let asked = Asked { name, config, name_in: &name_in };
-    let found = pacemaker(&asked).or_else(|| rgmanager(asked.name.as_deref()?, Path::new("/")))?;
-    let Manager { resource, rgmanager } = &found;
-    let instead = if *rgmanager {
-        format!("clusvcadm {option} {resource}{}", node.1)
-    } else {
-        format!("pcs resource {verb} {resource}{}", node.0)
-    };
-    let cluster = if *rgmanager { "rgmanager" } else { "Pacemaker" };
-    Some(format!(
-        "nothing was done: {cluster} manages this virtual machine as '{resource}'; use '{instead}', or add --force"
-    ))
+    if software.rgmanager {
+        return match rgmanager(asked.name.as_deref(), Path::new("/")) {
+            Ok(resource) => Cluster::Runs(Kind::Rgmanager, resource),
+            Err(why) => Cluster::Unknown(format!("rgmanager runs here, but {why}")),
+        };
+    }
+    match pacemaker(&asked, software, until) {
+        Ok(None) => Cluster::None,
+        Ok(Some(resource)) => Cluster::Runs(Kind::Pacemaker, resource),
+        Err(why) => Cluster::Unknown(why),
+    }
 }
 
-/// Asks a Pacemaker that runs here; one that does not run manages nothing.
-fn pacemaker(asked: &Asked<'_>) -> Option<Manager> {
-    let cibadmin = find_program("cibadmin")?;
-    let query = Child::new(&cibadmin).args(["--query", "--local", "--scope", "configuration"]).capture(LARGEST.0);
-    let found = match query.run(Deadline::after(Duration::from_secs(5))) {
-        Err(error) => Err(error.to_string()),
-        Ok(done) => match done.ended {
-            Ended::Exited(0) => in_configuration(&done.stdout, asked),
-            Ended::Exited(code) if NOT_CONNECTED.contains(&code) => Ok(None),
-            Ended::Exited(_) => Err(ascii_line(&String::from_utf8_lossy(&done.stderr), 200)),
-            Ended::TimedOut | Ended::Signalled(_) => Err("cibadmin did not answer".into()),
-        },
-    };
-    found.unwrap_or_else(|why| {
-        log::warn!("whether Pacemaker manages it is not known: {why}");
-        None
-    })
+/// What runs here. Containers of this host have clusters of their own.
+fn software(proc: &Path, root: &Path) -> Software {
+    let namespace = |pid: &str| std::fs::read_link(proc.join(pid).join("ns/pid")).ok();
+    let ours = namespace("self");
+    let names = std::fs::read_dir(proc).into_iter().flatten().filter_map(|entry| {
+        let pid = entry.ok()?.file_name().into_string().ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()))?;
+        let name = std::fs::read_to_string(proc.join(&pid).join("comm")).ok()?;
+        (namespace(&pid) == ours).then(|| name.trim_end().to_owned())
+    });
+    let mut found = Software { rgmanager: rgmanager_runs(root), ..Software::default() };
+    for name in names {
+        // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
+        found.pacemaker |= name.starts_with("pacemaker");
+        found.corosync |= name == "corosync";
+    }
+    found
 }
 
-fn in_configuration(answer: &[u8], asked: &Asked<'_>) -> Result<Option<Manager>, String> {
+/// Runs a program of the cluster's; gives its output, or its exit code where it failed.
+pub(super) fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>, i32>, String> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let child = Child::new(program).args(args.iter().copied()).capture(LARGEST.0);
+    let done = child.run(until.at_most(TOOL)).map_err(|error| error.to_string())?;
+    match done.ended {
+        Ended::Exited(0) => Ok(Ok(done.stdout)),
+        Ended::Exited(code) => {
+            log::debug!("{name} ended with {code}: {}", ascii_line(&String::from_utf8_lossy(&done.stderr), 200));
+            Ok(Err(code))
+        }
+        Ended::TimedOut | Ended::Signalled(_) => Err(format!("{name} did not answer")),
+    }
+}
+
+/// Asks the Pacemaker that runs here: nothing, if none does; else the resource, if there is one.
+fn pacemaker(asked: &Asked<'_>, software: Software, until: Deadline) -> Result<Option<Option<Resource>>, String> {
+    let Some(cibadmin) = find_program("cibadmin") else {
+        // Others use corosync too.
+        return if software.pacemaker {
+            Err("Pacemaker runs here, but cibadmin is not installed".into())
+        } else {
+            Ok(None)
+        };
+    };
+    let runs =
+        if software.pacemaker { "Pacemaker runs here, but" } else { "corosync runs here, but Pacemaker does not:" };
+    match tool(&cibadmin, &["--query", "--local", "--scope", "configuration"], until) {
+        Ok(Ok(answer)) => in_configuration(&answer, asked).map(Some).map_err(|why| format!("{runs} {why}")),
+        Ok(Err(code)) if NOT_CONNECTED.contains(&code) => Err(format!("{runs} cibadmin finds no connection")),
+        Ok(Err(code)) => Err(format!("{runs} cibadmin ended with {code}")),
+        Err(why) => Err(format!("{runs} {why}")),
+    }
+}
+
+fn in_configuration(answer: &[u8], asked: &Asked<'_>) -> Result<Option<Resource>, String> {
     let text = std::str::from_utf8(answer).map_err(|_| "its configuration is not UTF-8")?;
     let configuration = read_large(text, LARGEST.1)
         .map_err(|error| format!("its configuration cannot be read: {}", ascii_line(&error.to_string(), 200)))?;
@@ -108,33 +219,44 @@ fn in_configuration(answer: &[u8], asked: &Asked<'_>) -> Result<Option<Manager>,
     let maintenance = configuration.first("crm_config").is_some_and(|config| {
         config.all("cluster_property_set").any(|set| pair(set, "maintenance-mode").is_some_and(yes))
     });
-    if maintenance {
-        return Ok(None);
-    }
     let mut primitives = Vec::new();
     primitives_below(resources, &mut primitives);
-    let found = primitives.into_iter().find(|primitive| {
+    let found = primitives.into_iter().filter_map(|primitive| {
         // What a primitive does not say itself, the template says that it was made from.
         let template = primitive.attribute("template");
         let template = resources.all("template").find(|it| template.is_some() && it.attribute("id") == template);
-        let says = |set: &str, name: &str| {
-            let both = std::iter::once(*primitive).chain(template);
-            both.flat_map(|it| &it.children)
-                .filter(|it| it.is(set))
-                .find_map(|set| pair(set, name))
-                .filter(|value| !value.is_empty())
+        let sets = |set: &'static str| {
+            let both = std::iter::once(primitive).chain(template);
+            both.flat_map(|it| &it.children).filter(move |it| it.is(set))
         };
+        let says =
+            |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name)).filter(|value| !value.is_empty());
         let agent = primitive.attribute("type").or_else(|| template?.attribute("type"));
+        let is_it =
+            matches!(agent, Some("vm" | "VirtualDomain")) && asked.is_of(&|name| says("instance_attributes", name));
         let unmanaged = says("meta_attributes", "is-managed").is_some_and(|value| !yes(value))
             || says("meta_attributes", "maintenance").is_some_and(yes);
-        matches!(agent, Some("vm" | "VirtualDomain"))
-            && !unmanaged
-            && asked.is_of(&|name| says("instance_attributes", name))
+        is_it.then(|| Resource {
+            name: primitive.attribute("id").unwrap_or_default().to_owned(),
+            managed: !maintenance && !unmanaged,
+            params: parameters(sets("instance_attributes")),
+        })
     });
-    Ok(found.map(|primitive| Manager {
-        resource: primitive.attribute("id").unwrap_or_default().to_owned(),
-        rgmanager: false,
-    }))
+    // Of two resources of one virtual machine the one that is managed counts.
+    Ok(found.min_by_key(|resource| !resource.managed))
+}
+
+/// The parameters of these sets, in which the first to name one counts.
+fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for pair in sets.flat_map(|set| set.all("nvpair")) {
+        if let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value"))
+            && found.iter().all(|(known, _)| known != name)
+        {
+            found.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    found
 }
 
 fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'t>>) {
@@ -172,24 +294,35 @@ fn config_of<'t>(parameter: &dyn Fn(&str) -> Option<&'t str>) -> Option<&'t Path
     parameter("config").or_else(|| parameter("xmlfile")).map(Path::new)
 }
 
-/// Reads rgmanager's configuration, if rgmanager runs here.
-fn rgmanager(name: &str, root: &Path) -> Option<Manager> {
-    let pid = std::fs::read_to_string(root.join("run/rgmanager.pid")).ok()?;
-    let pid: u32 = pid.trim().parse().ok()?;
-    let comm = std::fs::read_to_string(root.join(format!("proc/{pid}/comm"))).ok()?;
-    if !matches!(comm.trim(), "rgmanager" | "clurgmgrd") {
-        return None;
-    }
-    let unknown = |error: &dyn std::fmt::Display| {
-        let why = ascii_line(&error.to_string(), 200);
-        log::warn!("whether rgmanager manages it is not known: cluster.conf cannot be read: {why}");
-    };
-    let text = std::fs::read_to_string(root.join("etc/cluster/cluster.conf")).map_err(|error| unknown(&error)).ok()?;
-    let cluster = read(&text).map_err(|error| unknown(&error)).ok()?;
-    let rm = cluster.first("rm")?;
-    let named = |vm: &Element<'_>| vm.attribute("name").or_else(|| vm.attribute("ref")) == Some(name);
-    let found = rm.all("vm").any(named) || rm.all("service").any(|service| service.all("vm").any(named));
-    found.then(|| Manager { resource: format!("vm:{name}"), rgmanager: true })
+fn rgmanager_runs(root: &Path) -> bool {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
+    let pid = read("run/rgmanager.pid").and_then(|text| text.trim().parse::<u32>().ok());
+    let comm = pid.and_then(|pid| read(&format!("proc/{pid}/comm")));
+    comm.is_some_and(|comm| matches!(comm.trim(), "rgmanager" | "clurgmgrd"))
+}
+
+/// rgmanager's configuration.
+pub(super) fn cluster_conf(root: &Path) -> Result<String, String> {
+    std::fs::read_to_string(root.join("etc/cluster/cluster.conf")).map_err(|error| unreadable(&error))
+}
+
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> String {
+    format!("cluster.conf cannot be read: {}", ascii_line(&error.to_string(), 200))
+}
+
+/// The service of that name in rgmanager's configuration.
+fn rgmanager(name: Option<&str>, root: &Path) -> Result<Option<Resource>, String> {
+    let text = cluster_conf(root)?;
+    let cluster = read(&text).map_err(|error| unreadable(&error))?;
+    let (Some(name), Some(rm)) = (name, cluster.first("rm")) else { return Ok(None) };
+    let named = |vm: &&Element<'_>| vm.attribute("name").or_else(|| vm.attribute("ref")) == Some(name);
+    let found =
+        rm.all("vm").find(named).or_else(|| rm.all("service").find_map(|service| service.all("vm").find(named)));
+    Ok(found.map(|vm| Resource {
+        name: format!("vm:{name}"),
+        managed: true,
+        params: vm.attributes.iter().map(|it| (it.name.to_owned(), it.value.to_string())).collect(),
+    }))
 }
 
 #[cfg(test)]
@@ -216,8 +349,13 @@ mod tests {
         resources(&primitive, config)
     }
 
+    fn resource(configuration: &str, asked: &Asked<'_>) -> Option<Resource> {
+        in_configuration(configuration.as_bytes(), asked).unwrap()
+    }
+
+    /// The resource that manages it.
     fn found(configuration: &str, asked: &Asked<'_>) -> Option<String> {
-        in_configuration(configuration.as_bytes(), asked).unwrap().map(|manager| manager.resource)
+        resource(configuration, asked).filter(|resource| resource.managed).map(|resource| resource.name)
     }
 
     const FOO: &str = "<nvpair id='a' name='name' value='foo'/>";
@@ -252,6 +390,10 @@ mod tests {
         assert_eq!(found(&with(FOO, "<nvpair id='b' name='maintenance' value='true'/>", ""), &asked("foo")), None);
         let everywhere = "<nvpair id='c' name='maintenance-mode' value='true'/>";
         assert_eq!(found(&with(FOO, "", everywhere), &asked("foo")), None);
+        // It is known nevertheless, with what it is configured with.
+        let left = resource(&with(&format!("{FOO}{FILE}"), "", everywhere), &asked("foo")).unwrap();
+        let params = [("name", "foo"), ("config", "/vms/foo.xml")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!((left.name.as_str(), left.params.as_slice()), ("r1", params.as_slice()));
     }
 
     #[test]
@@ -292,12 +434,35 @@ mod tests {
         for folder in ["run", "proc/7", "etc/cluster"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        let conf = "<cluster><rm><vm name='foo' path='/vms'/></rm></cluster>";
-        std::fs::write(root.path().join("etc/cluster/cluster.conf"), conf).unwrap();
-        assert_eq!(rgmanager("foo", root.path()), None);
+        assert!(!rgmanager_runs(root.path()));
         std::fs::write(root.path().join("run/rgmanager.pid"), "7\n").unwrap();
         std::fs::write(root.path().join("proc/7/comm"), "rgmanager\n").unwrap();
-        assert!(rgmanager("foo", root.path()).is_some());
-        assert_eq!(rgmanager("bar", root.path()), None);
+        assert!(rgmanager_runs(root.path()));
+        assert!(rgmanager(Some("foo"), root.path()).unwrap_err().contains("cluster.conf"));
+        let conf = "<cluster><rm><vm name='foo' path='/vms'/></rm></cluster>";
+        std::fs::write(root.path().join("etc/cluster/cluster.conf"), conf).unwrap();
+        let foo = rgmanager(Some("foo"), root.path()).unwrap().unwrap();
+        assert_eq!((foo.name.as_str(), foo.managed), ("vm:foo", true));
+        assert!(foo.params.contains(&("path".into(), "/vms".into())));
+        assert_eq!(rgmanager(Some("bar"), root.path()), Ok(None));
+    }
+
+    #[test]
+    fn a_clusters_software_is_known_by_its_processes_in_this_namespace() {
+        let proc = tempfile::tempdir().unwrap();
+        let process = |pid: &str, comm: &str, namespace: &str| {
+            std::fs::create_dir_all(proc.path().join(pid).join("ns")).unwrap();
+            std::fs::write(proc.path().join(pid).join("comm"), format!("{comm}\n")).unwrap();
+            std::os::unix::fs::symlink(namespace, proc.path().join(pid).join("ns/pid")).unwrap();
+        };
+        process("self", "vm-agent", "pid:[1]");
+        process("7", "pacemakerd", "pid:[2]");
+        process("8", "corosync-notify", "pid:[1]");
+        let nowhere = Path::new("/nowhere");
+        assert_eq!(software(proc.path(), nowhere), Software::default());
+        process("9", "pacemaker-based", "pid:[1]");
+        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, ..Software::default() });
+        process("10", "corosync", "pid:[1]");
+        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, corosync: true, rgmanager: false });
     }
 }

@@ -3,6 +3,7 @@
 
 mod explain;
 mod managed;
+mod members;
 mod status;
 
 use crate::act;
@@ -11,6 +12,7 @@ use crate::logging;
 use crate::manager::{OCF, RGMANAGER, say};
 use crate::observe::process::Roots;
 use crate::ocf::{Code, Outcome};
+use crate::time::Deadline;
 use crate::validate;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -111,7 +113,7 @@ struct Which {
     /// End within so many seconds
     #[arg(long, value_name = "S")]
     timeout: Option<f64>,
-    /// Act even though a cluster manages it
+    /// Act even though a cluster manages it, or it may run on another node
     #[arg(long)]
     force: bool,
     /// Any other parameter of the cluster resource (see meta-data), as NAME=VALUE
@@ -184,10 +186,9 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Migrate { which, host, rehearse } => {
             return with(&which, Action::Migrate, env, verbose, |inv, env| {
                 let inv = Invocation { target: host, ..inv.clone() };
-                match managed::refusal(&inv, env).filter(|_| !which.force && !rehearse) {
-                    Some(refusal) => Outcome::new(Code::Perm, refusal),
-                    None => crate::migrate::run::run(&inv, env, Roots::default(), rehearse),
-                }
+                unless_refused(&inv, env, which.force || rehearse, |inv| {
+                    crate::migrate::run::run(inv, env, Roots::default(), rehearse)
+                })
             });
         }
         Verb::Start(which) => (which, Action::Start),
@@ -199,10 +200,26 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Reload(which) => (which, Action::Reload),
     };
     let (which, action) = outcome;
-    with(&which, action, env, verbose, |inv, env| match managed::refusal(inv, env).filter(|_| !which.force) {
-        Some(refusal) => Outcome::new(Code::Perm, refusal),
-        None => act::run(inv, env, Roots::default()),
+    with(&which, action, env, verbose, |inv, env| {
+        unless_refused(inv, env, which.force, |inv| act::run(inv, env, Roots::default()))
     })
+}
+
+/// Does it unless the cluster that runs here stands against it, in the time that asking the cluster has left.
+fn unless_refused(
+    inv: &Invocation,
+    env: &Environment,
+    force: bool,
+    act: impl FnOnce(&Invocation) -> Outcome,
+) -> Outcome {
+    if force {
+        return act(inv);
+    }
+    let deadline = Deadline::after(inv.timeout);
+    match managed::refusal(inv, env) {
+        Some(refusal) => Outcome::new(Code::Perm, refusal),
+        None => act(&Invocation { timeout: deadline.left(), ..inv.clone() }),
+    }
 }
 
 /// Reads the parameters, does it, and says how it ended.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! status by hand: one screen of facts about one virtual machine, or the same facts as JSON.
 
+use super::managed::{self, Cluster};
+use super::members::{self, Said};
 use crate::domain_xml::{self, DomainXml, Mark, uuid_text};
 use crate::imagine::{World, play};
 use crate::invocation::{Action, Caller, Environment, Invocation};
@@ -13,6 +15,9 @@ use crate::verdict;
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
+
+/// How long the cluster and its other members are asked at most.
+const MEMBERS: Duration = Duration::from_secs(6);
 
 /// Everything that a person wants to know, each `None` where nobody could tell.
 #[derive(Serialize)]
@@ -37,7 +42,19 @@ pub struct Report {
     disks: Vec<Disk>,
     definition: DefinitionFacts,
     cluster: Vec<Told>,
+    /// The resource that it is in the cluster that runs here.
+    managed_by: Option<ManagedBy>,
+    /// What the other members of that cluster say.
+    members: Vec<Said>,
     warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ManagedBy {
+    cluster: &'static str,
+    resource: String,
+    /// Not in maintenance.
+    managed: bool,
 }
 
 #[derive(Serialize)]
@@ -116,9 +133,12 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         disks: facts.as_ref().map(disks).unwrap_or_default(),
         definition,
         cluster: told(inv, &seen),
+        managed_by: None,
+        members: Vec::new(),
         warnings: Vec::new(),
     };
     report.warn();
+    report.ask_cluster(inv, env, &seen, deadline);
     report
 }
 
@@ -217,6 +237,39 @@ fn told(inv: &Invocation, seen: &Observation) -> Vec<Told> {
 }
 
 impl Report {
+    /// What the cluster that runs here, and its other members, have to say.
+    fn ask_cluster(&mut self, inv: &Invocation, env: &Environment, seen: &Observation, deadline: Deadline) {
+        let until = deadline.at_most(MEMBERS);
+        let (kind, resource) = match managed::ask(inv, env, until) {
+            Cluster::None => return,
+            Cluster::Unknown(why) => {
+                return self
+                    .warnings
+                    .push(format!("cannot tell whether a cluster manages it, or where else it runs: {why}"));
+            }
+            Cluster::Runs(kind, resource) => (kind, resource),
+        };
+        let inv = members::as_configured(inv, env, resource.as_ref());
+        let known = match &seen.libvirt {
+            Libvirt::Domain(domain) => Some(domain.uuid),
+            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+        };
+        let mut looker = Looker::new(&inv, env, Roots::default());
+        match members::ask(&inv, &mut looker, known, kind, resource.as_ref(), until) {
+            Ok(members) => self.members = members,
+            Err(why) => self.warnings.push(format!("cannot tell whether it runs on another node: {why}")),
+        }
+        let elsewhere = self.members.iter().find(|member| member.runs == Some(true));
+        if let Some(member) = elsewhere.filter(|_| self.presence == "running") {
+            self.warnings.push(format!("it runs on {} too: two copies damage its disks", member.node));
+        }
+        self.managed_by = resource.map(|resource| ManagedBy {
+            cluster: kind.word(),
+            resource: resource.name,
+            managed: resource.managed,
+        });
+    }
+
     fn warn(&mut self) {
         let name = self.name.clone().unwrap_or_default();
         if self.autostart == Some(true) {
@@ -287,6 +340,13 @@ impl Report {
         }
         if self.persistent == Some(true) {
             line("libvirt", "has a definition of its own for it");
+        }
+        if let Some(by) = &self.managed_by {
+            let left = if by.managed { "" } else { ", which leaves it alone now (maintenance, or unmanaged)" };
+            line("resource", &format!("'{}' of {}{left}", by.resource, by.cluster));
+        }
+        for member in &self.members {
+            line(&format!("on {}", member.node), &member.text());
         }
         for told in &self.cluster {
             line(told.caller, &format!("{} would answer {}: {}", told.action, told.code, told.reason));

@@ -8,8 +8,7 @@ mod common;
 
 use common::*;
 use rustix::process::Signal;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 /// The agent's process on the host, which a call that is under way has started.
 fn agent(host: &Host, action: &str) -> Process {
@@ -153,27 +152,35 @@ fn a_copy_of_its_definition_under_another_name_is_another_machine() {
     assert_eq!((host.state("a").as_str(), host.state("b").as_str()), ("running", "running"));
 }
 
-/// Two hosts with a Pacemaker.
-struct Cluster(tempfile::TempDir);
+/// Two hosts with a Pacemaker, in which the resource `web` is the guest `foo`; it runs on the first.
+struct Managed {
+    hosts: Vec<Host>,
+    definition: PathBuf,
+}
 
-impl Cluster {
+impl Managed {
     fn up() -> Self {
-        let this = Self(tempfile::tempdir().unwrap());
-        let bind = Path::new(AGENT).parent().unwrap();
-        let output = this.lab("up").args(["2", "--with", "libvirt,cluster"]).env("LAB_BIND", bind).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Prepares what all hosts need.
+        drop(Host::up());
+        let hosts = Host::several(2, "ssh,libvirt,cluster");
+        for host in &hosts {
+            host.has_agent();
+        }
+        let definition = hosts[0].guest("foo").written().file;
+        let config = format!("config={}", definition.display());
+        let this = Self { hosts, definition };
+        this.pcs("resource create web ocf:vm-agent:vm name=foo");
+        this.must(&["pcs", "resource", "update", "web", &config]);
+        this.pcs("constraint location web prefers node1");
+        this.hosts[0].run("crm_resource", &["--wait"]);
+        this.comes_up();
         this
-    }
-
-    fn lab(&self, verb: &str) -> Command {
-        let mut command = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/lab"));
-        command.arg(verb).arg(self.0.path());
-        command
     }
 
     /// Runs a program on the first host: its exit code, and all that it printed.
     fn run(&self, words: &[&str]) -> (i32, String) {
-        let output = self.lab("exec").args(["h1", "--"]).args(words).output().unwrap();
+        let mut command = self.hosts[0].command(words[0]);
+        let output = command.args(&words[1..]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
@@ -183,32 +190,32 @@ impl Cluster {
         assert_eq!(code, 0, "{words:?}: {text}");
         text
     }
-}
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = self.lab("down").output();
+    fn pcs(&self, words: &str) {
+        self.must(&["pcs"].into_iter().chain(words.split(' ')).collect::<Vec<_>>());
+    }
+
+    /// Waits until it runs on the first host.
+    fn comes_up(&self) {
+        until(60, "the machine on node1", || (self.hosts[0].state("foo") == "running").then_some(()));
+    }
+
+    /// What a person's agent on a host answers about `foo`.
+    fn person(&self, host: usize, action: &str) -> Call<'_> {
+        self.hosts[host - 1].call(Human, action).named("foo")
+    }
+
+    /// The hosts that have a QEMU for it.
+    fn runs_on(&self) -> Vec<usize> {
+        (1..=2).filter(|number| self.hosts[number - 1].qemu("foo").is_some()).collect()
     }
 }
 
 #[test]
 fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
-    drop(Host::up());
-    let cluster = Cluster::up();
-    let definition = cluster.lab("guest").args(["foo", "--variant", "none"]).output().unwrap().stdout;
-    let file = cluster.0.path().join("shared/foo.xml");
-    std::fs::write(&file, definition).unwrap();
-    let copy = file.with_file_name("copy.xml");
-    std::fs::copy(&file, &copy).unwrap();
-    let config = format!("config={}", file.display());
-    cluster.must(&["/bin/mkdir", "-p", "/usr/lib/ocf/resource.d/vm-agent"]);
-    cluster.must(&["/bin/ln", "-s", AGENT, "/usr/lib/ocf/resource.d/vm-agent/vm"]);
-    cluster.must(&["pcs", "resource", "create", "web", "ocf:vm-agent:vm", "name=foo", &config]);
-    cluster.must(&["pcs", "constraint", "location", "web", "prefers", "node1"]);
-    cluster.must(&["crm_resource", "--wait"]);
-    until(60, "the machine on node1", || {
-        (cluster.run(&["virsh", "-q", "domstate", "foo"]).1.trim() == "running").then_some(())
-    });
+    let cluster = Managed::up();
+    let copy = cluster.definition.with_file_name("copy.xml");
+    std::fs::copy(&cluster.definition, &copy).unwrap();
     for (words, instead) in [
         (vec!["stop", "foo"], "pcs resource disable web"),
         (vec!["stop", "--xmlfile", copy.to_str().unwrap()], "pcs resource disable web"),
@@ -220,14 +227,90 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
         assert_eq!(code, 4, "{words:?}: {text}");
         assert!(text.contains("nothing was done") && text.contains(instead), "{words:?}: {text}");
     }
-    assert_eq!(cluster.run(&["virsh", "-q", "domstate", "foo"]).1.trim(), "running");
+    assert_eq!(cluster.hosts[0].state("foo"), "running");
     // What only looks is never refused, and an unmanaged resource is left to people.
     cluster.must(&[AGENT, "status", "foo"]);
-    cluster.must(&["pcs", "resource", "unmanage", "web"]);
+    cluster.pcs("resource unmanage web");
     cluster.must(&[AGENT, "stop", "foo", "-o", "force_stop=yes"]);
-    cluster.must(&["pcs", "resource", "manage", "web"]);
-    until(60, "the machine that the cluster started again", || {
-        (cluster.run(&["virsh", "-q", "domstate", "foo"]).1.trim() == "running").then_some(())
-    });
+    cluster.pcs("resource manage web");
+    cluster.comes_up();
     cluster.must(&[AGENT, "stop", "foo", "--force", "-o", "force_stop=yes"]);
+    cluster.comes_up();
+    what_a_person_may_start_in_maintenance(&cluster);
+    a_cluster_that_does_not_answer_stops_a_person(&cluster);
+}
+
+/// It runs on node1, and people may act.
+fn what_a_person_may_start_in_maintenance(cluster: &Managed) {
+    cluster.pcs("property set maintenance-mode=true");
+    let config = cluster.definition.to_str().unwrap().to_owned();
+    let start = |action| cluster.person(2, action).param("xmlfile", &config);
+    for action in ["start", "restart", "recover"] {
+        let answer = start(action).gives(4).says(&["'foo' runs on node1 (running)", "nothing was done", "--force"]);
+        println!("{action} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+    }
+    let status = start("status").gives(7);
+    println!("{:.1} s: {}", status.took.as_secs_f32(), status.stdout);
+    assert!(status.stdout.contains("on node1    it RUNS there (running)"), "{status}");
+    assert!(status.stdout.contains("'web' of Pacemaker, which leaves it alone"), "{status}");
+    let json = start("status").arg("--json").gives(7).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["members"][0]["node"], "node1", "{json}");
+    assert_eq!((&json["members"][0]["runs"], &json["managed_by"]["managed"]), (&true.into(), &false.into()), "{json}");
+    // Where it runs it may be restarted, and one that runs is no hindrance to itself.
+    cluster.person(1, "start").gives(0);
+    cluster.person(1, "restart").param("force_stop", "yes").param("xmlfile", &config).gives(0);
+    assert_eq!(cluster.runs_on(), [1]);
+    // A member that is online and does not answer.
+    cluster.hosts[0].service("freeze", "libvirtd");
+    let answer = start("start").timeout(8.0).gives(4).says(&["cannot tell whether 'foo' runs on node1", "--force"]);
+    println!("frozen {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+    assert_eq!(cluster.runs_on(), [1]);
+    cluster.hosts[0].service("thaw", "libvirtd");
+    // It runs nowhere: now it may be started anywhere.
+    cluster.person(1, "stop").param("force_stop", "yes").gives(0);
+    start("start").gives(0);
+    assert_eq!(cluster.runs_on(), [2]);
+    let status = cluster.person(1, "status").gives(7).stdout;
+    assert!(status.contains("on node2    it RUNS there (running)"), "{status}");
+    // A member that the cluster calls offline is passed by.
+    start("stop").param("force_stop", "yes").gives(0);
+    cluster.hosts[0].lab("kill", &["h1"]);
+    until(60, "node1 offline", || {
+        let status = cluster.hosts[1].run("crm_mon", &["-1", "--output-as=xml"]);
+        status.lines().any(|line| line.contains("name=\"node1\"") && line.contains("online=\"false\"")).then_some(())
+    });
+    start("start").gives(0);
+    start("stop").param("force_stop", "yes").gives(0);
+    cluster.hosts[0].lab("boot", &["h1"]);
+}
+
+/// Maintenance has not ended.
+fn a_cluster_that_does_not_answer_stops_a_person(cluster: &Managed) {
+    let config = cluster.definition.to_str().unwrap().to_owned();
+    let call = |action| cluster.person(2, action).param("xmlfile", &config);
+    let daemons = cluster.hosts[1].processes(|args| {
+        args.first().is_some_and(|name| name.ends_with(b"/pacemaker-based") || name.ends_with(b"/pacemakerd"))
+    });
+    assert_eq!(daemons.len(), 2);
+    call("start").param("force_stop", "yes").arg("--force").gives(0);
+    for daemon in &daemons {
+        daemon.signal(Signal::STOP);
+    }
+    for action in ["stop", "restart", "start", "migrate"] {
+        let call = if action == "migrate" { call(action).arg("node1") } else { call(action) }.timeout(6.0);
+        let answer = call.gives(4).says(&["cannot tell whether a cluster manages", "nothing was done", "--force"]);
+        println!("{action} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
+    }
+    call("status").gives(0);
+    assert_eq!(cluster.runs_on(), [2]);
+    for daemon in &daemons {
+        daemon.signal(Signal::CONT);
+    }
+    // Pacemaker was stopped here, and the rest of the cluster goes on; then there is nobody to ask.
+    cluster.hosts[1].service("stop", "pacemakerd");
+    call("stop").gives(4).says(&["corosync runs here, but Pacemaker does not"]);
+    cluster.hosts[1].service("kill", "corosync");
+    call("stop").param("force_stop", "yes").gives(0);
+    assert_eq!(cluster.runs_on(), [0; 0]);
 }

@@ -369,7 +369,11 @@ impl Actor<'_> {
                 self.looker.watch(self.deadline);
                 let until = match seen.process {
                     Process::Alive { .. } => self.deadline.less(KILL_RESERVE.min(self.deadline.left() / 3)),
-                    Process::NotLooked | Process::Gone | Process::Unknown(_) => self.deadline,
+                    Process::NotLooked
+                    | Process::MayBe(_)
+                    | Process::Namesake(_)
+                    | Process::Gone
+                    | Process::Unknown(_) => self.deadline,
                 };
                 let result = match self.backend.spawn(Verb::Destroy, &who, until) {
                     Ok(call) => self.await_end(seen, call, until),
@@ -503,7 +507,7 @@ impl Actor<'_> {
                 Ok(None) => return Woken::Change,
                 Err(_) => None,
             },
-            Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
         };
         // Only an idle wait is cut short: a call needs its time, the more so where libvirt is slow or far away.
         let whole = watching || call.is_some();

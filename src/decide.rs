@@ -159,6 +159,8 @@ pub enum Presence<'a> {
         incoming: bool,
         /// The name that it was started under.
         name: &'a str,
+        /// Whether it is on its way to its end.
+        ending: bool,
         /// Why libvirt does not answer.
         no_answer: &'a NoAnswer,
     },
@@ -186,20 +188,23 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
         (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start, name, .. }) => {
             Presence::Stray { pid: *pid, start: *start, name }
         }
-        (Libvirt::Domain(domain), Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::MayBe(why)) => {
+            Presence::Unknown(format!("{why} and may be '{name}', of which libvirt says that it does not run"))
+        }
+        (Libvirt::Domain(domain), Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
             Presence::Off(format!("'{name}' is {}", domain.state))
         }
-        (Libvirt::NoDomain, Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+        (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
             Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
         }
         (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
-        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming, name }) => {
-            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, no_answer }
+        (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming, name, ending }) => {
+            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, no_answer }
         }
-        (Libvirt::NoAnswer(no_answer), Process::Gone) => {
+        (Libvirt::NoAnswer(no_answer), Process::Gone | Process::Namesake(_)) => {
             Presence::Off(format!("'{name}' is not running: it has no process ({})", no_answer.why))
         }
-        (Libvirt::NoAnswer(no_answer), Process::Unknown(why)) => {
+        (Libvirt::NoAnswer(no_answer), Process::Unknown(why) | Process::MayBe(why)) => {
             Presence::Unknown(format!("whether '{name}' runs cannot be told: {}; {why}", no_answer.why))
         }
         (Libvirt::NoAnswer(no_answer), Process::NotLooked) => {
@@ -318,6 +323,10 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             {
                 return look;
             }
+            // libvirt notices an end within milliseconds, unless it hangs.
+            if let Some(ends) = end_of(seen, domain) {
+                return second_look().unwrap_or_else(|| answer(Code::Generic, ends));
+            }
             if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
                 match &done.guest {
                     None => return Next::Do(Step::CheckGuest),
@@ -333,6 +342,10 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
+        Presence::Blind { pid, name, ending: true, no_answer, .. } => second_look().unwrap_or_else(|| {
+            let its = its_process(pid, name, label(seen));
+            answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", no_answer.why))
+        }),
         Presence::Blind { pid, name, no_answer, .. } => {
             let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
             if let Some(Err(why)) = &done.guest {
@@ -389,6 +402,23 @@ fn advice(domain: &Domain, health: Health) -> &'static str {
     }
 }
 
+/// That the process of a domain which libvirt calls active has ended, or is about to: what is wrong with it, in words.
+fn end_of(seen: &Observation, domain: &Domain) -> Option<String> {
+    let Domain { name, state, .. } = domain;
+    match &seen.process {
+        Process::Gone => Some(format!("the process of '{name}' is gone, but libvirt says that it is {state}")),
+        Process::Alive { pid, ending: true, .. } => Some(format!(
+            "process {pid} of '{name}' was killed or ends, and has not come to its end: it waits for a device, or for \
+             storage that is gone; libvirt says that it is {state}"
+        )),
+        Process::Alive { ending: false, .. }
+        | Process::NotLooked
+        | Process::MayBe(_)
+        | Process::Namesake(_)
+        | Process::Unknown(_) => None,
+    }
+}
+
 /// Its process in a sentence, with the name that it was started under if that is another.
 fn its_process(pid: u32, name: &str, label: &str) -> String {
     match name == label {
@@ -436,10 +466,17 @@ fn refused<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<Outcom
 fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     // What runs is left running, whatever the parameters are: any other answer would have it stopped.
     match presence(seen) {
-        Presence::Active(domain) => start_active(inv, domain, done),
+        Presence::Active(domain) => match end_of(seen, domain) {
+            Some(ends) => wait_or(done, RESTARTING, || format!("not started: {ends}; stop it first")),
+            None => start_active(inv, domain, done),
+        },
         Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
+        Presence::Blind { pid, name, ending: true, no_answer, .. } => wait_or(done, inv.timeout, || {
+            let its = its_process(pid, name, label(seen));
+            format!("not started: {its} was killed or ends, and has not come to its end; {}", no_answer.why)
+        }),
         Presence::Blind { pid, name, no_answer, .. } => {
             let as_process = as_process(pid, name, label(seen));
             ok(format!("'{}' already runs {as_process}, though {}", label(seen), no_answer.why))
@@ -459,7 +496,6 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             wait_or(done, inv.timeout, || format!("not started: {why}"))
         }
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         Presence::Off(_) => refusal(inv).map_or_else(|| start_off(seen, done), Next::Answer),
     }
 }
@@ -552,6 +588,10 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         }
         (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
     }
+    // Both may write the same disks, for all that can be seen; that it is another machine only a UUID tells.
+    if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) = (&seen.process, &seen.definition) {
+        return wait_or(done, RESTARTING, || format!("'{name}' was not started: {why}; end that process first"));
+    }
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
@@ -585,7 +625,6 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
     let name = label(seen);
     match presence(seen) {
-        Presence::Off(_) if ending(inv, seen, done) => Next::Do(Step::Wait { longest: a_moment(inv) - done.waited }),
         // It was leaving: it may have arrived, and a copy there is still a copy.
         Presence::Off(_) if done.leaving => gone_while_leaving(name, ended, done),
         // It is not here. If it has arrived there, it is that host's; this note may be old.
@@ -640,12 +679,6 @@ fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
     }
 }
 
-/// Whether libvirt says that it is off while a process leaves it open: an emulator that is ending shows no arguments any
-/// more, and still has the disks. It gets a moment; then libvirt's word counts.
-fn ending(inv: &Invocation, seen: &Observation, done: &History) -> bool {
-    matches!(seen.process, Process::Unknown(_)) && done.waited < a_moment(inv)
-}
-
 fn a_moment(inv: &Invocation) -> Duration {
     STRAY.min(inv.timeout / 4)
 }
@@ -676,8 +709,9 @@ fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &
         return wait_or(done, inv.timeout, || format!("{} still runs, no_kill forbids ending it, and {why}", its()));
     }
     match done.killed.last() {
+        // It ends when its storage answers: that is waited for, and nothing else.
         Some(Err(error)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
-            fail(format!("{} could not be ended: {error}", its()))
+            wait_or(done, inv.timeout, || format!("{} could not be ended: {error}", its()))
         }
         None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
     }
@@ -701,7 +735,8 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         Health::Failed | Health::Arriving | Health::Elsewhere => true,
         // Neither can answer; why it is paused may be a migration, so it is not resumed to be asked.
         Health::Degraded => matches!(state, State::PmSuspended | State::Paused(Pause::Unknown)),
-        Health::Well | Health::Off => false,
+        // What has no process any more, or one that is ending, hears nothing.
+        Health::Well | Health::Off => end_of(seen, domain).is_some(),
     };
     let reserve = if forbidden {
         Duration::ZERO
@@ -767,7 +802,10 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
             };
             end_process(inv, name, (*pid, *start, own), done, why)
         }
-        ([.., last], Process::NotLooked | Process::Gone | Process::Unknown(_)) => {
+        (
+            [.., last],
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+        ) => {
             if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {
                 if done.waited.is_zero() {
                     return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });

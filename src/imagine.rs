@@ -108,7 +108,12 @@ impl World {
         if let Step::Wait { longest } = step {
             done.waited += *longest;
             if let Some((libvirt, process)) = self.later.take() {
-                seen.libvirt = libvirt.unwrap_or(seen.libvirt.clone());
+                if let Some(libvirt) = libvirt {
+                    if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
+                        seen.process = Process::NotLooked;
+                    }
+                    seen.libvirt = libvirt;
+                }
                 seen.process = process.unwrap_or(seen.process.clone());
             }
             return *longest;
@@ -199,6 +204,7 @@ impl World {
 
 fn run(seen: &mut Observation) {
     let running = State::Running(Running::Plain);
+    seen.process = Process::NotLooked;
     match &mut seen.libvirt {
         Libvirt::Domain(domain) => domain.state = running,
         Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {

@@ -319,8 +319,16 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
 fn process() -> impl Strategy<Value = Seen> {
     prop_oneof![
         Just(Seen::NotLooked),
-        any::<bool>().prop_map(|incoming| Seen::Alive { pid: 4711, start: 99, incoming, name: "foo".into() }),
+        (any::<bool>(), any::<bool>()).prop_map(|(incoming, ending)| Seen::Alive {
+            pid: 4711,
+            start: 99,
+            incoming,
+            name: "foo".into(),
+            ending
+        }),
         Just(Seen::Gone),
+        Just(Seen::MayBe("an emulator ends".into())),
+        Just(Seen::Namesake("another has the name".into())),
         Just(Seen::Unknown("the table cannot be read".into())),
     ]
 }
@@ -391,9 +399,9 @@ fn alive(seen: &Observation) -> bool {
 fn unknown(seen: &Observation) -> bool {
     !alive(seen)
         && match &seen.libvirt {
-            Libvirt::Domain(_) | Libvirt::NoDomain => false,
+            Libvirt::Domain(_) | Libvirt::NoDomain => matches!(seen.process, Seen::MayBe(_)),
             Libvirt::Ambiguous(_) => true,
-            Libvirt::NoAnswer(_) => seen.process != Seen::Gone,
+            Libvirt::NoAnswer(_) => !matches!(seen.process, Seen::Gone | Seen::Namesake(_)),
         }
 }
 

@@ -164,10 +164,15 @@ fn libvirt(words: &str) -> Libvirt {
 fn process(words: &str) -> Process {
     match words {
         "gone" => Process::Gone,
-        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into() },
-        "renamed" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "old".into() },
-        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true, name: "foo".into() },
-        other => Process::Unknown(other.to_owned()),
+        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: false },
+        "renamed" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "old".into(), ending: false },
+        "ending" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: true },
+        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true, name: "foo".into(), ending: false },
+        other => match other.split_once(' ') {
+            Some(("maybe", why)) => Process::MayBe(why.to_owned()),
+            Some(("namesake", why)) => Process::Namesake(why.to_owned()),
+            Some(_) | None => Process::Unknown(other.to_owned()),
+        },
     }
 }
 

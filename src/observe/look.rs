@@ -3,7 +3,7 @@
 //!
 //! The order is a matter of cost: a monitor of a running domain is one connection and four small messages.
 
-use super::process::{self, Driver, Evidence, Identity, Roots};
+use super::process::{self, Driver, Evidence, Identity, Pulse, Roots};
 use super::rpc::{self, Connection, RpcError};
 use super::state::{Pause, State};
 use super::uri::Uri;
@@ -65,7 +65,7 @@ pub struct Looker {
 /// How much is worth finding out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
-    /// Read the process table even though libvirt has answered.
+    /// Find the process even though libvirt says that the domain is active. (Before "not running" it is always looked for.)
     pub process: bool,
     /// Look for the resource's mark when no domain has the name, and whether the domain is migrating.
     pub thorough: bool,
@@ -129,7 +129,7 @@ impl Looker {
             Err(no_answer) => Libvirt::NoAnswer(no_answer),
         };
         let process = self.process(&libvirt, depth);
-        let process = self.unless_it_lives(process);
+        let process = self.unless_it_lives(process, &libvirt);
         Observation { name: self.name.clone(), libvirt, process, definition: self.definition.clone() }
     }
 
@@ -244,9 +244,6 @@ impl Looker {
                 Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) => Process::NotLooked,
             };
         };
-        if active && !depth.process {
-            return Process::NotLooked;
-        }
         let uuid = uuid.or(match &self.definition {
             Definition::File(defined) => defined.uuid,
             Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
@@ -256,12 +253,27 @@ impl Looker {
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }
-        if answered && !depth.process {
-            // libvirt has spoken: its pid file is enough to see whether a process says otherwise.
-            return process::by_pid_file(&self.roots, &who).map_or(Process::NotLooked, alive);
+        if active {
+            // libvirt may not have noticed its end.
+            match process::pulse(&self.roots, &who) {
+                Pulse::Ended(_) => return Process::Gone,
+                Pulse::Ending(pid, start) => {
+                    return Process::Alive { pid, start, incoming: false, name: name.to_owned(), ending: true };
+                }
+                Pulse::Beats if !depth.process => return Process::NotLooked,
+                Pulse::Beats => {}
+            }
+            if let Some(found) = process::held_by_libvirt(&self.roots, &who) {
+                return alive(found);
+            }
         }
         match process::find(&self.roots, &who) {
             Evidence::Alive(found) => alive(found),
+            Evidence::MayBe(why) => Process::MayBe(why),
+            Evidence::Namesake(_) | Evidence::Absent if active => {
+                Process::Unknown("it is not among the processes that can be seen here".into())
+            }
+            Evidence::Namesake(why) => Process::Namesake(why),
             Evidence::Absent => Process::Gone,
             Evidence::Unknown(why) => Process::Unknown(why),
         }
@@ -269,16 +281,24 @@ impl Looker {
 
     /// A process that was seen to be the domain's stays it until its end: while it ends, stuck in the kernel perhaps, it
     /// shows nothing any more that it could be known by, and still has the disks open.
-    fn unless_it_lives(&mut self, process: Process) -> Process {
+    fn unless_it_lives(&mut self, process: Process, libvirt: &Libvirt) -> Process {
+        let active = matches!(libvirt, Libvirt::Domain(domain) if domain.state.active());
         match (&process, &self.process) {
             (Process::Alive { pid, start, name, .. }, _) => self.process = Some((*pid, *start, name.clone())),
-            (Process::NotLooked | Process::Gone | Process::Unknown(_), Some((pid, start, name))) => {
-                if matches!(Held::open(*pid, *start), Ok(Some(_))) {
-                    return Process::Alive { pid: *pid, start: *start, incoming: false, name: name.clone() };
+            (Process::NotLooked, _) | (_, None) => {}
+            (
+                Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+                Some((pid, start, name)),
+            ) => match Held::open(*pid, *start) {
+                Ok(Some(_)) => {
+                    let (pid, start, name) = (*pid, *start, name.clone());
+                    let ending = process::is_ending(&self.roots, pid);
+                    return Process::Alive { pid, start, incoming: false, name, ending };
                 }
-                self.process = None;
-            }
-            (Process::NotLooked | Process::Gone | Process::Unknown(_), None) => {}
+                // That is why it is not found, though libvirt has not noticed yet.
+                Ok(None) if active && matches!(process, Process::Unknown(_)) => return Process::Gone,
+                Ok(None) | Err(_) => self.process = None,
+            },
         }
         process
     }
@@ -439,7 +459,13 @@ fn by_mark(
 }
 
 fn alive(found: process::Alive) -> Process {
-    Process::Alive { pid: found.pid, start: found.start_time_ticks, incoming: found.incoming, name: found.name }
+    Process::Alive {
+        pid: found.pid,
+        start: found.start_time_ticks,
+        incoming: found.incoming,
+        name: found.name,
+        ending: found.ending,
+    }
 }
 
 /// What a failed call says about the daemon.

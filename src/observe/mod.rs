@@ -85,8 +85,14 @@ pub enum Process {
         incoming: bool,
         /// The name that it was started under: another one, if the definition's was changed since.
         name: String,
+        /// Whether it is on its way to its end, and may hang there. It has its disks open still.
+        ending: bool,
     },
-    /// The whole table was read, and it is not there.
+    /// A process may be the domain's, and why that cannot be told.
+    MayBe(String),
+    /// The domain has none, but one that libvirt did not start is called like it; which.
+    Namesake(String),
+    /// It is not there: the whole table was read, or it is known to have ended.
     Gone,
     /// Cannot be told, and why.
     Unknown(String),

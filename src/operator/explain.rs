@@ -60,6 +60,8 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
         }
         Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
         Process::Gone => "all processes were read, and none is the domain's".into(),
+        Process::MayBe(why) => format!("{why}, and may be the domain"),
+        Process::Namesake(why) => format!("none is the domain's: {why}"),
         Process::Unknown(why) => format!("proves nothing: {why}"),
     };
     let definition = match definition {

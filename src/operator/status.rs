@@ -106,7 +106,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     let (presence, state, code) = state(inv, &seen);
     let pid = match seen.process {
         Process::Alive { pid, .. } => Some(pid),
-        Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
+        Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
     };
     let mut report = Report {
         code,
@@ -122,7 +122,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         },
         since: match seen.process {
             Process::Alive { start, .. } => since(start),
-            Process::NotLooked | Process::Gone | Process::Unknown(_) => None,
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
         },
         uri: looker.uri.clone(),
         pid,
@@ -148,8 +148,12 @@ fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
     let reason = outcome.map(|outcome| outcome.reason).unwrap_or_default();
     match &seen.libvirt {
         Libvirt::Domain(domain) if domain.state.active() => {
+            let health = verdict::health(domain.state, domain.motion);
+            if code == Code::Generic && health != verdict::Health::Failed {
+                return ("unknown", reason, code);
+            }
             // A failed machine runs, in the sense that it must not be started elsewhere.
-            let code = match verdict::health(domain.state, domain.motion) {
+            let code = match health {
                 verdict::Health::Failed => Code::Generic,
                 verdict::Health::Well
                 | verdict::Health::Degraded

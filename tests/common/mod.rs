@@ -7,12 +7,14 @@
 
 mod call;
 mod cluster;
+mod hanging;
 mod host;
 mod process;
 mod vm;
 
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
 pub use cluster::{Cluster, Follow, Traveller};
+pub use hanging::Hanging;
 pub use host::Host;
 pub use process::Process;
 pub use vm::{Guest, Vm, joined, tag};

@@ -10,6 +10,7 @@ mod common;
 
 mod daemon;
 mod definition;
+mod evidence;
 mod limits;
 mod machine;
 mod qemu;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use vm_agent::observe::process::{Evidence, Roots, find};
 
 use crate::real_processes::{is_root, roots};
-use crate::{Guarded, emulator, own, real, until, uuid_text};
+use crate::{Guarded, MARK, emulator, own, real, until, uuid_text};
 
 #[test]
 #[ignore = "started by other tests"]
@@ -21,6 +21,8 @@ fn asker() {
     let answer = match find(&roots, &real(name)) {
         Evidence::Alive(_) => "alive".to_owned(),
         Evidence::Absent => "absent".to_owned(),
+        Evidence::MayBe(why) => format!("may be: {why}"),
+        Evidence::Namesake(why) => format!("namesake: {why}"),
         Evidence::Unknown(why) => format!("unknown: {why}"),
     };
     println!("answer {answer}.");
@@ -47,7 +49,7 @@ fn in_a_container_its_own_domains_are_seen_and_not_the_hosts() {
     let _outside = Guarded::start(&mut emulator(&["-name", &format!("guest={ours}"), "-uuid", &uuid_text(&ours)]));
     let uuid = uuid_text(&its);
     let script = format!(
-        "mount -t proc proc /proc; qemu-system-x86_64 -name guest={its} -uuid {uuid} -machine none -S -display none \
+        "mount -t proc proc /proc; qemu-system-x86_64 -name guest={its} -uuid {uuid} -object {MARK} -machine none -S -display none \
          -monitor none </dev/null >/dev/null 2>&1 & until grep -q guest= /proc/$!/cmdline; do :; done; \"$@\"; kill $!"
     );
     let ask = |name: &str| ask(&script, name, Path::new("/proc"), folder.path());

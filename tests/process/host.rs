@@ -12,6 +12,9 @@ use crate::UUID;
 use crate::UUID_BYTES;
 
 pub const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+/// What libvirt puts into the arguments of each of its emulators: the domain's home.
+pub const HOME: &str =
+    r#"{"qom-type":"secret","id":"masterKey0","file":"/var/lib/libvirt/qemu/domain-1-it/master-key.aes"}"#;
 pub const OUR_NAMESPACE: &str = "pid:[4026531836]";
 
 /// A host with an empty process table (but for process 1 and ourselves).
@@ -50,7 +53,7 @@ pub fn made<'a>(pid: u32, words: &[&'a str]) -> Made<'a> {
 }
 
 pub fn domain(pid: u32, name_argument: &str) -> Made<'_> {
-    made(pid, &[QEMU, "-name", name_argument, "-S", "-uuid", UUID, "-display", "none"])
+    made(pid, &[QEMU, "-name", name_argument, "-S", "-object", HOME, "-uuid", UUID, "-display", "none"])
 }
 
 /// The user that libvirt gives its emulators to, here: one that the tests can give a folder to.
@@ -118,6 +121,7 @@ impl Host {
         fs::create_dir_all(self.folder.path().join(&at).join("ns")).unwrap();
         let words: String = made.words.iter().map(|word| format!("{word}\0")).collect();
         self.write(&format!("{at}/cmdline"), words);
+        self.write(&format!("{at}/comm"), format!("{}\n", made.comm));
         let Made { pid, comm, state, flags, threads, .. } = made;
         let start = pid + 1000;
         self.write(
@@ -154,19 +158,20 @@ pub fn alive(pid: u32, found_by: FoundBy) -> Evidence {
 pub fn alive_as(name: &str, pid: u32, found_by: FoundBy) -> Evidence {
     let start_time_ticks = u64::from(pid) + 1000;
     let name = name.to_owned();
-    Evidence::Alive(Alive { pid, start_time_ticks, incoming: false, found_by, name, uuid: Some(UUID_BYTES) })
+    let (incoming, ending) = (false, false);
+    Evidence::Alive(Alive { pid, start_time_ticks, incoming, ending, found_by, name, uuid: Some(UUID_BYTES) })
 }
 
 pub fn found(evidence: &Evidence) -> Option<u32> {
     match evidence {
         Evidence::Alive(alive) => Some(alive.pid),
-        Evidence::Absent | Evidence::Unknown(_) => None,
+        Evidence::Absent | Evidence::MayBe(_) | Evidence::Namesake(_) | Evidence::Unknown(_) => None,
     }
 }
 
 pub fn why(evidence: &Evidence) -> &str {
     match evidence {
-        Evidence::Unknown(why) => why,
+        Evidence::Unknown(why) | Evidence::MayBe(why) | Evidence::Namesake(why) => why,
         Evidence::Alive(_) | Evidence::Absent => panic!("it is known: {evidence:?}"),
     }
 }

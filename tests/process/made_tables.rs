@@ -4,9 +4,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use vm_agent::observe::process::{Alive, Driver, Evidence, FoundBy, Identity, by_pid_file, scan};
+use vm_agent::observe::process::{Alive, Driver, Evidence, FoundBy, Identity, Pulse, by_pid_file, pulse};
 
-use crate::host::{Host, Made, QEMU, alive, alive_as, domain, found, made, why};
+use crate::host::{HOME, Host, Made, QEMU, alive, alive_as, domain, found, made, why};
 use crate::{UUID, UUID_BYTES, qemu, without_uuid};
 
 #[test]
@@ -125,7 +125,8 @@ fn a_program_that_is_no_emulator_never_counts_whatever_its_arguments() {
         ["/usr/bin/bash", "/usr/bin/vim.basic", "/usr/bin/sleep", "/usr/bin/gdb", "/usr/bin/qemu-img", "/x/vm-agent"];
     for exe in rows {
         let host = Host::new();
-        host.add(&Made { exe: Some(exe), comm: "bash", ..domain(300, "guest=web,debug-threads=on") });
+        let words = [QEMU, "-name", "guest=web,debug-threads=on", "-S", "-uuid", UUID];
+        host.add(&Made { exe: Some(exe), comm: "bash", ..made(300, &words) });
         assert_eq!(host.find(&qemu("web")), Evidence::Absent, "{exe}");
     }
 }
@@ -154,6 +155,9 @@ fn the_whole_command_line_of_libvirt_under_an_unknown_program_proves_nothing() {
     let key = r#"{"qom-type":"secret","id":"masterKey0","file":"/var/lib/libvirt/qemu/domain-1-web/master-key.aes"}"#;
     let words = ["/opt/vmm", "-name", "guest=web,debug-threads=on", "-object", key, "-uuid", UUID];
     host.add(&Made { exe: Some("/opt/vmm"), comm: "vmm", ..made(300, &words) });
+    // It is not even asked for its arguments, which might be waited for, unless libvirt's pid file names it.
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+    host.write("run/libvirt/qemu/web.pid", "300");
     let evidence = host.find(&qemu("web"));
     assert!(why(&evidence).contains("process 300 (vmm)"), "{evidence:?}");
     assert!(why(&host.find(&without_uuid("web"))).contains("process 300 (vmm)"));
@@ -182,7 +186,7 @@ fn a_domain_of_libvirts_with_the_same_uuid_is_alive_under_its_own_name() {
 #[test]
 fn a_process_of_the_same_uuid_and_another_name_that_libvirt_did_not_start_is_never_taken_for_it() {
     let host = Host::new();
-    host.add(&domain(300, "guest=database,debug-threads=on"));
+    host.add(&made(300, &[QEMU, "-name", "guest=database,debug-threads=on", "-uuid", UUID]));
     let evidence = host.find(&qemu("web"));
     assert!(why(&evidence).contains("named database"), "{evidence:?}");
     host.write("run/libvirt/qemu/web.pid", "300");
@@ -201,9 +205,90 @@ fn another_uuid_counts_only_when_libvirt_itself_says_that_it_is_the_domain() {
 }
 
 #[test]
+fn what_was_started_by_hand_is_at_most_a_namesake_and_never_the_domain() {
+    let other = "00000000-1a69-4a1a-bcd5-8bf2406b3f34";
+    let found = |words: &[&str], who: &Identity<'_>| {
+        let host = Host::new();
+        host.add(&made(300, &[&[QEMU][..], words].concat()));
+        host.find(who)
+    };
+    let namesake = "process 300 (qemu-system-x86) has this name, and libvirt did not start it";
+    assert_eq!(found(&["-name", "web"], &qemu("web")), Evidence::Namesake(namesake.into()));
+    assert_eq!(found(&["-name", "web"], &without_uuid("web")), Evidence::Namesake(namesake.into()));
+    assert_eq!(found(&["-name", "web", "-uuid", other], &without_uuid("web")), Evidence::Namesake(namesake.into()));
+    assert_eq!(found(&["-name", "web", "-uuid", other], &qemu("web")), Evidence::Absent);
+    let same = found(&["-name", "web", "-uuid", UUID], &qemu("web"));
+    assert!(matches!(&same, Evidence::MayBe(why) if why.contains("libvirt did not start it")), "{same:?}");
+}
+
+#[test]
+fn an_emulator_that_is_ending_is_known_by_a_thread_that_hangs_and_by_another_domains_pid_file() {
+    let ending = |host: &Host| {
+        host.add(&Made { words: vec![], exe: None, state: "Z", threads: 2, ..domain(300, "") });
+    };
+    for (name, expected) in [("web", true), ("other", false)] {
+        let host = Host::new();
+        ending(&host);
+        let words = [QEMU, "-name", &format!("guest={name}"), "-object", HOME].map(|word| format!("{word}\0")).concat();
+        fs::create_dir_all(host.roots.proc.join("300/task/300")).unwrap();
+        fs::create_dir_all(host.roots.proc.join("300/task/301")).unwrap();
+        host.write("proc/300/task/300/cmdline", "");
+        host.write("proc/300/task/301/cmdline", &words);
+        let evidence = host.find(&without_uuid("web"));
+        assert_eq!(found(&evidence).is_some(), expected, "{evidence:?}");
+        assert_eq!(evidence == Evidence::Absent, !expected);
+        match evidence {
+            Evidence::Alive(alive) => assert!(alive.ending),
+            Evidence::Absent | Evidence::MayBe(_) | Evidence::Namesake(_) | Evidence::Unknown(_) => {}
+        }
+    }
+    let host = Host::new();
+    ending(&host);
+    assert_eq!(why(&host.find(&qemu("web"))), "process 300 (qemu-system-x86) is starting or ending");
+    host.write("run/libvirt/qemu/other.pid", "300");
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
+fn one_that_was_killed_in_the_middle_of_a_call_is_ending() {
+    // The flags of a process that has begun to end; SIGKILL among the signals that wait for it.
+    for (state, flags, pending, expected) in [
+        ("S", 0x0040_0100, "0", false),
+        ("D", 0x0040_0100, "0", false),
+        ("D", 0x0040_0100, "100", true),
+        ("D", 0x0040_0104, "0", true),
+    ] {
+        let host = Host::new();
+        host.add(&Made { state, flags, ..domain(300, "guest=web") });
+        let status = format!("Name:\tx\nUid:\t0\t0\t0\t0\nNSpid:\t300\nSigPnd:\t0\nShdPnd:\t0000000000000{pending}\n");
+        host.write("proc/300/status", status);
+        let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
+        assert_eq!(alive.ending, expected, "{state} {flags:x} {pending}");
+        host.write("run/libvirt/qemu/web.pid", "300");
+        let expected = if expected { Pulse::Ending(300, 1300) } else { Pulse::Beats };
+        assert_eq!(pulse(&host.roots, &qemu("web")), expected);
+    }
+}
+
+#[test]
+fn a_pulse_has_ended_only_when_the_number_in_the_pid_file_is_nobodys() {
+    let host = Host::new();
+    assert_eq!(pulse(&host.roots, &qemu("web")), Pulse::Beats, "without a pid file libvirt's word counts");
+    host.write("run/libvirt/qemu/web.pid", "300");
+    assert_eq!(pulse(&host.roots, &qemu("web")), Pulse::Ended(300));
+    host.add(&Made { state: "Z", threads: 1, ..domain(300, "guest=web") });
+    assert_eq!(pulse(&host.roots, &qemu("web")), Pulse::Ended(300));
+    // Where processes could hide nothing is proven.
+    host.write("run/libvirt/qemu/web.pid", "301");
+    host.mount("rw,hidepid=2", "proc", "rw,hidepid=2");
+    host.own_rights("0");
+    assert_eq!(pulse(&host.roots, &qemu("web")), Pulse::Beats);
+}
+
+#[test]
 fn a_target_of_a_migration_says_so() {
     let host = Host::new();
-    host.add(&made(300, &[QEMU, "-name", "guest=web", "-uuid", UUID, "-incoming", "defer"]));
+    host.add(&made(300, &[QEMU, "-name", "guest=web", "-object", HOME, "-uuid", UUID, "-incoming", "defer"]));
     let Evidence::Alive(alive) = host.find(&qemu("web")) else { panic!("not found") };
     assert!(alive.incoming);
 }
@@ -259,7 +344,7 @@ fn a_command_line_without_an_end_proves_nothing() {
     assert_eq!(host.find(&qemu("web")), Evidence::Absent);
     let nearly = "x".repeat(900 << 10);
     let host = Host::new();
-    host.add(&made(300, &[QEMU, "-append", &nearly, "-name", "guest=web", "-uuid", UUID]));
+    host.add(&made(300, &[QEMU, "-append", &nearly, "-name", "guest=web", "-object", HOME, "-uuid", UUID]));
     assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
 }
 
@@ -269,7 +354,16 @@ fn a_container_is_known_by_its_controller() {
     let who = Identity { name: "box", uuid: Some(UUID_BYTES), driver: Driver::Lxc };
     let name = || "box".to_owned();
     let expected = |found_by| {
-        Evidence::Alive(Alive { pid: 300, start_time_ticks: 1300, incoming: false, found_by, name: name(), uuid: None })
+        let (incoming, ending) = (false, false);
+        Evidence::Alive(Alive {
+            pid: 300,
+            start_time_ticks: 1300,
+            incoming,
+            ending,
+            found_by,
+            name: name(),
+            uuid: None,
+        })
     };
     let words = [controller, "--name", "box", "--console", "22", "--handshake", "25"];
     let host = Host::new();
@@ -290,5 +384,4 @@ fn domains_without_a_process_of_their_own_stay_unknown() {
     let host = Host::new();
     let who = Identity { driver: Driver::Other, ..qemu("web") };
     assert!(why(&host.find(&who)).contains("no process of their own"));
-    assert!(why(&scan(&host.roots, &who)).contains("no process of their own"));
 }

@@ -82,8 +82,18 @@ impl Drop for Guarded {
     }
 }
 
-/// An emulator without a guest, which lives until it is killed.
+/// An argument that libvirt gives to each of its emulators (here a secret that needs no file): the domain's home.
+const MARK: &str = "secret,id=masterKey0,data=/var/lib/libvirt/qemu/domain-1-test/master-key.aes";
+
+/// An emulator without a guest, as libvirt would start it, which lives until it is killed.
 fn emulator(arguments: &[&str]) -> Command {
+    let mut command = by_hand(arguments);
+    command.args(["-object", MARK]);
+    command
+}
+
+/// One that libvirt has nothing to do with.
+fn by_hand(arguments: &[&str]) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(arguments).args(["-machine", "none", "-S", "-display", "none", "-monitor", "none"]);
     command

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use vm_agent::observe::process::{Alive, Evidence, FoundBy, Identity, Roots, by_pid_file, find, scan};
+use vm_agent::observe::process::{Alive, Evidence, FoundBy, Identity, Roots, by_pid_file, find};
 
-use crate::{Guarded, emulator, own, real, until, uuid_of, uuid_text, without_uuid};
+use crate::{Guarded, MARK, by_hand, emulator, own, real, until, uuid_of, uuid_text, without_uuid};
 
 /// The real table, with folders of libvirt's that are ours.
 pub fn roots() -> (TempDir, Roots) {
@@ -30,7 +30,7 @@ pub fn is_root() -> bool {
 fn alive(evidence: Evidence) -> Option<Alive> {
     match evidence {
         Evidence::Alive(alive) => Some(alive),
-        Evidence::Absent | Evidence::Unknown(_) => None,
+        Evidence::Absent | Evidence::MayBe(_) | Evidence::Namesake(_) | Evidence::Unknown(_) => None,
     }
 }
 
@@ -38,7 +38,8 @@ fn alive(evidence: Evidence) -> Option<Alive> {
 fn is_absent(roots: &Roots, who: &Identity<'_>) {
     until("it is known", || match find(roots, who) {
         Evidence::Absent => true,
-        Evidence::Unknown(_) => false,
+        Evidence::Unknown(_) | Evidence::MayBe(_) => false,
+        Evidence::Namesake(why) => panic!("{why}"),
         Evidence::Alive(alive) => panic!("{} was taken for the domain: {alive:?}", alive.pid),
     });
 }
@@ -64,7 +65,7 @@ fn a_real_emulator_is_found_by_its_pid_file() {
     fs::write(&file, format!("{}\n", process.pid())).unwrap();
     let found = by_pid_file(&roots, &real(&name)).unwrap();
     assert_eq!((found.pid, found.found_by), (process.pid(), FoundBy::PidFile));
-    assert_eq!(alive(scan(&roots, &real(&name))).map(|it| (it.pid, it.start_time_ticks)), {
+    assert_eq!(alive(find(&roots, &real(&name))).map(|it| (it.pid, it.start_time_ticks)), {
         Some((found.pid, found.start_time_ticks))
     });
     // The number belongs to somebody else now.
@@ -145,6 +146,8 @@ fn a_wrapper_that_waits_for_its_emulator_does_not_count_and_the_emulator_does() 
         &format!("guest={name}"),
         "-uuid",
         &uuid_text(&name),
+        "-object",
+        MARK,
     ]));
     until("the emulator runs", || alive(find(&roots, &real(&name))).is_some());
     let found = alive(find(&roots, &real(&name))).unwrap();
@@ -225,7 +228,7 @@ fn a_large_guest_that_is_ending_is_not_called_absent_before_it_has_ended() {
     process.0.kill().unwrap();
     let mut looks = Vec::new();
     loop {
-        let evidence = scan(&roots, &real(&name));
+        let evidence = find(&roots, &real(&name));
         let ended = fs::read_to_string(&stat).unwrap().contains(") Z ");
         looks.push((evidence, ended));
         if ended {
@@ -236,5 +239,16 @@ fn a_large_guest_that_is_ending_is_not_called_absent_before_it_has_ended() {
         assert!(ended || evidence != Evidence::Absent, "absent before its end");
     }
     drop(process);
+    is_absent(&roots, &real(&name));
+}
+
+#[test]
+fn an_emulator_that_was_started_by_hand_is_a_namesake_and_is_not_found_as_the_domain() {
+    let (name, (_folder, roots)) = (own("by-hand"), roots());
+    let process = Guarded::start(&mut by_hand(&["-name", &name]));
+    let expected = format!("process {} (qemu-system-x86) has this name, and libvirt did not start it", process.pid());
+    assert_eq!(find(&roots, &real(&name)), Evidence::Namesake(expected));
+    drop(process);
+    let _another = Guarded::start(&mut by_hand(&["-name", &name, "-uuid", &uuid_text("another machine")]));
     is_absent(&roots, &real(&name));
 }

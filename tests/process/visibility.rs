@@ -7,7 +7,7 @@ use std::path::Path;
 
 use vm_agent::observe::process::{Evidence, FoundBy, Roots, find};
 
-use crate::host::{Host, Made, QEMU, alive, domain, found, libvirt_user, made, why};
+use crate::host::{HOME, Host, Made, QEMU, alive, domain, found, libvirt_user, made, why};
 use crate::{UUID, qemu};
 
 #[test]
@@ -65,6 +65,15 @@ fn where_libvirt_keeps_nothing_the_owner_cannot_be_judged() {
 }
 
 #[test]
+fn where_there_is_no_folder_of_libvirts_at_all_another_users_process_is_a_strangers() {
+    let host = Host::new();
+    host.add(&Made { uid: 4711, ..domain(300, "guest=web") });
+    fs::remove_dir(host.roots.lib.join("libvirt/qemu")).unwrap();
+    fs::remove_dir(host.roots.run.join("libvirt/qemu")).unwrap();
+    assert_eq!(host.find(&qemu("web")), Evidence::Absent);
+}
+
+#[test]
 fn a_domain_of_a_users_own_libvirt_does_not_count_even_if_root_is_that_user() {
     for key in [
         "secret,id=masterKey0,format=raw,file=/root/.config/libvirt/qemu/lib/domain-1-web/master-key.aes",
@@ -79,7 +88,7 @@ fn a_domain_of_a_users_own_libvirt_does_not_count_even_if_root_is_that_user() {
     // A disk kept in a folder of such a name says nothing.
     let disk = "file=/srv/libvirt/qemu/lib/domain-1-web/disk.qcow2,if=virtio";
     let host = Host::new();
-    host.add(&made(300, &[QEMU, "-name", "guest=web", "-drive", disk, "-uuid", UUID]));
+    host.add(&made(300, &[QEMU, "-name", "guest=web", "-drive", disk, "-object", HOME, "-uuid", UUID]));
     assert_eq!(host.find(&qemu("web")), alive(300, FoundBy::Scan));
 }
 

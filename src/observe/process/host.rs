@@ -2,6 +2,7 @@
 //! Whether this process table can be believed when it does not show a process, and whose processes count.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::table::{self, Process, read_at};
-use super::{Roots, argv::Home};
+use super::{Identity, Roots, argv::Home};
 
 /// The first PID namespace of a kernel always has this number.
 const FIRST_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
@@ -60,6 +61,33 @@ fn held_elsewhere(folder: &Path) -> Option<PathBuf> {
         let file = super::open_file(&folder_fd, entry.file_name()).ok()?;
         let lock = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
         lock.pid.is_none().then(|| folder.join(OsStr::from_bytes(entry.file_name().to_bytes())))
+    })
+}
+
+/// Whether some process keeps a lock on a pid file.
+pub(super) fn is_held(file: &OwnedFd) -> bool {
+    !matches!(fcntl_getlk(file, &Flock::from(FlockType::WriteLock)), Ok(None))
+}
+
+/// The process that keeps a lock on a pid file, if it has a number here.
+pub(super) fn holder(file: &OwnedFd) -> Option<u32> {
+    let lock = fcntl_getlk(file, &Flock::from(FlockType::WriteLock)).ok()??;
+    lock.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// Whether libvirt's pid file of another domain names this process.
+pub(super) fn is_named_for_another(roots: &Roots, who: &Identity<'_>, pid: u32) -> bool {
+    let own = format!("{}.pid", who.name);
+    let Some(folder) = who.driver.folder().and_then(|folder| super::open_folder(&roots.run.join(folder)).ok()) else {
+        return false;
+    };
+    let Ok(mut entries) = rustix::fs::Dir::read_from(&folder) else { return false };
+    entries.any(|entry| {
+        let Ok(entry) = entry else { return false };
+        let name = entry.file_name();
+        name.to_bytes().ends_with(b".pid")
+            && name.to_bytes() != own.as_bytes()
+            && super::number_in(&folder, name).is_some_and(|(number, _)| number == pid)
     })
 }
 
@@ -131,16 +159,39 @@ pub(super) fn owner(roots: &Roots, uid: u32, home: Home<'_>) -> Owner {
         Home::System(name) => std::str::from_utf8(name).ok().map(|name| folder.join(name)),
         Home::Session | Home::Unmarked => None,
     };
-    let owned = |path: &Path| std::fs::symlink_metadata(path).ok().filter(|it| it.is_dir()).map(|it| it.uid());
-    let by_domain = own.as_deref().and_then(owned);
-    let by_libvirt = owned(&folder);
+    let by_domain = own.as_deref().and_then(owner_of);
+    let by_libvirt = owner_of(&folder);
     if by_domain == Some(uid) || by_libvirt == Some(uid) {
         Owner::Libvirt
-    } else if by_libvirt.is_none() {
+    } else if by_libvirt.is_none() && !has_no_libvirt(roots) {
         Owner::CannotTell
     } else {
         Owner::Other
     }
+}
+
+/// Whether a user's processes are worth a closer look: root's, libvirt's, those of a user that it gave a domain to. (Where
+/// that cannot be told, everybody's.)
+pub(super) fn may_be_libvirts(roots: &Roots, uid: u32) -> bool {
+    let folder = roots.lib.join("libvirt/qemu");
+    let by_libvirt = owner_of(&folder);
+    if uid == 0 || by_libvirt == Some(uid) {
+        return true;
+    }
+    let Ok(entries) = std::fs::read_dir(&folder) else { return !has_no_libvirt(roots) };
+    let domains = entries.flatten().filter(|entry| entry.file_name().as_bytes().starts_with(b"domain-"));
+    domains.into_iter().any(|entry| owner_of(&entry.path()) == Some(uid))
+}
+
+fn owner_of(folder: &Path) -> Option<u32> {
+    std::fs::symlink_metadata(folder).ok().filter(|it| it.is_dir()).map(|it| it.uid())
+}
+
+/// Whether this host has no folder of libvirt's at all: then nobody's process is a domain of it.
+fn has_no_libvirt(roots: &Roots) -> bool {
+    [roots.lib.join("libvirt/qemu"), roots.run.join("libvirt/qemu")]
+        .iter()
+        .all(|folder| std::fs::symlink_metadata(folder).is_err_and(|error| error.kind() == ErrorKind::NotFound))
 }
 
 /// Whether the process lives in the same PID namespace as we do: a container's own libvirt may well run a domain of

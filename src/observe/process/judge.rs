@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What one process is to the domain. Everything about it is read between two looks at its start time, so that the
 //! answer is about one process.
+//!
+//! What cannot block comes first: only processes that may be libvirt's emulators are asked for their arguments, because
+//! whoever reads those waits for the lock of that process's memory.
 
 use std::borrow::Cow;
 
@@ -12,10 +15,19 @@ use super::table::{CommandLine, Process, Stat, is_gone};
 use super::{Alive, Driver, FoundBy, Identity, Roots};
 
 /// What one process is to the domain.
-pub(super) enum Verdict {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the domain.
     Alive(Alive),
+    /// It may be the domain, for this reason, and nobody can tell.
+    MayBe(String),
+    /// It is called like the domain, but libvirt did not start it.
+    Namesake(String),
+    /// It is another's.
     Foreign,
+    /// It has ended.
     Gone,
+    /// It cannot be looked at.
     Unsure(String),
 }
 
@@ -45,13 +57,17 @@ impl Look<'_> {
         if self.stat.has_ended() {
             return Ok(Verdict::Gone);
         }
-        if self.stat.kernel_thread {
+        if self.stat.kernel_thread || !host::is_in_our_namespace(self.roots, &self.process)? {
+            return Ok(Verdict::Foreign);
+        }
+        // The pid file is root's word that this process is the domain, whoever it runs as.
+        if self.found_by == FoundBy::Scan && !host::may_be_libvirts(self.roots, self.process.status()?.uid) {
             return Ok(Verdict::Foreign);
         }
         let verdict = match self.process.command_line(buffer)? {
             // The memory of a process, and with it its arguments, is given back before its files are closed. For a
-            // large guest that takes seconds, in which it still holds its disks. (It is the same for an instant at its
-            // start.)
+            // large guest that takes seconds, in which it still holds its disks; where its storage hangs, for ever. (It
+            // is the same for an instant at its start.)
             CommandLine::Whole if buffer.is_empty() => self.without_arguments("is starting or ending")?,
             CommandLine::Whole => match self.who.driver {
                 Driver::Qemu => self.qemu(buffer)?,
@@ -66,17 +82,19 @@ impl Look<'_> {
     }
 
     fn without_arguments(&self, why: &str) -> rustix::io::Result<Verdict> {
-        if !self.runs_an_emulator()? {
+        let pid = self.process.pid();
+        if !self.runs_an_emulator()? || host::is_named_for_another(self.roots, self.who, pid) {
             return Ok(Verdict::Foreign);
         }
-        let unsure = Verdict::Unsure(format!("process {} ({}) {why}", self.process.pid(), self.comm()));
-        Ok(self.foreign(Home::Unmarked, self.found_by == FoundBy::PidFile)?.unwrap_or(unsure))
+        let may_be = Verdict::MayBe(format!("process {pid} ({}) {why}", self.comm()));
+        Ok(self.foreign(Home::Unmarked, self.found_by == FoundBy::PidFile)?.unwrap_or(may_be))
     }
 
     fn qemu(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
         let Some(claim) = argv::qemu(arguments) else { return Ok(Verdict::Foreign) };
         let same_name = *claim.name == *self.who.name.as_bytes();
         let same_uuid = self.who.uuid.is_some() && self.who.uuid == claim.uuid;
+        let other_uuid = self.who.uuid.is_some() && claim.uuid.is_some() && !same_uuid;
         if !same_name && !same_uuid || claim.home == Home::Session {
             return Ok(Verdict::Foreign);
         }
@@ -85,28 +103,25 @@ impl Look<'_> {
         if let Some(verdict) = self.foreign(claim.home, by_pid_file)? {
             return Ok(verdict);
         }
-        let pid = self.process.pid();
-        let by_libvirt = by_pid_file || claim.home != Home::Unmarked;
-        if !self.runs_an_emulator()? {
-            // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that.
-            let contradicted = self.who.uuid.is_some() && !same_uuid;
-            if !same_name || contradicted || !by_libvirt {
-                return Ok(Verdict::Foreign);
-            }
-            let comm = self.comm();
-            return Ok(Verdict::Unsure(format!("process {pid} ({comm}) has its arguments, but is no known emulator")));
-        }
-        if !same_name && !matches!(claim.home, Home::System(_)) {
-            // What is ended by its process must be libvirt's.
-            let name = String::from_utf8_lossy(&claim.name);
-            return Ok(Verdict::Unsure(format!("process {pid} runs a domain of the same UUID, named {name}")));
-        }
-        let other_uuid = self.who.uuid.is_some() && claim.uuid.is_some() && !same_uuid;
-        if other_uuid && !by_libvirt {
-            return Ok(Verdict::Foreign);
-        }
         let name = String::from_utf8_lossy(&claim.name).into_owned();
-        Ok(self.alive(name, claim.incoming, claim.uuid))
+        let its = format!("process {} ({})", self.process.pid(), self.comm());
+        let by_libvirt = by_pid_file || claim.home != Home::Unmarked;
+        let emulator = self.runs_an_emulator()?;
+        Ok(match (by_libvirt, emulator) {
+            (true, true) => self.alive(name, claim.incoming, claim.uuid),
+            // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that.
+            (true, false) if same_name && (self.who.uuid.is_none() || same_uuid) => {
+                Verdict::MayBe(format!("{its} has its arguments, but is no known emulator"))
+            }
+            // Started by hand, as another machine.
+            (false, true) if other_uuid => Verdict::Foreign,
+            // Never alive: what is ended by its process must be libvirt's.
+            (false, true) if same_uuid => {
+                Verdict::MayBe(format!("{its} runs a machine of this UUID, named {name}, and libvirt did not start it"))
+            }
+            (false, true) => Verdict::Namesake(format!("{its} has this name, and libvirt did not start it")),
+            (true | false, false) => Verdict::Foreign,
+        })
     }
 
     fn lxc(&self, arguments: &[u8]) -> rustix::io::Result<Verdict> {
@@ -120,15 +135,12 @@ impl Look<'_> {
 
     fn alive(&self, name: String, incoming: bool, uuid: Option<[u8; 16]>) -> Verdict {
         let (pid, start_time_ticks) = (self.process.pid(), self.stat.start_time_ticks);
-        Verdict::Alive(Alive { pid, start_time_ticks, incoming, found_by: self.found_by, name, uuid })
+        let ending = self.process.is_ending(&self.stat);
+        Verdict::Alive(Alive { pid, start_time_ticks, incoming, ending, found_by: self.found_by, name, uuid })
     }
 
-    /// Whether it is not of this host's libvirt, by where it runs and as whom. None: it is.
+    /// Whether it is not of this host's libvirt, by whom it runs as. None: it is.
     fn foreign(&self, home: Home<'_>, by_pid_file: bool) -> rustix::io::Result<Option<Verdict>> {
-        if !host::is_in_our_namespace(self.roots, &self.process)? {
-            return Ok(Some(Verdict::Foreign));
-        }
-        // The pid file is root's word that this process is the domain, whoever it runs as.
         if by_pid_file {
             return Ok(None);
         }

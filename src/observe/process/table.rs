@@ -28,6 +28,8 @@ pub(crate) struct Stat {
     /// 0: the group's leader is outside of this PID namespace.
     pub(crate) group: u32,
     pub(crate) kernel_thread: bool,
+    /// It has begun to end: its memory is given back, its files are closed, one after the other.
+    pub(crate) exiting: bool,
     pub(crate) threads: u64,
     pub(crate) start_time_ticks: u64,
 }
@@ -41,16 +43,19 @@ impl Stat {
 }
 
 /// What of a command line was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommandLine {
     Whole,
     /// Longer than any that is read.
     TooLong,
 }
 
-/// `/proc/PID/status`: the real user, and the process's numbers in its nested namespaces.
+/// `/proc/PID/status`: the real user, the process's numbers in its nested namespaces, and whether it was sent SIGKILL and
+/// has not come to notice it.
 pub(super) struct Status {
     pub(super) uid: u32,
     pub(super) namespaces: usize,
+    pub(super) killed: bool,
 }
 
 /// Whether the error says that the process is not there (any more).
@@ -78,9 +83,44 @@ impl Process {
         parse_stat(&text).ok_or(Errno::INVAL)
     }
 
-    /// The arguments, each ended by a NUL, into `buffer`. Empty: a kernel thread, or a process that is ending.
+    /// The arguments, each ended by a NUL, into `buffer`. Empty: a kernel thread, or a process that is ending. Whoever
+    /// asks waits for the lock of the process's memory: for ever, if one of its threads waits for storage with it.
     pub(super) fn command_line(&self, buffer: &mut Vec<u8>) -> rustix::io::Result<CommandLine> {
-        read_command_line(&self.folder, "cmdline", buffer)
+        let read = self.read_command_line("cmdline", buffer)?;
+        if buffer.is_empty() && read == CommandLine::Whole {
+            self.command_line_of_a_thread(buffer);
+        }
+        Ok(read)
+    }
+
+    /// Where the first thread has ended another one may not have: as long as it hangs in a call it keeps the memory, and
+    /// with it the arguments.
+    fn command_line_of_a_thread(&self, buffer: &mut Vec<u8>) {
+        let Ok(threads) =
+            openat(&self.folder, "task", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        else {
+            return;
+        };
+        let Ok(entries) = rustix::fs::Dir::read_from(&threads) else { return };
+        for entry in entries.flatten() {
+            let Some(thread) = number::<u32>(entry.file_name().to_bytes()) else { continue };
+            let read = self.read_command_line(&format!("task/{thread}/cmdline"), buffer);
+            if read.is_ok_and(|read| read == CommandLine::Whole) && !buffer.is_empty() {
+                return;
+            }
+        }
+        buffer.clear();
+    }
+
+    fn read_command_line(&self, name: &str, buffer: &mut Vec<u8>) -> rustix::io::Result<CommandLine> {
+        let whole = self.read(name, buffer, LONGEST_COMMAND_LINE)?;
+        Ok(if whole { CommandLine::Whole } else { CommandLine::TooLong })
+    }
+
+    /// Whether it is on its way to its end, and may be stuck there: it ends, or it was sent SIGKILL in the middle of a
+    /// call that hangs.
+    pub(super) fn is_ending(&self, stat: &Stat) -> bool {
+        stat.exiting || stat.state == b'D' && self.status().is_ok_and(|status| status.killed)
     }
 
     pub(super) fn status(&self) -> rustix::io::Result<Status> {
@@ -105,12 +145,6 @@ impl Process {
     fn read(&self, name: &str, buffer: &mut Vec<u8>, limit: usize) -> rustix::io::Result<bool> {
         read_at(&self.folder, name, buffer, limit)
     }
-}
-
-/// Reads `name` below the folder as a command line.
-pub(super) fn read_command_line(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>) -> rustix::io::Result<CommandLine> {
-    let whole = read_at(folder, name, buffer, LONGEST_COMMAND_LINE)?;
-    Ok(if whole { CommandLine::Whole } else { CommandLine::TooLong })
 }
 
 /// Reads at most `limit` bytes of a file into `buffer`; whether that was all of it.
@@ -183,8 +217,9 @@ fn children_by_scan(parent: Pid) -> Vec<Pid> {
 }
 
 /// The name in the second field may hold anything, parentheses and blanks too: it ends at the last parenthesis.
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     const KERNEL_THREAD: u64 = 0x0020_0000;
+    const EXITING: u64 = 0x0000_0004;
     let open = text.iter().position(|byte| *byte == b'(')?;
     let close = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -195,15 +230,25 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let threads = number(fields.nth(10)?)?;
     let start_time_ticks = number(fields.nth(1)?)?;
     let comm = text.get(open + 1..close)?.to_vec();
-    Some(Stat { comm, state, parent, group, kernel_thread: flags & KERNEL_THREAD != 0, threads, start_time_ticks })
+    let kernel_thread = flags & KERNEL_THREAD != 0;
+    let exiting = flags & EXITING != 0 || matches!(state, b'Z' | b'X' | b'x');
+    Some(Stat { comm, state, parent, group, kernel_thread, exiting, threads, start_time_ticks })
 }
 
 pub(super) fn parse_status(text: &[u8]) -> Option<Status> {
     let field = |name: &[u8]| text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
+    let killed = |field: &[u8]| {
+        let mask = std::str::from_utf8(field).ok().and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> 8 & 1 == 1)
+    };
     let values = |field: &'_ [u8]| field.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()).count();
     let uid = field(b"Uid:")?.split(u8::is_ascii_whitespace).find(|part| !part.is_empty())?;
     // Kernels before 4.1 do not say, and have one number to give.
-    Some(Status { uid: number(uid)?, namespaces: field(b"NSpid:").map_or(1, values) })
+    Some(Status {
+        uid: number(uid)?,
+        namespaces: field(b"NSpid:").map_or(1, values),
+        killed: [b"SigPnd:".as_slice(), b"ShdPnd:"].iter().any(|name| field(name).is_some_and(killed)),
+    })
 }
 
 pub(super) fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
@@ -228,8 +273,16 @@ mod tests {
             text.extend(&comm);
             text.extend(b") S 7 3 3 0 -1 2097216 0 0 0 0 1 1 0 0 20 0 5 0 4242 9 9\n");
             let stat = parse_stat(&text).unwrap();
-            let expected =
-                Stat { comm, state: b'S', parent: 7, group: 3, kernel_thread: true, threads: 5, start_time_ticks: 4242 };
+            let expected = Stat {
+                comm,
+                state: b'S',
+                parent: 7,
+                group: 3,
+                kernel_thread: true,
+                exiting: false,
+                threads: 5,
+                start_time_ticks: 4242,
+            };
             prop_assert_eq!(stat, expected);
         }
     }

@@ -47,9 +47,10 @@ test: need-test
 
 check:
 # The tests on real hosts wait more than they compute.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(as_root) $(CARGO) test --locked --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(as_root) \
+		tests/tell-failed $(CARGO) test --locked --no-fail-fast
 
-scripts = .ci/run packaging/need tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
+scripts = .ci/run packaging/need tests/tell-failed tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab
 lint:
 	$(CARGO) fmt --check

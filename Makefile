@@ -4,7 +4,7 @@
 # make test     installs what is missing, then lint and every test (hosts, guests and clusters are real)
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, scripts, the manual page
-# make bench    measures (bench/run)
+# make bench    measures (bench/run, bench/moves), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
 # make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system
 
@@ -51,7 +51,7 @@ check:
 		tests/tell-failed $(CARGO) test --locked --no-fail-fast
 
 scripts = .ci/run packaging/need tests/tell-failed tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
-	tests/hosts/fence-device tests/hosts/fence_lab
+	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -64,7 +64,7 @@ demo: need-demo
 	tests/demo
 
 bench: build
-	bench/run
+	bench/run; result=$$?; bench/moves && exit $$result
 
 fuzz:
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }

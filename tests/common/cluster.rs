@@ -4,11 +4,8 @@
 use super::{Answer, Call, Dialect, Dialect::*, Guest, Host, until};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Hosts that know each other.
 pub struct Cluster(Vec<Host>);
@@ -185,39 +182,4 @@ fn tick(line: &str) -> Option<Tick> {
     let (boot, number, uptime) = (words.next()?, words.next()?, words.next()?);
     let whole = words.next().is_none() && boot.len() == 8 && uptime.contains('.');
     whole.then(|| Tick { boot: boot.to_owned(), number: number.parse().unwrap() })
-}
-
-/// A console that is read as it is written, to tell how long the guest was silent. (Its own clock stands still while it
-/// is moved.)
-pub struct Follow {
-    stop: Arc<AtomicBool>,
-    reader: JoinHandle<Duration>,
-}
-
-impl Follow {
-    /// Begins.
-    pub fn start(traveller: &Traveller<'_>) -> Self {
-        let (stop, path) = (Arc::new(AtomicBool::new(false)), traveller.console_file());
-        let stopped = Arc::clone(&stop);
-        let reader = std::thread::spawn(move || {
-            let length = || std::fs::metadata(&path).unwrap().len();
-            let (mut known, mut last, mut gap) = (length(), Instant::now(), Duration::ZERO);
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(2));
-                let now = length();
-                if now > known {
-                    gap = gap.max(last.elapsed());
-                    (known, last) = (now, Instant::now());
-                }
-            }
-            gap
-        });
-        Self { stop, reader }
-    }
-
-    /// The longest silence since the start.
-    pub fn longest_gap(self) -> Duration {
-        self.stop.store(true, Ordering::Relaxed);
-        self.reader.join().unwrap()
-    }
 }

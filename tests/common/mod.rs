@@ -15,7 +15,7 @@ mod vm;
 
 pub use call::{Answer, Call, Dialect, Dialect::*, Running};
 pub use clock::Moment;
-pub use cluster::{Cluster, Follow, Traveller};
+pub use cluster::{Cluster, Traveller};
 pub use hanging::Hanging;
 pub use host::Host;
 pub use process::Process;

@@ -63,23 +63,6 @@ impl<'a> Guest<'a> {
             )
     }
 
-    /// A Linux that ticks more often than others, for a fine clock.
-    pub fn quick_ticks(self) -> Self {
-        let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/guest/init");
-        let init = std::fs::read_to_string(init).unwrap().replace("-t 0.1", "-t 0.02");
-        let this = self.polite();
-        let text = this.xml();
-        let (_, old) = text.split_once("<initrd>").unwrap();
-        let old = old.split_once('<').unwrap().0;
-        let folder = this.host.shared().join(format!("{}-root", this.name));
-        this.host.script(&format!("{}-root/init", this.name), init.trim_start_matches("#!/bin/sh\n"));
-        let new = this.host.shared().join(format!("{}.initramfs", this.name));
-        // A later archive of an initramfs overwrites an earlier one.
-        let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;
-        this.host.run("sh", &["-c", pack, "sh", folder.to_str().unwrap(), old, new.to_str().unwrap()]);
-        this.edit(old, new.to_str().unwrap())
-    }
-
     /// One that libvirt is to keep a definition of, where somebody starts it.
     pub fn persistent(mut self) -> Self {
         self.persistent = true;

@@ -429,11 +429,23 @@ impl Actor<'_> {
         Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}")))
     }
 
-    /// Creates the domain from the definition that was read, with our mark in its metadata.
-    fn create(&self, seen: &Observation) -> Result<(), String> {
+    /// Creates the domain from the definition that was read, with our mark in its metadata, and so that libvirt does not
+    /// delete the state of an emulated TPM at its end.
+    fn create(&mut self, seen: &Observation) -> Result<(), String> {
         let Definition::File(defined) = &seen.definition else { return Err("there is no definition".into()) };
+        let kept = domain_xml::with_kept_tpm(&defined.text).map_err(|error| error.to_string())?;
+        if kept.is_some() {
+            self.looker.keeps_tpms(self.deadline)?;
+            if defined.uuid.is_none() {
+                log::warn!(
+                    "'{}' has an emulated TPM and no <uuid>: each start gives it a new, empty one",
+                    defined.name
+                );
+            }
+        }
         let mark = self.mark(defined.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
-        let text = domain_xml::with_mark(&defined.text, &mark).map_err(|error| error.to_string())?;
+        let text = domain_xml::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
+            .map_err(|error| error.to_string())?;
         self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
     }
 

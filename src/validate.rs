@@ -6,7 +6,7 @@
 
 use crate::backend;
 use crate::child::find_program;
-use crate::domain_xml::{self, DiskKind, DomainXml};
+use crate::domain_xml::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::guest_check;
 use crate::invocation::{Environment, Invocation};
 use crate::locate::PathSpec;
@@ -30,6 +30,9 @@ pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> O
     let mut findings = parameters(inv);
     let mut looker = Looker::new(inv, env, Roots::default());
     let facts = definition(inv, &mut looker, &mut findings);
+    for note in facts.iter().flat_map(notes) {
+        line(&format!("vm-agent: note: {note}"));
+    }
     if inv.check_level >= 10 {
         host(inv, &mut looker, facts.as_ref(), deadline, &mut findings);
     }
@@ -80,7 +83,13 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
 fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>) -> Option<DomainXml> {
     looker.read_definition(inv);
     match looker.definition() {
-        Definition::File(defined) => domain_xml::parse(defined.text.as_bytes()).ok(),
+        Definition::File(defined) => {
+            let facts = domain_xml::parse(defined.text.as_bytes()).ok();
+            if facts.as_ref().is_some_and(|facts| facts.uuid.is_none() && facts.vtpm.is_some()) {
+                findings.push(Finding { code: Code::Generic, text: format!("{} {EMPTY_TPM}", defined.path.display()) });
+            }
+            facts
+        }
         Definition::Bad(outcome) => {
             let there = match (&inv.params.config, inv.check_level) {
                 (Some(config), 0..10) => config.is_absolute() && config.exists(),
@@ -94,6 +103,28 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
         }
         Definition::None { .. } | Definition::NotLooked => None,
     }
+}
+
+/// What is not wrong, and must be known in a cluster.
+fn notes(facts: &DomainXml) -> Vec<String> {
+    let mut notes = Vec::new();
+    if facts.vtpm.is_some() {
+        let folder = facts.uuid.as_ref().map(domain_xml::uuid_text).unwrap_or_default();
+        notes.push(format!(
+            "the state of its emulated TPM is each node's own, unless /var/lib/libvirt/swtpm/{folder} is shared by all"
+        ));
+    }
+    if facts.vtpm == Some(TpmState::Deleted) {
+        notes.push("persistent_state='no': each stop deletes the state of its emulated TPM".into());
+    }
+    if facts.has_nvram {
+        let path = facts.nvram.as_deref().unwrap_or("/var/lib/libvirt/qemu/nvram");
+        notes.push(format!("its UEFI variables (NVRAM) are each node's own, unless {path} is shared by all"));
+    }
+    if facts.on_poweroff.as_deref() == Some("restart") {
+        notes.push("on_poweroff is restart: a guest that shuts itself down is started again by libvirt".into());
+    }
+    notes
 }
 
 fn host(

@@ -226,10 +226,6 @@ pub(super) fn filesystems(root: &Element<'_>) -> Vec<Filesystem> {
         .collect()
 }
 
-pub(super) fn has_vtpm(root: &Element<'_>) -> bool {
-    each(root, "tpm").filter_map(|tpm| tpm.first("backend")).any(|e| e.attribute("type") == Some("emulator"))
-}
-
 pub(super) fn channels(root: &Element<'_>) -> Vec<String> {
     each(root, "channel").filter_map(|channel| of(channel, "target", "name")).collect()
 }

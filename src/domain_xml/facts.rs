@@ -7,6 +7,7 @@ use super::devices::{self, Disk, Filesystem, Interface};
 use super::error::{XmlError, shortened};
 use super::mark::{self, Mark};
 use super::strict::{self, Element};
+use super::tpm::{self, TpmState};
 
 /// The facts of a definition. A fact that the definition leaves out is `None` or empty; libvirt's defaults are filled in
 /// only where a field says so.
@@ -40,6 +41,8 @@ pub struct DomainXml {
     pub loader: Option<String>,
     /// The file of the firmware's variables.
     pub nvram: Option<String>,
+    /// Whether the firmware keeps variables in a file, be it one that libvirt names.
+    pub has_nvram: bool,
     /// The kernel that is booted directly.
     pub kernel: Option<String>,
     /// Its initial RAM disk.
@@ -52,8 +55,8 @@ pub struct DomainXml {
     pub hostdevs: Vec<String>,
     /// Folders of the host shared with the guest.
     pub filesystems: Vec<Filesystem>,
-    /// Whether there is an emulated TPM, whose state is a folder of the host.
-    pub has_vtpm: bool,
+    /// What becomes of the state of the emulated TPM, a folder of the host, if there is one.
+    pub vtpm: Option<TpmState>,
     /// The names of the channels: `org.qemu.guest_agent.0` is the guest agent.
     pub channels: Vec<String>,
     /// What libvirt does when the guest powers off: `destroy` by default.
@@ -110,19 +113,27 @@ pub(super) fn facts(text: &str, root: &Element<'_>) -> Result<DomainXml, XmlErro
             let source = os?.first("nvram")?.first("source")?;
             devices::source(source)
         }),
+        has_nvram: os.is_some_and(keeps_variables),
         kernel: os_text("kernel"),
         initrd: os_text("initrd"),
         disks: devices::disks(root),
         interfaces: devices::interfaces(root),
         hostdevs: devices::hostdevs(root),
         filesystems: devices::filesystems(root),
-        has_vtpm: devices::has_vtpm(root),
+        vtpm: tpm::state(root),
         channels: devices::channels(root),
         on_poweroff: root.text_of("on_poweroff"),
         on_reboot: root.text_of("on_reboot"),
         on_crash: root.text_of("on_crash"),
         mark: mark::of(root),
     })
+}
+
+/// Whether a firmware of this `<os>` has variables that outlive the domain.
+fn keeps_variables(os: &Element<'_>) -> bool {
+    let loader = |name: &str| os.first("loader").and_then(|loader| loader.attribute(name));
+    let efi = os.attribute("firmware") == Some("efi") || loader("type") == Some("pflash");
+    os.first("nvram").is_some() || (efi && loader("stateless") != Some("yes"))
 }
 
 /// Refuses everything that is not a domain's definition.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A definition's text and the facts in it that the agent uses. Pure.
 //!
-//! Must not open a file, ask libvirt or change a definition beyond the mark. What libvirt itself checks (that the pieces
+//! Must not open a file, ask libvirt or change a definition beyond the mark and a TPM's persistence. What libvirt itself checks (that the pieces
 //! fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused here too.
 
 mod devices;
@@ -10,6 +10,7 @@ mod facts;
 mod mark;
 mod names;
 mod strict;
+mod tpm;
 
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
 pub use error::XmlError;
@@ -17,6 +18,7 @@ pub use facts::{DomainXml, parse, parse_uuid};
 pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, with_mark};
 pub use names::Attribute;
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
+pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};
 
 use sha2::{Digest, Sha256};
 

@@ -17,13 +17,15 @@ use crate::locate::{self, Found, Kind, LocateError, PathSpec};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
-use crate::worker::{Lookup, Who};
+use crate::worker::{HostVerb, Lookup, Request, Who};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
 /// says that it does not support the question; it is no other case.
 const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
+/// libvirt's version that keeps the state of a transient domain's emulated TPM when the definition says so.
+const TPM_KEPT_SINCE: u64 = 7_000_000;
 /// `virDomainJobOperation`: leaving by migration.
 const MIGRATION_OUT: i32 = 5;
 
@@ -191,6 +193,31 @@ impl Looker {
                 Lookup::Absent => None,
             }
         })
+    }
+
+    /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.
+    ///
+    /// # Errors
+    /// A sentence: it does not, or does not say.
+    pub fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
+        let by_rpc = self.connection.as_mut().and_then(|connection| {
+            connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+            connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
+        });
+        let version = by_rpc.or_else(|| {
+            let request = Request::host(&self.uri, HostVerb::Host { capabilities: false });
+            let host = backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.host?;
+            host.daemon_version.map(u64::from)
+        });
+        match version {
+            Some(version) if version >= TPM_KEPT_SINCE => Ok(()),
+            Some(version) => Err(format!(
+                "libvirt {}.{} deletes the state of its emulated TPM at each stop; 7.0 keeps it",
+                version / 1_000_000,
+                version / 1_000 % 1_000
+            )),
+            None => Err("libvirt does not say its version, and one before 7.0 deletes an emulated TPM's state".into()),
+        }
     }
 
     /// Our mark in the domain that was last seen, if it has one and libvirt shows it.

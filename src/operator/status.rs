@@ -3,7 +3,7 @@
 
 use super::managed::{self, Cluster};
 use super::members::{self, Said};
-use crate::domain_xml::{self, DomainXml, Mark, uuid_text};
+use crate::domain_xml::{self, DomainXml, Mark, TpmState, uuid_text};
 use crate::imagine::{World, play};
 use crate::invocation::{Action, Caller, Environment, Invocation};
 use crate::observe::look::{Depth, Looker};
@@ -137,6 +137,13 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         members: Vec::new(),
         warnings: Vec::new(),
     };
+    // A transient machine that somebody else has started.
+    let forgets = facts.as_ref().is_some_and(|facts| matches!(facts.vtpm, Some(TpmState::Unsaid | TpmState::Deleted)));
+    if active && persistent == Some(false) && forgets {
+        report.warnings.push(
+            "its stop deletes the state of its emulated TPM (no persistent_state='yes'): save that folder first".into(),
+        );
+    }
     report.warn();
     report.ask_cluster(inv, env, &seen, deadline);
     report

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts of a definition.
 
-use vm_agent::domain_xml::{DiskDevice, DiskKind, DomainXml, Mark, parse, sha256_hex, with_mark};
+use vm_agent::domain_xml::{DiskDevice, DiskKind, DomainXml, Mark, TpmState, parse, sha256_hex, with_mark};
 
 /// A definition with everything that is read, and with what must not mislead.
 pub const FULL: &str = include_str!("full.xml");
@@ -33,7 +33,7 @@ fn a_full_definition_gives_every_fact() {
     assert_eq!((d.kernel, d.initrd), (some("/boot/vmlinuz"), some("/boot/initrd")));
     assert_eq!((d.on_poweroff, d.on_reboot, d.on_crash), (some("destroy"), some("restart"), some("preserve")));
     assert_eq!(d.channels, ["org.qemu.guest_agent.0", "com.redhat.spice.0"]);
-    assert!(d.has_vtpm);
+    assert_eq!(d.vtpm, Some(TpmState::Unsaid));
     assert_eq!(d.mark, None);
 }
 
@@ -112,7 +112,7 @@ fn what_a_definition_leaves_out_is_unknown() {
     let d = facts("<domain type='lxc'><name>c1</name><vcpu placement='auto'/><memory unit='b'/></domain>");
     assert_eq!((d.uuid, d.title, d.vcpus_max, d.vcpus_current), (None, None, None, None));
     assert_eq!((d.memory_max_kib, d.memory_current_kib, d.emulator, d.nvram), (None, None, None, None));
-    assert!(d.disks.is_empty() && d.interfaces.is_empty() && d.hostdevs.is_empty() && !d.has_vtpm);
+    assert!(d.disks.is_empty() && d.interfaces.is_empty() && d.hostdevs.is_empty() && d.vtpm.is_none());
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod marks;
 mod paths;
 mod properties;
 mod refused;
+mod tpm;

@@ -8,6 +8,7 @@ mod common;
 
 mod by_hand;
 mod check;
+mod data;
 mod definition;
 mod log;
 mod nameless;

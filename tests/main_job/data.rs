@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What goes with a machine besides its disks: the state of its TPM, its firmware's variables, saved memory, overlays.
+
+use crate::common::*;
+use std::path::PathBuf;
+
+const TPM: &str = "<devices><tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>";
+
+/// The file with everything that an emulated TPM knows, as the host sees it.
+fn tpm_state(host: &Host, uuid: &str) -> Option<Vec<u8>> {
+    let path = format!("/var/lib/libvirt/swtpm/{uuid}/tpm2/tpm2-00.permall");
+    let copy: PathBuf = host.shared().join("tpm-state");
+    let _ = std::fs::remove_file(&copy);
+    host.run("sh", &["-c", "[ ! -e \"$1\" ] || cp \"$1\" \"$2\"", "sh", &path, copy.to_str().unwrap()]);
+    std::fs::read(copy).ok()
+}
+
+/// How much of one state is in another, in percent: the seeds of a TPM, from which all its keys come, are random.
+fn alike(one: &[u8], other: &[u8]) -> usize {
+    let pieces: Vec<&[u8]> = one.chunks_exact(32).collect();
+    let found = pieces.iter().filter(|&&piece| other.windows(32).any(|window| window == piece)).count();
+    100 * found / pieces.len()
+}
+
+#[test]
+fn the_state_of_an_emulated_tpm_outlives_a_stop() {
+    let host = Host::up();
+    let vm = host.guest("a").edit("<devices>", TPM).written();
+    let uuid = tag(&std::fs::read_to_string(&vm.file).unwrap(), "uuid");
+    // One that a persistent definition had before is the same machine's.
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    host.virsh(&["start", "a"]);
+    vm.destroy();
+    let first = tpm_state(&host, &uuid).expect("a persistent domain keeps it");
+    host.virsh(&["undefine", "a", "--keep-tpm"]);
+    for dialect in [Rgmanager, Pacemaker, VirtualDomain, Human] {
+        for use_virsh in ["no", "yes"] {
+            vm.call(dialect, "start").param("use_virsh", use_virsh).gives(0);
+            assert!(vm.live_xml().contains("persistent_state='yes'"));
+            vm.call(dialect, "stop").param("force_stop", "yes").gives(0);
+            let now = tpm_state(&host, &uuid).expect("the state is kept");
+            assert!(alike(&first, &now) > 80, "another TPM: {} %", alike(&first, &now));
+        }
+    }
+    vm.call(Pacemaker, "start").gives(0);
+    vm.call(Pacemaker, "restart").param("force_stop", "yes").gives(0);
+    vm.call(Pacemaker, "kill").gives(0);
+    assert!(alike(&first, &tpm_state(&host, &uuid).unwrap()) > 80);
+}
+
+#[test]
+fn a_tpm_whose_definition_gives_its_state_up_is_left_to_that_and_validate_all_says_so() {
+    let host = Host::up();
+    let given_up = TPM.replace("version", "persistent_state='no' version");
+    let vm = host.guest("a").edit("<devices>", &given_up).written();
+    let uuid = tag(&std::fs::read_to_string(&vm.file).unwrap(), "uuid");
+    let answer = vm.call(Pacemaker, "validate-all").gives(0);
+    assert!(answer.stderr.contains("each stop deletes the state of its emulated TPM"), "{answer}");
+    vm.call(Pacemaker, "start").gives(0);
+    let first = tpm_state(&host, &uuid).unwrap();
+    let answer = vm.call(Human, "status").gives(0);
+    assert!(answer.stdout.contains("its stop deletes the state of its emulated TPM"), "{answer}");
+    vm.call(Pacemaker, "stop").param("force_stop", "yes").gives(0);
+    assert_eq!(tpm_state(&host, &uuid), None);
+    vm.call(Pacemaker, "start").gives(0);
+    let other = tpm_state(&host, &uuid).unwrap();
+    assert!(alike(&first, &other) < 80, "the test cannot tell one TPM from another: {} %", alike(&first, &other));
+}
+
+#[test]
+fn the_variables_of_a_firmware_outlive_a_stop() {
+    let host = Host::up();
+    let (code, vars) = (host.shared().join("code.fd"), host.shared().join("vars.fd"));
+    std::fs::write(&code, vec![0; 1 << 20]).unwrap();
+    std::fs::write(&vars, vec![7; 128 << 10]).unwrap();
+    let firmware = format!(
+        "<loader readonly='yes' type='pflash'>{}</loader><nvram template='{}'/></os>",
+        code.display(),
+        vars.display()
+    );
+    let vm = host.guest("a").edit("</os>", &firmware).written();
+    let answer = vm.call(Pacemaker, "validate-all").gives(0);
+    assert!(answer.stderr.contains("(NVRAM) are each node's own, unless /var/lib/libvirt/qemu/nvram"), "{answer}");
+    for dialect in BOTH {
+        vm.call(dialect, "start").gives(0);
+        let path = "/var/lib/libvirt/qemu/nvram/a_VARS.fd";
+        host.run("sh", &["-c", "printf written | dd of=\"$1\" conv=notrunc status=none", "sh", path]);
+        vm.call(dialect, "stop").param("force_stop", "yes").gives(0);
+        vm.call(dialect, "start").gives(0);
+        assert_eq!(host.run("head", &["-c", "7", path]), "written");
+        vm.call(dialect, "restart").param("force_stop", "yes").gives(0);
+        assert_eq!(host.run("head", &["-c", "7", path]), "written");
+        vm.destroy();
+    }
+}
+
+#[test]
+fn a_tpm_without_a_uuid_is_told_of() {
+    let host = Host::up();
+    let xml = host.guest("a").edit("<devices>", TPM).xml();
+    let uuid = format!("<uuid>{}</uuid>", tag(&xml, "uuid"));
+    let vm = host.guest("a").edit("<devices>", TPM).edit(&uuid, "").written();
+    vm.call(Pacemaker, "validate-all").gives(1).says(&["emulated TPM and no <uuid>"]);
+    let answer = vm.call(Pacemaker, "start").gives(0);
+    assert!(answer.stderr.contains("emulated TPM and no <uuid>"), "{answer}");
+}

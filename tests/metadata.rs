@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::disallowed_methods, reason = "a test runs programs")]
 
+#[path = "common/clock.rs"]
+mod clock;
 mod installed;
 
+use clock::Moment;
 use installed::{Host, Said, agent, need, said};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vm_agent::domain_xml::{Element, read};
 use vm_agent::invocation::{Action, Caller};
 use vm_agent::manager::{OCF, RGMANAGER};
@@ -219,7 +222,7 @@ fn meta_data_are_printed_pure_at_once_and_always_the_same() {
     ] {
         for closing in ["", "<&-", "2>&-", "<&- 2>&-"] {
             for environment in [&[], hostile] {
-                let begin = Instant::now();
+                let begin = Moment::now();
                 let mut command = Command::new("/bin/bash");
                 command.args(["-c", &format!("exec -a \"$1\" \"$0\" meta-data more {closing}")]);
                 command.arg(agent()).arg(called).env_clear().envs(environment.iter().copied());

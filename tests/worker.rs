@@ -6,6 +6,8 @@
 
 #[path = "worker/arguments.rs"]
 mod arguments;
+#[path = "common/clock.rs"]
+mod clock;
 #[path = "worker/daemon.rs"]
 mod daemon;
 #[path = "worker/verbs.rs"]

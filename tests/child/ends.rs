@@ -4,15 +4,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vm_agent::child::{Child, ChildError, Ended, Finished};
 
+use crate::clock::Moment;
 use crate::{bash, mark, marked, milliseconds, program, run, seconds, text};
 
 /// Runs a script that never ends by itself, and sees that all of it is gone in time.
 fn cut_off(script: &str, mark: &str) -> Finished {
-    let began = Instant::now();
+    let began = Moment::now();
     let done = bash(script).run(milliseconds(500)).unwrap();
     assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
     assert_eq!((done.ended, done.survivors), (Ended::TimedOut, 0));
@@ -43,7 +44,7 @@ fn one_that_hangs_is_killed_at_the_deadline_with_what_it_wrote_before() {
     let mark = mark();
     let done = cut_off(&format!("echo before; echo why >&2; exec -a {mark} sleep 1000"), &mark);
     assert_eq!((text(&done.stdout), text(&done.stderr)), ("before\n".into(), "why\n".into()));
-    assert!(done.took >= Duration::from_millis(300) && done.took < Duration::from_secs(2), "{:?}", done.took);
+    assert!(done.took >= Duration::from_millis(300) && done.took < Duration::from_secs(5), "{:?}", done.took);
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn daemons_that_it_made_are_killed_at_the_deadline() {
 fn what_it_leaves_behind_is_killed_at_its_end_and_does_not_hold_us_up() {
     // The daemon keeps the output open.
     let mark = mark();
-    let began = Instant::now();
+    let began = Moment::now();
     let done = run(&format!("(setsid bash -c '(exec -a {mark} sleep 1000) & disown' & ) ; echo done; exit 5"));
     assert_eq!((done.ended, text(&done.stdout), done.survivors), (Ended::Exited(5), "done\n".into(), 0));
     assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
@@ -140,7 +141,7 @@ fn of_a_flood_of_errors_the_end_is_kept() {
 fn an_endless_flood_does_not_stretch_the_deadline() {
     let done = bash("yes & yes >&2").run(milliseconds(300)).unwrap();
     assert_eq!((done.ended, done.survivors), (Ended::TimedOut, 0));
-    assert!(done.took < Duration::from_secs(2), "{:?}", done.took);
+    assert!(done.took < Duration::from_secs(5), "{:?}", done.took);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Programs that run for long, and whose lines are read as they come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use vm_agent::child::{Ended, Line, Running};
 
+use crate::clock::Moment;
 use crate::{bash, mark, marked, milliseconds, seconds, text, until};
 
 fn start(script: &str) -> Running {
@@ -22,7 +23,7 @@ fn line(running: &mut Running) -> String {
 #[test]
 fn lines_are_given_as_they_come() {
     let mut running = start("echo one; read -t 0.2 < <(:) ; sleep 0.2; echo two; echo -n three");
-    let began = Instant::now();
+    let began = Moment::now();
     assert_eq!(line(&mut running), "one");
     assert!(began.elapsed() < Duration::from_millis(190));
     assert_eq!(running.next_line(milliseconds(20)), Line::Later);
@@ -76,7 +77,7 @@ fn a_flood_does_not_stretch_the_deadline_of_a_line_nor_the_lines_at_hand() {
         let mut running = start(flood);
         std::thread::sleep(Duration::from_millis(100));
         for wait in [0, 0, 200] {
-            let began = Instant::now();
+            let began = Moment::now();
             running.next_line(milliseconds(wait));
             while let Line::Text(_) = running.line_at_hand() {}
             assert_eq!(running.line_at_hand(), Line::Later);
@@ -95,7 +96,7 @@ fn a_flood_that_outlives_its_launcher_is_not_read_for_ever() {
     let flood = "yes $(printf %01000d 0)";
     let mut running = start(&format!("{wait}; {flood} & kill -STOP $PPID; kill -KILL $PPID; exec {flood}"));
     std::fs::write(&go, "").unwrap();
-    let (began, mut count) = (Instant::now(), 0u64);
+    let (began, mut count) = (Moment::now(), 0u64);
     while let Line::Text(_) = running.next_line(seconds(5)) {
         count += 1;
         assert!(began.elapsed() < Duration::from_secs(4), "{count} lines");
@@ -115,7 +116,7 @@ fn empty_lines_and_odd_bytes_are_kept() {
 fn one_descriptor_can_be_polled_for_all_that_happens() {
     let mut running = start("sleep 0.1; echo line; exec >&-; sleep 0.1; exit 3");
     let mut lines = 0;
-    let began = Instant::now();
+    let began = Moment::now();
     loop {
         match running.next_line(milliseconds(0)) {
             Line::Text(_) => lines += 1,
@@ -157,11 +158,10 @@ fn one_that_ignores_the_request_is_killed_after_the_grace() {
     let mut running = start(&format!("trap '' TERM; echo ready; (exec -a {mark} sleep 1000) & wait; wait"));
     assert_eq!(line(&mut running), "ready");
     until("its child runs", || marked(&mark).len() == 1);
-    let began = Instant::now();
+    let began = Moment::now();
     let done = running.terminate(Duration::from_millis(200)).unwrap();
-    let took = began.elapsed();
     assert_eq!((done.ended, done.survivors), (Ended::TimedOut, 0));
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(2), "{took:?}");
+    assert!(began.wall() >= Duration::from_millis(200) && began.elapsed() < Duration::from_secs(2), "{began:?}");
     assert_eq!(marked(&mark), [0; 0]);
 }
 
@@ -174,7 +174,7 @@ fn dropping_or_killing_it_ends_it_at_once_with_all_that_it_started() {
         let mut running = start(&script);
         assert_eq!(line(&mut running), "ready");
         until("the daemons run", || marked(&mark).len() == 2);
-        let began = Instant::now();
+        let began = Moment::now();
         if drop_it {
             drop(running);
         } else {

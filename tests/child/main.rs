@@ -3,16 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod agents;
+#[path = "../common/clock.rs"]
+mod clock;
 mod ends;
 mod lines;
 mod surroundings;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vm_agent::child::{Child, Finished};
 use vm_agent::time::Deadline;
+
+use clock::Moment;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_vm-agent");
 
@@ -58,7 +62,7 @@ fn marked(mark: &str) -> Vec<u32> {
 
 /// Waits until the condition is true.
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
+    let began = Moment::now();
     while !condition() {
         assert!(began.elapsed() < Duration::from_secs(20), "in 20 seconds it did not become true: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -71,7 +71,7 @@ fn a_worker_that_hangs_is_ended_with_all_that_it_started() {
     let lines = format!("trap '' TERM; (setsid sleep {LEFT} &); sleep {LEFT} & sleep {LEFT}");
     fake(&host, 15, "worker hangs", WORKER, &lines)
         .stop(ended())
-        .start(expect(&[1], (4.0, 4.0), Gone, &["did not answer within"]))
+        .start(expect(&[1], (8.0, 8.0), Gone, &["did not answer within"]))
         .play();
 }
 
@@ -84,7 +84,7 @@ fn a_worker_that_floods_its_output_costs_a_bounded_time() {
     ] {
         fake(&host, number, name, WORKER, lines)
             .stop(ended())
-            .start(expect(&[1], (4.0, 4.0), Gone, &["did not answer within"]))
+            .start(expect(&[1], (8.0, 8.0), Gone, &["did not answer within"]))
             .play();
     }
 }

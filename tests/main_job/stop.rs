@@ -51,7 +51,7 @@ fn a_stubborn_guest_is_asked_more_than_once_and_destroyed_within_the_timeout() {
     for dialect in BOTH {
         let vm = host.guest("a").stubborn().written().created();
         vm.ticks();
-        let answer = vm.call(dialect, "stop").timeout(6.0).gives(0);
+        let answer = vm.call(dialect, "stop").timeout(12.0).gives(0);
         assert!(answer.took > Duration::from_secs(2), "it was given no time: {answer}");
         assert!(host.console("a").matches("button ").count() > 1, "it was not asked again");
         forget_console(&host, "a");

@@ -9,6 +9,8 @@
     clippy::disallowed_methods
 )]
 
+#[path = "../common/clock.rs"]
+mod clock;
 mod elsewhere;
 mod ending;
 mod host;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open};
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use vm_agent::worker::{
     DomainVerb, End, HostVerb, Lookup, Migrate, NO_METADATA, Progress, Reply, Request, Step, Until,
 };
 
+use super::clock::Moment;
 use super::{IN_PROCESS, WORKER, Worker, definition, failure, name, ok};
 
 const DAEMON: &str = "/usr/sbin/libvirtd";
@@ -102,7 +103,7 @@ impl Drop for Libvirtd {
 
 /// A condition that must come true; only its looks are spaced, nothing depends on how.
 fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let began = Instant::now();
+    let began = Moment::now();
     while !is_true() {
         assert!(began.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -161,7 +162,7 @@ fn a_wait_tells_each_event_and_ends_with_the_domain() {
     assert_eq!(watch.progress(), Progress::Event { event: 4, detail: 0 });
     let open = daemon.open.as_ref().unwrap();
     let domain = open.lookup_domain_by_name("web").unwrap();
-    let began = Instant::now();
+    let began = Moment::now();
     domain.shutdown().unwrap();
     let Reply::Ok(answer) = watch.end() else { panic!("the wait failed") };
     let took = began.elapsed();
@@ -201,7 +202,7 @@ fn a_frozen_daemon_costs_no_more_than_the_timeout() {
     daemon.signal(Signal::STOP);
     for verb in [DomainVerb::State, wait(Until::Off)] {
         let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", verb) };
-        let began = Instant::now();
+        let began = Moment::now();
         let error = failure(&request);
         assert_eq!((error.code, error.during, &*error.message), (0, Step::Deadline, "no answer within 300 ms"));
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
@@ -298,7 +299,7 @@ fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
             let progress = worker.progress();
             assert!(matches!(progress, Progress::Did { error: Some(_), .. } | Progress::NoCommand(_)), "{progress:?}");
         }
-        let began = Instant::now();
+        let began = Moment::now();
         abort(&mut worker);
         let reply = worker.end();
         assert!(

@@ -2,10 +2,11 @@
 //! The verbs that are a single call, on the hypervisor inside the worker.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vm_agent::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Place, Request, Step, Until, Who};
 
+use super::clock::Moment;
 use super::{IN_PROCESS, WORKER, Worker, definition, failure, name, of_host, of_test, ok};
 
 const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
@@ -145,9 +146,9 @@ fn the_running_and_the_inactive_xml_are_told_apart() {
 
 #[test]
 fn a_wait_ends_after_its_time_with_the_state_as_it_is() {
-    let began = Instant::now();
+    let began = Moment::now();
     let lookup = ok(&of_test(DomainVerb::Wait { until: Until::Off, for_ms: Some(120) })).lookup;
-    assert!(began.elapsed() >= Duration::from_millis(120));
+    assert!(began.wall() >= Duration::from_millis(120));
     assert!(matches!(lookup, Some(Lookup::Found(facts)) if facts.state == 1));
 }
 
@@ -174,7 +175,7 @@ fn a_worker_whose_output_nobody_reads_ends_at_its_deadline() {
     let (_file, request) = verbose_hypervisor();
     let request = Request { timeout: Some(Duration::from_millis(300)), ..request };
     let mut worker = Worker::start(&request);
-    let began = Instant::now();
+    let began = Moment::now();
     assert_eq!(worker.child.wait().unwrap().code(), Some(1));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -77,7 +77,8 @@ stop_service() {
 	local limit=20
 	service_pid "$1" || return 0
 	[ "$1" != pacemakerd ] || limit=180
-	in_host bash -c 'kill -TERM "$1"; kill -CONT "$1"' stop "$service"
+	# It may end before the second; one that is frozen needs it to end.
+	in_host bash -c 'kill -TERM "$1"; kill -CONT "$1"' stop "$service" 2>/dev/null || true
 	if ! wait_until "$limit" service_is_gone "$1"; then
 		say "$1 on $host did not end by SIGTERM within $limit s"
 		signal_service "$1" KILL

@@ -43,6 +43,8 @@ fn another_version() -> &'static Path {
             ("lib/ocf/resource.d/vm-agent/VirtualDomain", "../../../../sbin/vm-agent"),
             ("share/cluster/vm.sh", "../../sbin/vm-agent"),
         ];
+        // This alone is seen in the hosts.
+        write_program(&folder.join("usr/share/another-version"), "");
         for (link, target) in links {
             let link = folder.join("usr").join(link);
             std::fs::create_dir_all(link.parent().unwrap()).unwrap();

@@ -151,3 +151,14 @@ fn two_agents_at_one_machine_take_turns() {
     }
     assert_eq!(vm.state(), "absent");
 }
+
+/// All tests on hosts are made so: see `LAB_BELOW` in tests/common.
+#[test]
+fn a_host_shows_nothing_of_another_version_that_is_installed_on_the_machine() {
+    let host = Host::up();
+    let seen =
+        host.run("sh", &["-c", "find /usr -xdev \\( -name 'vm-agent*' -o -name vm.sh -o -name another-version \\)"]);
+    let ours = env!("CARGO_MANIFEST_DIR");
+    let seen: Vec<&str> = seen.lines().filter(|path| !path.starts_with(ours)).collect();
+    assert_eq!(seen, ["/usr/share/another-version"]);
+}

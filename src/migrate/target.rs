@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where to: a node's name and the parameters become the target's URIs. Pure.
 
+use crate::observe::uri::{Uri, percent_decoded};
 use crate::params::Migration;
+use std::net::Ipv6Addr;
 
 /// The target of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +16,8 @@ pub struct Target {
     pub data_uri: Option<String>,
 }
 
-/// The pairs of a `migration_mapping`: exact node names and hosts; blanks are ignored, and so is a node without a host,
-/// which is reached by its own name.
+/// The pairs of a `migration_mapping`: exact node names and hosts; blanks are ignored, IPv6 hosts may stand in brackets. A
+/// node without a host is reached by its own name.
 ///
 /// # Errors
 /// A sentence about the entry that is no pair.
@@ -40,19 +42,28 @@ fn pair(entry: &str) -> Result<(&str, &str), String> {
     let wrong = || format!("'{shown}' is not a pair; expected node:host, an IPv6 host as node:[address]");
     let (node, host) = entry.split_once(':').ok_or_else(wrong)?;
     let (node, host) = (node.trim(), host.trim());
-    let inner = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':')).ok_or_else(wrong)?,
-        // A node's name has no ':', so that an IPv6 address is understood without brackets as well.
-        None if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() => return Err(wrong()),
-        None => host,
-    };
-    if node.is_empty() || !usable(inner) { Err(wrong()) } else { Ok((node, inner)) }
+    let host = bare(host).filter(|host| usable(host)).ok_or_else(wrong)?;
+    if node.is_empty() { Err(wrong()) } else { Ok((node, host)) }
 }
 
-/// Whether a text can stand for a host in a URI and on ssh's command line.
+/// A host without the brackets that it may have if it is an IPv6 address, and must have if that names a zone.
+fn bare(host: &str) -> Option<&str> {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':')),
+        None => (!host.contains('%')).then_some(host),
+    }
+}
+
+/// Whether a text can stand for a host in a URI and on ssh's command line: a name, or an address. Only an IPv6 address
+/// has a '%', before its zone: elsewhere it would be the beginning of another character.
 #[must_use]
 pub fn usable(host: &str) -> bool {
-    !host.is_empty() && !host.starts_with('-') && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:%".contains(c))
+    let word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    if !host.contains(':') {
+        return !host.is_empty() && !host.starts_with('-') && word(host);
+    }
+    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(|zone| !zone.is_empty() && word(zone))
 }
 
 /// The target that `node` means for a source at `source_uri`. `plain_data` sends the memory to the same host that is
@@ -67,13 +78,13 @@ pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) 
     let host = match (mapped, &params.suffix) {
         (Some(host), _) => host,
         (None, Some(suffix)) => suffixed(node, suffix),
-        (None, None) => node.to_owned(),
+        (None, None) => bare(node).ok_or_else(|| no_host(node))?.to_owned(),
     };
-    let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(&host).to_owned();
     if !usable(&host) {
-        return Err(format!("'{}' cannot be a host's name", crate::ocf::ascii_line(&host, 40)));
+        return Err(no_host(&host));
     }
-    let in_uri = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    // In a URI the '%' before a zone is encoded.
+    let in_uri = if host.contains(':') { format!("[{}]", host.replace('%', "%25")) } else { host };
     let filled = |template: &str| template.replace("%n", &in_uri).replace("%s", &in_uri);
     let driver = source_uri.split([':', '+']).next().unwrap_or_default();
     let uri = match &params.uri {
@@ -97,7 +108,25 @@ pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) 
         }
         None => None,
     };
+    harmless(&Uri::parse(&uri).map_err(|error| format!("{error} ({})", crate::ocf::ascii_line(&uri, 60)))?)?;
+    // This one ssh never sees, and libvirt takes some that are no URIs.
+    data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()).map_or(Ok(()), |uri| harmless(&uri))?;
     Ok(Target { node: node.to_owned(), uri: without_prompt(uri), data_uri })
+}
+
+fn no_host(host: &str) -> String {
+    format!("'{}' cannot be a host's name", crate::ocf::ascii_line(host, 40))
+}
+
+/// Nothing in a URI may be taken for an option, by ssh or another program, once it is decoded.
+fn harmless(uri: &Uri) -> Result<(), String> {
+    for part in [&uri.user, &uri.host].into_iter().flatten() {
+        let decoded = percent_decoded(part);
+        if decoded.starts_with(b"-") || decoded.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+            return Err(no_host(&String::from_utf8_lossy(&decoded)));
+        }
+    }
+    Ok(())
 }
 
 /// The suffix goes behind the host's own name, before its domain: `a.example` and `-mig` make `a-mig.example`.
@@ -150,17 +179,21 @@ mod tests {
 
     #[test]
     fn a_mapping_counts_for_exact_names_only() {
-        let text = " xnode2:a , node2 : b.c,node3:[fd00::3]";
+        let text = " xnode2:a , node2 : b.c,node3:[fd00::3],node4:fd00::4,node5:[fe80::1%eth0]";
         assert_eq!(to("node2", mapped(text)).uri, "qemu+ssh://b.c/system?no_tty=1");
         assert_eq!(to("node2", mapped(text)).data_uri.unwrap(), "tcp://b.c");
         assert_eq!(to("node3", mapped(text)).data_uri.unwrap(), "tcp://[fd00::3]");
+        assert_eq!(to("node4", mapped(text)).data_uri.unwrap(), "tcp://[fd00::4]");
+        assert_eq!(to("node5", mapped(text)).data_uri.unwrap(), "tcp://[fe80::1%25eth0]");
         assert_eq!(to("node9", mapped(text)).uri, "qemu+ssh://node9/system?no_tty=1");
         assert_eq!(to("node9", mapped(text)).data_uri, None);
     }
 
     #[test]
     fn a_mapping_that_is_none_says_which_entry() {
-        for bad in ["node1:", ":a", "n:fd00::g", "n:a:1", "n:[a]", "n:-oProxyCommand=x", "n:a b"] {
+        let bad =
+            ["node1:", ":a", "n:[a]", "n:-oProxyCommand=x", "n:a b", "n:%2DoProxyCommand=x", "n:a%41", "n:fd00::g"];
+        for bad in bad.into_iter().chain(["n:fe80::1%eth0", "n:[fe80::1%]", "n:a:b", "n:[fe80::1%a%2Db]"]) {
             assert!(mapping(bad).unwrap_err().contains(bad), "{bad}");
         }
     }
@@ -195,7 +228,22 @@ mod tests {
 
     #[test]
     fn an_option_for_ssh_is_no_host() {
-        assert!(find("-oProxyCommand=reboot", &Migration::default(), "qemu:///system", false).is_err());
+        let hidden = |text: &str| Migration { uri: Some(text.into()), ..Migration::default() };
+        let data = Migration { data_uri: Some("tcp://%2Dn:1".into()), ..Migration::default() };
+        let suffix = Migration { suffix: Some("%2Dx".into()), ..Migration::default() };
+        for (node, params) in [
+            ("-oProxyCommand=reboot", Migration::default()),
+            ("%2DoProxyCommand=reboot", Migration::default()),
+            ("n%00", Migration::default()),
+            ("n", hidden("qemu+ssh://%2DoProxyCommand=reboot/system")),
+            ("n", hidden("qemu+ssh://%2Dluser@%s/system")),
+            ("n", hidden("qemu+ssh://-luser@%s/system")),
+            ("n", hidden("qemu+ssh://a%0A%s/system")),
+            ("n", data),
+            ("n", suffix),
+        ] {
+            assert!(find(node, &params, "qemu:///system", false).is_err(), "{node} {params:?}");
+        }
     }
 
     #[test]

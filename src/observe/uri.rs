@@ -252,7 +252,8 @@ fn parameters(mut query: &str) -> Vec<(String, String)> {
 }
 
 /// The bytes that a text with `%xx` stands for; a "%" that no two hexadecimal digits follow stands for itself.
-fn percent_decoded(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

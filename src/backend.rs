@@ -26,6 +26,8 @@ pub enum Verb<'a> {
     Start,
     /// Let it run on.
     Resume,
+    /// Wake one that was suspended by its own power management.
+    Wake,
     /// Ask the guest to shut down.
     Shutdown(ShutdownMode),
     /// End it at once.
@@ -77,7 +79,7 @@ impl Backend {
     /// It could not be begun.
     pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new(), begun: false, lost: None })
+        Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
@@ -169,6 +171,8 @@ pub struct Call {
     running: Running,
     last: Vec<u8>,
     begun: bool,
+    asking: Option<worker::End>,
+    dirty_rate: Option<u64>,
     lost: Option<worker::End>,
 }
 
@@ -197,6 +201,8 @@ impl Call {
         match Line::parse(&String::from_utf8_lossy(&line)) {
             Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
             Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+            Ok(Line::Progress { progress: Progress::Asking(end) }) => self.asking = Some(end),
+            Ok(Line::Progress { progress: Progress::DirtyRate(bytes) }) => self.dirty_rate = Some(bytes),
             Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
             Ok(_) | Err(_) => {}
         }
@@ -208,6 +214,18 @@ impl Call {
     pub const fn begun(&self) -> bool {
         // virsh does not say when.
         self.begun || matches!(self.tool, Tool::Virsh(_))
+    }
+
+    /// Which end is asked before a migration, if that is known.
+    #[must_use]
+    pub const fn asking(&self) -> Option<worker::End> {
+        self.asking
+    }
+
+    /// Bytes a second that the guest made dirty before its migration, if they were measured.
+    #[must_use]
+    pub const fn dirty_rate(&self) -> Option<u64> {
+        self.dirty_rate
     }
 
     /// Which end stopped answering in the middle, if one did.
@@ -257,6 +275,7 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
         }
         Verb::Start => domain(DomainVerb::Start { paused: false }),
         Verb::Resume => domain(DomainVerb::Resume),
+        Verb::Wake => domain(DomainVerb::Wake),
         Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
             mode: match mode {
                 ShutdownMode::Default => worker::Mode::Default,
@@ -293,6 +312,7 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         }
         Verb::Start => add(&["start"]),
         Verb::Resume => add(&["resume"]),
+        Verb::Wake => add(&["dompmwakeup"]),
         Verb::Shutdown(ShutdownMode::Default) => add(&["shutdown"]),
         Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
         Verb::Destroy => add(&["destroy"]),

@@ -168,6 +168,8 @@ pub enum DomainVerb {
     },
     /// Let a paused domain run on.
     Resume,
+    /// Wake one that was suspended by its own power management.
+    Wake,
     /// Pause it.
     Suspend,
     /// Ask the guest to shut down; answers when the request is made. The guest agent's answer is waited for by libvirt

@@ -68,6 +68,8 @@ pub enum Step {
     Lookup,
     /// Checking both ends before a migration: nothing has been touched.
     Preflight,
+    /// The same, and all that stands in the way is what an earlier migration left at the destination.
+    Leftover,
     /// The call itself.
     Call,
     /// Waiting, beyond its own deadline.
@@ -209,6 +211,10 @@ pub enum Progress {
     },
     /// Something that a person should know, and that does not stand in the way.
     Warning(String),
+    /// Which end is asked before a migration: where it does not go on, that one is silent.
+    Asking(End),
+    /// Bytes a second that the guest makes dirty, measured before its migration.
+    DirtyRate(u64),
     /// All checks are passed: from now on the migration is libvirt's.
     Begun,
     /// How the migration is getting on.

@@ -72,6 +72,21 @@ fn pacemaker_moves_it_live_when_asked_and_when_a_node_goes_standby() {
     settled(&cluster);
     guest.runs_only_on(other);
     cluster.host(1).run("crm_resource", &["-r", "a", "--clear"]);
+
+    // A target whose libvirtd is being restarted is waited for: no stop, and no start that waits in vain.
+    cluster.host(at).service("kill", "libvirtd");
+    cluster.host(1).run("crm_resource", &["-r", "a", "--move", "-N", &node(at)]);
+    std::thread::sleep(Duration::from_secs(8));
+    guest.runs_only_on(other);
+    cluster.host(at).service("start", "libvirtd");
+    settled(&cluster);
+    guest.runs_only_on(at);
+    all_is_well(&cluster);
+    cluster.host(1).run("crm_resource", &["-r", "a", "--clear"]);
+    cluster.host(1).run("crm_resource", &["-r", "a", "--move", "-N", &node(other)]);
+    settled(&cluster);
+    cluster.host(1).run("crm_resource", &["-r", "a", "--clear"]);
+
     cluster.host(1).run("crm_attribute", &["-N", &node(other), "-n", "standby", "-v", "on", "-l", "forever"]);
     settled(&cluster);
     guest.runs_only_on(at);

@@ -53,6 +53,10 @@ fn each_way_of_moving_arrives() {
         let answer = guest.moved(from, to, params);
         println!("{params:?}: {:.1} s", answer.took.as_secs_f32());
     }
+    // What only virsh knows is handed to it.
+    let xml = cluster.host(1).file("a-there.xml", &cluster.host(1).virsh(&["dumpxml", "--migratable", "a"]));
+    let answer = guest.moved(1, 2, &[("migrate_options", &format!("--live --xml {}", xml.display()))]);
+    assert!(answer.stderr.contains("handed to virsh: '--xml'"), "{answer}");
 }
 
 #[test]
@@ -79,19 +83,34 @@ fn each_way_of_naming_the_target_arrives() {
 }
 
 #[test]
-fn a_persistent_definition_moves_along_and_leaves_none_behind() {
+fn a_definition_stays_with_its_node_and_starts_the_machine_there_when_the_other_node_is_dead() {
     let cluster = Cluster::up();
-    let guest = cluster.departs(cluster.host(1).guest("a").polite().persistent());
-    for (from, to) in [(1, 2), (2, 1)] {
+    let mut guest = cluster.departs(cluster.host(1).guest("a").polite().persistent());
+    let file = guest.folder.join("a.xml");
+    cluster.host(2).virsh(&["define", file.to_str().unwrap()]);
+    let own = |number: usize| cluster.host(number).virsh(&["dumpxml", "--inactive", "a"]);
+    let before = [own(1), own(2)];
+    // Without `path`: what libvirt keeps is all that there is.
+    let from_libvirt = |number: usize, action| cluster.host(number).call(Pacemaker, action).named("a");
+    for (from, to) in [(1, 2), (2, 1), (1, 2)] {
         guest.moved(from, to, &[]);
-        assert_eq!(cluster.host(from).state("a"), "absent");
-        assert!(cluster.host(to).virsh(&["dominfo", "a"]).contains("Persistent:     yes"));
+        assert_eq!(cluster.host(from).state("a"), "shut off", "node{from} has lost its definition");
+        assert_eq!([own(1), own(2)], before, "after the move to node{to}");
     }
-    // A transient one leaves nothing at all.
-    let other = cluster.travels("b");
-    other.moved(1, 2, &[]);
-    assert_eq!(cluster.host(1).state("b"), "absent");
-    assert!(cluster.host(2).virsh(&["dominfo", "b"]).contains("Persistent:     no"));
+    cluster.host(2).lab("kill", &["h2"]);
+    from_libvirt(1, "start").timeout(60.0).gives(0);
+    guest.boot = guest.new_boot();
+    guest.runs_only_on(1);
+    cluster.host(2).lab("boot", &["h2"]);
+    cluster.host(2).virsh(&["undefine", "a"]);
+
+    // It leaves none where there was none; unless the words say so.
+    guest.moved(1, 2, &[]);
+    assert!(cluster.host(2).virsh(&["dominfo", "a"]).contains("Persistent:     no"));
+    guest.moved(2, 1, &[]);
+    guest.moved(1, 2, &[("migrate_options", "--persistent --undefinesource")]);
+    assert_eq!(cluster.host(1).state("a"), "absent");
+    assert!(cluster.host(2).virsh(&["dominfo", "a"]).contains("Persistent:     yes"));
 }
 
 #[test]
@@ -129,13 +148,23 @@ fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
         guest.moves(dialect, 1, 1).gives(0).within(3.0);
     }
     let impossible = |dialect, code| {
-        guest.moves(dialect, 1, 2).param("migrate_options", "--no-such-word").gives(code).says(&["--no-such-word"]);
+        guest.moves(dialect, 1, 2).param("migrate_options", "--bandwidth x").gives(code).says(&["'--bandwidth x'"]);
         guest.moves(dialect, 1, 2).param("migration_mapping", "node2").gives(code).says(&["'node2' is not a pair"]);
         guest.moves(dialect, 1, 2).param("hypervisor", "lxc").gives(code);
     };
     impossible(Rgmanager, 6);
     impossible(Pacemaker, 1);
-    guest.call(1, Pacemaker, "validate-all").param("migrate_options", "--no-such-word").gives(6);
+    guest.call(1, Pacemaker, "validate-all").param("migrate_options", "--bandwidth x").gives(6);
+    // What only virsh may know, virsh refuses, in its own words.
+    for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
+        let call = guest.moves(dialect, 1, 2).param("migrate_options", "--live --no-such-word");
+        call.gives(code).within(20.0).says(&["runs on here", "doesn't support option --no-such-word"]);
+    }
+    // ssh would take it for an option, once it is decoded.
+    let mapping = ("migration_mapping", "node2:%2DoProxyCommand=x", "%2DoProxyCommand=x' is not a pair");
+    for (name, value, words) in [mapping, ("remoteuri", "qemu+ssh://%2Dox/system", "'-ox' cannot be a host")] {
+        guest.moves(Pacemaker, 1, 2).param(name, value).gives(1).says(&[words]);
+    }
     guest.runs_only_on(1);
 
     for use_virsh in ["no", "yes"] {

@@ -119,6 +119,7 @@ fn migrate() -> impl Strategy<Value = Migrate> {
             let [downtime_ms, bandwidth, bandwidth_postcopy, compression_xbzrle_cache] = longs;
             Migrate {
                 rehearse: false,
+                measure: true,
                 dest_uri,
                 flags,
                 migrate_uri,

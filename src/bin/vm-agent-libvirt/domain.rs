@@ -34,6 +34,7 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
             Ok(Answer { lookup: connect::facts(domain).ok().map(Lookup::Found), ..Answer::default() })
         }),
         DomainVerb::Resume => done(&Domain::resume),
+        DomainVerb::Wake => done(&|domain| domain.pm_wakeup(0)),
         DomainVerb::Suspend => done(&Domain::suspend),
         DomainVerb::Shutdown { mode } => done(&|domain| domain.shutdown_flags(shutdown_flags(*mode))),
         DomainVerb::Destroy { graceful } => {

@@ -8,9 +8,10 @@ use crate::watch::Happening;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
@@ -21,6 +22,11 @@ use vm_agent::worker::{Job, Kind};
 #[repr(C)]
 struct SignalSet([u64; 16]);
 
+/// `VIR_DOMAIN_STATS_DIRTYRATE`.
+const STATS_DIRTYRATE: c_uint = 1 << 9;
+/// `VIR_DOMAIN_DIRTYRATE_MEASURED`.
+const STATUS_MEASURED: u64 = 2;
+
 /// Linux's number for "block these signals too" (all architectures but MIPS and SPARC).
 const SIG_BLOCK: c_int = 0;
 
@@ -30,6 +36,7 @@ unsafe extern "C" {
     fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
     fn sigwait(set: *const SignalSet, signal: *mut c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
     fn free(memory: *mut c_void);
 }
 
@@ -96,6 +103,44 @@ pub fn start_postcopy(domain: &Domain) -> Result<(), Error> {
     check(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) }).map(drop)
 }
 
+/// Has the hypervisor measure how fast the guest makes its memory dirty. libvirt has the function since 7.2.0.
+pub fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Error> {
+    type Start = unsafe extern "C" fn(sys::virDomainPtr, c_int, c_uint) -> c_int;
+    // SAFETY: no library means all that are loaded; the name ends with NUL.
+    let found = unsafe { dlsym(ptr::null_mut(), c"virDomainStartDirtyRateCalc".as_ptr()) };
+    if found.is_null() {
+        return Err(Error::last_error());
+    }
+    // SAFETY: it is the function of this name, whose type libvirt promises.
+    let start = unsafe { std::mem::transmute::<*mut c_void, Start>(found) };
+    let seconds = c_int::try_from(time.as_secs()).unwrap_or(1);
+    // SAFETY: the domain is alive as long as the reference.
+    check(unsafe { start(domain.as_ptr(), seconds, 0) }).map(drop)
+}
+
+/// Bytes a second that were measured; `None` as long as there is no result.
+pub fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
+    let mut records: *mut sys::virDomainStatsRecordPtr = ptr::null_mut();
+    // SAFETY: the domain is alive as long as the reference; the list of domains ends with NULL; libvirt allocates the records.
+    let count = check(unsafe {
+        let mut domains = [domain.as_ptr(), ptr::null_mut()];
+        sys::virDomainListGetStats(domains.as_mut_ptr(), STATS_DIRTYRATE, &raw mut records, 0)
+    })?;
+    let mut stats = BTreeMap::new();
+    if !records.is_null() {
+        // SAFETY: libvirt gave us `count` records at this address, each with as many parameters as it says.
+        unsafe {
+            for record in std::slice::from_raw_parts(records, usize::try_from(count).unwrap_or(0)) {
+                stats.extend(named(record.read().params, record.read().nparams));
+            }
+            sys::virDomainStatsRecordListFree(records);
+        }
+    }
+    let number = |name: &str| stats.get(name).and_then(Value::as_u64);
+    let measured = number("dirtyrate.calc_status") == Some(STATUS_MEASURED);
+    Ok(number("dirtyrate.megabytes_per_second").filter(|_| measured).map(|mib| mib << 20))
+}
+
 /// The statistics of the running, or of the last completed job. (`Domain::job_stats` aborts on an idle domain.)
 pub fn job(domain: &Domain, completed: bool) -> Result<Job, Error> {
     let (mut kind, mut count) = (0, 0);
@@ -107,18 +152,28 @@ pub fn job(domain: &Domain, completed: bool) -> Result<Job, Error> {
     check(unsafe {
         sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut parameters, &raw mut count, flags)
     })?;
-    let mut stats = BTreeMap::new();
-    if !parameters.is_null() {
-        // SAFETY: libvirt gave us `count` parameters at this address.
-        for parameter in unsafe { std::slice::from_raw_parts(parameters, usize::try_from(count).unwrap_or(0)) } {
-            // SAFETY: libvirt ends each name with NUL.
-            let name = unsafe { text(parameter.field.as_ptr()) };
-            stats.insert(name, value(parameter));
-        }
-        // SAFETY: the array and its strings are libvirt's allocation, which this call frees; nothing refers to it now.
-        unsafe { sys::virTypedParamsFree(parameters, count) };
-    }
+    // SAFETY: libvirt gave us `count` parameters at this address. The array and its strings are libvirt's allocation, which
+    // the second call frees; nothing refers to it then.
+    let stats = unsafe {
+        let stats = named(parameters, count);
+        sys::virTypedParamsFree(parameters, count);
+        stats
+    };
     Ok(Job { kind, stats })
+}
+
+/// Typed parameters by their names.
+///
+/// # Safety
+/// There are `count` of them at this address, or it is NULL.
+unsafe fn named(parameters: sys::virTypedParameterPtr, count: c_int) -> BTreeMap<String, Value> {
+    if parameters.is_null() {
+        return BTreeMap::new();
+    }
+    // SAFETY: the caller's promise.
+    let parameters = unsafe { std::slice::from_raw_parts(parameters, usize::try_from(count).unwrap_or(0)) };
+    // SAFETY: libvirt ends each name with NUL.
+    parameters.iter().map(|parameter| (unsafe { text(parameter.field.as_ptr()) }, value(parameter))).collect()
 }
 
 fn value(parameter: &sys::virTypedParameter) -> Value {

@@ -21,6 +21,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often an abort is tried while there is no job yet: ten seconds.
 const ABORT_TRIES: u32 = 100;
+/// How long a guest's writing is measured, and how often the result is asked for.
+const MEASURE: Duration = Duration::from_secs(1);
+const MEASURE_TRIES: u32 = 10;
 /// How long the deadline waits for the abort that it asks for.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -49,9 +52,15 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     let (sender, connected) = channel();
     let dest_uri = migrate.dest_uri.clone();
     guard::thread("connect", move || sender.send(connect::open(&dest_uri, Step::ConnectDestination)))?;
+    output::progress(Progress::Asking(End::Source));
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
     let domain = connect::find(&source, who).map_err(libvirts(Step::Lookup))?;
+    if migrate.measure {
+        let domain = domain.clone();
+        guard::thread("dirty rate", move || measure(&domain))?;
+    }
+    output::progress(Progress::Asking(End::Destination));
     let gone = |_| own(Step::ConnectDestination)("the connection to the target was not made".into());
     let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate.rehearse)?;
@@ -117,6 +126,19 @@ fn watch_destination(losses: &Receiver<Happening>) {
         if let Happening::Closed { reason } = happening {
             output::progress(Progress::Lost { end: End::Destination, reason });
             obey(Command::Abort);
+        }
+    }
+}
+
+/// Measures how fast the guest makes its memory dirty. A libvirt or hypervisor that cannot tell is not waited for.
+fn measure(domain: &Domain) {
+    if ffi::start_dirty_rate(domain, MEASURE).is_err() {
+        return;
+    }
+    for _ in 0..MEASURE_TRIES {
+        std::thread::sleep(MEASURE);
+        if let Ok(Some(bytes)) = ffi::dirty_rate(domain) {
+            return output::progress(Progress::DirtyRate(bytes));
         }
     }
 }

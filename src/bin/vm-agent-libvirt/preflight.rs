@@ -2,7 +2,8 @@
 //! What must be true before a domain moves: everything that would make the migration fail, found while nothing has
 //! happened yet, over the connections that the migration uses.
 //!
-//! A check that the other host does not answer is a warning: libvirt's own checks still come.
+//! Only what is certain stands in the way. What libvirt or QEMU alone can know (whether a device can move, whether memory
+//! can be found), and what the other host does not answer, is a warning: their own checks still come.
 
 use crate::{connect, ffi, migrate, output};
 use virt::connect::Connect;
@@ -10,7 +11,7 @@ use virt::domain::Domain;
 use virt::error::Error;
 use vm_agent::domain_xml::{self, DomainXml};
 use vm_agent::observe::state::{Pause, State};
-use vm_agent::worker::{DomainFacts, Failure, Kind, Lookup, Progress, Step, Who, same_host};
+use vm_agent::worker::{DomainFacts, End, Failure, Kind, Lookup, Progress, Step, Who, same_host};
 
 /// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
 /// emulator), configuration not supported.
@@ -25,15 +26,18 @@ const CPU_INCOMPATIBLE: u32 = 91;
 /// # Errors
 /// One sentence: all that stands in the way.
 pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal: bool) -> Result<(), Failure> {
+    output::progress(Progress::Asking(End::Source));
     let leaving = ffi::job(domain, false).is_ok_and(|job| migrate::RUNNING.contains(&job.kind));
-    let mut found = Findings { failures: Vec::new(), may_clear: !rehearsal && !leaving };
+    let mut found = Findings { failures: Vec::new(), leftovers: 0, may_clear: !rehearsal && !leaving };
     if leaving {
         found.fail(
             "it has a job running, a migration perhaps: wait for its end, or abort it with 'virsh domjobabort'".into(),
         );
     }
+    let text = domain.xml_desc(0);
+    output::progress(Progress::Asking(End::Destination));
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
-    match domain.xml_desc(0).map(|text| (domain_xml::parse(text.as_bytes()), text)) {
+    match text.map(|text| (domain_xml::parse(text.as_bytes()), text)) {
         Ok((Ok(facts), text)) => {
             if rehearsal {
                 found.same_host(source, destination, &there);
@@ -45,17 +49,24 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal
                 found.hypervisor(source, destination, &facts, &text, &there);
             }
         }
-        Ok((Err(error), _)) => output::progress(Progress::Warning(format!("the domain was not checked: {error}"))),
+        Ok((Err(error), _)) => warn(format!("the domain was not checked: {error}")),
         Err(error) => found.unanswered("the domain was not checked", &error),
     }
     if found.failures.is_empty() {
         return Ok(());
     }
-    Err(Failure { code: 0, domain: 0, during: Step::Preflight, message: found.failures.join("; ") })
+    let during = if found.failures.len() == found.leftovers { Step::Leftover } else { Step::Preflight };
+    Err(Failure { code: 0, domain: 0, during, message: found.failures.join("; ") })
+}
+
+fn warn(sentence: String) {
+    output::progress(Progress::Warning(sentence));
 }
 
 struct Findings {
     failures: Vec<String>,
+    /// How many of them an earlier migration left behind: libvirt clears them up by itself at last.
+    leftovers: usize,
     /// A shell at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
     may_clear: bool,
 }
@@ -66,7 +77,7 @@ impl Findings {
     }
 
     fn unanswered(&self, what: &str, error: &Error) {
-        output::progress(Progress::Warning(format!("{what}: {}", error.message())));
+        warn(format!("{what}: {}", error.message()));
     }
 
     fn same_host(&mut self, source: &Connect, destination: &Connect, there: &str) {
@@ -93,10 +104,7 @@ impl Findings {
                         return;
                     }
                 }
-                Err(failure) => output::progress(Progress::Warning(format!(
-                    "whether {there} has a '{name}' is not known: {}",
-                    failure.message
-                ))),
+                Err(failure) => warn(format!("whether {there} has a '{name}' is not known: {}", failure.message)),
             }
         }
     }
@@ -112,24 +120,25 @@ impl Findings {
             return true;
         }
         if !self.may_clear {
-            output::progress(Progress::Warning(format!("{there} has the empty shell of a migration")));
+            warn(format!("{there} has the empty shell of a migration"));
             return true;
         }
         match connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
-            Ok(()) => output::progress(Progress::Warning(format!(
-                "{there} had the empty shell of an earlier migration; it was removed"
-            ))),
-            Err(error) => self.fail(format!(
-                "{there} has the shell of an earlier migration, which cannot be removed: {}",
-                error.message()
-            )),
+            Ok(()) => warn(format!("{there} had the empty shell of an earlier migration; it was removed")),
+            Err(error) => {
+                self.leftovers += 1;
+                self.fail(format!(
+                    "{there} has the shell of an earlier migration, which cannot be removed: {}",
+                    error.message()
+                ));
+            }
         }
         true
     }
 
     fn devices(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
         for device in &facts.hostdevs {
-            self.fail(format!("the host device {device} cannot migrate: detach it first"));
+            warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
         }
         for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match destination.lookup_network_by_name(network).and_then(|network| network.is_active()) {
@@ -154,14 +163,14 @@ impl Findings {
         }
     }
 
-    fn memory(&mut self, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
+    fn memory(&self, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
         if let (Ok(memory), Some(needed)) = (ffi::memory(destination), facts.memory_current_kib) {
             let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
             let free = kib("free") + kib("buffers") + kib("cached");
             // Huge pages come from a pool of their own, which is not in it.
             if free > 0 && free < needed && !text.contains("<hugepages") {
-                self.fail(format!(
-                    "{there} has {} MiB of memory free, '{}' needs {} MiB: make room there first",
+                warn(format!(
+                    "{there} has {} MiB of memory free, '{}' may come to need {} MiB there",
                     free / 1024,
                     facts.name,
                     needed / 1024
@@ -182,7 +191,7 @@ impl Findings {
                 && other / 1000 < here / 1000
             {
                 let (here, other) = (version(here), version(other));
-                output::progress(Progress::Warning(format!("{there} has {what} {other}, older than {here} here")));
+                warn(format!("{there} has {what} {other}, older than {here} here"));
             }
         }
         let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);

@@ -352,6 +352,7 @@ impl Actor<'_> {
                 self.done.start = Some(result);
             }
             Step::Resume => self.done.resume = Some(self.backend.call(Verb::Resume, &who, self.deadline)),
+            Step::Wake => self.done.woken = Some(self.backend.call(Verb::Wake, &who, self.deadline)),
             Step::Ask { mode, wait } => {
                 // Watched before it is asked, so that no end is missed.
                 self.looker.watch(self.deadline);

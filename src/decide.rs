@@ -36,6 +36,8 @@ pub enum Step {
     StartDefined,
     /// Let a paused domain run on.
     Resume,
+    /// Wake a guest that was suspended by its own power management.
+    Wake,
     /// Ask the guest to shut down, then wait for its end, at most so long.
     Ask {
         /// How to ask.
@@ -99,6 +101,8 @@ pub struct History {
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
     pub resume: Option<Result<(), String>>,
+    /// Result of waking the guest, when tried.
+    pub woken: Option<Result<(), String>>,
     /// Requests to shut down, with the mode and, when refused, libvirt's words.
     pub asked: Vec<(ShutdownMode, Result<(), String>)>,
     /// Result of aborting an outgoing migration, when tried.
@@ -300,8 +304,12 @@ const SECOND_LOOK: Duration = Duration::from_secs(3);
 const STRAY: Duration = Duration::from_secs(3);
 /// How long to wait, at most, for a daemon that may just be restarting, before the process is ended without it.
 const RESTARTING: Duration = Duration::from_secs(10);
-/// How long a start waits for a daemon that is not there, before another node may try.
-const DAEMON_RETURNS: Duration = Duration::from_secs(30);
+/// How long a start waits for a daemon that refuses connections, before another node may try.
+const DAEMON_RETURNS: Duration = Duration::from_secs(10);
+/// How long it waits for one that does not answer.
+const DAEMON_ANSWERS: Duration = Duration::from_secs(60);
+/// How long a guest may take to wake.
+const WAKES: Duration = Duration::from_secs(5);
 /// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two requests to a guest that was asked often.
@@ -564,7 +572,7 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         let why = format!("'{name}' was not started: {}", no_answer.why);
         let patience = match no_answer.kind {
             Blind::Dead => DAEMON_RETURNS,
-            Blind::Hung => 2 * DAEMON_RETURNS,
+            Blind::Hung => DAEMON_ANSWERS,
             Blind::Refused => Duration::ZERO,
         };
         return wait_or(done, patience, || why);
@@ -733,8 +741,11 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
     let beyond_asking = match health {
         Health::Failed | Health::Arriving | Health::Elsewhere => true,
-        // Neither can answer; why it is paused may be a migration, so it is not resumed to be asked.
-        Health::Degraded => matches!(state, State::PmSuspended | State::Paused(Pause::Unknown)),
+        // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
+        Health::Degraded => {
+            let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= WAKES);
+            (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)
+        }
         // What has no process any more, or one that is ending, hears nothing.
         Health::Well | Health::Off => end_of(seen, domain).is_some(),
     };
@@ -759,6 +770,13 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
         if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {
             return Next::Do(Step::Resume);
+        }
+        // One that sleeps cannot either: it is woken.
+        if state == State::PmSuspended {
+            return Next::Do(match done.woken {
+                None => Step::Wake,
+                Some(_) => Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) },
+            });
         }
         return ask_guest(&inv.params.shutdown_modes, patience, done);
     }

@@ -31,6 +31,8 @@ pub struct World {
     pub start_dies: bool,
     /// Resuming fails with these words.
     pub resume_fails: Option<String>,
+    /// Waking the guest fails with these words.
+    pub wake_fails: Option<String>,
     /// Destroying fails with these words (after 10 s).
     pub destroy_fails: Option<String>,
     /// Ending the process fails with these words.
@@ -61,6 +63,7 @@ impl Default for World {
             start_fails: None,
             start_dies: false,
             resume_fails: None,
+            wake_fails: None,
             destroy_fails: None,
             kill_fails: None,
             check_fails: None,
@@ -145,6 +148,13 @@ impl World {
                     run(seen);
                 }
                 Duration::ZERO
+            }
+            Step::Wake => {
+                done.woken = Some(result(&self.wake_fails));
+                if self.wake_fails.is_none() {
+                    run(seen);
+                }
+                second
             }
             Step::Ask { mode, wait } => {
                 done.asked.push((*mode, result(&self.ask_fails)));
@@ -232,6 +242,7 @@ impl std::fmt::Display for Step {
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
             Self::Resume => f.write_str("resume it"),
+            Self::Wake => f.write_str("wake the guest"),
             Self::Ask { mode, wait } => {
                 write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
             }

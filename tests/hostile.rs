@@ -371,6 +371,7 @@ prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
         (start, resume, guest) in (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(result())),
+        woken in proptest::option::of(result()),
         asked in proptest::collection::vec(result(), 0..3),
         destroyed in proptest::collection::vec(result(), 0..4),
         killed in proptest::collection::vec(result(), 0..4),
@@ -383,7 +384,7 @@ prop_compose! {
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
-            left, spent, waited, start, resume, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
+            left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
             leaving, driven, half, unfinished, settled, move_cut_short, kept,
         }
     }

@@ -110,6 +110,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "start" => world.start_fails = said(),
             "ask" => world.ask_fails = said(),
             "resume" => world.resume_fails = said(),
+            "wake" => world.wake_fails = said(),
             "destroy" => world.destroy_fails = said(),
             "kill" => world.kill_fails = said(),
             "lingers" => world.lingers = true,

@@ -173,8 +173,8 @@ impl Member {
             Standing::Online | Standing::Unclean => until,
             Standing::Offline => until.at_most(OFFLINE),
         };
-        let there = match target::find(&self.node, &inv.params.migration, source, false) {
-            Ok(target) => there(&target.uri, subject, until),
+        let there = match uri(&self.node, inv, source) {
+            Ok(uri) => there(&uri, subject, until),
             Err(why) => There::Unknown(why),
         };
         match there {
@@ -197,6 +197,17 @@ impl Member {
     fn answered(&self, runs: Option<bool>, state: String) -> Said {
         Said { node: self.node.clone(), standing: self.standing, runs, state }
     }
+}
+
+/// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.
+fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
+    let driver = source.split([':', '+']).next().unwrap_or_default();
+    let migrates = matches!(driver, "qemu" | "xen");
+    let found = target::find(node, &inv.params.migration, if migrates { source } else { "qemu:///system" }, false)?;
+    Ok(match found.uri.strip_prefix("qemu+") {
+        Some(rest) if !migrates => format!("{driver}+{rest}"),
+        Some(_) | None => found.uri,
+    })
 }
 
 /// How the domain is at this host: by its name, and by its UUID if no such name runs.
@@ -305,6 +316,7 @@ fn in_cluster_conf(text: &str, host: &str) -> Result<Vec<Member>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invocation::{Action, Caller};
 
     fn told(members: &[Member]) -> Vec<(&str, Standing, bool)> {
         members.iter().map(|member| (member.node.as_str(), member.standing, member.believed)).collect()
@@ -347,6 +359,18 @@ mod tests {
             "<cluster><clusternodes><clusternode name='a.example'/><clusternode name='b'/></clusternodes></cluster>";
         assert_eq!(told(&in_cluster_conf(conf, "a").unwrap()), [("b", Standing::Online, false)]);
         assert!(in_cluster_conf("<cluster>", "a").is_err());
+    }
+
+    #[test]
+    fn a_member_is_asked_where_a_migration_would_connect() {
+        let inv = |vars: &[(&str, &str)]| {
+            let pairs = vars.iter().map(|(name, value)| (name.into(), value.into()));
+            Invocation::from_manager(Caller::Human, Action::Start, None, &Environment::from_pairs(pairs))
+        };
+        let mapped = inv(&[("OCF_RESKEY_migration_mapping", "n2:b.example"), ("OCF_RESKEY_migration_user", "vm")]);
+        assert_eq!(uri("n2", &mapped, "qemu:///system").unwrap(), "qemu+ssh://vm@b.example/system?no_tty=1");
+        assert_eq!(uri("n2", &inv(&[]), "lxc:///system").unwrap(), "lxc+ssh://n2/system?no_tty=1");
+        assert!(uri("-oProxyCommand=x", &inv(&[]), "qemu:///system").is_err());
     }
 
     #[test]

@@ -238,6 +238,7 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
     cluster.comes_up();
     what_a_person_may_start_in_maintenance(&cluster);
     a_cluster_that_does_not_answer_stops_a_person(&cluster);
+    what_a_person_may_start_beside_rgmanager(&cluster);
 }
 
 /// It runs on node1, and people may act.
@@ -313,4 +314,33 @@ fn a_cluster_that_does_not_answer_stops_a_person(cluster: &Managed) {
     cluster.hosts[1].service("kill", "corosync");
     call("stop").param("force_stop", "yes").gives(0);
     assert_eq!(cluster.runs_on(), [0; 0]);
+}
+
+/// Nothing of Pacemaker runs on node2 any more, and `foo` runs nowhere.
+fn what_a_person_may_start_beside_rgmanager(cluster: &Managed) {
+    let config = cluster.definition.to_str().unwrap().to_owned();
+    let call = |host, action| cluster.person(host, action).param("xmlfile", &config);
+    let configured = |rm: &str| {
+        let conf =
+            format!("<cluster><clusternodes><clusternode name='node1'/><clusternode name='node2'/></clusternodes>{rm}");
+        let conf = cluster.hosts[1].file("cluster.conf", &conf);
+        cluster.hosts[1].run("cp", &[conf.to_str().unwrap(), "/etc/cluster/cluster.conf"]);
+    };
+    // A program of that name, known by its PID file.
+    let daemon = "mkdir -p /etc/cluster && cp /bin/sleep /run/rgmanager && cd / && \
+                  { setsid /run/rgmanager 1000 </dev/null >/dev/null 2>&1 & echo $! >/run/rgmanager.pid; }";
+    cluster.hosts[1].run("sh", &["-c", daemon]);
+    call(1, "start").arg("--force").gives(0);
+    configured("<rm/></cluster>");
+    call(2, "start").gives(4).says(&["'foo' runs on node1 (running)"]);
+    let status = call(2, "status").gives(7).stdout;
+    assert!(status.contains("on node1    it RUNS there (running)"), "{status}");
+    configured("<rm><vm name='foo'/></rm></cluster>");
+    call(2, "start").gives(4).says(&["rgmanager manages", "clusvcadm -e vm:foo"]);
+    configured("<rm>");
+    call(2, "stop").gives(4).says(&["cannot tell whether a cluster manages", "cluster.conf cannot be read"]);
+    call(1, "stop").param("force_stop", "yes").arg("--force").gives(0);
+    configured("<rm/></cluster>");
+    call(2, "start").gives(0);
+    assert_eq!(cluster.runs_on(), [2]);
 }

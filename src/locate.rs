@@ -4,7 +4,10 @@
 //! A path is data: no entry is split, expanded or evaluated beyond its colons. "Not here" is said only of what is proven
 //! not to be here; a candidate that exists and cannot be read is an error, or the agent would start another definition
 //! by mistake. Must not look into a definition beyond telling XML from a Xen file. Symbolic links are followed:
-//! administrators use them. A file system that does not answer (NFS) blocks the caller.
+//! administrators use them. A file system that does not answer (NFS, FUSE, GFS2) blocks the caller for ever, unless it
+//! is told to wait for nothing: then what would have to be waited for is an error, and is asked for aside.
+
+mod at_once;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::domain_xml::MAX_BYTES;
 
@@ -89,7 +93,7 @@ pub struct LookedAt {
 }
 
 /// What is in the place of a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Instead {
     /// Nothing of that name in the folder.
     Nothing,
@@ -110,6 +114,37 @@ impl fmt::Display for LookedAt {
     }
 }
 
+/// Where a definition is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// A file.
+    File(&'a Path),
+    /// A path specification to search, for this name.
+    Path(&'a OsStr, &'a str),
+}
+
+/// Whether storage may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Only what the kernel has in memory is looked at.
+    Never,
+    /// As long as it takes, for ever where it is silent.
+    Long,
+}
+
+impl Place<'_> {
+    /// Looks there.
+    ///
+    /// # Errors
+    /// Something is there that cannot be used, or would have to be waited for.
+    pub fn find(&self, wait: Wait) -> Result<Found, LocateError> {
+        match self {
+            Self::File(path) => file(path, wait),
+            Self::Path(spec, name) => PathSpec::parse(spec).and_then(|spec| in_path(&spec, name, wait)),
+        }
+    }
+}
+
 /// Why it is not known whether, or what, a definition is.
 #[derive(Debug)]
 pub enum LocateError {
@@ -124,6 +159,8 @@ pub enum LocateError {
         /// What it is.
         what: &'static str,
     },
+    /// Its storage would have to be waited for.
+    WouldWait(PathBuf),
     /// It exists, but opening or reading failed.
     Io {
         /// Where.
@@ -155,6 +192,7 @@ impl fmt::Display for LocateError {
             }
             Self::Name(name) => write!(f, "'{}' is not a domain's name: it can be no file's name", printable(name)),
             Self::NotAFile { path, what } => write!(f, "{} is {what}; expected a regular file", shown(path)),
+            Self::WouldWait(path) => write!(f, "{} cannot be looked at without waiting for it", shown(path)),
             Self::Io { path, error } => write!(f, "{} cannot be read: {}", shown(path), reason(error)),
             Self::TooLarge { path, bytes } => {
                 write!(f, "{} is too large for a definition: {bytes} bytes, at most {MAX_BYTES}", shown(path))
@@ -174,7 +212,7 @@ impl std::error::Error for LocateError {}
 ///
 /// # Errors
 /// The name can be no file's, or a candidate exists and cannot be used.
-pub fn in_path(spec: &PathSpec, name: &str) -> Result<Found, LocateError> {
+pub fn in_path(spec: &PathSpec, name: &str, wait: Wait) -> Result<Found, LocateError> {
     if name.is_empty() || name.contains(['/', '\0']) || matches!(name, "." | "..") {
         return Err(LocateError::Name(name.to_owned()));
     }
@@ -182,13 +220,13 @@ pub fn in_path(spec: &PathSpec, name: &str) -> Result<Found, LocateError> {
     with_suffix.push(".xml");
     let mut looked_at = Vec::new();
     for folder in spec.folders() {
-        if is_missing(folder)? {
+        if is_missing(folder, wait)? {
             looked_at.push(LookedAt { path: folder.clone(), instead: Instead::NoFolder });
             continue;
         }
         for candidate in [OsStr::new(name), &with_suffix] {
             let path = folder.join(candidate);
-            match look(&path)? {
+            match look(&path, wait)? {
                 Look::File(text) => return found(path, text),
                 Look::Not(instead) => looked_at.push(LookedAt { path, instead }),
             }
@@ -201,8 +239,8 @@ pub fn in_path(spec: &PathSpec, name: &str) -> Result<Found, LocateError> {
 ///
 /// # Errors
 /// Something is there that cannot be used, a folder included.
-pub fn file(path: &Path) -> Result<Found, LocateError> {
-    match look(path)? {
+pub fn file(path: &Path, wait: Wait) -> Result<Found, LocateError> {
+    match look(path, wait)? {
         Look::File(text) => found(path.to_owned(), text),
         Look::Not(Instead::Folder) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a folder" }),
         Look::Not(instead @ (Instead::Nothing | Instead::NoFolder)) => {
@@ -224,7 +262,10 @@ enum Look {
 }
 
 /// Whether there is no such folder. Not to be allowed to know is an error.
-fn is_missing(folder: &Path) -> Result<bool, LocateError> {
+fn is_missing(folder: &Path, wait: Wait) -> Result<bool, LocateError> {
+    if wait == Wait::Never {
+        return at_once::is_missing(folder).ok_or_else(|| LocateError::WouldWait(folder.to_owned()));
+    }
     match fs::metadata(folder) {
         Ok(metadata) => Ok(!metadata.is_dir()),
         Err(error) if means_absent(&error) => Ok(true),
@@ -238,7 +279,10 @@ fn means_absent(error: &io::Error) -> bool {
 }
 
 /// Reads `path` if it is a file. Never waits for a FIFO and never opens a device: opening one may set it off.
-fn look(path: &Path) -> Result<Look, LocateError> {
+fn look(path: &Path, wait: Wait) -> Result<Look, LocateError> {
+    if wait == Wait::Never {
+        return at_once::look(path).ok_or_else(|| LocateError::WouldWait(path.to_owned()));
+    }
     let failed = |error: io::Error| LocateError::Io { path: path.to_owned(), error };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Ok(Look::Not(Instead::Folder)),

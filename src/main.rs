@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 use vm_agent::invocation::{self, Caller, Environment};
+use vm_agent::observe::aside;
 use vm_agent::{child, manager, operator};
 
 fn main() -> ExitCode {
@@ -12,6 +13,9 @@ fn main() -> ExitCode {
     let argv0 = if args.is_empty() { OsString::new() } else { args.remove(0) };
     if args.first().is_some_and(|word| word == child::LAUNCHER_WORD) {
         return ExitCode::from(child::launcher_main(args.into_iter().skip(1)));
+    }
+    if args.first().is_some_and(|word| word == child::ASIDE_WORD) {
+        return ExitCode::from(aside::main(args.into_iter().skip(1)));
     }
     let env = Environment::of_this_process();
     ExitCode::from(match invocation::caller(&argv0, &env) {

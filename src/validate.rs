@@ -10,6 +10,7 @@ use crate::domain_xml::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::guest_check;
 use crate::invocation::{Environment, Invocation};
 use crate::locate::PathSpec;
+use crate::observe::aside;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt};
@@ -17,6 +18,7 @@ use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// One thing that is wrong, and how a manager should take it.
 struct Finding {
@@ -91,8 +93,11 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
             facts
         }
         Definition::Bad(outcome) => {
+            let soon = looker.deadline().at_most(Duration::from_secs(2));
             let there = match (&inv.params.config, inv.check_level) {
-                (Some(config), 0..10) => config.is_absolute() && config.exists(),
+                // Its storage is silent, which is worth a word on any host.
+                (Some(_), 0..10) if outcome.code == Code::Generic => true,
+                (Some(config), 0..10) => config.is_absolute() && aside::exist(&[config], soon)[..] != [Some(false)],
                 (Some(_) | None, _) => true,
             };
             // What the parameters alone are guilty of has been said.
@@ -150,9 +155,14 @@ fn host(
         }
     }
     if let Some(facts) = facts {
-        for (what, path) in files(facts) {
-            if !Path::new(path).exists() {
-                missing(format!("the definition's {what} {path} does not exist"));
+        let files = files(facts);
+        let paths: Vec<&Path> = files.iter().map(|(_, path)| Path::new(*path)).collect();
+        let there = aside::exist(&paths, deadline.at_most(deadline.left() / 3));
+        for ((what, path), there) in files.into_iter().zip(there) {
+            match there {
+                Some(true) => {}
+                Some(false) => missing(format!("the definition's {what} {path} does not exist")),
+                None => missing(format!("the definition's {what} {path} is on storage that does not answer")),
             }
         }
     }

@@ -13,6 +13,7 @@
 //! The environment is not inherited. The mask of blocked signals, the limits, the working folder and descriptors that
 //! the agent's caller left open are: nothing here could change them without `unsafe`, or should.
 
+pub(crate) mod aside;
 mod launcher;
 mod message;
 mod running;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::time::Deadline;
+pub use aside::ASIDE_WORD;
 pub use launcher::{LAUNCHER_WORD, launcher_main};
 pub use running::{Line, Running};
 

@@ -3,6 +3,7 @@
 //!
 //! The order is a matter of cost: a monitor of a running domain is one connection and four small messages.
 
+use super::aside::{self, Unlocated};
 use super::process::{self, Driver, Evidence, Identity, Pulse, Roots};
 use super::rpc::{self, Connection, RpcError};
 use super::state::{Pause, State};
@@ -13,7 +14,7 @@ use crate::decide;
 use crate::domain_xml;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
-use crate::locate::{self, Found, Kind, LocateError, PathSpec};
+use crate::locate::{Found, Kind, Place};
 use crate::ocf::{Code, Outcome};
 use crate::time::Deadline;
 use crate::verdict::Motion;
@@ -28,6 +29,9 @@ const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 const TPM_KEPT_SINCE: u64 = 7_000_000;
 /// `virDomainJobOperation`: leaving by migration.
 const MIGRATION_OUT: i32 = 5;
+
+/// How long processes that do not show what they run may take from one look, at most.
+const PROCESSES: Duration = Duration::from_secs(3);
 
 /// How libvirt is asked.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub struct Looker {
     config: Option<PathBuf>,
     instance: String,
     definition: Definition,
+    /// The end of the action's time.
+    deadline: Deadline,
     /// The domain that was last seen.
     last: Option<rpc::Domain>,
     /// Its process that was last seen.
@@ -116,6 +122,7 @@ impl Looker {
             config: inv.params.config.clone(),
             instance: inv.instance.clone(),
             definition: Definition::NotLooked,
+            deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
             last: None,
             process: None,
         }
@@ -130,7 +137,7 @@ impl Looker {
             Ok(libvirt) => libvirt,
             Err(no_answer) => Libvirt::NoAnswer(no_answer),
         };
-        let process = self.process(&libvirt, depth);
+        let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
         let process = self.unless_it_lives(process, &libvirt);
         Observation { name: self.name.clone(), libvirt, process, definition: self.definition.clone() }
     }
@@ -138,10 +145,35 @@ impl Looker {
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
     pub fn read_definition(&mut self, inv: &Invocation) {
         if self.definition == Definition::NotLooked {
-            self.definition = read_in_time(inv, self.uri.as_str());
+            self.definition = read_definition(inv, self.uri.as_str(), self.definitions_share(inv));
             if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
                 self.name = Some(defined.name.clone());
             }
+        }
+    }
+
+    /// The end of the action's time.
+    #[must_use]
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// How long the definition's storage may take. A start can do nothing without it; who only watches must answer.
+    fn definitions_share(&self, inv: &Invocation) -> Deadline {
+        let quarter = self.deadline.at_most(inv.timeout / 4);
+        match inv.action {
+            Action::Start | Action::MigrateFrom => self.deadline.less((inv.timeout / 4).min(Duration::from_secs(10))),
+            Action::Restart | Action::Recover => self.deadline.at_most(inv.timeout / 2),
+            Action::Status => quarter.at_most(Duration::from_secs(2)),
+            Action::Monitor => quarter.at_most(Duration::from_secs(5)),
+            Action::Stop
+            | Action::Kill
+            | Action::Migrate
+            | Action::MigrateTo
+            | Action::Reload
+            | Action::MetaData
+            | Action::ValidateAll
+            | Action::Usage => quarter.at_most(Duration::from_secs(10)),
         }
     }
 
@@ -260,7 +292,7 @@ impl Looker {
         self.watching = false;
     }
 
-    fn process(&self, libvirt: &Libvirt, depth: Depth) -> Process {
+    fn process(&self, libvirt: &Libvirt, depth: Depth, deadline: Deadline) -> Process {
         let (name, uuid, active) = match libvirt {
             Libvirt::Domain(domain) => (Some(domain.name.as_str()), Some(domain.uuid), domain.state.active()),
             Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => (self.name.as_deref(), None, false),
@@ -294,7 +326,7 @@ impl Looker {
                 return alive(found);
             }
         }
-        match process::find(&self.roots, &who) {
+        match aside::process(&self.roots, &who, deadline) {
             Evidence::Alive(found) => alive(found),
             Evidence::MayBe(why) => Process::MayBe(why),
             Evidence::Namesake(_) | Evidence::Absent if active => {
@@ -540,33 +572,16 @@ fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
     of_driver(if dom0 { "xen" } else { "qemu" })
 }
 
-/// Reads the definition, unless its storage hangs: then the thread that reads it is left behind, and ends with us.
-fn read_in_time(inv: &Invocation, uri: &str) -> Definition {
-    let patience = (inv.timeout / 4).min(Duration::from_secs(10));
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let (asked, of) = (inv.clone(), uri.to_owned());
-    let reader = std::thread::Builder::new().name("definition".into()).stack_size(512 * 1024);
-    let reading = reader.spawn(move || sender.send(read_definition(&asked, &of)));
-    match reading.map(|_| receiver.recv_timeout(patience)) {
-        Ok(Ok(definition)) => definition,
-        Ok(Err(_)) => Definition::Bad(Outcome::new(
-            Code::Generic,
-            format!("the definition could not be read within {} s: its storage hangs", patience.as_secs()),
-        )),
-        // No thread to be had: then without one.
-        Err(_) => read_definition(inv, uri),
-    }
-}
-
-/// Reads the definition that the parameters point at.
-fn read_definition(inv: &Invocation, uri: &str) -> Definition {
+/// Reads the definition that the parameters point at; its storage may take as long as the deadline says.
+fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definition {
     let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
-    let found = match (&inv.params.config, &inv.params.path, &inv.params.name) {
-        (Some(config), _, _) => locate::file(config),
-        (None, Some(path), Some(name)) => PathSpec::parse(path).and_then(|spec| locate::in_path(&spec, name)),
+    let place = match (&inv.params.config, &inv.params.path, &inv.params.name) {
+        (Some(config), _, _) => Place::File(config),
+        (None, Some(path), Some(name)) => Place::Path(path, name),
         (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
         (None, None, _) => return Definition::None { looked_at: Vec::new() },
     };
+    let found = aside::definition(&place, deadline);
     let (path, text) = match found {
         Ok(Found::File { path, kind: Kind::Xml, text }) => (path, text),
         Ok(Found::File { path, kind: Kind::XenConfig, .. }) => {
@@ -582,10 +597,15 @@ fn read_definition(inv: &Invocation, uri: &str) -> Definition {
         Ok(Found::NotFound { looked_at }) => {
             return Definition::None { looked_at: looked_at.into_iter().map(|place| place.path).collect() };
         }
-        Err(error @ (LocateError::RelativeFolder(_) | LocateError::Name(_))) => {
-            return bad(Code::Configured, format!("path: {error}"));
+        Err(Unlocated::Parameter(why)) => return bad(Code::Configured, format!("path: {why}")),
+        Err(Unlocated::Unusable(why)) => return bad(Code::Installed, why),
+        Err(Unlocated::Silent(waited)) => {
+            let waited = waited.as_secs_f32();
+            return bad(
+                Code::Generic,
+                format!("the definition could not be read within {waited:.0} s: its storage hangs"),
+            );
         }
-        Err(error) => return bad(Code::Installed, error.to_string()),
     };
     let facts = match domain_xml::parse(&text) {
         Ok(facts) => facts,

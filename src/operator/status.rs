@@ -6,6 +6,8 @@ use super::members::{self, Said};
 use crate::domain_xml::{self, DomainXml, Mark, TpmState, uuid_text};
 use crate::imagine::{World, play};
 use crate::invocation::{Action, Caller, Environment, Invocation};
+use crate::locate::{Found, Place};
+use crate::observe::aside;
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt, Observation, Process};
@@ -14,6 +16,7 @@ use crate::time::{Deadline, utc};
 use crate::verdict;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// How long the cluster and its other members are asked at most.
@@ -102,7 +105,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     looker.read_definition(inv);
     let active = matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active());
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
-    let definition = definition(looker.definition(), mark);
+    let definition = definition(looker.definition(), mark, deadline);
     let (presence, state, code) = state(inv, &seen);
     let pid = match seen.process {
         Process::Alive { pid, .. } => Some(pid),
@@ -185,7 +188,7 @@ fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
     }
 }
 
-fn definition(now: &Definition, mark: Option<&Mark>) -> DefinitionFacts {
+fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> DefinitionFacts {
     let mut facts = DefinitionFacts::default();
     match now {
         Definition::File(defined) => {
@@ -203,9 +206,10 @@ fn definition(now: &Definition, mark: Option<&Mark>) -> DefinitionFacts {
         facts.resource = text(&mark.instance);
         // Without parameters the file that it came from is the one to compare with.
         if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() {
-            facts.unchanged = match crate::locate::file(std::path::Path::new(&mark.source)) {
-                Ok(crate::locate::Found::File { text, .. }) => Some(domain_xml::sha256_hex(&text) == mark.sha256),
-                Ok(crate::locate::Found::NotFound { .. }) | Err(_) => None,
+            let place = Place::File(Path::new(&mark.source));
+            facts.unchanged = match aside::definition(&place, deadline.at_most(Duration::from_secs(2))) {
+                Ok(Found::File { text, .. }) => Some(domain_xml::sha256_hex(&text) == mark.sha256),
+                Ok(Found::NotFound { .. }) | Err(_) => None,
             };
         }
     }

@@ -11,7 +11,27 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 use vm_agent::domain_xml::MAX_BYTES;
-use vm_agent::locate::{Found, Instead, Kind, PathSpec, file, in_path};
+use vm_agent::locate::{self, Found, Instead, Kind, LocateError, PathSpec, Wait};
+
+/// Looks without waiting and with it: what is known at once is what is found in the long run.
+fn both(look: impl Fn(Wait) -> Result<Found, LocateError>) -> Result<Found, LocateError> {
+    let (at_once, found) = (look(Wait::Never), look(Wait::Long));
+    match (&at_once, &found) {
+        (Err(LocateError::WouldWait(_)), _) => {}
+        (Ok(at_once), Ok(found)) => assert_eq!(at_once, found),
+        (Err(at_once), Err(found)) => assert_eq!(at_once.to_string(), found.to_string()),
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => panic!("{at_once:?} at once, then {found:?}"),
+    }
+    found
+}
+
+fn in_path(spec: &PathSpec, name: &str) -> Result<Found, LocateError> {
+    both(|wait| locate::in_path(spec, name, wait))
+}
+
+fn file(path: &Path) -> Result<Found, LocateError> {
+    both(|wait| locate::file(path, wait))
+}
 
 const XML: &str = "<domain type='a'><name>web</name></domain>";
 

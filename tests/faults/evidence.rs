@@ -126,3 +126,116 @@ fn an_emulator_that_hangs_in_its_end_is_no_healthy_machine_and_no_stopped_one() 
         "the late write was before the answer"
     );
 }
+
+#[test]
+fn a_definition_on_silent_storage_keeps_nobody_from_an_answer_and_a_start_waits_for_it() {
+    let host = Host::up();
+    let storage = Hanging::mounted(&host);
+    let vm = host.guest("a").written();
+    std::fs::copy(&vm.file, storage.folder.join("a.xml")).unwrap();
+    let file = storage.point.join("a.xml");
+    let by_file = |dialect, action: &str| host.call(dialect, action).instance("rsc").param("config", &file);
+    let by_name = |dialect, action: &str| host.call(dialect, action).named("a").param("path", &storage.point);
+    by_file(VirtualDomain, "start").gives(0);
+    storage.hangs("all");
+    // Found by its mark.
+    by_file(VirtualDomain, "monitor").recurring().timeout(20.0).gives(0).within(7.0);
+    by_file(Pacemaker, "monitor").timeout(20.0).gives(0).within(7.0);
+    by_file(Rgmanager, "status").timeout(20.0).gives(0).within(4.0);
+    by_name(Rgmanager, "status").timeout(20.0).gives(0).within(1.0);
+    by_name(Human, "status").timeout(20.0).gives(0).within(6.0);
+    by_file(Pacemaker, "validate-all").timeout(20.0).gives(1).within(12.0).says(&["its storage hangs"]);
+    by_file(Pacemaker, "stop").timeout(16.0).gives(0).within(16.0);
+    assert_eq!(machines(&host), [0; 0]);
+    // It is silent for longer than any share, and then a start has its definition.
+    for call in [by_file(Pacemaker, "start"), by_name(Pacemaker, "start")] {
+        by_name(Pacemaker, "start").timeout(6.0).gives(1).within(6.0).says(&["its storage hangs"]);
+        let start = call.timeout(60.0).spawn();
+        std::thread::sleep(std::time::Duration::from_secs(14));
+        assert!(start.runs(), "it did not wait");
+        storage.answers();
+        let answer = start.answer();
+        assert_eq!(answer.code, 0, "{answer}");
+        storage.hangs("all");
+        by_name(Pacemaker, "stop").timeout(16.0).gives(0);
+    }
+}
+
+/// A program that waits for its file with the lock of its memory held: whoever wants to know its arguments waits too.
+const LOCKED: &str = r#"
+import ctypes, os, sys, threading, time
+file = os.open(sys.argv[1], os.O_RDONLY)
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+at = libc.mmap(None, ctypes.c_size_t(4096), 1, 2, file, ctypes.c_long(0))
+_, pipe = os.pipe()
+threading.Thread(target=lambda: libc.write(pipe, ctypes.c_void_p(at), ctypes.c_size_t(1)), daemon=True).start()
+time.sleep(0.5)
+print("locked", flush=True)
+libc.mmap(None, ctypes.c_size_t(4096), 1, 34, -1, ctypes.c_long(0))
+time.sleep(1000)
+"#;
+
+/// What the agent answers, and after how many seconds. (A `Call` looks at the processes itself, and would wait.)
+fn asked(host: &Host, vm: &Vm<'_>, action: &str) -> (i32, f32, String) {
+    let began = std::time::Instant::now();
+    let mut command = host.command(host.shared().join("bin/vm"));
+    command.arg(action).env("OCF_RESKEY_name", "a").env("OCF_RESKEY_path", &vm.folder);
+    command
+        .env("OCF_RESKEY_CRM_meta_timeout", "5000")
+        .env("OCF_RESOURCE_INSTANCE", "a")
+        .env("OCF_ROOT", "/usr/lib/ocf");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap(), began.elapsed().as_secs_f32(), text)
+}
+
+#[test]
+fn a_process_whose_memory_is_locked_makes_no_action_wait_for_it() {
+    let host = Host::up();
+    let storage = Hanging::mounted(&host);
+    std::fs::write(storage.folder.join("mapped"), vec![0; 4096]).unwrap();
+    let vm = host.guest("a").written();
+    let program = host.file("locked.py", LOCKED);
+    // A copy of the interpreter that looks like an emulator.
+    let copy = host.shared().join("qemu-system-x86_64");
+    std::fs::copy(std::fs::canonicalize("/usr/bin/python3").unwrap(), &copy).unwrap();
+    let file = storage.point.join("mapped");
+    // As long as it is locked nobody on this machine can list processes with their arguments: so for seconds only.
+    let locked = |user: u32, exe: &std::path::Path| {
+        let words = [exe, &program, &file].map(|path| path.display().to_string()).join(" ");
+        let line = format!("exec setpriv --reuid {user} --clear-groups {words} -name guest=a");
+        let mut command = host.command("sh");
+        command.args(["-c", &line]).env("PATH", "/usr/bin:/bin").stdout(Stdio::piped()).stderr(Stdio::null());
+        storage.hangs("fault");
+        let mut child = command.spawn().unwrap();
+        let mut word = [0; 7];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut word).unwrap();
+        child
+    };
+    let ended = |mut child: Child| {
+        storage.answers();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    host.service("kill", "libvirtd");
+    // Another user's, or no emulator: not even asked.
+    for (user, exe) in [(65534, copy.as_path()), (0, std::path::Path::new("/usr/bin/python3"))] {
+        let child = locked(user, exe);
+        let answers = ["monitor", "stop"].map(|action| asked(&host, &vm, action));
+        ended(child);
+        assert_eq!(answers.each_ref().map(|(code, ..)| *code), [7, 0], "{answers:?}");
+        assert!(answers.iter().all(|(_, took, _)| *took < 4.0), "{answers:?}");
+    }
+    // One of root's that cannot be asked may be the machine: nobody says that it is not, and everybody answers.
+    host.service("start", "libvirtd");
+    let child = locked(0, &copy);
+    let answers = ["monitor", "stop", "start"].map(|action| asked(&host, &vm, action));
+    ended(child);
+    for (code, took, text) in &answers {
+        assert!(*code == 1 && *took < 5.5 && text.contains("does not show its arguments"), "{answers:?}");
+    }
+    eprintln!("{answers:?}");
+    assert_eq!(asked(&host, &vm, "monitor").0, 7);
+}

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::argv::{self, Home};
 use super::host::{self, Owner};
@@ -15,7 +16,7 @@ use super::table::{CommandLine, Process, Stat, is_gone};
 use super::{Alive, Driver, FoundBy, Identity, Roots};
 
 /// What one process is to the domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// It is the domain.
     Alive(Alive),

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 pub(super) use judge::Verdict;
 use table::{Process, is_gone};
@@ -80,7 +81,7 @@ pub struct Identity<'a> {
 }
 
 /// How a process was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FoundBy {
     /// libvirt's pid file names it.
     PidFile,
@@ -89,7 +90,7 @@ pub enum FoundBy {
 }
 
 /// A process that is the domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive {
     /// Its process id.
     pub pid: u32,
@@ -194,6 +195,23 @@ pub fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
 pub fn is_ending(roots: &Roots, pid: u32) -> bool {
     let look = Process::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| process.is_ending(&stat)));
     look.unwrap_or(false)
+}
+
+/// What a process is that does not say what it runs: a thread of it holds the lock of its memory, while it waits for
+/// storage perhaps. It is libvirt's own files that are asked for it.
+pub(super) fn silent(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: FoundBy) -> Verdict {
+    match held_by_libvirt(roots, who) {
+        Some(alive) if alive.pid == pid => return Verdict::Alive(Alive { found_by, ..alive }),
+        Some(_) | None => {}
+    }
+    if host::is_named_for_another(roots, who, pid) {
+        return Verdict::Foreign;
+    }
+    let comm = Process::open(&roots.proc, pid).and_then(|process| process.stat()).map(|stat| stat.comm);
+    let comm = comm.map(|comm| String::from_utf8_lossy(&comm).into_owned()).unwrap_or_default();
+    Verdict::MayBe(format!(
+        "process {pid} ({comm}) hangs with its memory locked, so that it does not show its arguments,"
+    ))
 }
 
 /// What the processes come down to.

@@ -86,7 +86,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         let mut seen = actor.look(depth, last_look);
         // A daemon that was given hardly any time has not been silent: what it said before a step that changed nothing
         // still counts.
-        if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung, .. }), true) =
+        if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung | Blind::Busy, .. }), true) =
             (known.take(), &seen.libvirt, late || last_look.passed())
         {
             seen.libvirt = known;
@@ -96,6 +96,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         actor.done.spent = began.elapsed();
         actor.done.waited = actor.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         actor.done.remember(&seen);
+        actor.settle_start(&mut seen);
         if actor.done.settled && matches!(turn, Taken::Turn(..)) {
             // It is here, and no agent takes it away: the note tells of an earlier migration.
             actor.forget_target();
@@ -112,7 +113,11 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                     };
                     // What the other agent did until now has not been seen yet.
                     turn = taken;
+                    actor.done.queue_passed = None;
                     continue;
+                }
+                if outcome.code == Code::Ok && matches!(inv.action, Action::Stop | Action::Kill) {
+                    actor.looker.forget_start();
                 }
                 if worth_a_warning(inv, &seen) {
                     log::warn!("{}", outcome.reason);
@@ -298,6 +303,22 @@ impl Actor<'_> {
         }
     }
 
+    /// Takes a start off the record when what came of it is seen: the machine runs; or it does not, and libvirt has begun
+    /// with what this agent asked it for. An agent that has not asked cannot know that, see `Step::PassQueue`.
+    fn settle_start(&mut self, seen: &mut Observation) {
+        let off = matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
+            && matches!(decide::presence(seen), Presence::Off(_));
+        let over = decide::shows_the_start(seen)
+            || (off
+                && seen.starting.is_some()
+                && self.done.start.is_some()
+                && self.looker.pass_the_queue(self.deadline).is_ok());
+        if over {
+            self.looker.forget_start();
+            seen.starting = None;
+        }
+    }
+
     /// Where it once went is of no interest any more.
     fn forget_target(&mut self) {
         if let (Some(_), Some(name)) = (self.done.moved_to.take(), self.looker.name()) {
@@ -345,6 +366,7 @@ impl Actor<'_> {
             Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
             Step::Create => self.done.start = Some(self.create(seen)),
             Step::StartDefined => {
+                self.looker.note_start();
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
                 if result.is_ok() {
                     self.mark_running(&who, seen.name.clone().unwrap_or_default());
@@ -389,9 +411,19 @@ impl Actor<'_> {
                 self.done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
             }
             Step::StopAtTarget { only_half } => self.done.at_target = Some(self.stop_at_target(seen, *only_half)),
-            Step::KillProcess { pid, start } => self.done.killed.push(self.kill(*pid, *start)),
+            Step::KillProcess { pid, start } => {
+                let result = self.kill(*pid, *start);
+                if result.is_ok() && seen.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
+                    self.looker.forget_start();
+                }
+                self.done.killed.push(result);
+            }
             Step::CheckGuest => self.done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
-            Step::TurnToStart => self.done.turn_to_start(),
+            Step::PassQueue => self.done.queue_passed = Some(self.looker.pass_the_queue(self.deadline)),
+            Step::TurnToStart => {
+                self.looker.forget_start();
+                self.done.turn_to_start();
+            }
             Step::Wait { .. } => {}
         }
     }
@@ -447,6 +479,7 @@ impl Actor<'_> {
         let mark = self.mark(defined.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
         let text = domain_xml::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
             .map_err(|error| error.to_string())?;
+        self.looker.note_start();
         self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
     }
 
@@ -571,6 +604,7 @@ impl Actor<'_> {
     fn events(&mut self, matters: &impl Fn(i32) -> bool) -> Option<Woken> {
         let uuid = self.looker.last().map(|domain| domain.uuid);
         let connection = self.looker.connection()?;
+        let late = connection.is_late();
         if let Err(error) = connection.read_available() {
             log::debug!("the connection to libvirt ended while waiting: {error}");
             self.looker.hang_up();
@@ -582,7 +616,8 @@ impl Actor<'_> {
                 return Some(Woken::Change);
             }
         }
-        None
+        // libvirt is done with whatever kept it from answering.
+        (late && !connection.is_late()).then_some(Woken::Change)
     }
 
     /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.

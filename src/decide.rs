@@ -66,6 +66,8 @@ pub enum Step {
         /// The longest wait.
         longest: Duration,
     },
+    /// Wait until libvirt has begun with all that it was asked for: a start may stand in its queue.
+    PassQueue,
     /// Run the guest's checks (status_program or monitor_scripts).
     CheckGuest,
     /// The stop is done; go on with the start (restart and recover).
@@ -109,6 +111,8 @@ pub struct History {
     pub aborted: Option<Result<(), String>>,
     /// Result of ending it at the target of that migration, when tried; a sentence either way.
     pub at_target: Option<Result<String, String>>,
+    /// Whether libvirt has begun with all that it was asked for, when that was waited for; an error when it has not.
+    pub queue_passed: Option<Result<(), String>>,
     /// Results of destroying.
     pub destroyed: Vec<Result<(), String>>,
     /// Results of ending the process.
@@ -165,6 +169,8 @@ pub enum Presence<'a> {
         name: &'a str,
         /// Whether it is on its way to its end.
         ending: bool,
+        /// Whether the guest was ever told to run: an emulator that libvirt has only made is no running machine.
+        ran: bool,
         /// Why libvirt does not answer.
         no_answer: &'a NoAnswer,
     },
@@ -203,7 +209,22 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
         }
         (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
         (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming, name, ending }) => {
-            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, no_answer }
+            let ran = seen.told_to_run.unwrap_or(seen.starting.is_none());
+            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, ran, no_answer }
+        }
+        // It has no process yet. Whoever asked for the start may be gone; libvirt goes on with it.
+        (Libvirt::NoAnswer(NoAnswer { kind: Blind::Busy, .. }), Process::Gone | Process::Namesake(_))
+            if seen.starting.is_some() =>
+        {
+            Presence::Unknown(format!(
+                "libvirt is still starting '{name}' and does not answer for it; see what it waits for (storage, a hook)"
+            ))
+        }
+        (Libvirt::NoAnswer(no_answer), Process::Gone | Process::Namesake(_)) if seen.starting.is_some() => {
+            Presence::Unknown(format!("libvirt is still starting '{name}', as far as is known: {}", no_answer.why))
+        }
+        (Libvirt::NoAnswer(NoAnswer { kind: Blind::Busy, why }), Process::Gone | Process::Namesake(_)) => {
+            Presence::Unknown(format!("cannot tell whether '{name}' is running: {why}"))
         }
         (Libvirt::NoAnswer(no_answer), Process::Gone | Process::Namesake(_)) => {
             Presence::Off(format!("'{name}' is not running: it has no process ({})", no_answer.why))
@@ -215,6 +236,14 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
             Presence::Unknown(format!("whether '{name}' runs cannot be told: {}", no_answer.why))
         }
     }
+}
+
+/// Whether libvirt shows what came of a start that is on record: the machine runs, or at least was told to.
+#[must_use]
+pub fn shows_the_start(seen: &Observation) -> bool {
+    seen.starting.is_some()
+        && matches!(&seen.libvirt, Libvirt::Domain(domain)
+            if domain.state.active() && domain.state != State::Paused(Pause::StartingUp))
 }
 
 fn label(seen: &Observation) -> &str {
@@ -312,6 +341,8 @@ const DAEMON_ANSWERS: Duration = Duration::from_secs(60);
 const WAKES: Duration = Duration::from_secs(5);
 /// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long libvirt may take from beginning with a start until questions about the domain show it.
+const QUEUE_SHOWS: Duration = Duration::from_secs(1);
 /// Between two requests to a guest that was asked often.
 const ASK_SLOWLY: Duration = Duration::from_secs(10);
 
@@ -354,6 +385,9 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let its = its_process(pid, name, label(seen));
             answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", no_answer.why))
         }),
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
+            wait_or(done, inv.timeout / 2, || still_starting(label(seen), (pid, name), no_answer))
+        }
         Presence::Blind { pid, name, no_answer, .. } => {
             let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
             if let Some(Err(why)) = &done.guest {
@@ -370,7 +404,9 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             Some(look) if inv.recurring => look,
             Some(_) | None => answer(Code::NotRunning, why),
         },
-        // A short wait covers a daemon that is restarting; a probe that answers 1 may cost a healthy copy elsewhere.
+        // libvirt is at it, and will be through: a probe that answers 1 may cost a healthy copy elsewhere.
+        Presence::Unknown(why) if busy(seen) => wait_or(done, inv.timeout / 2, || why),
+        // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
     }
 }
@@ -385,6 +421,10 @@ fn migrate_from(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }),
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
         },
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => wait_or(done, inv.timeout, || {
+            let label = label(seen);
+            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+        }),
         Presence::Blind { pid, name, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
             let as_process = as_process(pid, name, label(seen));
             ok(format!("'{}' has arrived {as_process}, though {}", label(seen), no_answer.why))
@@ -433,6 +473,16 @@ fn its_process(pid: u32, name: &str, label: &str) -> String {
         true => format!("process {pid} of '{label}'"),
         false => format!("process {pid} of '{label}' (under the name '{name}')"),
     }
+}
+
+fn still_starting(label: &str, (pid, name): (u32, &str), no_answer: &NoAnswer) -> String {
+    format!("libvirt is still starting '{label}': {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+}
+
+/// What an emulator is that libvirt has made and not told to run.
+fn not_told_to_run(pid: u32, name: &str, label: &str) -> String {
+    let under = if name == label { String::new() } else { format!(" (under the name '{name}')") };
+    format!("its process {pid}{under} was not told to run yet")
 }
 
 /// The same in brackets, after the name.
@@ -485,6 +535,10 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let its = its_process(pid, name, label(seen));
             format!("not started: {its} was killed or ends, and has not come to its end; {}", no_answer.why)
         }),
+        // To call that started would leave a machine that never runs, and that every monitor calls well.
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
+            wait_or(done, inv.timeout, || still_starting(label(seen), (pid, name), no_answer))
+        }
         Presence::Blind { pid, name, no_answer, .. } => {
             let as_process = as_process(pid, name, label(seen));
             ok(format!("'{}' already runs {as_process}, though {}", label(seen), no_answer.why))
@@ -502,7 +556,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
                 return Next::Answer(outcome.clone());
             }
-            wait_or(done, inv.timeout, || format!("not started: {why}"))
+            wait_or(done, inv.timeout, || if seen.starting.is_some() { why } else { format!("not started: {why}") })
         }
         Presence::Off(_) => refusal(inv).map_or_else(|| start_off(seen, done), Next::Answer),
     }
@@ -572,7 +626,7 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         let why = format!("'{name}' was not started: {}", no_answer.why);
         let patience = match no_answer.kind {
             Blind::Dead => DAEMON_RETURNS,
-            Blind::Hung => DAEMON_ANSWERS,
+            Blind::Hung | Blind::Busy => DAEMON_ANSWERS,
             Blind::Refused => Duration::ZERO,
         };
         return wait_or(done, patience, || why);
@@ -633,6 +687,11 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
     let name = label(seen);
     match presence(seen) {
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(name, done),
+        // Whatever a silent daemon was asked for by others it may still begin with.
+        Presence::Off(_) if hung(seen) && !ended && !force(inv) && !patience(inv, done).is_zero() => {
+            Next::Do(Step::Wait { longest: patience(inv, done) })
+        }
         // It was leaving: it may have arrived, and a copy there is still a copy.
         Presence::Off(_) if done.leaving => gone_while_leaving(name, ended, done),
         // It is not here. If it has arrived there, it is that host's; this note may be old.
@@ -644,10 +703,15 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Presence::Off(why) => ok(why),
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, name: own, no_answer, .. } => {
-            let patience = RESTARTING.min(inv.timeout / 4);
+            let patience = match no_answer.kind {
+                // It may be restarting.
+                Blind::Dead | Blind::Refused => RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited),
+                // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
+                Blind::Hung | Blind::Busy => patience(inv, done),
+            };
             // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
-            if done.waited < patience && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
-                return Next::Do(Step::Wait { longest: patience - done.waited });
+            if !patience.is_zero() && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
+                return Next::Do(Step::Wait { longest: patience });
             }
             end_process(inv, name, (pid, start, own), done, &no_answer.why)
         }
@@ -658,10 +722,72 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
         }
         // Its process was seen to end, and libvirt, which could have made another, does not run.
-        Presence::Unknown(_) if matches!(done.killed.last(), Some(Ok(()))) && dead(seen) => {
+        Presence::Unknown(_) if ended_by_killing(done) && dead(seen) && seen.starting.is_none() => {
             ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
         }
-        Presence::Unknown(why) => wait_or(done, inv.timeout, || format!("not stopped: {why}")),
+        // What was asked here has ended it; libvirt gives back what it held.
+        Presence::Unknown(_)
+            if (ended || !done.destroyed.is_empty() || !done.asked.is_empty())
+                && seen.starting.is_none()
+                && clearing_up(seen) =>
+        {
+            until_let_go(inv, name, done, inv.timeout)
+        }
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || match seen.starting {
+            Some(_) => why,
+            None => format!("not stopped: {why}"),
+        }),
+    }
+}
+
+/// Its process is gone by what was done here, and libvirt has not let go of it yet: as long as it does not answer it runs
+/// hooks, which give storage back. It is waited for, at most so long and as long as there is time; then the process counts.
+fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration) -> Next {
+    // What may have to be ended at the target of its migration needs time too.
+    let reserve = if done.leaving { destroy_reserve(inv.timeout) / 2 } else { Duration::ZERO };
+    let patience = done.left.saturating_sub(reserve).min(longest.saturating_sub(done.waited));
+    if !patience.is_zero() {
+        return Next::Do(Step::Wait { longest: patience });
+    }
+    if done.leaving {
+        return gone_while_leaving(name, true, done);
+    }
+    let seconds = done.spent.as_secs_f32();
+    ok(format!("'{name}' {} after {seconds:.1} s; its process is gone, libvirt is not through with it yet", how(done)))
+}
+
+/// Whether libvirt, which says that the domain is off, has begun with every start that it was asked for before, and had a
+/// moment since to let it be seen.
+fn queue_passed(inv: &Invocation, done: &History) -> bool {
+    matches!(done.queue_passed, Some(Ok(()))) && done.waited >= QUEUE_SHOWS.min(inv.timeout / 8)
+}
+
+/// Makes sure of it. A start whose agent is gone may stand in libvirt's queue behind others that wait for storage, while
+/// questions, which overtake, are answered that there is no such domain.
+fn pass_queue(name: &str, done: &History) -> Next {
+    match &done.queue_passed {
+        Some(Ok(())) => Next::Do(Step::Wait { longest: QUEUE_SHOWS }),
+        Some(Err(_)) if done.waited.is_zero() && !done.left.is_zero() => {
+            Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+        }
+        None | Some(Err(_)) if !done.left.is_zero() => Next::Do(Step::PassQueue),
+        None => fail(format!("libvirt may still start '{name}', as it was asked to")),
+        Some(Err(why)) => fail(format!("libvirt may still start '{name}', as it was asked to: {why}")),
+    }
+}
+
+/// What a stop has until it must begin to end the machine by force.
+fn patience(inv: &Invocation, done: &History) -> Duration {
+    done.left.saturating_sub(reserve(inv))
+}
+
+/// What is kept of a stop's time.
+fn reserve(inv: &Invocation) -> Duration {
+    if matches!(inv.action, Action::Restart | Action::Recover) {
+        // The start that follows needs its time too.
+        inv.timeout / 2
+    } else {
+        destroy_reserve(inv.timeout)
     }
 }
 
@@ -691,8 +817,32 @@ fn a_moment(inv: &Invocation) -> Duration {
     STRAY.min(inv.timeout / 4)
 }
 
+fn ended_by_killing(done: &History) -> bool {
+    matches!(done.killed.last(), Some(Ok(())))
+}
+
 fn dead(seen: &Observation) -> bool {
-    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
+    silent(seen) == Some(Blind::Dead)
+}
+
+fn hung(seen: &Observation) -> bool {
+    silent(seen) == Some(Blind::Hung)
+}
+
+fn busy(seen: &Observation) -> bool {
+    silent(seen) == Some(Blind::Busy)
+}
+
+/// Whether libvirt is at something with a domain that has no process.
+fn clearing_up(seen: &Observation) -> bool {
+    busy(seen) && matches!(seen.process, Process::Gone | Process::Namesake(_))
+}
+
+fn silent(seen: &Observation) -> Option<Blind> {
+    match &seen.libvirt {
+        Libvirt::NoAnswer(no_answer) => Some(no_answer.kind),
+        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) => None,
+    }
 }
 
 fn force(inv: &Invocation) -> bool {
@@ -739,28 +889,24 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         return Next::Do(Step::AbortJob);
     }
     let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
-    let beyond_asking = match health {
-        Health::Failed | Health::Arriving | Health::Elsewhere => true,
-        // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
-        Health::Degraded => {
-            let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= WAKES);
-            (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)
-        }
-        // What has no process any more, or one that is ending, hears nothing.
-        Health::Well | Health::Off => end_of(seen, domain).is_some(),
-    };
-    let reserve = if forbidden {
-        Duration::ZERO
-    } else if matches!(inv.action, Action::Restart | Action::Recover) {
-        // The start that follows needs its time too.
-        inv.timeout / 2
-    } else {
-        destroy_reserve(inv.timeout)
-    };
-    let patience = done.left.saturating_sub(reserve);
+    // It has ended, and libvirt, in the middle of something else, has not taken note of it.
+    let gone = seen.process == Process::Gone;
+    // What has no process any more, or one that is ending, hears nothing.
+    let deaf = end_of(seen, domain).is_some();
+    let beyond_asking = deaf
+        || match health {
+            Health::Failed | Health::Arriving | Health::Elsewhere => true,
+            // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
+            Health::Degraded => {
+                let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= WAKES);
+                (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)
+            }
+            Health::Well | Health::Off => false,
+        };
+    let patience = if forbidden { done.left } else { patience(inv, done) };
     // The target runs it, and may still need memory from here.
     let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
-    if needed && !force(inv) && !patience.is_zero() {
+    if needed && !gone && !force(inv) && !patience.is_zero() {
         // No event tells of a job's end, so it is looked for again soon.
         let soon = PAUSE_BETWEEN_CHECKS.min(patience);
         return Next::Do(Step::Wait { longest: soon });
@@ -809,10 +955,9 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
 fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
     match (done.destroyed.as_slice(), &seen.process) {
         ([], _) => Next::Do(Step::Destroy),
-        // Its process was seen to end; libvirt, in the middle of its own destroy, looks only now and then.
-        ([.., _], Process::Gone) if matches!(done.killed.last(), Some(Ok(()))) => wait_or_else(done, STRAY, || {
-            ok(format!("'{name}' {} after {:.1} s; libvirt has not noticed yet", how(done), done.spent.as_secs_f32()))
-        }),
+        // All processes were read, and it has none any more: what libvirt still says of it is old.
+        // It may be stuck, as in a migration to a port that a firewall drops (TCP gives up after two minutes).
+        ([.., _], Process::Gone) => until_let_go(inv, name, done, RESTARTING),
         ([.., _], Process::Alive { pid, start, name: own, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(error)) => error.as_str(),
@@ -820,10 +965,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
             };
             end_process(inv, name, (*pid, *start, own), done, why)
         }
-        (
-            [.., last],
-            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
-        ) => {
+        ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
             if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {
                 if done.waited.is_zero() {
                     return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });

@@ -33,6 +33,10 @@ pub struct World {
     pub resume_fails: Option<String>,
     /// Waking the guest fails with these words.
     pub wake_fails: Option<String>,
+    /// libvirt does not come to all that it was asked for, in these words.
+    pub queue_stands: Option<String>,
+    /// What libvirt says once the process has ended, as long as it is not done with the domain.
+    pub after_end: Option<Libvirt>,
     /// Destroying fails with these words (after 10 s).
     pub destroy_fails: Option<String>,
     /// Ending the process fails with these words.
@@ -64,6 +68,8 @@ impl Default for World {
             start_dies: false,
             resume_fails: None,
             wake_fails: None,
+            queue_stands: None,
+            after_end: None,
             destroy_fails: None,
             kill_fails: None,
             check_fails: None,
@@ -90,6 +96,9 @@ pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, 
     let mut steps = Vec::new();
     while steps.len() < ENOUGH {
         done.remember(&seen);
+        if decide::shows_the_start(&seen) {
+            seen.starting = None;
+        }
         match decide::next(inv, &seen, &done) {
             Next::Answer(outcome) => return (steps, Some(outcome)),
             Next::Do(step) => {
@@ -162,7 +171,7 @@ impl World {
                     (Some(_), _) => Duration::ZERO,
                     (None, true) => *wait,
                     (None, false) => {
-                        end(seen, Off::Shutdown);
+                        end(seen, Off::Shutdown, self.after_end.as_ref());
                         second
                     }
                 }
@@ -172,13 +181,14 @@ impl World {
                 if self.destroy_fails.is_some() {
                     return Duration::from_secs(10);
                 }
-                end(seen, Off::Destroyed);
+                end(seen, Off::Destroyed, self.after_end.as_ref());
                 second
             }
             Step::KillProcess { .. } => {
                 done.killed.push(result(&self.kill_fails));
                 if self.kill_fails.is_none() {
-                    end(seen, Off::Destroyed);
+                    end(seen, Off::Destroyed, self.after_end.as_ref());
+                    seen.starting = None;
                 }
                 second
             }
@@ -186,7 +196,7 @@ impl World {
                 done.aborted = Some(Ok(()));
                 match (&mut seen.libvirt, self.arrives) {
                     (Libvirt::Domain(_), false) if self.lingers => {}
-                    (Libvirt::Domain(_), true) => end(seen, Off::Migrated),
+                    (Libvirt::Domain(_), true) => end(seen, Off::Migrated, self.after_end.as_ref()),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
                     (Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
                 }
@@ -198,6 +208,10 @@ impl World {
                     Some(why) => Err(why.clone()),
                 });
                 second
+            }
+            Step::PassQueue => {
+                done.queue_passed = Some(result(&self.queue_stands));
+                if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
             }
             Step::CheckGuest => {
                 done.guest = Some(result(&self.check_fails));
@@ -224,12 +238,15 @@ fn run(seen: &mut Observation) {
     }
 }
 
-fn end(seen: &mut Observation, why: Off) {
+fn end(seen: &mut Observation, why: Off, after: Option<&Libvirt>) {
     if let Libvirt::Domain(domain) = &mut seen.libvirt {
         domain.state = State::ShutOff(why);
     }
     if seen.process != Process::NotLooked {
         seen.process = Process::Gone;
+    }
+    if let Some(libvirt) = after {
+        seen.libvirt = libvirt.clone();
     }
 }
 
@@ -252,6 +269,7 @@ impl std::fmt::Display for Step {
             Self::AbortJob => f.write_str("abort the migration that takes it away"),
             Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
+            Self::PassQueue => f.write_str("wait until libvirt has begun with all that it was asked for"),
             Self::CheckGuest => f.write_str("check the guest"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
         }

@@ -2,7 +2,7 @@
 //! The agent's own folder, `/run/vm-agent`: locks, and notes whose loss costs nothing but a word. Only root may look in,
 //! and nothing is followed out of it.
 
-use rustix::fs::{Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +19,50 @@ pub fn open(run: &Path) -> Result<OwnedFd, Errno> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(&run, "vm-agent", OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    in_run(&run)
+}
+
+fn existing(run: &Path) -> Result<OwnedFd, Errno> {
+    in_run(&rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn in_run(run: &OwnedFd) -> Result<OwnedFd, Errno> {
+    openat(run, "vm-agent", OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Writes a file of the folder whole, or leaves what was there.
+///
+/// # Errors
+/// The folder or the file cannot be made or written.
+pub fn write(run: &Path, name: &str, text: &str) -> Result<(), Errno> {
+    let folder = open(run)?;
+    let new = format!("{name}.{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
+    let written = file.write_all(text.as_bytes()).map_err(|_| Errno::IO);
+    let moved = written.and_then(|()| renameat(&folder, &new, &folder, name));
+    if moved.is_err() {
+        let _ = unlinkat(&folder, &new, AtFlags::empty());
+    }
+    moved
+}
+
+/// Reads a file of the folder, which is not made for that.
+#[must_use]
+pub fn read(run: &Path, name: &str) -> Option<String> {
+    let folder = existing(run).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(openat(&folder, name, flags, Mode::empty()).ok()?);
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Removes a file of the folder.
+pub fn remove(run: &Path, name: &str) {
+    if let Ok(folder) = existing(run) {
+        let _ = unlinkat(&folder, name, AtFlags::empty());
+    }
 }
 
 /// A migration from this host that is on record.
@@ -33,16 +76,8 @@ pub struct Noted {
 
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
 pub fn note_target(run: &Path, name: &str, noted: &Noted) {
-    let write = || -> Result<(), Errno> {
-        let folder = open(run)?;
-        let (new, final_name) = (format!("{name}.target.{}", std::process::id()), format!("{name}.target"));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
-        let word = if noted.finished { "finished" } else { "begun" };
-        file.write_all(format!("{word} {}", noted.uri).as_bytes()).map_err(|_| Errno::IO)?;
-        renameat(&folder, &new, &folder, &final_name)
-    };
-    if let Err(errno) = write() {
+    let word = if noted.finished { "finished" } else { "begun" };
+    if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}", noted.uri)) {
         log::debug!("the migration's target was not noted: {errno}");
         if noted.finished {
             // An untrue note is worse than none.
@@ -54,20 +89,14 @@ pub fn note_target(run: &Path, name: &str, noted: &Noted) {
 /// The target that was noted.
 #[must_use]
 pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
-    let folder = open(run).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(openat(&folder, format!("{name}.target"), flags, Mode::empty()).ok()?);
-    let mut text = String::new();
-    file.take(4096).read_to_string(&mut text).ok()?;
+    let text = read(run, &format!("{name}.target"))?;
     let (word, uri) = text.split_once(' ')?;
     Some(Noted { uri: uri.to_owned(), finished: word == "finished" })
 }
 
 /// Forgets the target: the migration is over, and where the machine is has been seen.
 pub fn forget_target(run: &Path, name: &str) {
-    if let Ok(folder) = open(run) {
-        let _ = unlinkat(&folder, format!("{name}.target"), rustix::fs::AtFlags::empty());
-    }
+    remove(run, &format!("{name}.target"));
 }
 
 #[cfg(test)]

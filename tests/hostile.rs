@@ -16,6 +16,7 @@ use std::time::Duration;
 use vm_agent::decide::{self, History, Next, Step};
 use vm_agent::imagine::{World, play};
 use vm_agent::invocation::{Action, Caller, Environment, Invocation};
+use vm_agent::observe::starting::Starting;
 use vm_agent::observe::state::{Pause, State};
 use vm_agent::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
 use vm_agent::ocf::{Code, Outcome};
@@ -301,7 +302,7 @@ prop_compose! {
 
 fn libvirt() -> impl Strategy<Value = Libvirt> {
     let motion = proptest::sample::select(&[Motion::None, Motion::Arriving, Motion::Leaving, Motion::Unknown][..]);
-    let kind = proptest::sample::select(&[Blind::Dead, Blind::Hung, Blind::Refused][..]);
+    let kind = proptest::sample::select(&[Blind::Dead, Blind::Hung, Blind::Busy, Blind::Refused][..]);
     prop_oneof![
         4 => (0..=9i32, 0..=15i32, motion).prop_map(|(state, reason, motion)| {
             let state = State::from_numbers(state, reason);
@@ -354,8 +355,15 @@ fn definition() -> impl Strategy<Value = Definition> {
 }
 
 prop_compose! {
-    fn observation()(libvirt in libvirt(), process in process(), definition in definition()) -> Observation {
-        Observation { name: Some("a".into()), libvirt, process, definition }
+    fn observation()(
+        libvirt in libvirt(),
+        process in process(),
+        definition in definition(),
+        starting in any::<bool>(),
+        told_to_run in any::<Option<bool>>(),
+    ) -> Observation {
+        let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
+        Observation { name: Some("a".into()), libvirt, process, definition, starting, told_to_run }
     }
 }
 
@@ -379,13 +387,14 @@ prop_compose! {
         at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), Just(Err("not ended".to_owned()))]),
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
         elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        queue_passed in proptest::option::of(result()),
         kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
-            leaving, driven, half, unfinished, settled, move_cut_short, kept,
+            leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
         }
     }
 }
@@ -402,8 +411,30 @@ fn unknown(seen: &Observation) -> bool {
         && match &seen.libvirt {
             Libvirt::Domain(_) | Libvirt::NoDomain => matches!(seen.process, Seen::MayBe(_)),
             Libvirt::Ambiguous(_) => true,
-            Libvirt::NoAnswer(_) => !matches!(seen.process, Seen::Gone | Seen::Namesake(_)),
+            // Without a process it is about to be started, or is cleared up behind.
+            Libvirt::NoAnswer(no_answer) => {
+                !no_process(seen) || seen.starting.is_some() || no_answer.kind == Blind::Busy
+            }
         }
+}
+
+fn no_process(seen: &Observation) -> bool {
+    matches!(seen.process, Seen::Gone | Seen::Namesake(_))
+}
+
+/// Its process is there, and libvirt was not seen to tell it to run before it fell silent.
+fn never_ran(seen: &Observation) -> bool {
+    matches!((&seen.libvirt, &seen.process), (Libvirt::NoAnswer(_), Seen::Alive { .. }))
+        && !seen.told_to_run.unwrap_or(seen.starting.is_none())
+}
+
+/// What was done to end it has ended its process, and no start is on record that could make another.
+fn cleared_up(seen: &Observation, done: &History) -> bool {
+    no_process(seen) && seen.starting.is_none() && (ended(done) || !done.asked.is_empty())
+}
+
+fn ended(done: &History) -> bool {
+    !done.destroyed.is_empty() || done.killed.iter().any(Result::is_ok)
 }
 
 /// No daemon is there that could make another process of it: when its own was seen to end, nothing is left.
@@ -427,12 +458,22 @@ fn may_deny(inv: &Invocation, seen: &Observation) -> bool {
 }
 
 /// What must be true of any answer to these facts.
-fn check_answer(inv: &Invocation, seen: &Observation, killed: bool, outcome: &Outcome) -> Result<(), TestCaseError> {
+fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &Outcome) -> Result<(), TestCaseError> {
     // libvirt may go on to say "active" for a while after its process was ended, and seen to be gone.
-    let here = alive(seen) && !(killed && seen.process == Seen::Gone);
-    let open = unknown(seen) && !(killed && no_daemon(seen));
     let stops = matches!(inv.action, Action::Stop | Action::Kill);
     let watches = matches!(inv.action, Action::Status | Action::Monitor);
+    let acts = !watches && inv.action != Action::MigrateFrom;
+    let here = alive(seen) && !(acts && ended(done) && seen.process == Seen::Gone);
+    let killed = matches!(done.killed.last(), Some(Ok(())));
+    let open = unknown(seen)
+        && !(acts && killed && no_daemon(seen) && seen.starting.is_none())
+        && !(acts && cleared_up(seen, done));
+    let answered = matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain);
+    if outcome.code == Code::Ok && inv.action != Action::Reload {
+        prop_assert!(stops || !never_ran(seen), "it never ran: {outcome:?}");
+        let queued = stops && answered && !alive(seen) && seen.starting.is_some();
+        prop_assert!(!queued || matches!(done.queue_passed, Some(Ok(()))), "it may be in the queue: {outcome:?}");
+    }
     match outcome.code {
         Code::NotRunning => prop_assert!(watches && !open && (!here || may_deny(inv, seen)), "{outcome:?}"),
         Code::Ok if stops => prop_assert!(!here && !open, "{outcome:?}"),
@@ -457,7 +498,6 @@ proptest! {
         (inv, seen, done) in (invocation(), observation(), history())
     ) {
         let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
-        let killed = !watches && matches!(done.killed.last(), Some(Ok(())));
         match decide::next(&inv, &seen, &done) {
             Next::Do(step) if starts(&step) => {
                 prop_assert!(!alive(&seen) && !unknown(&seen), "{step}");
@@ -465,8 +505,10 @@ proptest! {
                 prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{step}");
             }
             Next::Do(Step::TurnToStart) => {
-                let gone = seen.process == Seen::Gone || no_daemon(&seen);
-                prop_assert!((!alive(&seen) && !unknown(&seen)) || (killed && gone));
+                let killed = matches!(done.killed.last(), Some(Ok(())));
+                let gone = ended(&done) && seen.process == Seen::Gone && alive(&seen);
+                let gone = gone || (killed && no_daemon(&seen)) || cleared_up(&seen, &done);
+                prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
                 prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest), "{step}");
@@ -475,7 +517,7 @@ proptest! {
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
-            Next::Answer(outcome) => check_answer(&inv, &seen, killed, &outcome)?,
+            Next::Answer(outcome) => check_answer(&inv, &seen, &done, &outcome)?,
         }
     }
 
@@ -504,7 +546,9 @@ proptest! {
             if outcome.code == Code::NotRunning {
                 prop_assert!(may_deny(&inv, &seen), "{outcome:?}");
             }
-            if matches!(inv.action, Action::Stop | Action::Kill) {
+            // A process that is gone has ended, whatever libvirt still says of it.
+            let over = alive(&seen) && seen.process == Seen::Gone;
+            if matches!(inv.action, Action::Stop | Action::Kill) && !over {
                 prop_assert_ne!(outcome.code, Code::Ok);
             }
             if unknown(&seen) && inv.action != Action::Reload {

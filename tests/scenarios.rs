@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use vm_agent::imagine::{World, play};
 use vm_agent::invocation::{Action, Caller, Environment, Invocation};
+use vm_agent::observe::starting::Starting;
 use vm_agent::observe::state::State;
 use vm_agent::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
 use vm_agent::ocf::{Code, Outcome, ascii_line};
@@ -74,6 +75,8 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
         libvirt: Libvirt::NoDomain,
         process: Process::NotLooked,
         definition: Definition::NotLooked,
+        starting: None,
+        told_to_run: None,
     };
     let mut later = false;
     for line in facts.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
@@ -104,6 +107,16 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "process" if later => world.later.get_or_insert_default().1 = Some(process(rest)),
             "process" => seen.process = process(rest),
             "later" => later = true,
+            "end" => {
+                world.after_end = Some(match rest {
+                    "unnoticed" => seen.libvirt.clone(),
+                    other => libvirt(other),
+                });
+            }
+            // The process of these stories started at 99.
+            "starting" => seen.starting = Some(Starting { agent: (12, 50), daemon: None }),
+            "told-to-run" => seen.told_to_run = Some(rest == "yes"),
+            "queue" => world.queue_stands = said(),
             "definition" => world.definition = Some(definition(rest)),
             "guest" => world.stubborn = rest == "stubborn",
             "start" if rest == "dies" => world.start_dies = true,
@@ -138,10 +151,11 @@ fn libvirt(words: &str) -> Libvirt {
     match all[..] {
         ["none"] => Libvirt::NoDomain,
         ["ambiguous", ..] => Libvirt::Ambiguous(words["ambiguous ".len()..].to_owned()),
-        [kind @ ("dead" | "hung" | "refused")] => Libvirt::NoAnswer(NoAnswer {
+        [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::NoAnswer(NoAnswer {
             kind: match kind {
                 "dead" => Blind::Dead,
                 "hung" => Blind::Hung,
+                "busy" => Blind::Busy,
                 _ => Blind::Refused,
             },
             why: format!("libvirt is {kind}"),

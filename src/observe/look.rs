@@ -6,6 +6,7 @@
 use super::aside::{self, Unlocated};
 use super::process::{self, Driver, Evidence, Identity, Pulse, Roots};
 use super::rpc::{self, Connection, RpcError};
+use super::starting::{self, Starting};
 use super::state::{Pause, State};
 use super::uri::Uri;
 use super::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
@@ -20,7 +21,7 @@ use crate::time::Deadline;
 use crate::verdict::Motion;
 use crate::worker::{HostVerb, Lookup, Request, Who};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
 /// says that it does not support the question; it is no other case.
@@ -36,8 +37,9 @@ const PROCESSES: Duration = Duration::from_secs(3);
 /// How libvirt is asked.
 #[derive(Debug)]
 enum Channel {
-    /// By its own protocol, at one of these sockets; the name is what it is asked to open.
-    Rpc { sockets: Vec<PathBuf>, name: String },
+    /// By its own protocol, at one of these sockets, which are one daemon's each: the read-only one, which also serves who
+    /// may not write, and the other. The name is what it is asked to open.
+    Rpc { sockets: Vec<(PathBuf, PathBuf)>, name: String },
     /// Through the worker.
     Worker,
     /// Not at all: the URI cannot be used.
@@ -54,6 +56,8 @@ pub struct Looker {
     channel: Channel,
     driver: Driver,
     connection: Option<Connection>,
+    /// The socket at which the daemon last answered.
+    socket: Option<PathBuf>,
     watching: bool,
     name: Option<String>,
     /// Whether the name is the parameters', and not one that was read from the definition.
@@ -96,7 +100,10 @@ impl Looker {
         let parsed = Uri::parse(&uri);
         let channel = match &parsed {
             Ok(parsed) => match parsed.local_sockets(true, &roots.run) {
-                Some(sockets) => Channel::Rpc { sockets, name: parsed.open_name() },
+                Some(readable) => {
+                    let writable = parsed.local_sockets(false, &roots.run).unwrap_or_else(|| readable.clone());
+                    Channel::Rpc { sockets: readable.into_iter().zip(writable).collect(), name: parsed.open_name() }
+                }
                 None => Channel::Worker,
             },
             Err(error) => Channel::None(format!("hypervisor '{uri}' cannot be asked: {error}")),
@@ -116,6 +123,7 @@ impl Looker {
             channel,
             driver,
             connection: None,
+            socket: None,
             watching: false,
             name: inv.params.name.clone(),
             name_given: inv.params.name.is_some(),
@@ -139,7 +147,55 @@ impl Looker {
         };
         let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
         let process = self.unless_it_lives(process, &libvirt);
-        Observation { name: self.name.clone(), libvirt, process, definition: self.definition.clone() }
+        let starting = self.starting(&libvirt);
+        let told_to_run = self.told_to_run(&libvirt, &process);
+        let (name, definition) = (self.name.clone(), self.definition.clone());
+        Observation { name, libvirt, process, definition, starting, told_to_run }
+    }
+
+    fn starting(&self, libvirt: &Libvirt) -> Option<Starting> {
+        let dead = matches!(libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }));
+        starting::read(&self.roots, self.name.as_deref()?, dead)
+    }
+
+    fn told_to_run(&self, libvirt: &Libvirt, process: &Process) -> Option<bool> {
+        let (Libvirt::NoAnswer(_), Process::Alive { pid, name, .. }) = (libvirt, process) else { return None };
+        let folder = match self.driver {
+            Driver::Qemu => "libvirt/qemu",
+            Driver::Lxc => "libvirt/lxc",
+            Driver::Other => return None,
+        };
+        starting::told_to_run(&self.roots, folder, name, *pid)
+    }
+
+    /// Puts on record that libvirt is about to be asked to start the machine.
+    pub fn note_start(&self) {
+        if let Some(name) = &self.name {
+            starting::note(&self.roots, name, self.socket.as_deref());
+        }
+    }
+
+    /// Takes that off the record: what came of the start has been seen.
+    pub fn forget_start(&self) {
+        if let Some(name) = &self.name {
+            starting::forget(&self.roots, name);
+        }
+    }
+
+    /// Waits until libvirt has begun with all that it was asked for until now, by whomever.
+    ///
+    /// # Errors
+    /// It has not; a sentence.
+    pub fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), String> {
+        if !matches!(self.channel, Channel::Rpc { .. }) {
+            return Ok(());
+        }
+        self.connect(deadline).map_err(|no_answer| no_answer.why)?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.pass_the_queue().map_err(|error| {
+            self.hang_up();
+            format!("libvirt has not come to all that it was asked for ({error})")
+        })
     }
 
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
@@ -371,10 +427,16 @@ impl Looker {
             return by_worker(&self.uri, self.name.as_deref(), deadline);
         }
         let mut may_be_stale = self.connection.is_some();
+        // What is kept back tells a daemon that is silent from one that does not answer for this domain.
+        let (all, deadline) = (deadline, deadline.less(deadline.left() / 5));
         loop {
             self.connect(deadline)?;
             match self.ask_connection(depth, deadline) {
                 Ok(libvirt) => return Ok(libvirt),
+                // The connection is kept: its late answer ends the wait for this domain.
+                Err(error) if error.is_silence_about_a_domain() && self.answers_others(all) => {
+                    return Err(busy(&error));
+                }
                 Err(error) => {
                     self.hang_up();
                     if !may_be_stale || !matches!(error, RpcError::Closed { .. }) || deadline.passed() {
@@ -392,20 +454,36 @@ impl Looker {
             connection.set_deadline(deadline);
             return Ok(());
         }
+        let began = Instant::now();
         let mut first: Option<RpcError> = None;
-        for socket in sockets {
-            match Connection::open(socket, Some(name), true, deadline) {
+        for (readable, writable) in sockets {
+            let share = if readable == writable { deadline } else { deadline.less(deadline.left() / 2) };
+            let error = match Connection::open(readable, Some(name), true, share) {
                 Ok(connection) => {
-                    self.connection = Some(connection);
+                    (self.connection, self.socket) = (Some(connection), Some(readable.clone()));
                     return Ok(());
                 }
-                // A socket at which nobody listens says more than one that this host never had.
-                Err(error) if error.is_nobody_listening() => {
-                    if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
-                        first = Some(error);
-                    }
-                }
-                Err(error) => return Err(blind(&error)),
+                Err(error) => error,
+            };
+            // Anybody may fill the read-only socket, and it may be switched off. The other is for few, and we are root. It
+            // is the same daemon's: another one's word would be none about what this one runs.
+            let silent = matches!(error, RpcError::Timeout { .. });
+            if (silent || error.is_nobody_listening())
+                && readable != writable
+                && let Ok(connection) = Connection::open(writable, Some(name), true, deadline)
+            {
+                (self.connection, self.socket) = (Some(connection), Some(writable.clone()));
+                return Ok(());
+            }
+            if let RpcError::Timeout { doing, .. } = error {
+                return Err(blind(&RpcError::Timeout { doing, waited: began.elapsed() }));
+            }
+            if !error.is_nobody_listening() {
+                return Err(blind(&error));
+            }
+            // A socket at which nobody listens says more than one that this host never had.
+            if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
+                first = Some(error);
             }
         }
         Err(match first {
@@ -414,8 +492,15 @@ impl Looker {
         })
     }
 
+    /// Whether the daemon answers another client, after it has not answered about a domain.
+    fn answers_others(&self, deadline: Deadline) -> bool {
+        let (Some(socket), Channel::Rpc { name, .. }) = (&self.socket, &self.channel) else { return false };
+        Connection::open(socket, Some(name), true, deadline).is_ok()
+    }
+
     fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
         let Some(connection) = &mut self.connection else { return Ok(Libvirt::NoDomain) };
+        connection.catch_up()?;
         let mut found = match (&self.name, &self.last) {
             (Some(name), _) => connection.lookup_by_name(name)?,
             // It was found by its mark, and is not looked for anew when it has ended.
@@ -527,6 +612,14 @@ fn alive(found: process::Alive) -> Process {
     }
 }
 
+/// What it says that a daemon that answers others did not answer about the domain. libvirt holds a domain's lock from the
+/// beginning of a start to its end, while storage and hooks take their time, and again while it clears up behind the
+/// domain; a lookup waits for that lock.
+fn busy(error: &RpcError) -> NoAnswer {
+    let waited = if let RpcError::Timeout { waited, .. } = error { waited.as_secs_f32() } else { 0.0 };
+    NoAnswer { kind: Blind::Busy, why: format!("libvirt is busy with it and does not answer (waited {waited:.1} s)") }
+}
+
 /// What a failed call says about the daemon.
 fn blind(error: &RpcError) -> NoAnswer {
     let kind = match error {
@@ -548,7 +641,7 @@ fn blind(error: &RpcError) -> NoAnswer {
     }
     let why = match kind {
         Blind::Dead => format!("libvirt's daemon does not run ({error})"),
-        Blind::Hung => format!("libvirt's daemon does not answer ({error})"),
+        Blind::Hung | Blind::Busy => format!("libvirt's daemon does not answer ({error})"),
         Blind::Refused => format!("libvirt cannot be asked ({error})"),
     };
     NoAnswer { kind, why }

@@ -5,10 +5,12 @@ pub mod aside;
 pub mod look;
 pub mod process;
 pub mod rpc;
+pub mod starting;
 pub mod state;
 pub mod uri;
 
 use crate::verdict::Motion;
+use starting::Starting;
 use state::State;
 use std::path::PathBuf;
 
@@ -23,6 +25,10 @@ pub struct Observation {
     pub process: Process,
     /// What the definition's file says.
     pub definition: Definition,
+    /// A start that libvirt was asked for, and whose end nobody has seen yet; by the agent's own record.
+    pub starting: Option<Starting>,
+    /// Whether the process was ever told to run, by libvirt's status file. Asked only when libvirt does not answer.
+    pub told_to_run: Option<bool>,
 }
 
 /// libvirt's word on the domain.
@@ -67,6 +73,8 @@ pub enum Blind {
     Dead,
     /// It accepts, and then says nothing.
     Hung,
+    /// It answers, but not about this domain: something that it does to it takes its time (a start, clearing up).
+    Busy,
     /// It answers with an error, or not in its protocol.
     Refused,
 }

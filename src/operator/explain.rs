@@ -76,6 +76,9 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
     };
     let presence = match decide::presence(seen) {
         Presence::Active(domain) => format!("it is {}", domain.state),
+        Presence::Blind { ran: false, .. } => {
+            "libvirt is still starting it, and has not told its process to run".into()
+        }
         Presence::Blind { .. } => "it runs, though libvirt does not answer".into(),
         Presence::Stray { .. } => "its process runs, though libvirt says that it does not".into(),
         Presence::Off(_) => "it does not run here".into(),

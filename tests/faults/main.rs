@@ -14,6 +14,7 @@ mod evidence;
 mod limits;
 mod machine;
 mod qemu;
+mod starting;
 mod together;
 mod trial;
 mod worker;

@@ -469,3 +469,26 @@ fn a_target_that_hangs_shortly_before_the_timeout_leaves_the_machine_here() {
         falls_silent(p2p, |target| target.service("freeze", "libvirtd"), |target| target.service("thaw", "libvirtd"));
     }
 }
+
+/// libvirt waits two minutes for a connection that a firewall drops, takes note of nothing meanwhile, and calls it running.
+#[test]
+fn a_stop_in_a_move_to_a_port_that_is_dropped_ends_with_the_process() {
+    let cluster = Cluster::up();
+    let target = cluster.host(2);
+    target.run("iptables", &["-A", "INPUT", "-p", "tcp", "--dport", "49152:49215", "-j", "DROP"]);
+    for (dialect, force) in [(Pacemaker, "yes"), (Rgmanager, "no")] {
+        let mut guest = cluster.travels("a");
+        let call = guest.moves(dialect, 1, 2).timeout(120.0).spawn();
+        until(30, "incoming QEMU", || (guest.processes() == [1, 2]).then_some(()));
+        std::thread::sleep(Duration::from_secs(3));
+        call.kill_group();
+        let stop = guest.call(1, dialect, "stop").param("force_stop", force).timeout(60.0).gives(0);
+        println!("{dialect:?} {:.1} s: {}", stop.took.as_secs_f32(), stop.stderr.trim());
+        assert!(cluster.host(1).qemu("a").is_none());
+        guest.ticks_no_more();
+        // TCP gives up, and libvirt with it.
+        until(180, "end of the move in libvirt", || (cluster.host(1).state("a") == "absent").then_some(()));
+        until(60, "end of the shell", || guest.processes().is_empty().then_some(()));
+        guest.boot.clear();
+    }
+}

@@ -25,6 +25,11 @@ pub const LIST_TRANSIENT: u32 = 8;
 /// `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`.
 pub const FEATURE_KEEPALIVE: i32 = 10;
 
+/// What a question about one domain was doing when it was not answered.
+pub(super) const LOOKING_UP: &str = "looking up the domain";
+/// The same, of the question for its state.
+pub(super) const ASKING_FOR_STATE: &str = "asking for the domain's state";
+
 /// `virDomainInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
@@ -67,7 +72,7 @@ impl Connection {
         let arguments = |call: &mut Encoder<'_>| {
             call.string(name);
         };
-        let found = self.call(Procedure::DomainLookupByName, "looking up the domain", arguments, |reply| {
+        let found = self.call(Procedure::DomainLookupByName, LOOKING_UP, arguments, |reply| {
             let domain = Domain::decode(reply)?;
             if domain.name == name {
                 Ok(domain)
@@ -83,7 +88,7 @@ impl Connection {
         let arguments = |call: &mut Encoder<'_>| {
             call.uuid(uuid);
         };
-        let found = self.call(Procedure::DomainLookupByUuid, "looking up the domain", arguments, |reply| {
+        let found = self.call(Procedure::DomainLookupByUuid, LOOKING_UP, arguments, |reply| {
             let domain = Domain::decode(reply)?;
             if domain.uuid == *uuid {
                 Ok(domain)
@@ -97,8 +102,9 @@ impl Connection {
     /// The domain's `virDomainState` and the reason for it; `None` when it has vanished.
     pub fn state(&mut self, domain: &Domain) -> Result<Option<(i32, i32)>, RpcError> {
         let arguments = with_flags(domain, 0);
-        let doing = "asking for the domain's state";
-        known(self.call(Procedure::DomainGetState, doing, arguments, |reply| Ok((reply.i32()?, reply.i32()?))))
+        known(
+            self.call(Procedure::DomainGetState, ASKING_FOR_STATE, arguments, |reply| Ok((reply.i32()?, reply.i32()?))),
+        )
     }
 
     /// The domain's resources; `None` when it has vanished. An ordinary call: it may hang while a hypervisor does.
@@ -163,6 +169,17 @@ impl Connection {
             call.i32(1).u32(flags);
         };
         self.call(Procedure::ConnectListAllDomains, "listing the domains", arguments, message::domain_list)
+    }
+
+    /// Returns when libvirt has begun with all ordinary calls that it was asked for before this one, by whomever: it takes
+    /// them in turn, while questions like [`Self::lookup_by_name`] overtake them.
+    pub fn pass_the_queue(&mut self) -> Result<(), RpcError> {
+        // An ordinary call about a domain that there is not: it waits for no domain.
+        let nobody = Domain { name: "-".into(), uuid: [0; 16], id: -1 };
+        match self.info(&nobody) {
+            Ok(_) | Err(RpcError::Libvirt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The driver's name, as "QEMU".

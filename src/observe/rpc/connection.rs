@@ -37,6 +37,8 @@ pub struct Connection {
     serial: u32,
     events: VecDeque<LifecycleEvent>,
     stream: Stream,
+    /// What the call was doing that was given up.
+    given_up: &'static str,
 }
 
 /// Where a connection stands.
@@ -66,6 +68,7 @@ impl Connection {
             serial: 0,
             events: VecDeque::new(),
             stream: Stream::Greeting,
+            given_up: "",
         };
         match connection.greet(uri, read_only) {
             Ok(()) => Ok(connection),
@@ -133,6 +136,28 @@ impl Connection {
         self.sort(&wait)
     }
 
+    /// Whether a call was given up, and its answer may still come.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.stream == Stream::Late
+    }
+
+    /// Waits for the answer to the call that was given up, if one was. To ask anew meanwhile would occupy one more of
+    /// the daemon's workers, which are few, and get no earlier answer.
+    pub fn catch_up(&mut self) -> Result<(), RpcError> {
+        let wait = Wait::new(self.given_up, self.deadline);
+        loop {
+            self.sort(&wait)?;
+            if !self.is_late() {
+                return Ok(());
+            }
+            if wait.deadline.passed() || !self.socket.wait_for_input(&wait)? {
+                return Err(wait.timeout());
+            }
+            self.fill(&wait)?;
+        }
+    }
+
     /// Reads what has arrived: whether anything had.
     fn fill(&mut self, wait: &Wait) -> Result<bool, RpcError> {
         self.usable(wait)?;
@@ -142,7 +167,11 @@ impl Connection {
 
     /// Sorts out all whole messages that have arrived, none of which answers a call that is waiting.
     fn sort(&mut self, wait: &Wait) -> Result<(), RpcError> {
-        while self.next_reply(wait)?.is_some() {}
+        while let Some(reply) = self.next_reply(wait)? {
+            if reply.serial == self.serial && self.stream == Stream::Late {
+                self.stream = Stream::Open;
+            }
+        }
         Ok(())
     }
 
@@ -239,6 +268,7 @@ impl Connection {
             }
             if wait.deadline.passed() || !self.socket.wait_for_input(wait)? {
                 self.stream = Stream::Late;
+                self.given_up = wait.doing;
                 return Err(wait.timeout());
             }
             self.fill(wait)?;

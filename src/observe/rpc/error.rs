@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::calls::{ASKING_FOR_STATE, LOOKING_UP};
 use super::xdr::Malformed;
 
 /// `VIR_ERR_NO_DOMAIN`: libvirt's own answer that it knows no such domain.
@@ -56,6 +57,12 @@ impl RpcError {
     #[must_use]
     pub const fn is_no_domain(&self) -> bool {
         matches!(self, Self::Libvirt { code: NO_DOMAIN, .. })
+    }
+
+    /// Whether it was a question about one domain that was not answered.
+    #[must_use]
+    pub fn is_silence_about_a_domain(&self) -> bool {
+        matches!(self, Self::Timeout { doing, .. } if *doing == LOOKING_UP || *doing == ASKING_FOR_STATE)
     }
 
     /// Whether there is no such socket.

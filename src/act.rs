@@ -35,6 +35,8 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::
 /// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
 /// for that, at most, and before each look.
 const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
+/// How long reading and setting a mark may take: the domain runs as well without.
+const MARKING: Duration = Duration::from_secs(5);
 /// What is kept of a destroy's time for ending the process without libvirt.
 const KILL_RESERVE: Duration = Duration::from_secs(5);
 
@@ -64,10 +66,8 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         look_again: LOOK_AGAIN.0,
         over: false,
     };
-    if let Some(name) = actor.looker.name()
-        && !matches!(inv.action, Action::Status | Action::Monitor)
-    {
-        let noted = run_dir::noted_target(&actor.looker.roots.run, name);
+    if !matches!(inv.action, Action::Status | Action::Monitor) {
+        let noted = noted(&actor.looker);
         actor.done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
         actor.done.move_cut_short = actor.done.unfinished;
         if let Taken::Turn(_, before) = &turn
@@ -122,12 +122,14 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                 if worth_a_warning(inv, &seen) {
                     log::warn!("{}", outcome.reason);
                 }
+                let takes_over =
+                    matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom);
                 // Once it was started here, or was found to run here, where it once went is of no interest any more.
-                if outcome.code == Code::Ok
-                    && matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom)
-                {
+                if outcome.code == Code::Ok && takes_over {
                     actor.forget_target();
-                    actor.take_over(&seen);
+                }
+                if matches!(outcome.code, Code::Ok | Code::Degraded) {
+                    actor.take_over(&seen, takes_over);
                 }
                 return outcome;
             }
@@ -152,6 +154,11 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             }
         }
     }
+}
+
+/// Where the machine's last migration from here went, under whatever name it has or had.
+fn noted(looker: &Looker) -> Option<run_dir::Noted> {
+    looker.names().find_map(|name| run_dir::noted_target(&looker.roots.run, name))
 }
 
 /// How an action stands to other agents at the same virtual machine.
@@ -188,13 +195,11 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
     };
     interrupt::note();
-    if inv.params.name.is_none() {
-        looker.read_definition(inv);
-    }
+    looker.name_it(inv);
     let Some(name) = looker.name() else { return Ok(Taken::Needless) };
     let roots = &looker.roots;
     let share = if must_act { deadline.left() / 4 } else { deadline.left() };
-    let before = run_dir::noted_target(&roots.run, name);
+    let before = noted(looker);
     let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
     if let (Err(NoTurn::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
         log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end");
@@ -292,6 +297,13 @@ enum Woken {
 impl Actor<'_> {
     /// Looks; after an end, until libvirt has taken note of it.
     fn look(&mut self, depth: Depth, deadline: Deadline) -> Observation {
+        let seen = self.look_until_noted(depth, deadline);
+        // A machine that is known by its mark alone is acted on where it was found.
+        self.backend.uri.clone_from(&self.looker.uri);
+        seen
+    }
+
+    fn look_until_noted(&mut self, depth: Depth, deadline: Deadline) -> Observation {
         let forgets = deadline.at_most(FORGETS.0);
         let over = std::mem::take(&mut self.over);
         loop {
@@ -321,23 +333,33 @@ impl Actor<'_> {
 
     /// Where it once went is of no interest any more.
     fn forget_target(&mut self) {
-        if let (Some(_), Some(name)) = (self.done.moved_to.take(), self.looker.name()) {
-            run_dir::forget_target(&self.looker.roots.run, name);
+        if self.done.moved_to.take().is_some() {
+            for name in self.looker.names() {
+                run_dir::forget_target(&self.looker.roots.run, name);
+            }
         }
     }
 
-    /// One that ran already, and whose name is known from a file only, gets this resource's mark, to be found without it.
-    fn take_over(&mut self, seen: &Observation) {
+    /// Marks a domain that was found running, and whose name came from a file, so that it can be found without that file:
+    /// once in each run of it. Only an action that takes the machine over puts its mark in the place of another resource's.
+    fn take_over(&mut self, seen: &Observation, takes_over: bool) {
         let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.libvirt) else { return };
-        if self.inv.params.name.is_some() || self.inv.instance.is_empty() || self.done.start.is_some() {
+        if !self.looker.is_mark_due() {
             return;
         }
-        let mark = self.looker.mark(self.deadline);
-        if mark.is_some_and(|mark| mark.instance == self.inv.instance && mark.name == domain.name) {
-            return;
+        let well = verdict::health(domain.state, domain.motion) == Health::Well;
+        if self.done.start.is_none() && well {
+            let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 4));
+            let other = self.looker.mark(patience).filter(|mark| mark.name == domain.name);
+            let ours = other.as_ref().is_some_and(|mark| mark.instance == self.inv.instance);
+            let free = other.is_none_or(|mark| mark.instance == domain_xml::BY_HAND);
+            if !ours && (free || takes_over) {
+                let source = defined.path.to_string_lossy().into_owned();
+                let mark = self.mark(domain.name.clone(), source, defined.sha256.clone());
+                self.set_mark(&who(seen), &mark, patience);
+            }
         }
-        let mark = self.mark(domain.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
-        self.set_mark(&who(seen), &mark);
+        self.looker.mark_seen_to();
     }
 
     /// Waits for the turn that this stop went on without.
@@ -364,7 +386,10 @@ impl Actor<'_> {
                 self.done.kept = Some(self.looker.kept(&who, self.deadline).ok_or_else(silent));
             }
             Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
-            Step::Create => self.done.start = Some(self.create(seen)),
+            Step::Create => {
+                self.looker.expect_a_new_machine();
+                self.done.start = Some(self.create(seen));
+            }
             Step::StartDefined => {
                 self.looker.note_start();
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
@@ -432,7 +457,13 @@ impl Actor<'_> {
     fn runs_elsewhere(&self, who: &Who) -> Result<bool, String> {
         let uri = self.done.moved_to.as_deref().unwrap_or_default();
         let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
-        let found = there(uri, who, self.deadline.at_most(patience)).map(|there| there != There::Off);
+        let until = self.deadline.at_most(patience);
+        // It keeps its UUID, whatever name its definition has by now.
+        let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(domain_xml::uuid_text(&uuid)));
+        let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
+        let found = whos.iter().try_fold(false, |found, who| {
+            if found { Ok(true) } else { there(uri, who, until).map(|there| there != There::Off) }
+        });
         found.inspect_err(|error| {
             log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
         })
@@ -443,8 +474,7 @@ impl Actor<'_> {
     fn stop_at_target(&self, seen: &Observation, only_half: bool) -> Result<String, String> {
         let name = seen.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
-        let noted = run_dir::noted_target(&self.looker.roots.run, &name);
-        let noted = noted.filter(|noted| !noted.finished || self.done.unfinished);
+        let noted = noted(&self.looker).filter(|noted| !noted.finished || self.done.unfinished);
         let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(domain_xml::uuid_text(&d.uuid)));
         let ask = || there(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
@@ -485,12 +515,11 @@ impl Actor<'_> {
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
     fn mark_running(&self, who: &Who, name: String) {
-        self.set_mark(who, &self.mark(name, String::new(), String::new()));
+        self.set_mark(who, &self.mark(name, String::new(), String::new()), self.deadline.at_most(MARKING));
     }
 
-    fn set_mark(&self, who: &Who, mark: &Mark) {
+    fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
         let element = mark.bare_element();
-        let patience = self.deadline.at_most(Duration::from_secs(5));
         if let Err(error) = self.backend.call(Verb::SetMark(&element), who, patience) {
             log::warn!("the domain runs, but could not be marked as this resource's: {error}");
         }
@@ -650,7 +679,7 @@ fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, String> {
 pub(crate) fn who(seen: &Observation) -> Who {
     match &seen.libvirt {
         Libvirt::Domain(domain) => Who::Uuid(domain_xml::uuid_text(&domain.uuid)),
-        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
             Who::Name(seen.name.clone().unwrap_or_default())
         }
     }

@@ -195,10 +195,10 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
     let name = label(seen);
     match (&seen.libvirt, &seen.process) {
         (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
-        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::Alive { pid, start, name, .. }) => {
+        (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::Alive { pid, start, name, .. }) => {
             Presence::Stray { pid: *pid, start: *start, name }
         }
-        (Libvirt::Domain(_) | Libvirt::NoDomain, Process::MayBe(why)) => {
+        (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::MayBe(why)) => {
             Presence::Unknown(format!("{why} and may be '{name}', of which libvirt says that it does not run"))
         }
         (Libvirt::Domain(domain), Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
@@ -206,6 +206,9 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
         }
         (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
             Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
+        }
+        (Libvirt::Unusable(why), Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
+            Presence::Off(format!("not running, since it can never have been started: {why}"))
         }
         (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
         (Libvirt::NoAnswer(no_answer), Process::Alive { pid, start, incoming, name, ending }) => {
@@ -248,8 +251,10 @@ pub fn shows_the_start(seen: &Observation) -> bool {
 
 fn label(seen: &Observation) -> &str {
     match &seen.libvirt {
-        Libvirt::Domain(domain) => &domain.name,
-        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+        Libvirt::Domain(domain) if domain.state.active() => &domain.name,
+        // What is off may be the definition of its new name, and not what ran.
+        Libvirt::Domain(domain) => seen.name.as_deref().unwrap_or(&domain.name),
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
             seen.name.as_deref().unwrap_or("the virtual machine")
         }
     }
@@ -404,11 +409,19 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             Some(look) if inv.recurring => look,
             Some(_) | None => answer(Code::NotRunning, why),
         },
+        // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it
+        // stopped here, which fails for the same reason and has this node fenced; Pacemaker takes 5 for "not here".
+        Presence::Unknown(why) if inv.probe() && meant_is_unknown(seen) => answer(Code::Installed, why),
         // libvirt is at it, and will be through: a probe that answers 1 may cost a healthy copy elsewhere.
         Presence::Unknown(why) if busy(seen) => wait_or(done, inv.timeout / 2, || why),
         // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
     }
+}
+
+/// Whether nothing tells which machine of this host is meant.
+fn meant_is_unknown(seen: &Observation) -> bool {
+    seen.name.is_none() || matches!(seen.libvirt, Libvirt::Ambiguous(_))
 }
 
 /// The target's side: the source has said that it moved, so it runs, or is about to.
@@ -549,8 +562,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         }),
         Presence::Unknown(why) => {
             // Waiting does not mend a parameter or a definition, and these cannot tell which domain is meant.
-            let nameless = seen.name.is_none() || matches!(seen.libvirt, Libvirt::Ambiguous(_));
-            if let Some(refusal) = refusal(inv).filter(|_| nameless) {
+            if let Some(refusal) = refusal(inv).filter(|_| meant_is_unknown(seen)) {
                 return Next::Answer(refusal);
             }
             if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
@@ -636,11 +648,19 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         Some(Ok(())) => {
             let now = match &seen.libvirt {
                 Libvirt::Domain(domain) => domain.state.to_string(),
-                Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => "gone".into(),
+                Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                    "gone".into()
+                }
             };
             return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
         }
         None => {}
+    }
+    if let Libvirt::Unusable(why) = &seen.libvirt {
+        return answer(Code::Configured, why.clone());
+    }
+    if let Some(hindrance) = &seen.hindrance {
+        return fail(format!("'{name}' was not started: {hindrance}; stop that machine first, or see README on marks"));
     }
     // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
     match (&done.moved_to, &done.elsewhere) {
@@ -659,9 +679,10 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
         (Definition::File(_), _) => Next::Do(Step::Create),
         (Definition::None { .. }, Libvirt::Domain(_)) => Next::Do(Step::StartDefined),
-        (Definition::None { looked_at }, Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_)) => {
-            answer(Code::Installed, no_definition(name, looked_at))
-        }
+        (
+            Definition::None { looked_at },
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+        ) => answer(Code::Installed, no_definition(name, looked_at)),
     }
 }
 
@@ -700,7 +721,10 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
         }
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
-        Presence::Off(why) => ok(why),
+        Presence::Off(why) => match &seen.hindrance {
+            Some(other) => ok(format!("{why}; {other}, and was left alone")),
+            None => ok(why),
+        },
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, name: own, no_answer, .. } => {
             let patience = match no_answer.kind {
@@ -841,7 +865,7 @@ fn clearing_up(seen: &Observation) -> bool {
 fn silent(seen: &Observation) -> Option<Blind> {
     match &seen.libvirt {
         Libvirt::NoAnswer(no_answer) => Some(no_answer.kind),
-        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) => None,
+        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => None,
     }
 }
 

@@ -198,7 +198,7 @@ impl World {
                     (Libvirt::Domain(_), false) if self.lingers => {}
                     (Libvirt::Domain(_), true) => end(seen, Off::Migrated, self.after_end.as_ref()),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
-                    (Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
+                    (Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
                 }
                 second
             }
@@ -231,7 +231,7 @@ fn run(seen: &mut Observation) {
     seen.process = Process::NotLooked;
     match &mut seen.libvirt {
         Libvirt::Domain(domain) => domain.state = running,
-        Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
             let name = seen.name.clone().unwrap_or_default();
             seen.libvirt = Libvirt::Domain(Domain { name, uuid: [0; 16], state: running, motion: Motion::None });
         }

@@ -5,10 +5,11 @@
 //! `monitor` works with any; `start` and `migrate` refuse only what they use, and `validate-all` refuses all.
 
 use crate::migrate::target;
+use crate::observe::uri::Uri;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use Concern::{Identity, Migration as Moving, Nothing, Start, Stop, Watch};
 
@@ -521,7 +522,8 @@ impl Params {
             Use::Agent => {}
         }
         match row.name {
-            "config" => return self.config = Some(PathBuf::from(value)),
+            "config" if Path::new(value).is_absolute() => return self.config = Some(PathBuf::from(value)),
+            "config" => return problem(format!("'{}' is not a full path; expected /folder/file", shown(value))),
             "path" => return self.path = Some(value.to_owned()),
             "status_program" => return self.status_program = Some(value.to_owned()),
             "monitor_scripts" => return self.monitor_scripts = Some(value.to_owned()),
@@ -537,6 +539,9 @@ impl Params {
             },
             "hypervisor_uri" | "hypervisor" => {
                 let text = driver_or_uri(text);
+                if let Err(why) = hypervisor(&text) {
+                    return problem(format!("'{}' {why}", shown(value)));
+                }
                 if text != "auto" && (row.name == "hypervisor_uri" || self.hypervisor.is_none()) {
                     self.hypervisor = Some(text.into_owned());
                 }
@@ -596,6 +601,43 @@ pub fn boolean(text: &str) -> Option<bool> {
     } else {
         None
     }
+}
+
+/// The drivers that libvirt has or had (its documentation, "Hypervisor drivers"); a URI of another one was never opened.
+const DRIVERS: [&str; 17] = [
+    "qemu",
+    "xen",
+    "lxc",
+    "test",
+    "vbox",
+    "vz",
+    "parallels",
+    "openvz",
+    "bhyve",
+    "ch",
+    "esx",
+    "vpx",
+    "gsx",
+    "hyperv",
+    "vmwareplayer",
+    "vmwarews",
+    "vmwarefusion",
+];
+
+/// Whether a value can name a hypervisor: a driver's word, or a URI that libvirt has a driver for.
+fn hypervisor(text: &str) -> Result<(), String> {
+    if matches!(text, "auto" | "qemu" | "kvm" | "xen" | "lxc") {
+        return Ok(());
+    }
+    let expected = "expected qemu, kvm, xen, lxc or a URI as qemu:///system";
+    let uri = Uri::parse(text).map_err(|error| format!("cannot be used: {error}; {expected}"))?;
+    if !DRIVERS.contains(&uri.driver.as_str()) {
+        return Err(format!("cannot be used: libvirt has no driver '{}'; {expected}", shown(OsStr::new(&uri.driver))));
+    }
+    if uri.driver == "qemu" && !matches!(uri.path.as_str(), "/system" | "/session" | "/embed") {
+        return Err("cannot be used: a URI of qemu ends in /system or /session".into());
+    }
+    Ok(())
 }
 
 /// Whether a domain may have this name (libvirt's own rule, less what cannot be a file name).

@@ -20,6 +20,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+/// How long libvirt's daemon may take to say whether it has a driver for the hypervisor.
+const HYPERVISOR: Duration = Duration::from_secs(2);
+
 /// One thing that is wrong, and how a manager should take it.
 struct Finding {
     code: Code,
@@ -31,6 +34,12 @@ pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> O
     let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
     let mut findings = parameters(inv);
     let mut looker = Looker::new(inv, env, Roots::default());
+    // A daemon that does not answer says nothing about the parameter.
+    if inv.params.hypervisor.is_some()
+        && let Err(text) = looker.check_hypervisor(deadline.at_most(HYPERVISOR))
+    {
+        findings.push(Finding { code: Code::Configured, text: format!("hypervisor: {text}") });
+    }
     let facts = definition(inv, &mut looker, &mut findings);
     for note in facts.iter().flat_map(notes) {
         line(&format!("vm-agent: note: {note}"));
@@ -59,12 +68,9 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
     let params = &inv.params;
     let wrong = |text: String| Finding { code: Code::Configured, text };
     let mut findings: Vec<Finding> = params.problems.iter().map(|p| wrong(p.to_string())).collect();
-    let name_is_bad = params.problems.iter().any(|p| p.param == "name");
-    if params.name.is_none() && params.config.is_none() && !name_is_bad {
+    let one_is_bad = params.problems.iter().any(|p| ["name", "config", "xmlfile"].contains(&p.param.as_str()));
+    if params.name.is_none() && params.config.is_none() && !one_is_bad {
         findings.push(wrong("neither name nor config is set; expected one of them".into()));
-    }
-    if params.config.as_ref().is_some_and(|path| !path.is_absolute()) {
-        findings.push(wrong("config: not a full path; expected /folder/file".into()));
     }
     if let Some(Err(error)) = params.path.as_deref().map(PathSpec::parse) {
         findings.push(wrong(format!("path: {error}")));
@@ -185,8 +191,9 @@ fn host(
                 });
             }
         }
+        // What the parameters are guilty of has been said.
         (Libvirt::NoDomain, Definition::NotLooked | Definition::File(_) | Definition::Bad(_))
-        | (Libvirt::Ambiguous(_), _) => {}
+        | (Libvirt::Unusable(_) | Libvirt::Ambiguous(_), _) => {}
     }
 }
 

@@ -312,6 +312,7 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
             Libvirt::Domain(Domain { name: "a".into(), uuid: [7; 16], state, motion })
         }),
         1 => Just(Libvirt::NoDomain),
+        1 => Just(Libvirt::Unusable("name: 'a/b' is no name".into())),
         1 => Just(Libvirt::Ambiguous("any of these may be it".into())),
         2 => kind.prop_map(|kind| Libvirt::NoAnswer(NoAnswer { kind, why: "libvirt is silent".into() })),
     ]
@@ -363,7 +364,7 @@ prop_compose! {
         told_to_run in any::<Option<bool>>(),
     ) -> Observation {
         let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
-        Observation { name: Some("a".into()), libvirt, process, definition, starting, told_to_run }
+        Observation { name: Some("a".into()), libvirt, process, definition, hindrance: None, starting, told_to_run }
     }
 }
 
@@ -409,7 +410,7 @@ fn alive(seen: &Observation) -> bool {
 fn unknown(seen: &Observation) -> bool {
     !alive(seen)
         && match &seen.libvirt {
-            Libvirt::Domain(_) | Libvirt::NoDomain => matches!(seen.process, Seen::MayBe(_)),
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => matches!(seen.process, Seen::MayBe(_)),
             Libvirt::Ambiguous(_) => true,
             // Without a process it is about to be started, or is cleared up behind.
             Libvirt::NoAnswer(no_answer) => {
@@ -479,6 +480,10 @@ fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &
         Code::Ok if stops => prop_assert!(!here && !open, "{outcome:?}"),
         Code::Ok if watches => prop_assert!(here, "{outcome:?}"),
         Code::Degraded => prop_assert!(watches && inv.recurring && inv.caller == Caller::Pacemaker, "{outcome:?}"),
+        // The word that Pacemaker takes for "not here": only where nothing tells which machine is meant.
+        Code::Installed if inv.probe() => {
+            prop_assert!(matches!(seen.libvirt, Libvirt::Ambiguous(_)) || seen.name.is_none(), "{outcome:?}");
+        }
         Code::Configured | Code::Args | Code::Installed => prop_assert!(!stops && !watches, "{outcome:?}"),
         _ => {}
     }

@@ -77,6 +77,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
         definition: Definition::NotLooked,
         starting: None,
         told_to_run: None,
+        hindrance: None,
     };
     let mut later = false;
     for line in facts.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
@@ -106,6 +107,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "libvirt" => seen.libvirt = libvirt(rest),
             "process" if later => world.later.get_or_insert_default().1 = Some(process(rest)),
             "process" => seen.process = process(rest),
+            "hindrance" => seen.hindrance = said(),
             "later" => later = true,
             "end" => {
                 world.after_end = Some(match rest {
@@ -150,6 +152,7 @@ fn libvirt(words: &str) -> Libvirt {
     let all: Vec<&str> = words.split(' ').collect();
     match all[..] {
         ["none"] => Libvirt::NoDomain,
+        ["unusable", ..] => Libvirt::Unusable(words["unusable ".len()..].to_owned()),
         ["ambiguous", ..] => Libvirt::Ambiguous(words["ambiguous ".len()..].to_owned()),
         [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::NoAnswer(NoAnswer {
             kind: match kind {

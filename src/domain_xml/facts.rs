@@ -80,6 +80,30 @@ pub fn parse(text: &[u8]) -> Result<DomainXml, XmlError> {
     facts(text, &root)
 }
 
+/// Who an active domain is, by libvirt's own status file of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: [u8; 16],
+    /// Our mark, if it has one.
+    pub mark: Option<Mark>,
+}
+
+/// Reads libvirt's status file of an active domain (`<domstatus>`, with the domain's live definition in it).
+#[must_use]
+pub fn status_file(text: &[u8]) -> Option<Recorded> {
+    let text = strict::decode(text).ok()?;
+    let root = strict::read(text).ok()?;
+    let domain = root.is("domstatus").then(|| root.first("domain")).flatten()?;
+    Some(Recorded {
+        name: name(text, domain).ok()?,
+        uuid: parse_uuid(&domain.text_of("uuid")?)?,
+        mark: mark::of(domain),
+    })
+}
+
 /// The facts of a document that was read.
 pub(super) fn facts(text: &str, root: &Element<'_>) -> Result<DomainXml, XmlError> {
     check_root(text, root)?;

@@ -3,6 +3,8 @@
 //!
 //! The order is a matter of cost: a monitor of a running domain is one connection and four small messages.
 
+mod seek;
+
 use super::aside::{self, Unlocated};
 use super::process::{self, Driver, Evidence, Identity, Pulse, Roots};
 use super::rpc::{self, Connection, RpcError};
@@ -17,10 +19,12 @@ use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
 use crate::locate::{Found, Kind, Place};
 use crate::ocf::{Code, Outcome};
+use crate::run_dir::{self, Known};
 use crate::time::Deadline;
 use crate::verdict::Motion;
 use crate::worker::{HostVerb, Lookup, Request, Who};
-use std::path::{Path, PathBuf};
+use seek::{Machine, Sighting};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
@@ -30,6 +34,8 @@ const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 const TPM_KEPT_SINCE: u64 = 7_000_000;
 /// `virDomainJobOperation`: leaving by migration.
 const MIGRATION_OUT: i32 = 5;
+/// `VIR_ERR_NO_CONNECT`: libvirt has no driver for a URI.
+const NO_CONNECT: i32 = 5;
 
 /// How long processes that do not show what they run may take from one look, at most.
 const PROCESSES: Duration = Duration::from_secs(3);
@@ -42,8 +48,17 @@ enum Channel {
     Rpc { sockets: Vec<(PathBuf, PathBuf)>, name: String },
     /// Through the worker.
     Worker,
-    /// Not at all: the URI cannot be used.
-    None(String),
+    /// Not at all: the URI cannot be used (see `Looker::fault`).
+    None,
+}
+
+impl Channel {
+    /// libvirt's own protocol, if the URI's daemon has a socket here.
+    fn rpc(uri: &Uri, roots: &Roots) -> Option<Self> {
+        let readable = uri.local_sockets(true, &roots.run)?;
+        let writable = uri.local_sockets(false, &roots.run).unwrap_or_else(|| readable.clone());
+        Some(Self::Rpc { sockets: readable.into_iter().zip(writable).collect(), name: uri.open_name() })
+    }
 }
 
 /// Looks at one domain, again and again during an action.
@@ -65,6 +80,16 @@ pub struct Looker {
     /// The definition's file, where the parameters name it.
     config: Option<PathBuf>,
     instance: String,
+    /// Why the parameters can never have started a machine: they name none, or no hypervisor.
+    fault: Option<String>,
+    /// Whether libvirt's own files on this host are those of the daemon that is asked.
+    has_status_files: bool,
+    /// What the definition's file was last seen to mean.
+    known: Option<Known>,
+    /// The machine that was found.
+    machine: Option<Machine>,
+    /// What hinders a start of the named machine.
+    hindrance: Option<String>,
     definition: Definition,
     /// The end of the action's time.
     deadline: Deadline,
@@ -99,24 +124,24 @@ impl Looker {
         let uri = uri(inv, env, &roots);
         let parsed = Uri::parse(&uri);
         let channel = match &parsed {
-            Ok(parsed) => match parsed.local_sockets(true, &roots.run) {
-                Some(readable) => {
-                    let writable = parsed.local_sockets(false, &roots.run).unwrap_or_else(|| readable.clone());
-                    Channel::Rpc { sockets: readable.into_iter().zip(writable).collect(), name: parsed.open_name() }
-                }
-                None => Channel::Worker,
-            },
-            Err(error) => Channel::None(format!("hypervisor '{uri}' cannot be asked: {error}")),
+            Ok(parsed) => Channel::rpc(parsed, &roots).unwrap_or(Channel::Worker),
+            Err(_) => Channel::None,
         };
+        let fault =
+            fault(inv).or_else(|| Some(format!("hypervisor '{uri}' cannot be used: {}", parsed.as_ref().err()?)));
         // Only the system's own domains are found in the process table by their names.
-        let driver = match (&channel, parsed) {
+        let driver = match (&channel, &parsed) {
             (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" => match uri.driver.as_str() {
                 "qemu" => Driver::Qemu,
                 "lxc" => Driver::Lxc,
                 _ => Driver::Other,
             },
-            (Channel::Rpc { .. } | Channel::Worker | Channel::None(_), _) => Driver::Other,
+            (Channel::Rpc { .. } | Channel::Worker | Channel::None, _) => Driver::Other,
         };
+        let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
+        let config = inv.params.config.clone();
+        let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
+        let known = known.and_then(|config| run_dir::known(&roots.run, config));
         Self {
             roots,
             uri,
@@ -127,8 +152,13 @@ impl Looker {
             watching: false,
             name: inv.params.name.clone(),
             name_given: inv.params.name.is_some(),
-            config: inv.params.config.clone(),
+            config,
             instance: inv.instance.clone(),
+            fault,
+            has_status_files: driver != Driver::Other && !own_socket,
+            known,
+            machine: None,
+            hindrance: None,
             definition: Definition::NotLooked,
             deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
             last: None,
@@ -138,24 +168,36 @@ impl Looker {
 
     /// Looks. libvirt gets at most `patience` of `deadline`.
     pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Observation {
-        if self.name.is_none() {
+        if self.name.is_none() && self.fault.is_none() {
             self.read_definition(inv);
         }
         let libvirt = match self.ask(depth, deadline.at_most(patience)) {
             Ok(libvirt) => libvirt,
             Err(no_answer) => Libvirt::NoAnswer(no_answer),
         };
+        match &libvirt {
+            Libvirt::Domain(domain) if domain.state.active() => {
+                let machine = Machine { name: domain.name.clone(), uuid: domain.uuid };
+                self.machine = Some(machine.clone());
+                self.remember(Some(machine));
+            }
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
+                self.remember(None)
+            }
+            Libvirt::NoAnswer(_) => self.identify(),
+        }
         let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
         let process = self.unless_it_lives(process, &libvirt);
         let starting = self.starting(&libvirt);
         let told_to_run = self.told_to_run(&libvirt, &process);
-        let (name, definition) = (self.name.clone(), self.definition.clone());
-        Observation { name, libvirt, process, definition, starting, told_to_run }
+        let (name, definition) = (self.name().map(str::to_owned), self.definition.clone());
+        let hindrance = self.hindrance.clone();
+        Observation { name, libvirt, process, definition, hindrance, starting, told_to_run }
     }
 
     fn starting(&self, libvirt: &Libvirt) -> Option<Starting> {
         let dead = matches!(libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }));
-        starting::read(&self.roots, self.name.as_deref()?, dead)
+        self.names().find_map(|name| starting::read(&self.roots, name, dead))
     }
 
     fn told_to_run(&self, libvirt: &Libvirt, process: &Process) -> Option<bool> {
@@ -177,7 +219,7 @@ impl Looker {
 
     /// Takes that off the record: what came of the start has been seen.
     pub fn forget_start(&self) {
-        if let Some(name) = &self.name {
+        for name in self.names() {
             starting::forget(&self.roots, name);
         }
     }
@@ -190,12 +232,31 @@ impl Looker {
         if !matches!(self.channel, Channel::Rpc { .. }) {
             return Ok(());
         }
-        self.connect(deadline).map_err(|no_answer| no_answer.why)?;
+        self.connect(deadline).map_err(|unconnected| match unconnected {
+            Unconnected::NoAnswer(no_answer) => no_answer.why,
+            Unconnected::NoDriver(message) => message,
+        })?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         connection.pass_the_queue().map_err(|error| {
             self.hang_up();
             format!("libvirt has not come to all that it was asked for ({error})")
         })
+    }
+
+    /// Names the machine as far as that is possible without asking libvirt's daemon.
+    pub fn name_it(&mut self, inv: &Invocation) {
+        if self.name.is_none() && self.fault.is_none() {
+            self.read_definition(inv);
+        }
+        match &self.fault {
+            Some(_) => self.adopt_by_mark(),
+            None => self.identify(),
+        }
+    }
+
+    /// What comes next makes a new machine: the one that was found is gone.
+    pub fn expect_a_new_machine(&mut self) {
+        self.machine = None;
     }
 
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
@@ -233,10 +294,18 @@ impl Looker {
         }
     }
 
-    /// The virtual machine's name, as far as the parameters and the definition tell it.
+    /// The virtual machine's name: the one that it was found under, else what the parameters, the definition, or an
+    /// earlier reading of it tell.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.names().next()
+    }
+
+    /// The names that the virtual machine has or had: the records of an earlier action may be kept under any of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let found = self.machine.as_ref().map(|machine| machine.name.as_str());
+        let known = self.known.as_ref().map(|known| known.name.as_str());
+        found.into_iter().chain(self.name.as_deref()).chain(known)
     }
 
     /// The domain that was last seen, as the RPC knows it.
@@ -351,18 +420,20 @@ impl Looker {
     fn process(&self, libvirt: &Libvirt, depth: Depth, deadline: Deadline) -> Process {
         let (name, uuid, active) = match libvirt {
             Libvirt::Domain(domain) => (Some(domain.name.as_str()), Some(domain.uuid), domain.state.active()),
-            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => (self.name.as_deref(), None, false),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                (self.name(), None, false)
+            }
         };
         let Some(name) = name else {
             return match libvirt {
-                Libvirt::NoAnswer(_) => Process::Unknown("the virtual machine's name is not known".into()),
-                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) => Process::NotLooked,
+                Libvirt::NoAnswer(_) => self.process_by_ties(deadline),
+                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
+                    Process::NotLooked
+                }
             };
         };
-        let uuid = uuid.or(match &self.definition {
-            Definition::File(defined) => defined.uuid,
-            Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
-        });
+        // Where a name was given, a definition that was read tells its UUID all the same.
+        let uuid = uuid.or_else(|| self.sought_uuids().into_iter().next()).or_else(|| self.defined_uuid());
         let who = Identity { name, uuid, driver: self.driver };
         let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
         if answered && self.driver == Driver::Other {
@@ -420,17 +491,27 @@ impl Looker {
 
     /// Asks libvirt, on the open connection if there is one; a connection that broke is made anew once.
     fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
-        if let Channel::None(why) = &self.channel {
-            return Err(NoAnswer { kind: Blind::Refused, why: why.clone() });
+        if let Some(fault) = self.fault.clone() {
+            self.adopt_by_mark();
+            let Some(machine) = &self.machine else { return Ok(Libvirt::Unusable(fault)) };
+            log::warn!("'{}' is known by its mark alone, since {fault}", machine.name);
         }
-        if matches!(self.channel, Channel::Worker) {
-            return by_worker(&self.uri, self.name.as_deref(), deadline);
+        if matches!(self.channel, Channel::Worker | Channel::None) {
+            return by_worker(&self.uri, self.sought_name().as_deref(), deadline);
         }
         let mut may_be_stale = self.connection.is_some();
         // What is kept back tells a daemon that is silent from one that does not answer for this domain.
         let (all, deadline) = (deadline, deadline.less(deadline.left() / 5));
         loop {
-            self.connect(deadline)?;
+            match self.connect(deadline) {
+                Ok(()) => {}
+                Err(Unconnected::NoAnswer(no_answer)) => return Err(no_answer),
+                // No daemon here can ever have run a machine by this URI.
+                Err(Unconnected::NoDriver(message)) => {
+                    self.fault = Some(format!("hypervisor '{}' cannot be used here: {message}", self.uri));
+                    return self.ask(depth, deadline);
+                }
+            }
             match self.ask_connection(depth, deadline) {
                 Ok(libvirt) => return Ok(libvirt),
                 // The connection is kept: its late answer ends the wait for this domain.
@@ -448,7 +529,15 @@ impl Looker {
         }
     }
 
-    fn connect(&mut self, deadline: Deadline) -> Result<(), NoAnswer> {
+    /// Whether libvirt's daemon, if it answers in time, has a driver for the hypervisor.
+    pub fn check_hypervisor(&mut self, deadline: Deadline) -> Result<(), String> {
+        match self.connect(deadline) {
+            Err(Unconnected::NoDriver(message)) => Err(format!("'{}' cannot be used here: {message}", self.uri)),
+            Ok(()) | Err(Unconnected::NoAnswer(_)) => Ok(()),
+        }
+    }
+
+    fn connect(&mut self, deadline: Deadline) -> Result<(), Unconnected> {
         let Channel::Rpc { sockets, name } = &self.channel else { return Ok(()) };
         if let Some(connection) = &mut self.connection {
             connection.set_deadline(deadline);
@@ -476,20 +565,23 @@ impl Looker {
                 return Ok(());
             }
             if let RpcError::Timeout { doing, .. } = error {
-                return Err(blind(&RpcError::Timeout { doing, waited: began.elapsed() }));
+                return Err(Unconnected::NoAnswer(blind(&RpcError::Timeout { doing, waited: began.elapsed() })));
+            }
+            if let RpcError::Libvirt { code: NO_CONNECT, message, .. } = error {
+                return Err(Unconnected::NoDriver(message));
             }
             if !error.is_nobody_listening() {
-                return Err(blind(&error));
+                return Err(Unconnected::NoAnswer(blind(&error)));
             }
             // A socket at which nobody listens says more than one that this host never had.
             if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
                 first = Some(error);
             }
         }
-        Err(match first {
+        Err(Unconnected::NoAnswer(match first {
             Some(error) => blind(&error),
             None => NoAnswer { kind: Blind::Dead, why: format!("'{}' has no socket to connect to", self.uri) },
-        })
+        }))
     }
 
     /// Whether the daemon answers another client, after it has not answered about a domain.
@@ -499,37 +591,18 @@ impl Looker {
     }
 
     fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
-        let Some(connection) = &mut self.connection else { return Ok(Libvirt::NoDomain) };
-        connection.catch_up()?;
-        let mut found = match (&self.name, &self.last) {
-            (Some(name), _) => connection.lookup_by_name(name)?,
-            // It was found by its mark, and is not looked for anew when it has ended.
-            (None, Some(last)) => match connection.lookup_by_uuid(&last.uuid)? {
-                Some(domain) => Some(domain),
-                None => return Ok(Libvirt::NoDomain),
-            },
-            (None, None) => None,
+        self.open_connection()?.catch_up()?;
+        self.hindrance = None;
+        let (domain, state) = match self.seek(depth.thorough)? {
+            Sighting::Domain(domain, state) => (domain, state),
+            Sighting::Nothing => return Ok(Libvirt::NoDomain),
+            Sighting::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
         };
-        // A name that was read from a file may have been changed there since the start.
-        if found.is_none() && (depth.thorough || !self.name_given) && !self.instance.is_empty() {
-            let source = self.config.as_deref().filter(|_| !self.name_given);
-            match by_mark(connection, &self.instance, source, self.name.is_none())? {
-                Marked::Found(domain) => found = Some(domain),
-                Marked::None => {}
-                Marked::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
-            }
-        }
-        let Some(domain) = found else {
-            return Ok(match (&self.name, self.instance.is_empty()) {
-                (None, true) => Libvirt::Ambiguous("neither a name nor a readable definition says which".into()),
-                (Some(_), _) | (None, false) => Libvirt::NoDomain,
-            });
-        };
-        let Some((state, reason)) = connection.state(&domain)? else { return Ok(Libvirt::NoDomain) };
-        let state = State::from_numbers(state, reason);
         let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
         let mut motion = Motion::None;
-        if unclear || (depth.thorough && state.active()) {
+        if (unclear || (depth.thorough && state.active()))
+            && let Some(connection) = &mut self.connection
+        {
             connection.set_deadline(deadline.at_most(Duration::from_secs(1)));
             motion = match connection.job_stats(&domain, 0) {
                 Ok(stats) => leaving(stats.as_ref()),
@@ -556,50 +629,11 @@ fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
     }
 }
 
-enum Marked {
-    Found(rpc::Domain),
-    None,
-    CannotTell(String),
-}
-
-/// The active domain that bears the mark of `instance`, or was created from the file `source`. When the name is unknown,
-/// one without a mark, or one that a person started, might be it.
-fn by_mark(
-    connection: &mut Connection,
-    instance: &str,
-    source: Option<&Path>,
-    nameless: bool,
-) -> Result<Marked, RpcError> {
-    let mut unmarked = Vec::new();
-    for domain in connection.list_all(rpc::LIST_ACTIVE)? {
-        let xml = match connection.xml(&domain, 0) {
-            Ok(Some(xml)) => xml,
-            Ok(None) => continue,
-            // It says nothing about the others.
-            Err(RpcError::Libvirt { .. }) => String::new(),
-            Err(error) => return Err(error),
-        };
-        match domain_xml::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark) {
-            Some(mark)
-                if mark.name == domain.name
-                    && (mark.instance == instance
-                        || source.is_some_and(|source| source == Path::new(&mark.source))) =>
-            {
-                return Ok(Marked::Found(domain));
-            }
-            // Another resource's.
-            Some(mark) if mark.name == domain.name && mark.instance != domain_xml::BY_HAND => {}
-            // Not marked, or a copy of a marked one's XML under another name: nobody knows whose it is.
-            Some(_) | None => unmarked.push(domain.name),
-        }
-    }
-    if nameless && !unmarked.is_empty() {
-        let names = unmarked.join(", ");
-        return Ok(Marked::CannotTell(format!(
-            "the definition cannot be read, and any of these may be the virtual machine: {names}; set the parameter name"
-        )));
-    }
-    Ok(Marked::None)
+/// Why there is no connection.
+enum Unconnected {
+    NoAnswer(NoAnswer),
+    /// libvirt's daemon has no driver for the URI; its words.
+    NoDriver(String),
 }
 
 fn alive(found: process::Alive) -> Process {
@@ -645,6 +679,17 @@ fn blind(error: &RpcError) -> NoAnswer {
         Blind::Refused => format!("libvirt cannot be asked ({error})"),
     };
     NoAnswer { kind, why }
+}
+
+/// Why parameters can never have started a machine.
+fn fault(inv: &Invocation) -> Option<String> {
+    let params = &inv.params;
+    let names_one = params.name.is_some() || params.config.is_some();
+    let problem = params.problems.iter().find(|problem| {
+        let of = |names: &[&str]| names.contains(&problem.param.as_str());
+        of(&["name", "hypervisor", "hypervisor_uri"]) || (of(&["config", "xmlfile"]) && !names_one)
+    });
+    problem.map(ToString::to_string).or_else(|| (!names_one).then(|| "neither name nor config is set".to_owned()))
 }
 
 /// The URI to use: the parameters', else the environment's, else the host's own hypervisor.

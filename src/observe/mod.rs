@@ -7,6 +7,7 @@ pub mod process;
 pub mod rpc;
 pub mod starting;
 pub mod state;
+pub(crate) mod status_files;
 pub mod uri;
 
 use crate::verdict::Motion;
@@ -29,6 +30,8 @@ pub struct Observation {
     pub starting: Option<Starting>,
     /// Whether the process was ever told to run, by libvirt's status file. Asked only when libvirt does not answer.
     pub told_to_run: Option<bool>,
+    /// Another machine that is in the way of a start; what it is, as in "'x' runs here and ...".
+    pub hindrance: Option<String>,
 }
 
 /// libvirt's word on the domain.
@@ -38,6 +41,9 @@ pub enum Libvirt {
     Domain(Domain),
     /// It answered, and knows no such domain.
     NoDomain,
+    /// It need not be asked: the parameters name no machine, or no hypervisor, for the reason given, so none was started
+    /// with them; and no domain of this host bears the resource's mark.
+    Unusable(String),
     /// It answered, but nothing tells which of its domains is meant.
     Ambiguous(String),
     /// It did not answer.

@@ -50,6 +50,7 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
             format!("knows '{}', {} ({})", domain.name, domain.state, crate::domain_xml::uuid_text(&domain.uuid))
         }
         Libvirt::NoDomain => "answered: there is no such domain".into(),
+        Libvirt::Unusable(why) => format!("not asked: {why}"),
         Libvirt::Ambiguous(why) => format!("answered, but {why}"),
         Libvirt::NoAnswer(no_answer) => no_answer.why.clone(),
     };

@@ -115,13 +115,15 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         code,
         name: match &seen.libvirt {
             Libvirt::Domain(domain) => Some(domain.name.clone()),
-            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => seen.name.clone(),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                seen.name.clone()
+            }
         },
         presence,
         state,
         uuid: match &seen.libvirt {
             Libvirt::Domain(domain) => Some(uuid_text(&domain.uuid)),
-            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
         },
         since: match seen.process {
             Process::Alive { start, .. } => since(start),
@@ -174,7 +176,11 @@ fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
             ("running", domain.state.to_string(), code)
         }
         Libvirt::Domain(domain) if code == Code::NotRunning => ("not running", domain.state.to_string(), code),
-        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => match code {
+        Libvirt::Domain(_)
+        | Libvirt::NoDomain
+        | Libvirt::Unusable(_)
+        | Libvirt::Ambiguous(_)
+        | Libvirt::NoAnswer(_) => match code {
             Code::NotRunning => ("not running", reason, code),
             Code::Ok | Code::Degraded => ("running", reason, code),
             Code::Generic
@@ -267,7 +273,7 @@ impl Report {
         let inv = members::as_configured(inv, env, resource.as_ref());
         let known = match &seen.libvirt {
             Libvirt::Domain(domain) => Some(domain.uuid),
-            Libvirt::NoDomain | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
         };
         let mut looker = Looker::new(&inv, env, Roots::default());
         match members::ask(&inv, &mut looker, known, kind, resource.as_ref(), until) {

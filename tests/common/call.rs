@@ -417,6 +417,14 @@ impl Answer {
         self
     }
 
+    /// The log or the reason must hold each of these: an answer of 0 has its sentence in the log.
+    pub fn tells(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "no '{word}' in what is told by {self}");
+        }
+        self
+    }
+
     /// The answer must have come within this time, on a machine that has time for it: it waited for nothing longer.
     pub fn within(self, seconds: f64) -> Self {
         assert!(self.unhindered.as_secs_f64() < seconds, "longer than {seconds} s: {self}");

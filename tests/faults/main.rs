@@ -11,6 +11,7 @@ mod common;
 mod daemon;
 mod definition;
 mod evidence;
+mod identity;
 mod limits;
 mod machine;
 mod qemu;

@@ -61,3 +61,22 @@ fn a_machine_that_arrived_without_its_agent_is_accepted_by_a_repeated_move_and_t
     assert_eq!(guest.processes(), [2], "the stop on node1 has ended what arrived on node2: {answer}");
     guest.runs_only_on(2);
 }
+
+#[test]
+fn a_machine_that_moved_away_is_not_started_anew_under_the_name_that_its_definition_has_by_now() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let file = guest.folder.join("a.xml");
+    let by_file = |action: &str| cluster.host(1).call(VirtualDomain, action).instance("rsc").param("config", &file);
+    by_file("monitor").gives(0);
+    guest.moved(1, 2, &[]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    // Also with another UUID: what the file meant when the machine ran here is remembered.
+    for uuid in [tag(&text, "uuid"), "11111111-2222-4333-8444-555555555555".into()] {
+        let edited = text.replace("<name>a</name>", "<name>b</name>").replace(&tag(&text, "uuid"), &uuid);
+        std::fs::write(&file, edited).unwrap();
+        by_file("start").gives(1).says(&["it migrated to qemu+ssh://node2/system"]);
+        assert_eq!(guest.processes(), [2]);
+    }
+    guest.runs_only_on(2);
+}

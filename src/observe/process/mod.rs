@@ -339,12 +339,12 @@ pub fn pulse(roots: &Roots, who: &Identity<'_>) -> Pulse {
     }
 }
 
-pub(super) fn open_folder(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_folder(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Opens a file that may be anything, without waiting for it.
-pub(super) fn open_file(folder: &OwnedFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_file(folder: &OwnedFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }

@@ -10,7 +10,7 @@ use crate::domain_xml::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::guest_check;
 use crate::invocation::{Environment, Invocation};
 use crate::locate::PathSpec;
-use crate::observe::aside;
+use crate::observe::aside::{self, There};
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt};
@@ -103,7 +103,9 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
             let there = match (&inv.params.config, inv.check_level) {
                 // Its storage is silent, which is worth a word on any host.
                 (Some(_), 0..10) if outcome.code == Code::Generic => true,
-                (Some(config), 0..10) => config.is_absolute() && aside::exist(&[config], soon)[..] != [Some(false)],
+                (Some(config), 0..10) => {
+                    config.is_absolute() && aside::what_is_at(&[config], soon)[..] != [There::Nothing]
+                }
                 (Some(_) | None, _) => true,
             };
             // What the parameters alone are guilty of has been said.
@@ -156,19 +158,21 @@ fn host(
         missing("status_program is set, but bash is not installed".into());
     }
     if let Some(Ok(commands)) = inv.params.monitor_scripts.as_ref().map(|s| guest_check::commands(s.as_bytes())) {
-        for (program, _) in commands.into_iter().filter(|(program, _)| !program.is_file()) {
+        let programs: Vec<&Path> = commands.iter().map(|(program, _)| program.as_path()).collect();
+        let there = aside::what_is_at(&programs, deadline.at_most(deadline.left() / 4));
+        for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
             missing(format!("monitor_scripts: there is no program {}", program.display()));
         }
     }
     if let Some(facts) = facts {
         let files = files(facts);
         let paths: Vec<&Path> = files.iter().map(|(_, path)| Path::new(*path)).collect();
-        let there = aside::exist(&paths, deadline.at_most(deadline.left() / 3));
+        let there = aside::what_is_at(&paths, deadline.at_most(deadline.left() / 3));
         for ((what, path), there) in files.into_iter().zip(there) {
             match there {
-                Some(true) => {}
-                Some(false) => missing(format!("the definition's {what} {path} does not exist")),
-                None => missing(format!("the definition's {what} {path} is on storage that does not answer")),
+                There::File | There::Other => {}
+                There::Nothing => missing(format!("the definition's {what} {path} does not exist")),
+                There::Silent => missing(format!("the definition's {what} {path} is on storage that does not answer")),
             }
         }
     }

@@ -5,14 +5,13 @@
 //! Opening by a path takes cached names only, and opens nothing yet (O_PATH), so that no file system is asked. Which one it
 //! is the mount table tells; asking the file system (statfs) could be the first thing that hangs.
 
-use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{Instead, Look, check_regular};
+use super::{Instead, Look};
 use crate::domain_xml::MAX_BYTES;
 
 /// File systems whose names and contents are on this host: no other machine is asked for them. The storage of the first
@@ -22,36 +21,42 @@ const IN_MEMORY: [&[u8]; 3] = [b"tmpfs", b"overlay", b"ramfs"];
 
 /// What is known of a path at once.
 enum Seen {
-    /// Something on a file system of this host, and whether that can be read from memory only.
-    Local(OwnedFd, bool),
+    Local(Local),
     Nothing,
+}
+
+/// Something on a file system of this host.
+struct Local {
+    there: OwnedFd,
+    kind: FileType,
+    bytes: u64,
+    /// Whether it may be read from memory only.
+    on_disk: bool,
 }
 
 /// What is at `path`; none if that cannot be told without waiting, or is an error that is worth a closer look.
 pub(super) fn look(path: &Path) -> Option<Look> {
-    let Seen::Local(there, on_disk) = see(path, OFlags::empty())? else {
+    let Seen::Local(Local { there, kind, bytes, on_disk }) = see(path, OFlags::empty())? else {
         // The name of a link that leads nowhere is taken.
         let nothing = matches!(see(path, OFlags::NOFOLLOW)?, Seen::Nothing);
         return nothing.then_some(Look::Not(Instead::Nothing));
     };
-    let metadata = File::from(there.try_clone().ok()?).metadata().ok()?;
-    if metadata.is_dir() {
+    if kind == FileType::Directory {
         return Some(Look::Not(Instead::Folder));
     }
-    check_regular(path, metadata.file_type()).ok()?;
-    if metadata.len() > MAX_BYTES as u64 {
+    if kind != FileType::RegularFile || bytes > MAX_BYTES as u64 {
         return None;
     }
     // The same file, whatever has been put in its place meanwhile.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(format!("/proc/self/fd/{}", there.as_raw_fd()), flags, Mode::empty()).ok()?;
-    read(&file, usize::try_from(metadata.len()).ok()?, on_disk).map(Look::File)
+    read(&file, usize::try_from(bytes).ok()?, on_disk).map(Look::File)
 }
 
 /// Whether there is no such folder.
 pub(super) fn is_missing(folder: &Path) -> Option<bool> {
     match see(folder, OFlags::empty())? {
-        Seen::Local(there, _) => Some(!File::from(there).metadata().ok()?.is_dir()),
+        Seen::Local(local) => Some(local.kind != FileType::Directory),
         Seen::Nothing => Some(true),
     }
 }
@@ -63,17 +68,31 @@ fn see(path: &Path, more: OFlags) -> Option<Seen> {
         // Not in memory, an old kernel, no right: let it be found out aside.
         Err(_) => return None,
     };
-    let asked = StatxFlags::TYPE | StatxFlags::MNT_ID;
+    let asked = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MNT_ID;
     let facts = statx(&there, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, asked).ok()?;
-    if facts.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
+    if !StatxFlags::from_bits_retain(facts.stx_mask).contains(asked) {
         return None;
     }
-    let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
-    let kind = type_of(&mounts, facts.stx_mnt_id)?;
-    match (ON_DISK.contains(&kind), IN_MEMORY.contains(&kind)) {
-        (true, _) => Some(Seen::Local(there, true)),
-        (false, true) => Some(Seen::Local(there, false)),
-        (false, false) => None,
+    let mounts = mounts()?;
+    let system = type_of(&mounts, facts.stx_mnt_id)?;
+    let on_disk = ON_DISK.contains(&system);
+    let kind = FileType::from_raw_mode(facts.stx_mode.into());
+    let local = Local { there, kind, bytes: facts.stx_size, on_disk };
+    (on_disk || IN_MEMORY.contains(&system)).then_some(Seen::Local(local))
+}
+
+/// The mount table. A buffer that holds it whole on most hosts: it is read for every monitor.
+fn mounts() -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let table = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty()).ok()?;
+    let mut text = Vec::with_capacity(16 << 10);
+    loop {
+        text.reserve(4096);
+        match rustix::io::read(&table, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => return Some(text),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
     }
 }
 
@@ -87,9 +106,9 @@ fn type_of(mounts: &[u8], id: u64) -> Option<&[u8]> {
 /// All of a file of this length; none if a part of it is not in memory, or it changes meanwhile.
 fn read(file: &OwnedFd, length: usize, from_memory_only: bool) -> Option<Vec<u8>> {
     let flags = if from_memory_only { ReadWriteFlags::NOWAIT } else { ReadWriteFlags::empty() };
-    let mut text = vec![0; length + 1];
+    let mut text = vec![0; length];
     let mut done = 0;
-    loop {
+    while done < length {
         let rest = text.get_mut(done..)?;
         let mut into = [std::io::IoSliceMut::new(rest)];
         match rustix::io::preadv2(file, &mut into, u64::try_from(done).ok()?, flags) {

@@ -91,26 +91,43 @@ fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
     })
 }
 
-/// Whether each of these paths is there; `None` where its storage did not say until the deadline.
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// A file.
+    File,
+    /// A device, a folder, something else.
+    Other,
+    /// Nothing, as far as we may see.
+    Nothing,
+    /// Its storage did not say.
+    Silent,
+}
+
+/// What is at each of these paths, as far as their storage says it until the deadline.
 #[must_use]
-pub fn exist(paths: &[&Path], deadline: Deadline) -> Vec<Option<bool>> {
+pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
     let mut known = Vec::new();
     while known.len() < paths.len() && !deadline.passed() {
         let left = paths.get(known.len()..).unwrap_or_default();
         let question: Vec<OsString> =
-            std::iter::once("exist".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
+            std::iter::once("at".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
         // One that is silent must not hide what the others say.
         let share = deadline.at_most(deadline.left() / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1));
         let Ok(said) = aside::ask(&question, share.max(deadline.at_most(SILENCE)), true) else { break };
-        known.extend(said.text.iter().map(|byte| Some(*byte == b'y')));
+        known.extend(said.text.iter().map(|byte| match byte {
+            b'f' => There::File,
+            b'o' => There::Other,
+            _ => There::Nothing,
+        }));
         if !said.ended && known.len() < paths.len() {
-            known.push(None);
+            known.push(There::Silent);
         }
         if said.ended {
             break;
         }
     }
-    known.resize(paths.len(), None);
+    known.resize(paths.len(), There::Silent);
     known
 }
 
@@ -173,8 +190,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             Some(name) => tell(&Place::Path(spec, name)),
             None => None,
         },
-        Some((what, paths)) if *what == "exist" => paths.iter().try_for_each(|path| {
-            let byte = if Path::new(path).exists() { b"y" } else { b"n" };
+        Some((what, paths)) if *what == "at" => paths.iter().try_for_each(|path| {
+            let byte = match std::fs::metadata(path) {
+                Ok(metadata) if metadata.is_file() => b"f",
+                Ok(_) => b"o",
+                Err(_) => b"n",
+            };
             stdout().write_all(byte).and_then(|()| stdout().flush()).ok()
         }),
         Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {

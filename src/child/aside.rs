@@ -11,12 +11,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::interrupt;
+use crate::observe::process::is_runnable;
 use crate::time::{Deadline, timespec};
 
 /// The first argument that makes the executable answer a question; what follows it is the question.
@@ -31,15 +33,26 @@ pub(crate) struct Said {
     pub(crate) ended: bool,
 }
 
-/// Asks, and waits for the answer until the deadline (or a signal that tells the agent to end, if `interruptible`).
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// In all.
+    pub(crate) deadline: Deadline,
+    /// After a part of the answer has come, for the next one; a process that is only slow to get its turn has longer.
+    pub(crate) silence: Option<Duration>,
+    /// Not beyond a signal that tells the agent to end.
+    pub(crate) interruptible: bool,
+}
+
+/// Asks, and waits for the answer.
 ///
 /// # Errors
 /// No process could be started.
-pub(crate) fn ask(question: &[OsString], deadline: Deadline, interruptible: bool) -> io::Result<Said> {
+pub(crate) fn ask(question: &[OsString], patience: Patience) -> io::Result<Said> {
     let mut child = start(question)?;
     let mut text = Vec::new();
     let ended = match child.stdout.take().map(OwnedFd::from) {
-        Some(output) => read(&output, &mut text, deadline, interruptible)?,
+        Some(output) => read(&output, &mut text, patience, child.id())?,
         None => false,
     };
     if !ended {
@@ -62,23 +75,32 @@ fn start(question: &[OsString]) -> io::Result<std::process::Child> {
 }
 
 /// Reads to the end, or as long as there is time; whether it was the end.
-fn read(output: &OwnedFd, text: &mut Vec<u8>, deadline: Deadline, interruptible: bool) -> io::Result<bool> {
+fn read(output: &OwnedFd, text: &mut Vec<u8>, patience: Patience, child: u32) -> io::Result<bool> {
+    let Patience { deadline, silence, interruptible } = patience;
     fcntl_setfl(output, fcntl_getfl(output)? | OFlags::NONBLOCK)?;
     let signals = interrupt::descriptor().filter(|_| interruptible && !interrupt::requested());
+    let mut soon = deadline;
     loop {
         text.reserve(4096);
         match rustix::io::read(output, rustix::buffer::spare_capacity(text)) {
             Ok(0) => return Ok(true),
-            Ok(_) | Err(Errno::INTR) => continue,
+            Ok(_) => {
+                soon = silence.map_or(deadline, |silence| deadline.at_most(silence));
+                continue;
+            }
+            Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }
-        if deadline.passed() || interruptible && interrupt::requested() {
+        if soon.passed() && !deadline.passed() && is_runnable(child) {
+            soon = deadline.at_most(Duration::from_millis(100));
+        }
+        if soon.passed() || interruptible && interrupt::requested() {
             return Ok(false);
         }
         let mut fds = vec![PollFd::new(output, PollFlags::IN)];
         fds.extend(signals.map(|signals| PollFd::from_borrowed_fd(signals, PollFlags::IN)));
-        match poll(&mut fds, Some(&timespec(deadline.left()))) {
+        match poll(&mut fds, Some(&timespec(soon.left()))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -11,12 +11,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::process::{self, Driver, Evidence, FoundBy, Identity, Roots, Verdict};
-use crate::child::aside::{self, Said};
+use crate::child::aside::{self, Patience, Said};
 use crate::locate::{Found, Instead, Kind, LocateError, LookedAt, Place, Wait};
 use crate::time::Deadline;
 
 /// How long one process may be silent before it is passed by.
 const SILENCE: Duration = Duration::from_secs(1);
+/// How many processes are looked for among libvirt's pid files, each in turn, when there is no time for more.
+const FEW: usize = 64;
 
 /// Why a definition was not found out.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub fn definition(place: &Place<'_>, deadline: Deadline) -> Result<Found, Unloca
         Place::Path(spec, name) => vec![OsStr::new("path"), spec, OsStr::new(*name)],
     };
     let question: Vec<OsString> = words.into_iter().map(OsStr::to_owned).collect();
-    match aside::ask(&question, deadline, true) {
+    match aside::ask(&question, Patience { deadline, silence: None, interruptible: true }) {
         Ok(said) => parse(&said.text).unwrap_or_else(|| Err(Unlocated::Silent(began.elapsed()))),
         // No process to be had: then without one.
         Err(_) => place.find(Wait::Long).map_err(unlocated),
@@ -114,7 +116,10 @@ pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
             std::iter::once("at".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
         // One that is silent must not hide what the others say.
         let share = deadline.at_most(deadline.left() / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1));
-        let Ok(said) = aside::ask(&question, share.max(deadline.at_most(SILENCE)), true) else { break };
+        let share = share.max(deadline.at_most(SILENCE));
+        let Ok(said) = aside::ask(&question, Patience { deadline: share, silence: None, interruptible: true }) else {
+            break;
+        };
         known.extend(said.text.iter().map(|byte| match byte {
             b'f' => There::File,
             b'o' => There::Other,
@@ -141,10 +146,16 @@ fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, d
     let mut verdicts = Vec::new();
     while let Some(left) = pids.get(verdicts.len()..).filter(|left| !left.is_empty()) {
         if deadline.passed() && !verdicts.is_empty() {
-            verdicts.push(Verdict::Unsure(format!("{} processes could not be looked at in time", left.len())));
+            // Without their arguments, then: by libvirt's pid files, as long as they are few.
+            verdicts.extend(left.iter().take(FEW).map(|pid| process::silent(roots, who, *pid, found_by)));
+            if left.len() > FEW {
+                verdicts
+                    .push(Verdict::MayBe(format!("one of {} processes could not be looked at in time", left.len())));
+            }
             break;
         }
-        let Ok(said) = aside::ask(&processes(roots, who, left, found_by), deadline.at_most(SILENCE), false) else {
+        let patience = Patience { deadline, silence: Some(SILENCE), interruptible: false };
+        let Ok(said) = aside::ask(&processes(roots, who, left, found_by), patience) else {
             // No process to be had: then without one.
             verdicts.extend(process::examine(roots, who, left, found_by));
             break;
@@ -152,10 +163,9 @@ fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, d
         let before = verdicts.len();
         verdicts.extend(told(&said));
         // It hangs at the next one, or was ended from outside.
-        if let Some(silent) = pids.get(verdicts.len()) {
-            if said.ended && verdicts.len() > before {
-                continue;
-            }
+        if let Some(silent) = pids.get(verdicts.len())
+            && !(said.ended && verdicts.len() > before)
+        {
             verdicts.push(process::silent(roots, who, *silent, found_by));
         }
     }
@@ -164,7 +174,7 @@ fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, d
 
 /// What was said of each, in order; one line each.
 fn told(said: &Said) -> Vec<Verdict> {
-    let lines = said.text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let lines = said.text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.len() > 1 && line.ends_with(b"\n"));
     lines.map_while(|line| serde_json::from_slice(line).ok()).collect()
 }
 
@@ -234,6 +244,8 @@ fn tell(place: &Place<'_>) -> Option<()> {
 
 fn tell_of(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy) -> Option<()> {
     let mut out = stdout().lock();
+    // From here on silence is that of a process, and not of a host that is slow to start one.
+    out.write_all(b"\n").and_then(|()| out.flush()).ok()?;
     // Each at once: the next one may be silent.
     pids.iter().flat_map(|pid| process::examine(roots, who, &[*pid], found_by)).try_for_each(|verdict| {
         let mut line = serde_json::to_vec(&verdict).ok()?;

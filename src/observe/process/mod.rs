@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use judge::Verdict;
 use table::{Process, is_gone};
-pub(crate) use table::{children_of, own_group, parent_of, start_time};
+pub(crate) use table::{children_of, is_runnable, own_group, parent_of, start_time};
 
 /// Where to look: the host's own folders, or a tree made by a test.
 #[derive(Clone, Debug)]

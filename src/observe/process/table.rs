@@ -176,6 +176,11 @@ pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
     }
 }
 
+/// Whether a process of this host wants nothing but its turn.
+pub(crate) fn is_runnable(pid: u32) -> bool {
+    Process::open(Path::new("/proc"), pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state == b'R')
+}
+
 /// The parent of a process of this host.
 pub(crate) fn parent_of(pid: Pid) -> Option<Pid> {
     let stat = Process::open(Path::new("/proc"), pid.as_raw_nonzero().get().unsigned_abs()).ok()?.stat().ok()?;

@@ -418,7 +418,7 @@ fn answer(finished: &Finished) -> Result<Answer, Trouble> {
     match (last, finished.ended) {
         (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
         (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
-            Err(Trouble { step: Some(failure.during), message: failure.message })
+            Err(Trouble { step: Some(failure.during), message: without_command(failure.message) })
         }
         (_, Ended::TimedOut) => {
             Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
@@ -440,4 +440,26 @@ fn last_line(stderr: &[u8], otherwise: &str) -> String {
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn sentence(error: ChildError) -> String {
     error.to_string()
+}
+
+/// libvirt puts the whole command line of an emulator in front of what went wrong with it, where nobody sees the end.
+fn without_command(message: String) -> String {
+    let cut = message.split_once("Child process (").and_then(|(before, rest)| {
+        let (_, what) = rest.rsplit_once(") unexpected ")?;
+        Some(format!("{before}child process: unexpected {what}"))
+    });
+    cut.unwrap_or(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_in_libvirts_words_is_cut_and_what_went_wrong_stays() {
+        let text =
+            "internal error: Child process (LC_ALL=C /usr/bin/qemu (x) unexpected -S) unexpected exit status 1: full";
+        assert_eq!(without_command(text.into()), "internal error: child process: unexpected exit status 1: full");
+        assert_eq!(without_command("no such domain".into()), "no such domain");
+    }
 }

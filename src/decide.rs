@@ -405,6 +405,7 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let its = its_process(pid, name, label(seen));
             answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(label(seen), done),
         Presence::Off(why) => match second_look() {
             Some(look) if inv.recurring => look,
             Some(_) | None => answer(Code::NotRunning, why),
@@ -644,6 +645,10 @@ fn start_off(seen: &Observation, done: &History) -> Next {
         return wait_or(done, patience, || why);
     }
     match &done.start {
+        // libvirt has not come to what this start asked it for, and will.
+        Some(Err(why)) if seen.starting.is_some() => {
+            return fail(format!("libvirt may still start '{name}', as it was asked to: {why}"));
+        }
         Some(Err(why)) => return fail(format!("'{name}' was not started: {why}")),
         Some(Ok(())) => {
             let now = match &seen.libvirt {
@@ -730,6 +735,10 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             let patience = match no_answer.kind {
                 // It may be restarting.
                 Blind::Dead | Blind::Refused => RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited),
+                // There is no guest yet that could be asked.
+                Blind::Hung | Blind::Busy if seen.told_to_run == Some(false) => {
+                    RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
+                }
                 // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
                 Blind::Hung | Blind::Busy => patience(inv, done),
             };

@@ -475,6 +475,12 @@ fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &
         let queued = stops && answered && !alive(seen) && seen.starting.is_some();
         prop_assert!(!queued || matches!(done.queue_passed, Some(Ok(()))), "it may be in the queue: {outcome:?}");
     }
+    if outcome.code == Code::NotRunning && answered && seen.starting.is_some() {
+        prop_assert!(
+            matches!(done.queue_passed, Some(Ok(()))) || may_deny(inv, seen),
+            "it may be in the queue: {outcome:?}"
+        );
+    }
     match outcome.code {
         Code::NotRunning => prop_assert!(watches && !open && (!here || may_deny(inv, seen)), "{outcome:?}"),
         Code::Ok if stops => prop_assert!(!here && !open, "{outcome:?}"),
@@ -516,7 +522,7 @@ proptest! {
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
-                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest), "{step}");
+                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest | Step::PassQueue), "{step}");
                 let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");

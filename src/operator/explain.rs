@@ -85,7 +85,14 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
         Presence::Off(_) => "it does not run here".into(),
         Presence::Unknown(_) => "not known".into(),
     };
+    let record = match &seen.starting {
+        Some(starting) => {
+            let (agent, _) = starting.agent;
+            format!("record: process {agent} asked libvirt to start it, and nobody has seen yet what came of it\n")
+        }
+        None => String::new(),
+    };
     format!(
-        "libvirt ({uri}): {libvirt}\nprocess table: {process}\ndefinition: {definition}\ntaken together: {presence}\n"
+        "libvirt ({uri}): {libvirt}\nprocess table: {process}\ndefinition: {definition}\n{record}taken together: {presence}\n"
     )
 }

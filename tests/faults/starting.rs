@@ -140,6 +140,7 @@ fn a_start_that_stands_in_libvirts_queue_is_not_over() {
     vm.call(Human, "stop").timeout(6.0).gives(1).says(&["libvirt may still start 'a'"]);
     for dialect in BOTH {
         vm.call(dialect, "stop").timeout(6.0).gives(1);
+        vm.call(Pacemaker, "monitor").timeout(6.0).gives(1);
     }
     let stop = vm.call(Pacemaker, "stop").timeout(40.0).spawn();
     std::thread::sleep(Duration::from_secs(2));

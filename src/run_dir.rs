@@ -3,7 +3,7 @@
 //! and nothing is followed out of it.
 
 use crate::domain_xml::{parse_uuid, sha256_hex, uuid_text};
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -57,6 +57,27 @@ pub fn read(run: &Path, name: &str) -> Option<String> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// Keeps a few words under a name of the folder, as a link's target: that takes no block of a file system that is full.
+///
+/// # Errors
+/// The folder or the link cannot be made.
+pub fn keep(run: &Path, name: &str, words: &str) -> Result<(), Errno> {
+    let folder = open(run)?;
+    let new = format!("{name}.{}", std::process::id());
+    let _ = unlinkat(&folder, &new, AtFlags::empty());
+    symlinkat(words, &folder, &new)?;
+    renameat(&folder, &new, &folder, name).inspect_err(|_| {
+        let _ = unlinkat(&folder, &new, AtFlags::empty());
+    })
+}
+
+/// The words that are kept under a name of the folder.
+#[must_use]
+pub fn kept(run: &Path, name: &str) -> Option<String> {
+    let folder = existing(run).ok()?;
+    readlinkat(&folder, name, Vec::new()).ok()?.into_string().ok()
 }
 
 /// Removes a file of the folder.

@@ -49,7 +49,7 @@ impl Starting {
     fn text(&self) -> String {
         let (pid, start) = self.agent;
         let daemon = self.daemon.map_or("unknown".to_owned(), |(pid, start)| format!("{pid} {start}"));
-        format!("agent {pid} {start} daemon {daemon}\n")
+        format!("agent {pid} {start} daemon {daemon}")
     }
 
     /// A record that is cut or strange is one of a start too, of which nothing else is known.
@@ -81,7 +81,7 @@ pub fn note(roots: &Roots, name: &str, socket: Option<&Path>) {
         // libvirt may still be at that one, and it is not known which of the two an emulator comes from.
         starting.agent = earlier.agent;
     }
-    if let Err(errno) = run_dir::write(&roots.run, &file(name), &starting.text()) {
+    if let Err(errno) = run_dir::keep(&roots.run, &file(name), &starting.text()) {
         log::warn!("that '{name}' is being started cannot be put on record in /run/vm-agent: {errno}");
     }
 }
@@ -89,7 +89,7 @@ pub fn note(roots: &Roots, name: &str, socket: Option<&Path>) {
 /// The start of `name` that libvirt may still be at; `dead`: nobody listens at its sockets.
 #[must_use]
 pub fn read(roots: &Roots, name: &str, dead: bool) -> Option<Starting> {
-    let starting = Starting::parse(&run_dir::read(&roots.run, &file(name))?);
+    let starting = Starting::parse(&run_dir::kept(&roots.run, &file(name))?);
     starting.counts(dead).then_some(starting)
 }
 
@@ -159,12 +159,12 @@ mod tests {
         assert_eq!(read(&roots, "a b", true), None, "nobody could be at it");
         for (daemon, counts) in [(agent, true), ((own, agent.1 + 1), false)] {
             let starting = Starting { agent, daemon: Some(daemon) };
-            run_dir::write(&roots.run, "a b.starting", &starting.text()).unwrap();
+            run_dir::keep(&roots.run, "a b.starting", &starting.text()).unwrap();
             for dead in [false, true] {
                 assert_eq!(read(&roots, "a b", dead), counts.then(|| starting.clone()));
             }
         }
-        run_dir::write(&roots.run, "a b.starting", "agent 1").unwrap();
+        run_dir::keep(&roots.run, "a b.starting", "agent 1").unwrap();
         assert!(read(&roots, "a b", false).is_some_and(|starting| !starting.made(u64::MAX - 1)));
         forget(&roots, "a b");
         assert_eq!(read(&roots, "a b", false), None);
@@ -174,7 +174,7 @@ mod tests {
     fn a_second_request_keeps_the_time_of_the_first() {
         let run = tempfile::tempdir().unwrap();
         let roots = Roots { run: run.path().into(), ..Roots::default() };
-        run_dir::write(&roots.run, "a.starting", "agent 7 70 daemon unknown\n").unwrap();
+        run_dir::keep(&roots.run, "a.starting", "agent 7 70 daemon unknown").unwrap();
         note(&roots, "a", None);
         assert_eq!(read(&roots, "a", false).map(|starting| starting.agent), Some((7, 70)));
     }

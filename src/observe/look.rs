@@ -88,6 +88,8 @@ pub struct Looker {
     known: Option<Known>,
     /// The machine that was found.
     machine: Option<Machine>,
+    /// Whether the domain that the machine is remembered as bears another resource's mark by now.
+    is_anothers: bool,
     /// What hinders a start of the named machine.
     hindrance: Option<String>,
     definition: Definition,
@@ -158,6 +160,7 @@ impl Looker {
             has_status_files: driver != Driver::Other && !own_socket,
             known,
             machine: None,
+            is_anothers: false,
             hindrance: None,
             definition: Definition::NotLooked,
             deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
@@ -439,6 +442,10 @@ impl Looker {
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }
+        if self.is_anothers {
+            // The process of that name is known, and is not this machine's.
+            return Process::Gone;
+        }
         if active {
             // libvirt may not have noticed its end.
             match process::pulse(&self.roots, &who) {
@@ -592,7 +599,7 @@ impl Looker {
 
     fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
         self.open_connection()?.catch_up()?;
-        self.hindrance = None;
+        (self.hindrance, self.is_anothers) = (None, false);
         let (domain, state) = match self.seek(depth.thorough)? {
             Sighting::Domain(domain, state) => (domain, state),
             Sighting::Nothing => return Ok(Libvirt::NoDomain),

@@ -128,7 +128,9 @@ impl Looker {
         if self.name_given || self.fault.is_some() || matches!(self.definition, Definition::File(_)) {
             return Ok(true);
         }
-        Ok(self.mark_of(domain)?.is_none_or(|mark| self.may_be_ours(&mark, &domain.name)))
+        let ours = self.mark_of(domain)?.is_none_or(|mark| self.may_be_ours(&mark, &domain.name));
+        self.is_anothers |= !ours;
+        Ok(ours)
     }
 
     /// Whether a mark is of this resource or of its file, or was left by a person or by a copy's original.
@@ -249,12 +251,12 @@ impl Looker {
         if self.name_given || self.machine.is_some() {
             return;
         }
-        let by_uuid = self.sought_uuids().into_iter().find_map(|uuid| {
-            self.recorded(&Sought::Uuid(&uuid), |it| {
-                matches!(self.definition, Definition::File(_))
-                    || it.mark.as_ref().is_none_or(|mark| self.may_be_ours(mark, &it.name))
-            })?
-        });
+        let by_uuid = self.sought_uuids().into_iter().find_map(|uuid| self.recorded(&Sought::Uuid(&uuid), |_| true)?);
+        self.is_anothers = !matches!(self.definition, Definition::File(_))
+            && by_uuid
+                .as_ref()
+                .is_some_and(|it| it.mark.as_ref().is_some_and(|mark| !self.may_be_ours(mark, &it.name)));
+        let by_uuid = by_uuid.filter(|_| !self.is_anothers);
         let found = by_uuid.or_else(|| {
             let own = |it: &Recorded| it.mark.as_ref().is_some_and(|mark| self.is_own(mark, &it.name));
             self.recorded(&Sought::Marked, own).flatten()

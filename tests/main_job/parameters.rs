@@ -5,7 +5,7 @@ use crate::common::*;
 
 /// Values that only a stop, a watch or a migration uses, or that a predecessor reads in its own way.
 const NOT_FOR_A_START: [(&str, &str); 12] = [
-    ("migrate_options", "--no-such-word 60"),
+    ("migrate_options", "--bandwidth '60"),
     ("tunnelled", "maybe"),
     ("migrate", "Live"),
     ("migration_mapping", "node1"),

@@ -241,6 +241,11 @@ pub fn presence(seen: &Observation) -> Presence<'_> {
     }
 }
 
+/// Whether libvirt shows a domain that it was asked to start, and has not told to run: its emulator may wait for a disk.
+fn starting_up(seen: &Observation, domain: &Domain) -> bool {
+    seen.starting.is_some() && domain.motion == Motion::None && domain.state == State::Paused(Pause::StartingUp)
+}
+
 /// Whether libvirt shows what came of a start that is on record: the machine runs, or at least was told to.
 #[must_use]
 pub fn shows_the_start(seen: &Observation) -> bool {
@@ -357,6 +362,9 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
     };
     match presence(seen) {
+        Presence::Active(domain) if starting_up(seen, domain) => wait_or(done, inv.timeout / 2, || {
+            format!("libvirt is still starting '{}', which is {}", domain.name, domain.state)
+        }),
         Presence::Active(domain) => {
             let health = verdict::health(domain.state, domain.motion);
             let code = verdict::code(health, inv);
@@ -927,6 +935,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     // What has no process any more, or one that is ending, hears nothing.
     let deaf = end_of(seen, domain).is_some();
     let beyond_asking = deaf
+        || starting_up(seen, domain)
         || match health {
             Health::Failed | Health::Arriving | Health::Elsewhere => true,
             // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.

@@ -174,7 +174,7 @@ impl Looker {
         if self.name.is_none() && self.fault.is_none() {
             self.read_definition(inv);
         }
-        let libvirt = match self.ask(depth, deadline.at_most(patience)) {
+        let mut libvirt = match self.ask(depth, deadline.at_most(patience)) {
             Ok(libvirt) => libvirt,
             Err(no_answer) => Libvirt::NoAnswer(no_answer),
         };
@@ -192,6 +192,13 @@ impl Looker {
         let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
         let process = self.unless_it_lives(process, &libvirt);
         let starting = self.starting(&libvirt);
+        if let (Some(_), Libvirt::Domain(domain)) = (&starting, &mut libvirt)
+            && domain.state == State::Paused(Pause::StartingUp)
+            && domain.motion == Motion::Unknown
+        {
+            // libvirt was asked to start it, and is at that: what it could not say in the middle of it is no migration.
+            domain.motion = Motion::None;
+        }
         let told_to_run = self.told_to_run(&libvirt, &process);
         let (name, definition) = (self.name().map(str::to_owned), self.definition.clone());
         let hindrance = self.hindrance.clone();

@@ -31,8 +31,7 @@ fn full_file_systems_keep_nothing_but_libvirts_start_from_working() {
     well(Fault::new(&host, 24, "/run, /tmp, /var full"))
         .set(set)
         .clear(clear)
-        // Which file libvirt could not write it says for some of them only.
-        .start(expect(&[1], (5.0, 30.0), Gone, &["was not started: "]))
+        .start(expect(&[1], (5.0, 30.0), Gone, &["No space left on device"]))
         .play();
 }
 

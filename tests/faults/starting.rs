@@ -176,6 +176,25 @@ fn an_emulator_that_was_never_told_to_run_is_no_running_machine() {
     }
 }
 
+/// The emulator waits for its disk, and libvirt for the emulator.
+#[test]
+fn an_emulator_that_waits_for_its_disk_is_no_running_machine_and_a_stop_ends_it() {
+    let host = Host::up();
+    let fifo = host.shared().join("disk.fifo");
+    host.run("mkfifo", &[fifo.to_str().unwrap()]);
+    let vm = host.guest("a").option("--disk", fifo.to_str().unwrap()).written();
+    for dialect in BOTH {
+        let start = vm.call(dialect, "start").timeout(8.0).gives(1).says(&["is paused while it is being started"]);
+        println!("{dialect:?} {:.1} s: {}", start.took.as_secs_f32(), start.reason);
+        vm.call(Pacemaker, "monitor").timeout(6.0).gives(1).says(&["libvirt is still starting 'a'"]);
+        vm.watch(dialect).timeout(6.0).gives(1).says(&["libvirt is still starting 'a'"]);
+        let stop = vm.call(dialect, "stop").timeout(30.0).gives(0);
+        println!("{dialect:?} {:.1} s: {}", stop.took.as_secs_f32(), stop.stderr.trim());
+        vm.becomes("absent");
+        assert!(!vm.lives() && !on_record(&host));
+    }
+}
+
 #[test]
 fn a_start_waits_for_a_daemon_that_is_silent_in_the_middle_of_it() {
     let host = Host::up();

@@ -239,3 +239,23 @@ fn a_process_whose_memory_is_locked_makes_no_action_wait_for_it() {
     eprintln!("{answers:?}");
     assert_eq!(asked(&host, &vm, "monitor").0, 7);
 }
+
+#[test]
+fn libvirts_running_is_not_believed_when_its_pid_file_names_nobody() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    vm.call(Pacemaker, "start").gives(0);
+    // As after a kill that libvirt did not notice; the file's lock is the real process's, so it is another file.
+    let swap = "cd /run/libvirt/qemu && cp -p a.pid kept && echo 3999999 >a.new && mv a.new a.pid";
+    host.run("sh", &["-c", swap]);
+    for dialect in BOTH {
+        vm.watch(dialect).timeout(6.0).gives(1).within(4.0).says(&["the process of 'a' is gone, but libvirt says"]);
+    }
+    by_hand_says(&vm, 1, "the process of 'a' is gone");
+    vm.call(Pacemaker, "start").timeout(4.0).gives(1).says(&["is gone, but libvirt says"]);
+    host.run("sh", &["-c", "cd /run/libvirt/qemu && mv kept a.pid"]);
+    for dialect in BOTH {
+        vm.watch(dialect).timeout(6.0).gives(0).within(1.0);
+    }
+    vm.call(Pacemaker, "stop").timeout(6.0).gives(0);
+}

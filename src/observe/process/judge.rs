@@ -53,6 +53,15 @@ pub(super) fn examine(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: Fou
     }
 }
 
+/// Whether a process is in our PID namespace and of a user whose processes count, or that cannot be seen: what can be told
+/// of it without waiting for anything.
+pub(super) fn may_be_of_this_libvirt(roots: &Roots, pid: u32) -> bool {
+    let look = Process::open(&roots.proc, pid).and_then(|process| {
+        Ok(host::is_in_our_namespace(roots, &process)? && host::may_be_libvirts(roots, process.status()?.uid))
+    });
+    look.unwrap_or_else(|error| !is_gone(error))
+}
+
 impl Look<'_> {
     fn verdict(&self, buffer: &mut Vec<u8>) -> rustix::io::Result<Verdict> {
         if self.stat.has_ended() {

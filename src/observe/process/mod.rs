@@ -277,7 +277,7 @@ fn candidates(roots: &Roots, driver: Driver) -> (Vec<u32>, Option<String>) {
             break;
         };
         let Some(pid) = table::number::<u32>(entry.file_name().to_bytes()) else { continue };
-        if may_be_an_emulator(&table, pid, driver, &mut buffer) {
+        if may_be_an_emulator(&table, pid, driver, &mut buffer) && judge::may_be_of_this_libvirt(roots, pid) {
             found.push(pid);
         }
     }

@@ -11,7 +11,7 @@ use crate::worker::{self, Step};
 pub fn sentence(trouble: &Trouble, node: &str, uri: &str) -> String {
     match trouble.step {
         Some(Step::ConnectDestination) => {
-            format!("{node} cannot be reached: {} ({uri})", plain(&trouble.message))
+            format!("{node} cannot be reached: {} ({uri})", daemon(plain(&trouble.message)))
         }
         Some(
             Step::Arguments
@@ -72,6 +72,14 @@ pub fn plain(message: &str) -> &str {
     text.trim()
 }
 
+/// The host answers, and nobody at its daemon's socket: said in few words, since the paths push the reason out of sight.
+fn daemon(message: &str) -> String {
+    match message.rsplit_once("Failed to connect socket to '").and_then(|(_, rest)| rest.split_once("': ")) {
+        Some((_, why)) => format!("libvirt's daemon does not run there: {why}"),
+        None => message.to_owned(),
+    }
+}
+
 /// The sentence of a migration whose end nobody here can bring about.
 #[must_use]
 pub fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&str>) -> String {
@@ -101,4 +109,19 @@ fn explained(message: &str, node: &str) -> String {
         return format!("{message} (on {node}: make it available there)");
     }
     message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_stands_where_a_manager_does_not_cut_it_off() {
+        let message = "End of file while reading data: virt-ssh-helper: cannot connect to '/run/libvirt/libvirt-sock': \
+                       Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused: Input/output error";
+        let trouble = Trouble { step: Some(Step::ConnectDestination), message: message.into() };
+        let sentence = sentence(&trouble, "node2", "qemu+ssh://node2/system");
+        let expected = "node2 cannot be reached: libvirt's daemon does not run there: Connection refused";
+        assert!(sentence.starts_with(expected), "{sentence}");
+    }
 }

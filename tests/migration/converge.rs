@@ -94,7 +94,7 @@ fn a_guest_whose_move_fits_is_not_paused_although_it_may_be() {
     let cluster = Cluster::up();
     cluster.host(1).lab("shape", &["h1", "48mbit", "--net", "mig"]);
     let guest = cluster.travels("a");
-    let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_allow_pause", "yes").timeout(26.0);
+    let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_allow_pause", "yes").timeout(32.0);
     let answer = call.gives(0);
     print("idle", &answer);
     assert!(answer.took > Duration::from_secs(8), "it took hardly any time, this shows nothing: {answer}");

@@ -149,7 +149,11 @@ fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
     }
     let impossible = |dialect, code| {
         guest.moves(dialect, 1, 2).param("migrate_options", "--bandwidth x").gives(code).says(&["'--bandwidth x'"]);
-        guest.moves(dialect, 1, 2).param("migration_mapping", "node2").gives(code).says(&["'node2' is not a pair"]);
+        guest
+            .moves(dialect, 1, 2)
+            .param("migration_mapping", "node2:a:b")
+            .gives(code)
+            .says(&["'node2:a:b' is not a pair"]);
         guest.moves(dialect, 1, 2).param("hypervisor", "lxc").gives(code);
     };
     impossible(Rgmanager, 6);

@@ -80,13 +80,13 @@ fn no_kill_fails_at_the_end_and_the_machine_runs_on() {
             if paused {
                 host.virsh(&["suspend", "a"]);
             }
-            let answer = vm.call(dialect, "stop").param("no_kill", "yes").timeout(2.0).gives(1);
+            let answer = vm.call(dialect, "stop").param("no_kill", "yes").timeout(4.0).gives(1);
             answer.says(&["'a' is still", "no_kill forbids"]);
             // A paused guest is let run, since it could not answer otherwise.
             assert_eq!(vm.state(), "running");
         }
     }
-    vm.call(Human, "stop").param("no_kill", "yes").timeout(2.0).gives(1).says(&["no_kill"]);
+    vm.call(Human, "stop").param("no_kill", "yes").timeout(4.0).gives(1).says(&["no_kill"]);
     // The action kill is what a person asks for by name.
     vm.call(Human, "kill").param("no_kill", "yes").gives(0);
 }
@@ -247,7 +247,7 @@ fn without_the_daemon_a_running_machine_is_seen_and_stopped_by_its_process() {
         host.service("kill", "libvirtd");
         vm.watch(dialect).gives(0);
         vm.call(dialect, "start").gives(0);
-        vm.call(dialect, "stop").param("no_kill", "yes").timeout(2.0).gives(1).says(&["no_kill"]);
+        vm.call(dialect, "stop").param("no_kill", "yes").timeout(4.0).gives(1).says(&["no_kill"]);
         assert!(vm.lives());
         vm.call(dialect, "stop").timeout(8.0).gives(0);
         host.service("start", "libvirtd");

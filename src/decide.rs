@@ -375,6 +375,13 @@ fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             {
                 return look;
             }
+            // "Not running" needs libvirt's word on where it comes from, which it may give at the next look.
+            if domain.motion == Motion::Unknown
+                && code == Code::NotRunning
+                && let Some(look) = second_look()
+            {
+                return look;
+            }
             // libvirt notices an end within milliseconds, unless it hangs.
             if let Some(ends) = end_of(seen, domain) {
                 return second_look().unwrap_or_else(|| answer(Code::Generic, ends));

@@ -161,8 +161,13 @@ impl Host {
 
     /// What libvirt says of a domain: "running", "shut off", ..., or "absent".
     pub fn state(&self, name: &str) -> String {
-        let names = self.virsh(&["list", "--all", "--name"]);
-        if names.lines().any(|line| line == name) { self.virsh(&["domstate", name]) } else { "absent".into() }
+        let mut virsh = self.command("virsh");
+        virsh.args(["-q", "-c", "qemu:///system", "domstate", name]);
+        let output = virsh.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        if String::from_utf8_lossy(&output.stderr).contains("failed to get domain") {
+            return "absent".into();
+        }
+        done(&format!("virsh domstate {name}"), output).trim_end().to_owned()
     }
 
     /// Stops, starts, freezes or thaws a service of the host.

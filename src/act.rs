@@ -14,6 +14,7 @@ use crate::lock::{self, NoTurn, Turn};
 use crate::migrate::{self, settle, settle::There};
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
+use crate::observe::rpc::REBOOTED;
 use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
@@ -24,6 +25,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::time::{Duration, Instant, SystemTime};
 
+/// `virDomainEventType`: the domain was started.
+const EVENT_STARTED: i32 = 2;
 /// `virDomainEventType`: the domain is off.
 const EVENT_STOPPED: i32 = 5;
 /// `virDomainEventType`: the guest suspended itself.
@@ -385,6 +388,16 @@ impl Actor<'_> {
                 let silent = || "libvirt does not say whether it keeps a definition to start it from".to_owned();
                 self.done.kept = Some(self.looker.kept(&who, self.deadline).ok_or_else(silent));
             }
+            Step::AskSaved => {
+                let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
+                self.done.saved = Some(self.looker.saved(&who, self.deadline).ok_or_else(silent));
+            }
+            Step::DropSaved => {
+                log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
+                self.done.dropped = Some(self.backend.call(Verb::DropSaved, &who, self.deadline));
+                // Whether it worked is asked again.
+                self.done.saved = None;
+            }
             Step::AskElsewhere => self.done.elsewhere = Some(self.runs_elsewhere(&who)),
             Step::Create => {
                 self.looker.expect_a_new_machine();
@@ -392,6 +405,9 @@ impl Actor<'_> {
             }
             Step::StartDefined => {
                 self.looker.note_start();
+                if self.done.saved == Some(Ok(true)) {
+                    log::warn!("saved memory of the virtual machine is restored, since saved_memory is use");
+                }
                 let result = self.backend.call(Verb::Start, &who, self.deadline);
                 if result.is_ok() {
                     self.mark_running(&who, seen.name.clone().unwrap_or_default());
@@ -403,9 +419,10 @@ impl Actor<'_> {
             Step::Ask { mode, wait } => {
                 // Watched before it is asked, so that no end is missed.
                 self.looker.watch(self.deadline);
+                self.forget_reboots();
                 let until = self.deadline.at_most(*wait);
                 let result = match self.backend.spawn(Verb::Shutdown(*mode), &who, until) {
-                    Ok(call) => self.await_end(seen, call, until),
+                    Ok(call) => self.await_end(seen, call, until, true),
                     Err(error) => Err(error),
                 };
                 if let Err(error) = &result {
@@ -424,7 +441,7 @@ impl Actor<'_> {
                     | Process::Unknown(_) => self.deadline,
                 };
                 let result = match self.backend.spawn(Verb::Destroy, &who, until) {
-                    Ok(call) => self.await_end(seen, call, until),
+                    Ok(call) => self.await_end(seen, call, until, false),
                     Err(error) => Err(error),
                 };
                 self.done.destroyed.push(result);
@@ -537,9 +554,20 @@ impl Actor<'_> {
         }
     }
 
-    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait.
-    fn await_end(&mut self, seen: &Observation, mut call: Call, until: Deadline) -> Result<(), String> {
-        let ends = |event: i32| matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED);
+    /// What came before the first request to shut down is no answer to it.
+    fn forget_reboots(&mut self) {
+        if let Some(connection) = self.looker.connection().filter(|_| self.done.asked.is_empty()) {
+            let _ = connection.read_available();
+            connection.forget_events(|event| rebooted(event.event));
+        }
+    }
+
+    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait. Where the guest was
+    /// `asked`, a reboot is its answer, too.
+    fn await_end(&mut self, seen: &Observation, mut call: Call, until: Deadline, asked: bool) -> Result<(), String> {
+        let ends = |event: i32| {
+            matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
+        };
         match self.wait(seen, Some(&mut call), until, ends) {
             Woken::CallEnded => {
                 call.result(until)?;
@@ -641,6 +669,7 @@ impl Actor<'_> {
         }
         while let Some(event) = connection.take_queued_event() {
             if Some(event.uuid) == uuid && matters(event.event) {
+                self.done.rebooted |= rebooted(event.event);
                 self.over = event.event == EVENT_STOPPED;
                 return Some(Woken::Change);
             }
@@ -666,6 +695,11 @@ impl Actor<'_> {
         }
         Err("it is still there after SIGKILL: it waits for a device, or for storage that is gone".into())
     }
+}
+
+/// Whether an event says that the guest began anew; Xen makes a new domain for that.
+const fn rebooted(event: i32) -> bool {
+    matches!(event, REBOOTED | EVENT_STARTED)
 }
 
 /// How the domain is at another host.

@@ -32,6 +32,8 @@ pub enum Verb<'a> {
     Shutdown(ShutdownMode),
     /// End it at once.
     Destroy,
+    /// Delete its saved memory.
+    DropSaved,
     /// Abort its running job.
     AbortJob,
     /// Put our mark (an element) into its metadata.
@@ -287,6 +289,7 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
             },
         }),
         Verb::Destroy => domain(DomainVerb::Destroy { graceful: false }),
+        Verb::DropSaved => domain(DomainVerb::DropSaved),
         Verb::AbortJob => domain(DomainVerb::AbortJob),
         Verb::SetMark(xml) => {
             domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() })
@@ -316,6 +319,7 @@ fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<S
         Verb::Shutdown(ShutdownMode::Default) => add(&["shutdown"]),
         Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
         Verb::Destroy => add(&["destroy"]),
+        Verb::DropSaved => add(&["managedsave-remove"]),
         Verb::AbortJob => add(&["domjobabort"]),
         Verb::SetMark(xml) => {
             add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])

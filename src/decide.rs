@@ -8,7 +8,7 @@ use crate::invocation::{Action, Caller, Invocation};
 use crate::observe::state::{Pause, State};
 use crate::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
-use crate::params::{Problem, ShutdownMode};
+use crate::params::{Problem, SavedMemory, ShutdownMode};
 use crate::verdict::{self, Health, Motion};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub enum Step {
     AskKept,
     /// Ask the host where it last migrated to, whether it runs there.
     AskElsewhere,
+    /// Ask libvirt whether it has saved memory of the domain, which its next start would restore.
+    AskSaved,
+    /// Delete that saved memory.
+    DropSaved,
     /// Create a transient domain from the definition that was read.
     Create,
     /// Start the definition that libvirt keeps.
@@ -99,6 +103,10 @@ pub struct History {
     pub elsewhere: Option<Result<bool, String>>,
     /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
     pub kept: Option<Result<bool, String>>,
+    /// Whether libvirt has saved memory of it, when asked; an error when it did not say.
+    pub saved: Option<Result<bool, String>>,
+    /// Result of deleting that, when tried.
+    pub dropped: Option<Result<(), String>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), String>>,
     /// Result of resuming, when tried.
@@ -107,6 +115,8 @@ pub struct History {
     pub woken: Option<Result<(), String>>,
     /// Requests to shut down, with the mode and, when refused, libvirt's words.
     pub asked: Vec<(ShutdownMode, Result<(), String>)>,
+    /// Whether the guest began anew after it was asked to shut down.
+    pub rebooted: bool,
     /// Result of aborting an outgoing migration, when tried.
     pub aborted: Option<Result<(), String>>,
     /// Result of ending it at the target of that migration, when tried; a sentence either way.
@@ -289,7 +299,7 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if seen.definition == Definition::NotLooked {
                 return Next::Do(Step::ReadDefinition);
             }
-            if let Some(next) = startable_again(seen, done) {
+            if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen, done)) {
                 return next;
             }
             match stop(inv, seen, done) {
@@ -335,6 +345,28 @@ fn startable_again(seen: &Observation, done: &History) -> Option<Next> {
         | (Presence::Blind { .. }, Some(_))
         | (Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_), _) => None,
     }
+}
+
+/// What else keeps a restart from its stop: saved memory, for which its start would be refused.
+fn saved_before_stop(inv: &Invocation, seen: &Observation, done: &History) -> Option<Next> {
+    let (Presence::Active(domain), SavedMemory::Refuse) = (presence(seen), inv.params.saved_memory) else {
+        return None;
+    };
+    match &done.saved {
+        None => Some(Next::Do(Step::AskSaved)),
+        Some(Ok(false)) => None,
+        Some(Ok(true)) => Some(fail(format!("{}; it was not stopped", has_saved_memory(&domain.name)))),
+        Some(Err(why)) => Some(fail(format!("'{}' was not stopped: {why}", domain.name))),
+    }
+}
+
+/// Old memory on disks that were written since destroys them; so it is neither restored nor passed by without being told
+/// to.
+#[must_use]
+pub fn has_saved_memory(name: &str) -> String {
+    format!(
+        "'{name}' has saved memory: restore it (virsh start, saved_memory=use) or discard it (virsh managedsave-remove, =drop)"
+    )
 }
 
 /// A wait of a recurring monitor before it says "not running": a guest may just be rebooting.
@@ -586,7 +618,7 @@ fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             }
             wait_or(done, inv.timeout, || if seen.starting.is_some() { why } else { format!("not started: {why}") })
         }
-        Presence::Off(_) => refusal(inv).map_or_else(|| start_off(seen, done), Next::Answer),
+        Presence::Off(_) => refusal(inv).map_or_else(|| start_off(inv, seen, done), Next::Answer),
     }
 }
 
@@ -639,7 +671,9 @@ fn guest_check(inv: &Invocation) -> bool {
 fn started(domain: &Domain, health: Health, done: &History) -> String {
     let Domain { name, state, .. } = domain;
     let seconds = done.spent.as_secs_f32();
-    if done.start.is_some() {
+    if done.start.is_some() && done.saved == Some(Ok(true)) {
+        format!("'{name}' was restored from its saved memory and is {state} after {seconds:.1} s")
+    } else if done.start.is_some() {
         format!("'{name}' was started and is {state} after {seconds:.1} s")
     } else if done.resume.is_some() {
         format!("'{name}' was paused for a migration that was cut short; it was resumed and is {state}")
@@ -648,7 +682,7 @@ fn started(domain: &Domain, health: Health, done: &History) -> String {
     }
 }
 
-fn start_off(seen: &Observation, done: &History) -> Next {
+fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let name = label(seen);
     if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
         let why = format!("'{name}' was not started: {}", no_answer.why);
@@ -697,12 +731,33 @@ fn start_off(seen: &Observation, done: &History) -> Next {
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => Next::Answer(outcome.clone()),
-        (Definition::File(_), _) => Next::Do(Step::Create),
-        (Definition::None { .. }, Libvirt::Domain(_)) => Next::Do(Step::StartDefined),
+        (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::Create),
+        (
+            Definition::File(_),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+        ) => Next::Do(Step::Create),
+        (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::StartDefined),
         (
             Definition::None { looked_at },
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
         ) => answer(Code::Installed, no_definition(name, looked_at)),
+    }
+}
+
+/// `start`, once it is clear what becomes of memory that libvirt has saved (virsh managedsave, libvirt-guests): its own
+/// definition would be started with it, a file beside it would leave it behind for the start after that.
+fn unless_saved(inv: &Invocation, name: &str, done: &History, start: Step) -> Next {
+    match (&done.saved, inv.params.saved_memory, &done.dropped) {
+        (None, _, _) => Next::Do(Step::AskSaved),
+        (Some(Ok(false)), _, _) => Next::Do(start),
+        (Some(Err(why)), _, _) => fail(format!("'{name}' was not started: {why}")),
+        (Some(Ok(true)), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
+        (Some(Ok(true)), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
+        (Some(Ok(true)), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
+        (Some(Ok(true)), SavedMemory::Drop, Some(dropped)) => {
+            let why = dropped.as_ref().err().map_or("libvirt still has it", String::as_str);
+            fail(format!("'{name}' was not started: its saved memory could not be discarded: {why}"))
+        }
     }
 }
 
@@ -900,6 +955,8 @@ fn force(inv: &Invocation) -> bool {
 fn how(done: &History) -> &'static str {
     if !done.killed.is_empty() {
         "was ended by ending its process,"
+    } else if !done.destroyed.is_empty() && done.rebooted {
+        "rebooted when it was asked to shut down, and was destroyed in its firmware"
     } else if !done.destroyed.is_empty() {
         "was destroyed"
     } else {
@@ -960,7 +1017,10 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
         let soon = PAUSE_BETWEEN_CHECKS.min(patience);
         return Next::Do(Step::Wait { longest: soon });
     }
-    let ask = !force(inv) && !beyond_asking && done.destroyed.is_empty();
+    // A guest that was asked and begins anew (on_poweroff=restart, updates) would be destroyed at some time while it boots
+    // or runs. In its firmware it has not touched its disks yet.
+    let begins_anew = done.rebooted && !forbidden;
+    let ask = !force(inv) && !beyond_asking && !begins_anew && done.destroyed.is_empty();
     if ask && !patience.is_zero() {
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
         if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {

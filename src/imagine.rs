@@ -21,8 +21,14 @@ pub struct World {
     pub elsewhere: Result<bool, String>,
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Result<bool, String>,
+    /// Whether libvirt has saved memory of it.
+    pub saved: Result<bool, String>,
+    /// Deleting that fails with these words.
+    pub drop_fails: Option<String>,
     /// The guest ignores requests to shut down.
     pub stubborn: bool,
+    /// The guest begins anew when it is asked to shut down.
+    pub reboots: bool,
     /// Requests to shut down are refused with these words.
     pub ask_fails: Option<String>,
     /// Starting fails with these words.
@@ -62,7 +68,10 @@ impl Default for World {
             unfinished: false,
             elsewhere: Ok(false),
             kept: Ok(true),
+            saved: Ok(false),
+            drop_fails: None,
             stubborn: false,
+            reboots: false,
             ask_fails: None,
             start_fails: None,
             start_dies: false,
@@ -140,6 +149,18 @@ impl World {
                 done.kept = Some(self.kept.clone());
                 Duration::ZERO
             }
+            Step::AskSaved => {
+                done.saved = Some(self.saved.clone());
+                Duration::ZERO
+            }
+            Step::DropSaved => {
+                done.dropped = Some(result(&self.drop_fails));
+                if self.drop_fails.is_none() {
+                    self.saved = Ok(false);
+                }
+                done.saved = None;
+                Duration::ZERO
+            }
             Step::AskElsewhere => {
                 done.elsewhere = Some(self.elsewhere.clone());
                 second
@@ -169,6 +190,10 @@ impl World {
                 done.asked.push((*mode, result(&self.ask_fails)));
                 match (&self.ask_fails, self.stubborn) {
                     (Some(_), _) => Duration::ZERO,
+                    (None, _) if self.reboots => {
+                        done.rebooted = true;
+                        second
+                    }
                     (None, true) => *wait,
                     (None, false) => {
                         end(seen, Off::Shutdown, self.after_end.as_ref());
@@ -255,6 +280,8 @@ impl std::fmt::Display for Step {
         match self {
             Self::ReadDefinition => f.write_str("read the definition"),
             Self::AskKept => f.write_str("ask whether libvirt keeps a definition of it"),
+            Self::AskSaved => f.write_str("ask whether libvirt has saved memory of it"),
+            Self::DropSaved => f.write_str("discard its saved memory"),
             Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),

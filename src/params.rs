@@ -119,6 +119,7 @@ pub static TABLE: &[Param] = &[
     row(Stop, "shutdown_mode", Kind::Text, Some("default")),
     Param { rgmanager: Some("status_program"), ..row(Start, "status_program", Kind::Text, None) },
     row(Start, "monitor_scripts", Kind::Text, None),
+    Param { rgmanager: Some("saved_memory"), ..row(Start, "saved_memory", Kind::Text, Some("refuse")) },
     row(Watch, "degraded_when_blind", Kind::Boolean, Some("false")),
     // What only rgmanager reads.
     manager("domain", Kind::Text, None),
@@ -212,6 +213,25 @@ impl ShutdownMode {
     }
 }
 
+/// What a start does with memory that libvirt has saved of the machine (virsh managedsave).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SavedMemory {
+    /// It starts nothing.
+    #[default]
+    Refuse,
+    /// It restores it.
+    Use,
+    /// It deletes it.
+    Drop,
+}
+
+impl SavedMemory {
+    fn parse(word: &str) -> Option<Self> {
+        let words = [("refuse", Self::Refuse), ("use", Self::Use), ("drop", Self::Drop)];
+        words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
+    }
+}
+
 /// A parameter that cannot be used, in words: its name, its value and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -280,6 +300,8 @@ pub struct Params {
     pub status_program: Option<OsString>,
     /// Commands (words, no shell) that check the guest at depth 10.
     pub monitor_scripts: Option<OsString>,
+    /// What a start does with saved memory.
+    pub saved_memory: SavedMemory,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
     /// How and where to migrate.
@@ -546,6 +568,10 @@ impl Params {
                     self.hypervisor = Some(text.into_owned());
                 }
             }
+            "saved_memory" => match SavedMemory::parse(text) {
+                Some(value) => self.saved_memory = value,
+                None => problem(format!("'{}' cannot be used; expected refuse, use or drop", shown(value))),
+            },
             "shutdown_mode" => {
                 let words = text.split([',', ' ']).filter(|w| !w.is_empty());
                 match words.map(|w| ShutdownMode::parse(w).ok_or(w)).collect::<Result<Vec<_>, _>>() {

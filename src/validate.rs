@@ -15,6 +15,7 @@ use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::{Definition, Libvirt};
 use crate::ocf::{Code, Outcome};
+use crate::params::SavedMemory;
 use crate::time::Deadline;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -184,6 +185,13 @@ fn host(
             missing(crate::decide::no_definition(name, looked_at));
         }
         (Libvirt::Domain(_), _) => {
+            let saved = looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain));
+            if saved == Some(true) && inv.params.saved_memory == SavedMemory::Refuse {
+                findings.push(Finding {
+                    code: Code::Generic,
+                    text: crate::decide::has_saved_memory(seen.name.as_deref().unwrap_or_default()),
+                });
+            }
             let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
             if autostart == Some(true) {
                 findings.push(Finding {

@@ -23,6 +23,8 @@ pub const MARK_PREFIX: &str = "vm-agent";
 
 /// libvirt's error number for "no such domain": the only error that is evidence of absence.
 pub const NO_DOMAIN: u32 = 42;
+/// libvirt's error number for a call that the hypervisor's driver does not have.
+pub const NO_SUPPORT: u32 = 3;
 /// libvirt's error number for "the domain has no metadata of that namespace".
 pub const NO_METADATA: u32 = 80;
 
@@ -211,6 +213,8 @@ pub enum DomainVerb {
         #[serde(default)]
         bypass_cache: bool,
     },
+    /// Delete its saved memory, which its next start would restore.
+    DropSaved,
     /// Abort its running job (an outgoing migration, a save, a dump).
     AbortJob,
     /// The downtime that a running migration may cost.

@@ -390,12 +390,16 @@ prop_compose! {
         elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         queue_passed in proptest::option::of(result()),
         kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        saved in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        dropped in proptest::option::of(result()),
+        rebooted in any::<bool>(),
         (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
             leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
+            saved, dropped, rebooted,
         }
     }
 }

@@ -120,6 +120,7 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "told-to-run" => seen.told_to_run = Some(rest == "yes"),
             "queue" => world.queue_stands = said(),
             "definition" => world.definition = Some(definition(rest)),
+            "guest" if rest == "reboots" => world.reboots = true,
             "guest" => world.stubborn = rest == "stubborn",
             "start" if rest == "dies" => world.start_dies = true,
             "start" => world.start_fails = said(),
@@ -139,6 +140,8 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
                 }
             }
             "kept" => world.kept = if rest == "no" { Ok(false) } else { Err(rest.to_owned()) },
+            "saved" => world.saved = if rest.is_empty() { Ok(true) } else { Err(rest.to_owned()) },
+            "drop" => world.drop_fails = said(),
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),

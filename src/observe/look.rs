@@ -22,7 +22,7 @@ use crate::ocf::{Code, Outcome};
 use crate::run_dir::{self, Known};
 use crate::time::Deadline;
 use crate::verdict::Motion;
-use crate::worker::{HostVerb, Lookup, Request, Who};
+use crate::worker::{HostVerb, Lookup, NO_SUPPORT, Request, Who};
 use seek::{Machine, Sighting};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -362,6 +362,22 @@ impl Looker {
         })
     }
 
+    /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start; `None` when
+    /// libvirt does not say.
+    pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
+        let ask = |rpc: &mut Connection, domain: &rpc::Domain| match rpc.has_managed_save(domain) {
+            // A driver that cannot save memory has saved none.
+            Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),
+            answer => answer,
+        };
+        self.ask_last(deadline, ask).or_else(|| {
+            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+                Lookup::Found(facts) => facts.saved,
+                Lookup::Absent => Some(false),
+            }
+        })
+    }
+
     /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.
     ///
     /// # Errors
@@ -412,7 +428,16 @@ impl Looker {
         let (Some(connection), Some(domain)) = (&mut self.connection, &self.last) else { return false };
         connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
         match connection.watch_lifecycle(domain) {
-            Ok(()) => self.watching = true,
+            Ok(()) => {
+                self.watching = true;
+                // A driver without such events reboots otherwise: as an end and a start.
+                if let Err(error) = connection.watch_reboots(domain) {
+                    log::debug!("no word of reboots from libvirt: {error}");
+                    if !matches!(error, RpcError::Libvirt { .. }) {
+                        self.hang_up();
+                    }
+                }
+            }
             Err(error) => {
                 log::debug!("no events from libvirt: {error}");
                 self.hang_up();

@@ -26,7 +26,12 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     if inv.params.name.is_some() {
         seen.definition = Definition::NotLooked;
     }
-    let world = World { definition: Some(definition), ..World::default() };
+    let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
+    let saved = match seen.libvirt {
+        Libvirt::Domain(_) => looker.saved(&crate::act::who(&seen), deadline).ok_or_else(silent),
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => Ok(false),
+    };
+    let world = World { definition: Some(definition), saved, ..World::default() };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
     let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
     if steps.is_empty() {

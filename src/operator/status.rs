@@ -142,6 +142,11 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         members: Vec::new(),
         warnings: Vec::new(),
     };
+    if looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain)) == Some(true) {
+        report
+            .warnings
+            .push("libvirt has saved its memory: the parameter saved_memory says what a start does with it".into());
+    }
     // A transient machine that somebody else has started.
     let forgets = facts.as_ref().is_some_and(|facts| matches!(facts.vtpm, Some(TpmState::Unsaid | TpmState::Deleted)));
     if active && persistent == Some(false) && forgets {

@@ -132,6 +132,9 @@ pub struct DomainFacts {
     /// Whether libvirt starts it by itself, if libvirt said (not in a list).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
+    /// Whether its memory is saved, and its next start will restore it, if libvirt said (not in a list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<bool>,
     /// What its job does (`virDomainJobOperation`, 0 without a job), if libvirt said in time (not in a list).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_operation: Option<i32>,

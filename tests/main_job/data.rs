@@ -104,3 +104,81 @@ fn a_tpm_without_a_uuid_is_told_of() {
     let answer = vm.call(Pacemaker, "start").gives(0);
     assert!(answer.stderr.contains("emulated TPM and no <uuid>"), "{answer}");
 }
+
+/// Whether libvirt has saved memory of it.
+fn is_saved(vm: &Vm<'_>) -> bool {
+    vm.host.virsh(&["dominfo", &vm.name]).lines().any(|line| line.starts_with("Managed save:") && line.ends_with("yes"))
+}
+
+/// A machine of libvirt's own definition whose memory was saved, as libvirt-guests does it at a shutdown.
+fn saved(vm: &Vm<'_>) {
+    vm.host.virsh(&["define", vm.file.to_str().unwrap()]);
+    if vm.state() != "running" {
+        vm.host.virsh(&["start", &vm.name]);
+    }
+    vm.host.virsh(&["managedsave", &vm.name]);
+    assert!(is_saved(vm) && !vm.lives());
+}
+
+#[test]
+fn saved_memory_is_neither_restored_nor_passed_by_without_being_told_to() {
+    let host = Host::up();
+    let vm = host.guest("a").polite().written();
+    for dialect in [Rgmanager, Pacemaker, Human] {
+        for use_virsh in ["no", "yes"] {
+            // From libvirt's own definition, and from a file beside it.
+            for from_file in [false, true] {
+                saved(&vm);
+                let call = |action: &str| {
+                    let call = if from_file { vm.call(dialect, action) } else { vm.call_by_name(dialect, action) };
+                    call.param("use_virsh", use_virsh)
+                };
+                for words in [None, Some("refuse")] {
+                    let start = words.iter().fold(call("start"), |call, words| call.param("saved_memory", words));
+                    let out = ["saved memory", "virsh start, saved_memory=use", "virsh managedsave-remove, =drop"];
+                    start.gives(1).says(&out).within(5.0);
+                    assert!(is_saved(&vm) && !vm.lives());
+                }
+                let answer = call("start").param("saved_memory", "use").gives(0);
+                assert!(answer.to_string().contains("restored from its saved memory"), "{answer}");
+                assert!(vm.lives() && !is_saved(&vm));
+                host.virsh(&["managedsave", "a"]);
+                let answer = call("start").param("saved_memory", "drop").gives(0);
+                let told = answer.stderr.contains("discarded") || dialect == Rgmanager;
+                assert!(told && !answer.to_string().contains("restored"), "{answer}");
+                assert!(vm.lives() && !is_saved(&vm));
+                vm.destroy();
+            }
+        }
+    }
+    // Only what was restored goes on where it was.
+    saved(&vm);
+    vm.call_by_name(Pacemaker, "start").param("saved_memory", "drop").gives(0);
+    vm.ticks();
+    let boots = |vm: &Vm<'_>| vm.host.console("a").matches("boot ").count();
+    let before = boots(&vm);
+    host.virsh(&["managedsave", "a"]);
+    vm.call_by_name(Pacemaker, "start").param("saved_memory", "use").gives(0);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(boots(&vm), before);
+}
+
+#[test]
+fn a_restart_that_would_find_saved_memory_stops_nothing() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    saved(&vm);
+    // Somebody has passed it by.
+    let vm = vm.created();
+    let first = vm.qemu().pid;
+    for dialect in BOTH {
+        vm.call(dialect, "restart").param("force_stop", "yes").gives(1).says(&["saved memory"]);
+        assert_eq!(vm.qemu().pid, first);
+    }
+    let answer = vm.call(Human, "status").gives(0);
+    assert!(answer.stdout.contains("libvirt has saved its memory"), "{answer}");
+    vm.call(Pacemaker, "validate-all").depth(10).gives(1).says(&["saved memory"]);
+    vm.call(Pacemaker, "restart").param("force_stop", "yes").param("saved_memory", "drop").gives(0);
+    assert!(vm.lives() && !is_saved(&vm));
+    vm.call(Pacemaker, "validate-all").param("saved_memory", "perhaps").gives(6).says(&["refuse, use or drop"]);
+}

@@ -254,3 +254,32 @@ fn without_the_daemon_a_running_machine_is_seen_and_stopped_by_its_process() {
         until(20, "libvirtd", || (host.state("a") == "absent").then_some(()));
     }
 }
+
+#[test]
+fn a_guest_that_begins_anew_when_it_is_asked_to_shut_down_is_destroyed_in_its_firmware() {
+    let host = Host::up();
+    let vm = host.guest("a").polite().edit("<on_poweroff>destroy", "<on_poweroff>restart").written();
+    let boots = || host.console("a").matches("boot ").count();
+    for (dialect, created) in [(Rgmanager, false), (Pacemaker, false), (Pacemaker, true)] {
+        let before = boots();
+        if created {
+            host.virsh(&["create", vm.file.to_str().unwrap()]);
+        } else {
+            vm.call(dialect, "start").gives(0);
+        }
+        until(60, "its boot", || (boots() > before).then_some(()));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let answer = vm.call(dialect, "stop").timeout(90.0).gives(0);
+        assert!(answer.stderr.contains("rebooted when it was asked") || dialect == Rgmanager, "{answer}");
+        assert!(answer.took.as_secs() < 20, "{answer}");
+        assert_eq!(boots(), before + 1, "it came up again: {answer}");
+        // no_kill forbids it.
+        if created {
+            let again =
+                host.guest("b").polite().edit("<on_poweroff>destroy", "<on_poweroff>restart").written().created();
+            again.ticks();
+            again.call(dialect, "stop").param("no_kill", "yes").timeout(8.0).gives(1).says(&["no_kill forbids"]);
+            assert!(again.lives());
+        }
+    }
+}

@@ -290,6 +290,7 @@ fn lines_are_as_documented() {
         state: 5,
         reason: 1,
         persistent: Some(true),
+        saved: None,
         autostart: None,
         job_operation: None,
         job_error: None,

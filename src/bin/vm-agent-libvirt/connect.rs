@@ -7,7 +7,7 @@ use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::worker::{DomainFacts, Failure, Job, Lookup, NO_DOMAIN, Step, Who};
+use vm_agent::worker::{DomainFacts, Failure, Job, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);
@@ -58,7 +58,13 @@ pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, Failure> {
 /// All that is told of one domain.
 pub fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
     let (persistent, autostart) = (domain.is_persistent().ok(), domain.autostart().ok());
-    let facts = DomainFacts { persistent, autostart, ..brief(domain)? };
+    // A driver that cannot save memory has saved none.
+    let saved = match domain.has_managed_save(0) {
+        Ok(saved) => Some(saved),
+        Err(error) if error.code().to_raw() == NO_SUPPORT => Some(false),
+        Err(_) => None,
+    };
+    let facts = DomainFacts { persistent, autostart, saved, ..brief(domain)? };
     if facts.id.is_none() {
         return Ok(facts);
     }
@@ -86,6 +92,7 @@ pub fn brief(domain: &Domain) -> Result<DomainFacts, Error> {
         reason,
         persistent: None,
         autostart: None,
+        saved: None,
         job_operation: None,
         job_error: None,
     })

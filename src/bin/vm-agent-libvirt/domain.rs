@@ -52,6 +52,7 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
         DomainVerb::Save { path, bypass_cache } => {
             done(&|domain| ffi::save(domain, path, flag(*bypass_cache, sys::VIR_DOMAIN_SAVE_BYPASS_CACHE)))
         }
+        DomainVerb::DropSaved => done(&|domain| domain.managed_save_remove(0)),
         DomainVerb::AbortJob => done(&ffi::abort_job),
         DomainVerb::SetDowntime { ms } => done(&|domain| domain.migrate_set_max_downtime(*ms, 0)),
         DomainVerb::SetSpeed { mib, postcopy } => {

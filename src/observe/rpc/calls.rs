@@ -137,6 +137,13 @@ impl Connection {
         known(self.call(Procedure::DomainIsPersistent, doing, arguments, |reply| Ok(reply.i32()? != 0)))
     }
 
+    /// Whether the memory of the domain is saved, and its next start will restore it; `None` when it has vanished.
+    pub fn has_managed_save(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+        let arguments = with_flags(domain, 0);
+        let doing = "asking whether the domain's memory is saved";
+        known(self.call(Procedure::DomainHasManagedSaveImage, doing, arguments, |reply| Ok(reply.i32()? != 0)))
+    }
+
     /// Whether the daemon starts the domain by itself; `None` when it has vanished.
     pub fn autostart(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);

@@ -21,6 +21,8 @@ use crate::time::Deadline;
 const OPEN_READ_ONLY: u32 = 1;
 /// `VIR_DOMAIN_EVENT_ID_LIFECYCLE`.
 const EVENT_LIFECYCLE: i32 = 0;
+/// `VIR_DOMAIN_EVENT_ID_REBOOT`.
+const EVENT_REBOOT: i32 = 1;
 /// Above this many events that nobody takes, the oldest are dropped.
 const EVENTS_KEPT: usize = 4096;
 
@@ -98,8 +100,16 @@ impl Connection {
 
     /// Asks the daemon to send this domain's lifecycle events from now on.
     pub fn watch_lifecycle(&mut self, domain: &Domain) -> Result<(), RpcError> {
-        let arguments = |call: &mut Encoder<'_>| domain.encode(call.i32(EVENT_LIFECYCLE).u32(1));
-        let doing = "asking for the domain's events";
+        self.watch(domain, EVENT_LIFECYCLE, "asking for the domain's events")
+    }
+
+    /// Asks the daemon to send this domain's reboots from now on, too: they come as [`message::REBOOTED`].
+    pub fn watch_reboots(&mut self, domain: &Domain) -> Result<(), RpcError> {
+        self.watch(domain, EVENT_REBOOT, "asking for the domain's reboots")
+    }
+
+    fn watch(&mut self, domain: &Domain, kind: i32, doing: &'static str) -> Result<(), RpcError> {
+        let arguments = |call: &mut Encoder<'_>| domain.encode(call.i32(kind).u32(1));
         self.call(Procedure::ConnectDomainEventCallbackRegisterAny, doing, arguments, |reply| reply.i32().map(drop))
     }
 
@@ -125,6 +135,11 @@ impl Connection {
     /// An event that has already arrived.
     pub fn take_queued_event(&mut self) -> Option<LifecycleEvent> {
         self.events.pop_front()
+    }
+
+    /// Forgets events that have already arrived.
+    pub fn forget_events(&mut self, such: impl Fn(&LifecycleEvent) -> bool) {
+        self.events.retain(|event| !such(event));
     }
 
     /// Takes in what has arrived, without waiting; for a caller that polls this connection together with other things.

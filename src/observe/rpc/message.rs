@@ -66,6 +66,8 @@ pub enum Procedure {
     DomainIsPersistent = 151,
     /// Priority.
     ConnectGetLibVersion = 157,
+    /// Ordinary.
+    DomainHasManagedSaveImage = 183,
     /// Priority.
     DomainGetState = 212,
     /// Priority.
@@ -78,6 +80,8 @@ pub enum Procedure {
     ConnectDomainEventCallbackRegisterAny = 316,
     /// Sent by the daemon.
     DomainEventCallbackLifecycle = 318,
+    /// Sent by the daemon.
+    DomainEventCallbackReboot = 319,
 }
 
 impl Procedure {
@@ -227,10 +231,14 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
             Ok(Incoming::Reply { procedure: header.procedure, serial: header.serial, failed })
         }
         Kind::Message => {
-            let lifecycle = header.program == REMOTE_PROGRAM
-                && header.version == PROTOCOL_VERSION
-                && header.procedure == Procedure::DomainEventCallbackLifecycle.number();
-            if lifecycle { lifecycle_event(payload).map(Incoming::Lifecycle) } else { Ok(Incoming::Stray) }
+            let ours = header.program == REMOTE_PROGRAM && header.version == PROTOCOL_VERSION;
+            if ours && header.procedure == Procedure::DomainEventCallbackLifecycle.number() {
+                lifecycle_event(payload).map(Incoming::Lifecycle)
+            } else if ours && header.procedure == Procedure::DomainEventCallbackReboot.number() {
+                reboot_event(payload).map(Incoming::Lifecycle)
+            } else {
+                Ok(Incoming::Stray)
+            }
         }
         Kind::Stream => Ok(Incoming::Stray),
         Kind::ReplyWithFds => Err(Malformed("an answer carries file descriptors that were not asked for")),
@@ -261,13 +269,16 @@ impl Domain {
     }
 }
 
+/// The guest began anew in the same domain: to libvirt an event of another kind, `VIR_DOMAIN_EVENT_ID_REBOOT`.
+pub const REBOOTED: i32 = i32::MAX;
+
 /// A change in a domain's life (`virDomainEventType`, and its detail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LifecycleEvent {
     /// The domain's UUID.
     pub uuid: [u8; 16],
     /// `virDomainEventType`: 0 defined, 1 undefined, 2 started, 3 suspended, 4 resumed, 5 stopped, 6 shut down,
-    /// 7 suspended by its power management, 8 crashed.
+    /// 7 suspended by its power management, 8 crashed; or [`REBOOTED`].
     pub event: i32,
     /// Its reason; a number of its own for each event.
     pub detail: i32,
@@ -282,6 +293,14 @@ fn lifecycle_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malforme
     let event = LifecycleEvent { uuid, event: message.i32()?, detail: message.i32()? };
     message.end()?;
     Ok(event)
+}
+
+/// `remote_domain_event_callback_reboot_msg`.
+fn reboot_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malformed> {
+    let _callback = message.i32()?;
+    let domain = Domain::decode(message)?;
+    message.end()?;
+    Ok(LifecycleEvent { uuid: domain.uuid, event: REBOOTED, detail: 0 })
 }
 
 /// `remote_connect_list_all_domains_ret`.

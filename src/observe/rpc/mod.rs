@@ -25,4 +25,4 @@ pub use calls::{
 pub use connection::Connection;
 pub use daemon::candidate_sockets;
 pub use error::RpcError;
-pub use message::{Domain, LifecycleEvent, TypedValue};
+pub use message::{Domain, LifecycleEvent, REBOOTED, TypedValue};

@@ -5,6 +5,7 @@
 
 use crate::backend::{self, Backend, Call, Verb};
 use crate::decide::{self, History, Next, Presence, Step};
+use crate::disks;
 use crate::domain_xml::{self, Mark};
 use crate::guest_check;
 use crate::interrupt;
@@ -15,7 +16,7 @@ use crate::migrate::{self, settle, settle::There};
 use crate::observe::look::{Depth, Looker};
 use crate::observe::process::Roots;
 use crate::observe::rpc::REBOOTED;
-use crate::observe::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
+use crate::observe::{Blind, Defined, Definition, Libvirt, NoAnswer, Observation, Process};
 use crate::ocf::{Code, Outcome};
 use crate::run_dir;
 use crate::time::{Deadline, timespec, utc};
@@ -68,6 +69,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
         waiting: None,
         look_again: LOOK_AGAIN.0,
         over: false,
+        disks_recorded: false,
     };
     if !matches!(inv.action, Action::Status | Action::Monitor) {
         let noted = noted(&actor.looker);
@@ -134,6 +136,14 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                 if matches!(outcome.code, Code::Ok | Code::Degraded) {
                     actor.take_over(&seen, takes_over);
                 }
+                if outcome.code == Code::Ok && matches!(inv.action, Action::Status | Action::Monitor) && !inv.probe() {
+                    let switched = actor.looker.newly_switched(deadline);
+                    let name = actor.looker.name().unwrap_or_default();
+                    if let Some(sentence) = disks::told(name, &switched) {
+                        log::warn!("{sentence}");
+                        return decide::with_switched(inv, outcome, &sentence);
+                    }
+                }
                 return outcome;
             }
             Next::Do(step) if deadline.passed() => {
@@ -152,6 +162,9 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
             Next::Do(_) if interrupt::requested() => return interrupted(inv, &seen),
             Next::Do(step) => {
                 log::debug!("step: {step}");
+                if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
+                    actor.record_switched_disks();
+                }
                 known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| seen.libvirt.clone());
                 actor.carry_out(&step, &seen);
             }
@@ -284,6 +297,8 @@ struct Actor<'a> {
     look_again: Duration,
     /// The last wait was ended by the end of the process, or of the domain.
     over: bool,
+    /// Whether it has been recorded which disks were switched.
+    disks_recorded: bool,
 }
 
 /// What ended a wait.
@@ -357,12 +372,25 @@ impl Actor<'_> {
             let ours = other.as_ref().is_some_and(|mark| mark.instance == self.inv.instance);
             let free = other.is_none_or(|mark| mark.instance == domain_xml::BY_HAND);
             if !ours && (free || takes_over) {
-                let source = defined.path.to_string_lossy().into_owned();
-                let mark = self.mark(domain.name.clone(), source, defined.sha256.clone());
+                let mark = self.mark(domain.name.clone(), Some(defined));
                 self.set_mark(&who(seen), &mark, patience);
             }
         }
         self.looker.mark_seen_to();
+    }
+
+    /// Before the machine ends, and with it the knowledge: which of its disks do not run from what the definition says.
+    fn record_switched_disks(&mut self) {
+        if std::mem::replace(&mut self.disks_recorded, true) {
+            return;
+        }
+        let Some(name) = self.looker.name().map(str::to_owned) else { return };
+        let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 8));
+        let Some(switched) = self.looker.switched(patience) else { return };
+        if let Some(sentence) = disks::told(&name, &switched) {
+            log::error!("{sentence}; a start here will be refused until then");
+        }
+        disks::record(&self.looker.roots, &name, &switched);
     }
 
     /// Waits for the turn that this stop went on without.
@@ -523,7 +551,7 @@ impl Actor<'_> {
                 );
             }
         }
-        let mark = self.mark(defined.name.clone(), defined.path.to_string_lossy().into_owned(), defined.sha256.clone());
+        let mark = self.mark(defined.name.clone(), Some(defined));
         let text = domain_xml::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
             .map_err(|error| error.to_string())?;
         self.looker.note_start();
@@ -532,7 +560,7 @@ impl Actor<'_> {
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
     fn mark_running(&self, who: &Who, name: String) {
-        self.set_mark(who, &self.mark(name, String::new(), String::new()), self.deadline.at_most(MARKING));
+        self.set_mark(who, &self.mark(name, None), self.deadline.at_most(MARKING));
     }
 
     fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
@@ -542,13 +570,17 @@ impl Actor<'_> {
         }
     }
 
-    fn mark(&self, name: String, source: String, sha256: String) -> Mark {
+    /// The mark of a domain of this name, from a definition's file; without one, from libvirt's own definition, which
+    /// libvirt itself keeps true.
+    fn mark(&self, name: String, defined: Option<&Defined>) -> Mark {
+        let facts = defined.and_then(|defined| domain_xml::parse(defined.text.as_bytes()).ok());
         let node = self.inv.node.clone();
         Mark {
             instance: if self.inv.instance.is_empty() { domain_xml::BY_HAND.into() } else { self.inv.instance.clone() },
             name,
-            source,
-            sha256,
+            source: defined.map(|defined| defined.path.to_string_lossy().into_owned()).unwrap_or_default(),
+            sha256: defined.map(|defined| defined.sha256.clone()).unwrap_or_default(),
+            disks: facts.map(|facts| domain_xml::sources(&facts.disks)).unwrap_or_default(),
             started: utc(SystemTime::now()),
             node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
         }

@@ -302,6 +302,9 @@ pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
             if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen, done)) {
                 return next;
             }
+            if let (Presence::Active(_), Some(hindrance)) = (presence(seen), &seen.hindrance) {
+                return fail(format!("not stopped, since it could not be started again: {hindrance}"));
+            }
             match stop(inv, seen, done) {
                 Next::Answer(outcome) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
                 next @ (Next::Do(_) | Next::Answer(_)) => next,
@@ -562,6 +565,12 @@ fn with_problems(inv: &Invocation, code: Code, sentence: String) -> Next {
     }
 }
 
+/// The answer of a monitor that finds all well, but for disks that were switched since the machine's start.
+#[must_use]
+pub fn with_switched(inv: &Invocation, outcome: Outcome, sentence: &str) -> Outcome {
+    Outcome::new(degraded(inv), format!("{}, but {sentence}", outcome.reason))
+}
+
 /// Runs, but not as it should: only Pacemaker's recurring monitor has a word for it.
 fn degraded(inv: &Invocation) -> Code {
     if inv.caller == Caller::Pacemaker && inv.recurring { Code::Degraded } else { Code::Ok }
@@ -714,7 +723,7 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         return answer(Code::Configured, why.clone());
     }
     if let Some(hindrance) = &seen.hindrance {
-        return fail(format!("'{name}' was not started: {hindrance}; stop that machine first, or see README on marks"));
+        return fail(format!("'{name}' was not started: {hindrance}"));
     }
     // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
     match (&done.moved_to, &done.elsewhere) {
@@ -797,7 +806,7 @@ fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         }
         Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
         Presence::Off(why) => match &seen.hindrance {
-            Some(other) => ok(format!("{why}; {other}, and was left alone")),
+            Some(hindrance) => ok(format!("{why}; a start would be refused: {hindrance}")),
             None => ok(why),
         },
         Presence::Active(domain) => stop_active(inv, domain, seen, done),

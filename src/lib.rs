@@ -9,6 +9,7 @@ pub mod act;
 pub mod backend;
 pub mod child;
 pub mod decide;
+pub mod disks;
 pub mod domain_xml;
 pub mod guest_check;
 pub mod imagine;

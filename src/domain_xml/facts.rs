@@ -5,7 +5,7 @@
 
 use super::devices::{self, Disk, Filesystem, Interface};
 use super::error::{XmlError, shortened};
-use super::mark::{self, Mark};
+use super::mark::{self, Mark, Switched};
 use super::strict::{self, Element};
 use super::tpm::{self, TpmState};
 
@@ -89,6 +89,8 @@ pub struct Recorded {
     pub uuid: [u8; 16],
     /// Our mark, if it has one.
     pub mark: Option<Mark>,
+    /// Its disks that were switched since the mark was made.
+    pub switched: Vec<Switched>,
 }
 
 /// Reads libvirt's status file of an active domain (`<domstatus>`, with the domain's live definition in it).
@@ -97,11 +99,10 @@ pub fn status_file(text: &[u8]) -> Option<Recorded> {
     let text = strict::decode(text).ok()?;
     let root = strict::read(text).ok()?;
     let domain = root.is("domstatus").then(|| root.first("domain")).flatten()?;
-    Some(Recorded {
-        name: name(text, domain).ok()?,
-        uuid: parse_uuid(&domain.text_of("uuid")?)?,
-        mark: mark::of(domain),
-    })
+    let (name, uuid) = (name(text, domain).ok()?, parse_uuid(&domain.text_of("uuid")?)?);
+    let mark = mark::of(domain);
+    let switched = mark.as_ref().map(|mark| mark::switched(&devices::disks(domain), mark)).unwrap_or_default();
+    Some(Recorded { name, uuid, mark, switched })
 }
 
 /// The facts of a document that was read.

@@ -5,10 +5,13 @@
 //! the mark is one element of a namespace of its own, and declares that namespace itself. Nothing else of a definition
 //! is touched.
 
+use super::devices::{Disk, DiskDevice};
 use super::error::XmlError;
 use super::facts;
 use super::names::is_xml_char;
 use super::strict::{self, Element};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The namespace of the mark.
 pub const MARK_NAMESPACE: &str = "https://vm-agent.org/xmlns/domain/1.0";
@@ -31,6 +34,45 @@ pub struct Mark {
     pub started: String,
     /// The node on which it was started.
     pub node: String,
+    /// The sources of its disks at that time, by their names in the guest, as a JSON object: a disk that runs from something
+    /// else later was switched behind the definition's back.
+    pub disks: String,
+}
+
+/// A disk that runs from something else than at its start: from an overlay that a snapshot made, or a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    /// Its name in the guest: `vda`.
+    pub target: String,
+    /// What it runs from.
+    pub now: String,
+    /// What it ran from at its start, which the definition still says.
+    pub then: String,
+}
+
+/// The disks' sources, as a mark keeps them. Removable media come and go, and are no part of it.
+#[must_use]
+pub fn sources(disks: &[Disk]) -> String {
+    let sources: BTreeMap<&str, &str> = disks
+        .iter()
+        .filter(|disk| disk.device == DiskDevice::Disk)
+        .filter_map(|disk| Some((disk.target.as_deref()?, disk.source.as_deref()?)))
+        .collect();
+    serde_json::to_string(&sources).unwrap_or_default()
+}
+
+/// The disks of a running domain that were switched since its mark was made.
+#[must_use]
+pub fn switched(disks: &[Disk], mark: &Mark) -> Vec<Switched> {
+    let then: BTreeMap<String, String> = serde_json::from_str(&mark.disks).unwrap_or_default();
+    disks
+        .iter()
+        .filter_map(|disk| {
+            let (target, now) = (disk.target.clone()?, disk.source.clone()?);
+            let then = then.get(&target).filter(|then| **then != now)?.clone();
+            Some(Switched { target, now, then })
+        })
+        .collect()
 }
 
 /// The mark of a document: only a child of the root's first `<metadata>`, as libvirt sees it.
@@ -44,6 +86,7 @@ pub(super) fn of(root: &Element<'_>) -> Option<Mark> {
         sha256: value("sha256"),
         started: value("started"),
         node: value("node"),
+        disks: value("disks"),
     };
     (element.name == "managed" && !mark.instance.is_empty()).then_some(mark)
 }
@@ -128,7 +171,11 @@ fn with_attributes(mut element: String, mark: &Mark) -> String {
         ("sha256", &mark.sha256),
         ("started", &mark.started),
         ("node", &mark.node),
+        ("disks", &mark.disks),
     ] {
+        if name == "disks" && value.is_empty() {
+            continue;
+        }
         element.push(' ');
         element.push_str(name);
         element.push_str("=\"");

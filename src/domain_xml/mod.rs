@@ -15,7 +15,7 @@ mod tpm;
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
 pub use error::XmlError;
 pub use facts::{DomainXml, Recorded, parse, parse_uuid, status_file};
-pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, with_mark};
+pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, Switched, sources, switched, with_mark};
 pub use names::Attribute;
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
 pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};

@@ -14,6 +14,7 @@ use super::uri::Uri;
 use super::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
 use crate::backend;
 use crate::decide;
+use crate::disks;
 use crate::domain_xml;
 use crate::invocation::{Action, Environment, Invocation};
 use crate::kill::Held;
@@ -201,7 +202,15 @@ impl Looker {
         }
         let told_to_run = self.told_to_run(&libvirt, &process);
         let (name, definition) = (self.name().map(str::to_owned), self.definition.clone());
-        let hindrance = self.hindrance.clone();
+        let active = matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active());
+        let switched = match &definition {
+            Definition::File(defined) if active && depth.thorough => {
+                self.switched(deadline).and_then(|switched| disks::told(&defined.name, &switched))
+            }
+            Definition::File(defined) if !active => disks::hindrance(&self.roots, defined),
+            Definition::File(_) | Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
+        };
+        let hindrance = self.hindrance.clone().or(switched);
         Observation { name, libvirt, process, definition, hindrance, starting, told_to_run }
     }
 

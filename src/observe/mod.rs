@@ -30,7 +30,7 @@ pub struct Observation {
     pub starting: Option<Starting>,
     /// Whether the process was ever told to run, by libvirt's status file. Asked only when libvirt does not answer.
     pub told_to_run: Option<bool>,
-    /// Another machine that is in the way of a start; what it is, as in "'x' runs here and ...".
+    /// What is in the way of a start, and what to do: another machine, or a disk that was switched.
     pub hindrance: Option<String>,
 }
 

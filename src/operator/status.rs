@@ -3,6 +3,7 @@
 
 use super::managed::{self, Cluster};
 use super::members::{self, Said};
+use crate::disks;
 use crate::domain_xml::{self, DomainXml, Mark, TpmState, uuid_text};
 use crate::imagine::{World, play};
 use crate::invocation::{Action, Caller, Environment, Invocation};
@@ -146,6 +147,9 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         report
             .warnings
             .push("libvirt has saved its memory: the parameter saved_memory says what a start does with it".into());
+    }
+    if let (Some(facts), Some(mark)) = (&facts, mark) {
+        report.warnings.extend(disks::told(&facts.name, &domain_xml::switched(&facts.disks, mark)));
     }
     // A transient machine that somebody else has started.
     let forgets = facts.as_ref().is_some_and(|facts| matches!(facts.vtpm, Some(TpmState::Unsaid | TpmState::Deleted)));

@@ -130,6 +130,7 @@ fn any_mark() -> impl Strategy<Value = Mark> {
         source,
         sha256,
         started,
+        disks: node.clone(),
         node,
     })
 }

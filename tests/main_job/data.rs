@@ -182,3 +182,60 @@ fn a_restart_that_would_find_saved_memory_stops_nothing() {
     assert!(vm.lives() && !is_saved(&vm));
     vm.call(Pacemaker, "validate-all").param("saved_memory", "perhaps").gives(6).says(&["refuse, use or drop"]);
 }
+
+#[test]
+fn an_overlay_that_was_made_behind_the_definition_is_told_of_and_no_start_runs_from_the_base_image() {
+    let host = Host::up();
+    let base = host.shared().join("a.qcow2");
+    let image = |words: &[&str]| host.run("qemu-img", words);
+    image(&["create", "-q", "-f", "qcow2", base.to_str().unwrap(), "8M"]);
+    let vm = host.guest("a").option("--disk", base.to_str().unwrap()).written();
+    let record = "/var/lib/vm-agent/a.disks";
+    for dialect in BOTH {
+        vm.call(dialect, "start").gives(0);
+        vm.watch(Pacemaker).gives(0);
+        let overlay = host.shared().join("overlay.qcow2");
+        let spec = format!("vda,file={}", overlay.display());
+        let snapshot = ["snapshot-create-as", "a", "one", "--disk-only", "--no-metadata", "--diskspec", spec.as_str()];
+        host.virsh(&snapshot);
+        // Told once, and by hand as long as it is so.
+        let told = ["vda of 'a' runs from", overlay.to_str().unwrap()];
+        vm.watch(Pacemaker).gives(190).says(&told[..1]);
+        vm.watch(Pacemaker).gives(0);
+        let status = vm.call(Human, "status").gives(0);
+        assert!(told.iter().all(|word| status.stdout.contains(word)), "{status}");
+        vm.call(dialect, "restart").param("force_stop", "yes").gives(1).says(&["not stopped", told[0]]);
+        assert!(vm.lives());
+        vm.call(dialect, "stop").param("force_stop", "yes").gives(0).tells(&["ERROR", told[0]]);
+        // Neither dialect starts it from the image below, which would be written.
+        for starter in BOTH {
+            vm.call(starter, "start").gives(1).says(&["'a' was not started: its vda ran from"]);
+        }
+        assert!(!vm.lives());
+        vm.call(dialect, "stop").gives(0);
+        // Committed, and the record taken away.
+        image(&["commit", "-q", overlay.to_str().unwrap()]);
+        host.run("rm", &[record, overlay.to_str().unwrap()]);
+        vm.call(dialect, "start").gives(0);
+        // A commit of the running machine brings it back to what the definition says.
+        host.virsh(&snapshot);
+        vm.watch(Pacemaker).gives(190);
+        host.virsh(&["blockcommit", "a", "vda", "--active", "--pivot", "--wait"]);
+        vm.watch(Pacemaker).gives(0);
+        vm.call(dialect, "stop").param("force_stop", "yes").gives(0);
+        vm.call(dialect, "start").gives(0);
+        vm.call(dialect, "kill").gives(0);
+        host.run("rm", &["-f", overlay.to_str().unwrap()]);
+    }
+    // A definition that names the overlay settles it as well.
+    vm.call(Pacemaker, "start").gives(0);
+    let overlay = host.shared().join("kept.qcow2");
+    let spec = format!("vda,file={}", overlay.display());
+    host.virsh(&["snapshot-create-as", "a", "two", "--disk-only", "--no-metadata", "--diskspec", &spec]);
+    vm.call(Pacemaker, "kill").gives(0);
+    vm.call(Pacemaker, "start").gives(1);
+    let text = std::fs::read_to_string(&vm.file).unwrap();
+    std::fs::write(&vm.file, text.replace(base.to_str().unwrap(), overlay.to_str().unwrap())).unwrap();
+    vm.call(Pacemaker, "start").gives(0);
+    vm.call(Pacemaker, "kill").gives(0);
+}

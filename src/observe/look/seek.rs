@@ -7,7 +7,7 @@
 //! what it said last is remembered (`run_dir::Known`). A domain that nothing ties to the resource is a stranger's.
 
 use super::{Channel, Looker};
-use crate::domain_xml::{self, BY_HAND, Mark, Recorded};
+use crate::domain_xml::{self, BY_HAND, Mark, Recorded, Switched};
 use crate::observe::aside;
 use crate::observe::process::{Driver, Evidence, Identity};
 use crate::observe::rpc::{self, Connection, RpcError};
@@ -240,7 +240,8 @@ impl Looker {
         for (uuid, why) in marked.into_iter().chain(same_uuid) {
             let found = told(self.open_connection()?, |connection| connection.lookup_by_uuid(&uuid))?;
             if let Some((domain, _)) = found.filter(|(domain, state)| state.active() && domain.name != name) {
-                return Ok(Some(format!("'{}' runs here and {why}", domain.name)));
+                let way_out = "stop that machine first, or see README on marks";
+                return Ok(Some(format!("'{}' runs here and {why}; {way_out}", domain.name)));
             }
         }
         Ok(None)
@@ -313,6 +314,39 @@ impl Looker {
             run_dir::remember(&self.roots.run, &config, &known);
             self.known = Some(known);
         }
+    }
+
+    /// The disks of the machine that was found which were switched since it was marked, by libvirt's own file, or its word;
+    /// nothing where its mark does not tell what they were.
+    pub fn switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
+        let uuid = self.machine.as_ref()?.uuid;
+        if let Some(found) = self.recorded(&Sought::Uuid(&uuid), |_| true) {
+            let found = found?;
+            return found.mark.filter(|mark| !mark.disks.is_empty()).map(|_| found.switched);
+        }
+        let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
+        let facts = domain_xml::parse(xml.as_bytes()).ok()?;
+        let mark = facts.mark.filter(|mark| !mark.disks.is_empty())?;
+        Some(domain_xml::switched(&facts.disks, &mark))
+    }
+
+    /// The same, but only when libvirt has changed its file on the machine since it was last asked: cheap enough for each
+    /// monitor, and a switch is told of once.
+    pub fn newly_switched(&mut self, deadline: Deadline) -> Vec<Switched> {
+        let Some(name) = self.machine.as_ref().map(|machine| machine.name.clone()) else { return Vec::new() };
+        let folder = match self.driver {
+            Driver::Qemu if self.has_status_files => "libvirt/qemu",
+            Driver::Qemu | Driver::Lxc | Driver::Other => return Vec::new(),
+        };
+        let file = self.roots.run.join(folder).join(format!("{name}.xml"));
+        let Ok(facts) = rustix::fs::lstat(&file) else { return Vec::new() };
+        let changed = format!("{}.{}", facts.st_mtime, facts.st_mtime_nsec);
+        let looked = format!("{name}.disks-seen");
+        if run_dir::read(&self.roots.run, &looked).as_deref() == Some(&changed) {
+            return Vec::new();
+        }
+        let _ = run_dir::write(&self.roots.run, &looked, &changed);
+        self.switched(deadline).unwrap_or_default()
     }
 
     /// Whether nobody has seen to the mark of the domain that was last seen in this run of it.

@@ -136,7 +136,7 @@ pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
                 if matches!(outcome.code, Code::Ok | Code::Degraded) {
                     actor.take_over(&seen, takes_over);
                 }
-                if outcome.code == Code::Ok && matches!(inv.action, Action::Status | Action::Monitor) && !inv.probe() {
+                if outcome.code == Code::Ok && inv.recurring && matches!(inv.action, Action::Status | Action::Monitor) {
                     let switched = actor.looker.newly_switched(deadline);
                     let name = actor.looker.name().unwrap_or_default();
                     if let Some(sentence) = disks::told(name, &switched) {

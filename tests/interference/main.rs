@@ -21,6 +21,12 @@ fn agent(host: &Host, action: &str) -> Process {
     })
 }
 
+/// Waits until an agent that is at this action has the turn at the machine "a".
+fn has_turn(host: &Host, action: &str) {
+    let holder = || host.run("sh", &["-c", "cat /run/vm-agent/a.lock 2>/dev/null || true"]);
+    until(10, "turn", || holder().starts_with(action).then_some(()));
+}
+
 #[test]
 fn a_signal_ends_a_stop_tidily_with_a_reason_and_the_machine_runs_on() {
     let host = Host::up();
@@ -61,7 +67,7 @@ fn a_start_waits_for_a_stop_that_is_under_way_and_a_stop_for_a_start() {
     let vm = host.guest("a").stubborn().written().created();
     vm.ticks();
     let stop = vm.call(Dialect::Pacemaker, "stop").timeout(8.0).spawn();
-    agent(&host, "stop");
+    has_turn(&host, "stop");
     let start = vm.call(Dialect::Rgmanager, "start").timeout(30.0).spawn();
     assert_eq!(stop.answer().code, 0);
     assert_eq!(start.answer().code, 0);
@@ -74,6 +80,7 @@ fn a_stop_goes_on_without_its_turn_when_another_agent_hangs() {
     let vm = host.guest("a").stubborn().written().created();
     vm.ticks();
     let hanging = vm.call(Dialect::Rgmanager, "stop").param("no_kill", "yes").timeout(60.0).spawn();
+    has_turn(&host, "stop");
     let process = agent(&host, "stop");
     process.signal(Signal::STOP);
     vm.call(Dialect::Pacemaker, "stop").timeout(10.0).gives(0).within(10.0);
@@ -91,8 +98,7 @@ fn what_a_stop_has_called_stopped_is_not_brought_up_by_a_start_that_was_waiting_
     for dialect in [Dialect::Pacemaker, Dialect::Rgmanager] {
         host.service("freeze", "libvirtd");
         let start = vm.call(Dialect::Human, "start").timeout(60.0).spawn();
-        let holder = || host.run("sh", &["-c", "cat /run/vm-agent/a.lock 2>/dev/null || true"]);
-        until(10, "turn of the start", || holder().starts_with("start").then_some(()));
+        has_turn(&host, "start");
         let stop = vm.call(dialect, "stop").timeout(20.0).run();
         println!("{dialect:?} {} {:.1} s: {}", stop.code, stop.took.as_secs_f32(), stop.reason);
         host.service("thaw", "libvirtd");

@@ -198,7 +198,8 @@ fn an_overlay_that_was_made_behind_the_definition_is_told_of_and_no_start_runs_f
         let spec = format!("vda,file={}", overlay.display());
         let snapshot = ["snapshot-create-as", "a", "one", "--disk-only", "--no-metadata", "--diskspec", spec.as_str()];
         host.virsh(&snapshot);
-        // Told once, and by hand as long as it is so.
+        // Told once, to the cluster, and by hand as long as it is so.
+        vm.call(Human, "monitor").gives(0);
         let told = ["vda of 'a' runs from", overlay.to_str().unwrap()];
         vm.watch(Pacemaker).gives(190).says(&told[..1]);
         vm.watch(Pacemaker).gives(0);

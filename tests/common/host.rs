@@ -164,7 +164,9 @@ impl Host {
         let mut virsh = self.command("virsh");
         virsh.args(["-q", "-c", "qemu:///system", "domstate", name]);
         let output = virsh.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
-        if String::from_utf8_lossy(&output.stderr).contains("failed to get domain") {
+        // It may go between the two questions that virsh asks.
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("failed to get domain") || said.contains("Domain not found") {
             return "absent".into();
         }
         done(&format!("virsh domstate {name}"), output).trim_end().to_owned()

@@ -186,7 +186,7 @@ fn a_resource_that_gets_another_name_leaves_its_former_machine_alone_and_tells_o
     of_vm1(&alpha, "start").gives(0);
     of_vm1(&beta, "monitor").gives(7);
     of_vm1(&beta, "start").gives(1).says(&["'beta' was not started: 'alpha' runs here and bears this resource's mark"]);
-    of_vm1(&beta, "stop").gives(0).tells(&["'alpha'", "left alone"]);
+    of_vm1(&beta, "stop").gives(0).tells(&["a start would be refused: 'alpha' runs here"]);
     assert!(alpha.lives() && !beta.lives());
     // The way out that README tells.
     host.virsh(&["metadata", "alpha", "https://vm-agent.org/xmlns/domain/1.0", "--live", "--remove"]);

@@ -81,7 +81,8 @@ fn no_kill_fails_at_the_end_and_the_machine_runs_on() {
                 host.virsh(&["suspend", "a"]);
             }
             let answer = vm.call(dialect, "stop").param("no_kill", "yes").timeout(4.0).gives(1);
-            answer.says(&["'a' is still", "no_kill forbids"]);
+            // On a busy host no time may be left to ask libvirt once more: then its process is told of.
+            answer.says(&["'a'", " still ", "no_kill forbids"]);
             // A paused guest is let run, since it could not answer otherwise.
             assert_eq!(vm.state(), "running");
         }

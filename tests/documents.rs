@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::disallowed_methods, reason = "a test runs programs")]
 
+#[path = "real/installed.rs"]
 mod installed;
 
 use installed::{Host, agent, need, repository, said};

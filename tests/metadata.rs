@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::disallowed_methods, reason = "a test runs programs")]
 
-#[path = "common/clock.rs"]
+#[path = "real/common/clock.rs"]
 mod clock;
+#[path = "real/installed.rs"]
 mod installed;
 
 use clock::Moment;

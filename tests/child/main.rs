@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod agents;
-#[path = "../common/clock.rs"]
+#[path = "../real/common/clock.rs"]
 mod clock;
 mod ends;
 mod lines;

@@ -9,7 +9,7 @@
     clippy::disallowed_methods
 )]
 
-#[path = "../common/clock.rs"]
+#[path = "../real/common/clock.rs"]
 mod clock;
 mod elsewhere;
 mod ending;

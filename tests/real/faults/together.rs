@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Two agents at once on one machine: a person's and the cluster's, or one that a manager forgot.
 
+use super::trial::{machines, nothing_left};
 use crate::common::*;
-use crate::trial::{machines, nothing_left};
 use rustix::process::Signal;
 
 /// Both at once, and how many machines there were at most meanwhile.

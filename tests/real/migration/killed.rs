@@ -2,8 +2,8 @@
 //! The agent is killed in the middle of a move, and the cluster does what clusters do then: stop on both nodes at the same
 //! moment, start on one.
 
+use super::slow;
 use crate::common::*;
-use crate::slow;
 use std::time::Duration;
 
 /// Begins a move in the middle of which the agent is killed.

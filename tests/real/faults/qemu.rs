@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The emulator is stopped or killed.
 
+use super::trial::{After::*, Fault, expect};
 use crate::common::*;
-use crate::trial::{After::*, Fault, expect};
 use rustix::process::Signal;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;

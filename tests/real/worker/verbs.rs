@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use vm_agent::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Place, Request, Step, Until, Who};
 
-use super::clock::Moment;
-use super::{IN_PROCESS, WORKER, Worker, definition, failure, name, of_host, of_test, ok};
+use super::{IN_PROCESS, Worker, definition, failure, name, of_host, of_test, ok};
+use crate::common::{Moment, WORKER};
 
 const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Little memory, few files, no standard streams.
 
+use super::trial::machines;
 use crate::common::*;
-use crate::trial::machines;
 
 /// Makes the agent's links scripts that set limits first.
 fn limited(host: &Host, lines: &str) {

@@ -14,8 +14,8 @@ use vm_agent::worker::{
     DomainVerb, End, HostVerb, Lookup, Migrate, NO_METADATA, Progress, Reply, Request, Step, Until,
 };
 
-use super::clock::Moment;
-use super::{IN_PROCESS, WORKER, Worker, definition, failure, name, ok};
+use super::{IN_PROCESS, Worker, definition, failure, name, ok};
+use crate::common::{Moment, WORKER};
 
 const DAEMON: &str = "/usr/sbin/libvirtd";
 /// Nothing of the machine's own libvirt is to be seen, or touched.

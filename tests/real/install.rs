@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `make install` and `make uninstall`: what they put where, that it works there, and that it can be taken away.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
-#![allow(clippy::disallowed_methods, reason = "a test runs programs")]
-
-mod installed;
-
-use installed::{Host, files_below, make, said};
+use crate::installed::{Host, files_below, make, said};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -158,7 +153,7 @@ fn settings(host: &Host, unit: &str, setting: &str) -> Vec<String> {
 #[test]
 fn at_a_nodes_shutdown_the_cluster_manager_is_stopped_before_machines_and_libvirt() {
     const TARGET: &str = "virt-guest-shutdown.target";
-    installed::need(&["systemd-analyze"]);
+    crate::installed::need(&["systemd-analyze"]);
     let host = Host::with_the_program("/usr");
     let verified = host.run(&["systemd-analyze", "verify", "--man=no", "resource-agents-deps.target"]);
     assert_eq!((verified.code, verified.err.as_str()), (0, ""), "{verified:?}");
@@ -179,7 +174,7 @@ fn at_a_nodes_shutdown_the_cluster_manager_is_stopped_before_machines_and_libvir
 
 #[test]
 fn the_installed_manual_page_is_readable_and_has_no_warnings() {
-    installed::need(&["man", "groff"]);
+    crate::installed::need(&["man", "groff"]);
     let (_stage, root) = staged("/usr");
     let page = root.join("share/man/man8/vm-agent.8");
     let lint = said(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).arg(&page));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! libvirt's daemon is stopped, killed, silent, full, restarting, or elsewhere.
 
+use super::trial::{After::*, Fault, expect, machines};
 use crate::common::*;
-use crate::trial::{After::*, Fault, expect, machines};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Child;

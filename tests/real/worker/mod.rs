@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The worker as its caller sees it: arguments and input in, lines out. On libvirt's test driver, inside the worker's own
 //! process where one call is enough, and behind a private libvirtd where a domain must live on between calls.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
-#[path = "worker/arguments.rs"]
 mod arguments;
-#[path = "common/clock.rs"]
-mod clock;
-#[path = "worker/daemon.rs"]
 mod daemon;
-#[path = "worker/verbs.rs"]
 mod verbs;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::common::WORKER;
 use vm_agent::worker::{Answer, DomainVerb, Failure, HostVerb, Line, Progress, Reply, Request, Who};
-
-const WORKER: &str = env!("CARGO_BIN_EXE_vm-agent-libvirt");
 
 /// A hypervisor inside the worker, with one domain, `test`, as long as the worker lives.
 const IN_PROCESS: &str = "test:///default";

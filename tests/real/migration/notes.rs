@@ -2,8 +2,8 @@
 //! What a host remembers of a move whose agent was killed: a stop must find a machine that slipped away by it, and must never
 //! end one by it that somebody has started, or accepted, at the other host since.
 
+use super::killed::killed_in_the_middle;
 use crate::common::*;
-use crate::killed::killed_in_the_middle;
 
 /// The agent is killed in the middle of a move, and the machine stays on the first host. Then `meanwhile`, a stop there, and
 /// a start on the second host. The cluster may stop it on the first host as often as it likes.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the processes say where libvirt knows nothing, or says what is not true any more.
 
+use super::trial::machines;
 use crate::common::*;
-use crate::trial::machines;
 use rustix::process::Signal;
 use std::process::{Child, Stdio};
 

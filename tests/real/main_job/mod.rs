@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The main job on real virtual machines: QEMU under a real libvirtd, called as rgmanager, Pacemaker and a person call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
-#![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod by_hand;
 mod check;

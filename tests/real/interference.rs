@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who gets in the way of whom: two agents at one virtual machine, signals, a person and the cluster.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
-#![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
-#[path = "../common/mod.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use rustix::process::Signal;
 use std::path::PathBuf;
 

@@ -2,11 +2,6 @@
 //! Faults on real daemons and guests: whatever is broken, the answer is true, comes in time, and leaves nothing behind.
 //!
 //! Each fault is played through all actions (`trial`), and the answers become a table, `target/fault-table.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
-#![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod daemon;
 mod definition;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Faults before and during a move. Afterwards exactly one copy runs, and the answer came before the timeout.
 
+use super::slow;
 use crate::common::*;
-use crate::slow;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

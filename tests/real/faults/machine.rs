@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The host itself: full file systems, processes that only look like the machine, a process table that hides some.
 
+use super::daemon::well;
+use super::trial::{After::*, Fault, LEFT, expect};
 use crate::common::*;
-use crate::daemon::well;
-use crate::trial::{After::*, Fault, LEFT, expect};
 use std::process::{Child, Stdio};
 
 #[test]

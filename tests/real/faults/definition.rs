@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The definition's file is gone or broken, and names that are nearly the same.
 
+use super::daemon::well;
+use super::trial::{After::*, Fault, expect, machines};
 use crate::common::*;
-use crate::daemon::well;
-use crate::trial::{After::*, Fault, expect, machines};
 
 /// What becomes of a machine whose definition cannot be used: it is watched and stopped as ever, and not started.
 fn without(fault: Fault<'_>, says: &str) {

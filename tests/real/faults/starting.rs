@@ -279,7 +279,7 @@ fn a_guest_is_asked_when_libvirt_was_silent_for_a_part_of_the_stop() {
         let vm = host.guest("a").polite().written().created();
         vm.ticks();
         let clients: Vec<UnixStream> = if full {
-            let socket = crate::daemon::folder(&host).join("libvirt-sock-ro");
+            let socket = super::daemon::folder(&host).join("libvirt-sock-ro");
             (0..40).map(|_| UnixStream::connect(&socket).unwrap()).collect()
         } else {
             host.service("freeze", "libvirtd");
@@ -305,7 +305,7 @@ fn a_guest_is_asked_when_libvirt_was_silent_for_a_part_of_the_stop() {
 fn a_read_only_socket_that_does_not_serve_leaves_the_other() {
     let host = Host::up();
     let vm = host.guest("a").written();
-    let socket = crate::daemon::folder(&host).join("libvirt-sock-ro");
+    let socket = super::daemon::folder(&host).join("libvirt-sock-ro");
     let away = socket.with_extension("away");
     for silent in [false, true] {
         std::fs::rename(&socket, &away).unwrap();

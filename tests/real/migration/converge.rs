@@ -2,8 +2,8 @@
 //! A guest that makes memory dirty faster than the network takes it away: what each permission does, and that a move which
 //! cannot end is given up in time.
 
+use super::killed::stop_on_both;
 use crate::common::*;
-use crate::killed::stop_on_both;
 use std::time::{Duration, Instant};
 
 /// A guest that dirties 24 MiB over and over, between hosts that send 12 MiB/s.

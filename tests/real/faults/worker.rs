@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The worker, or virsh, is missing, hangs, crashes, talks nonsense, or lies.
 
+use super::trial::{After::*, Expected, Fault, LEFT, expect};
 use crate::common::*;
-use crate::trial::{After::*, Expected, Fault, LEFT, expect};
 use std::path::Path;
 
 const VIRSH: &str = "/usr/bin/virsh";

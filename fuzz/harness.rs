@@ -139,10 +139,10 @@ pub fn invocation(bytes: &[u8]) {
         for problem in &inv.params.problems {
             assert_eq!(ascii_line(&problem.to_string(), 10_000), problem.to_string(), "a problem is one plain line");
         }
-        if let Some(target) = inv.target.as_ref().and_then(|target| target.to_str()) {
-            if let Ok(found) = target::find(target, &inv.params.migration, "qemu:///system", true) {
-                assert!(!found.uri.contains(['\n', '\0']));
-            }
+        if let Some(target) = inv.target.as_ref().and_then(|target| target.to_str())
+            && let Ok(found) = target::find(target, &inv.params.migration, "qemu:///system", true)
+        {
+            assert!(!found.uri.contains(['\n', '\0']));
         }
         let _ = inv.params.monitor_scripts.as_ref().map(|scripts| guest_check::commands(scripts.as_bytes()));
         let _ = inv.params.path.as_ref().map(|path| PathSpec::parse(path));

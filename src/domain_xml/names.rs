@@ -188,10 +188,10 @@ pub(super) fn check_declaration(raw: &str) -> Result<(), String> {
     if minor.is_empty() || !minor.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ill());
     }
-    if let Some((_, encoding)) = attributes.next_if(|(name, _)| *name == "encoding") {
-        if !encoding.eq_ignore_ascii_case("UTF-8") {
-            return Err(format!("the encoding is declared as '{}'; save the file as UTF-8", shortened(encoding)));
-        }
+    if let Some((_, encoding)) = attributes.next_if(|(name, _)| *name == "encoding")
+        && !encoding.eq_ignore_ascii_case("UTF-8")
+    {
+        return Err(format!("the encoding is declared as '{}'; save the file as UTF-8", shortened(encoding)));
     }
     attributes.next_if(|(name, value)| *name == "standalone" && matches!(*value, "yes" | "no"));
     if attributes.next().is_some() { Err(ill()) } else { Ok(()) }

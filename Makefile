@@ -3,7 +3,7 @@
 # make          both programs, in target/release
 # make test     installs what is missing, then lint and every test (hosts, guests and clusters are real)
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
-# make lint     formatting, clippy, documentation, scripts, the manual page
+# make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
 # make bench    measures (bench/run, bench/moves), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
 # make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system
@@ -50,12 +50,19 @@ check:
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(as_root) \
 		tests/tell-failed $(CARGO) test --locked --no-fail-fast
 
+# Licences, sources and advisories (deny.toml). The list of advisories comes from the network; without it the rest is checked.
+deny = $(CARGO) deny --version >/dev/null 2>&1 \
+		|| { echo "make: there is no cargo-deny, so licences, sources and advisories are not checked" >&2; exit 0; }; \
+	if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check -A parse-error; else \
+		echo "make: the list of advisories cannot be fetched, so advisories are not checked" >&2; \
+		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
 scripts = .ci/run packaging/need tests/tell-failed tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	@$(deny)
 	shellcheck -x $(scripts)
 	groff -man -ww -Tutf8 -z packaging/vm-agent.8
 

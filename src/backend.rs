@@ -111,7 +111,7 @@ impl Backend {
         request.timeout = Some(deadline.left());
         let input = request.input();
         let args = request.argv().into_iter().map(OsString::from).collect();
-        let running = changing(verb, child_of(&worker, args, input.as_deref())).spawn(deadline).map_err(sentence)?;
+        let running = changing(verb, child_of(&worker, args, input)).spawn(deadline).map_err(sentence)?;
         Ok((Tool::Worker, running))
     }
 }
@@ -124,7 +124,7 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Strin
     let worker = worker_path().ok_or_else(|| format!("the worker {LIBEXEC}/{WORKER} is not installed"))?;
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
-    let child = child_of(&worker, args, input.as_deref()).capture(8 * 1024 * 1024);
+    let child = child_of(&worker, args, input).capture(8 * 1024 * 1024);
     answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
 }
 
@@ -272,10 +272,8 @@ pub fn worker_path() -> Option<PathBuf> {
 fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
     let domain = |verb| Request::domain(uri, who.clone(), verb);
     match verb {
-        Verb::Create(xml) => {
-            Request::host(uri, HostVerb::Create { paused: false, validate: false, xml: xml.to_owned() })
-        }
-        Verb::Start => domain(DomainVerb::Start { paused: false }),
+        Verb::Create(xml) => Request::host(uri, HostVerb::Create { xml: xml.to_owned() }),
+        Verb::Start => domain(DomainVerb::Start),
         Verb::Resume => domain(DomainVerb::Resume),
         Verb::Wake => domain(DomainVerb::Wake),
         Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
@@ -288,12 +286,10 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
                 ShutdownMode::Paravirt => worker::Mode::Paravirt,
             },
         }),
-        Verb::Destroy => domain(DomainVerb::Destroy { graceful: false }),
+        Verb::Destroy => domain(DomainVerb::Destroy),
         Verb::DropSaved => domain(DomainVerb::DropSaved),
         Verb::AbortJob => domain(DomainVerb::AbortJob),
-        Verb::SetMark(xml) => {
-            domain(DomainVerb::SetMark { live: true, config: false, remove: false, xml: xml.to_owned() })
-        }
+        Verb::SetMark(xml) => domain(DomainVerb::SetMark { xml: xml.to_owned() }),
         Verb::Suspend => domain(DomainVerb::Suspend),
         Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
         Verb::Postcopy => domain(DomainVerb::StartPostcopy),

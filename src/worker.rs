@@ -9,9 +9,8 @@ mod argv;
 mod migration;
 mod reply;
 
-pub use argv::Input;
-pub use migration::{Command, Flag, Migrate, MigrateXml, same_host};
-pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Job, Line, Lookup, Place, Progress, Reply, Step};
+pub use migration::{Flag, Migrate, same_host};
+pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Line, Lookup, Progress, Reply, Step};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -25,8 +24,6 @@ pub const MARK_PREFIX: &str = "vm-agent";
 pub const NO_DOMAIN: u32 = 42;
 /// libvirt's error number for a call that the hypervisor's driver does not have.
 pub const NO_SUPPORT: u32 = 3;
-/// libvirt's error number for "the domain has no metadata of that namespace".
-pub const NO_METADATA: u32 = 80;
 
 /// One call of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,25 +61,8 @@ pub enum Who {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum HostVerb {
-    /// All domains, running or not.
-    List,
-    /// Start a transient domain from `xml`.
+    /// Start a transient domain.
     Create {
-        /// Leave it paused.
-        #[serde(default)]
-        paused: bool,
-        /// Check the XML against libvirt's schema first.
-        #[serde(default)]
-        validate: bool,
-        /// The definition; on standard input.
-        #[serde(skip)]
-        xml: String,
-    },
-    /// Make or replace a persistent definition.
-    Define {
-        /// Check the XML against libvirt's schema first.
-        #[serde(default)]
-        validate: bool,
         /// The definition; on standard input.
         #[serde(skip)]
         xml: String,
@@ -103,42 +83,7 @@ pub enum HostVerb {
         path: String,
     },
     /// Versions, UUID, name and memory of the host.
-    Host {
-        /// The host's capabilities too, as XML.
-        #[serde(default)]
-        capabilities: bool,
-    },
-    /// What the host offers to domains of one kind, as XML.
-    DomainCapabilities(Kind),
-    /// Whether the host can run a CPU: the error says what it lacks.
-    CompareCpu(Kind),
-    /// Whether a network exists and is active.
-    Network {
-        /// Its name.
-        network: String,
-    },
-    /// Whether a storage pool exists and is active.
-    Pool {
-        /// Its name.
-        pool: String,
-    },
-}
-
-/// A kind of domain; what is left out, libvirt chooses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct Kind {
-    /// Path of the emulator.
-    pub emulator: Option<String>,
-    /// Architecture (`x86_64`).
-    pub arch: Option<String>,
-    /// Machine type (`q35`).
-    pub machine: Option<String>,
-    /// Type of virtualisation (`kvm`, `qemu`).
-    pub virt_type: Option<String>,
-    /// The `<cpu>` element to compare; on standard input.
-    #[serde(skip)]
-    pub cpu: String,
+    Host,
 }
 
 /// What can be asked about a domain.
@@ -152,22 +97,9 @@ pub enum DomainVerb {
         /// The definition for the next start, not the running one.
         #[serde(default)]
         inactive: bool,
-        /// With passwords.
-        #[serde(default)]
-        secure: bool,
-        /// As another host could take it.
-        #[serde(default)]
-        migratable: bool,
-        /// With the CPU model written out for this host.
-        #[serde(default)]
-        update_cpu: bool,
     },
     /// Start the persistent definition.
-    Start {
-        /// Leave it paused.
-        #[serde(default)]
-        paused: bool,
-    },
+    Start,
     /// Let a paused domain run on.
     Resume,
     /// Wake one that was suspended by its own power management.
@@ -182,29 +114,7 @@ pub enum DomainVerb {
         mode: Mode,
     },
     /// End it without asking the guest.
-    Destroy {
-        /// Fail, rather than use SIGKILL, when the process does not end by itself.
-        #[serde(default)]
-        graceful: bool,
-    },
-    /// Press the reset button.
-    Reset,
-    /// Remove the persistent definition; fails when something is attached to it that no flag names.
-    Undefine {
-        /// Remove the managed save image too.
-        #[serde(default)]
-        managed_save: bool,
-        /// Remove the descriptions of snapshots too.
-        #[serde(default)]
-        snapshots: bool,
-        /// Remove the descriptions of checkpoints too.
-        #[serde(default)]
-        checkpoints: bool,
-        /// What becomes of the UEFI variables.
-        nvram: Option<Fate>,
-        /// What becomes of the state of the emulated TPM.
-        tpm: Option<Fate>,
-    },
+    Destroy,
     /// Write its memory to a file, and end it.
     Save {
         /// The file; an existing one is overwritten.
@@ -223,52 +133,15 @@ pub enum DomainVerb {
         #[serde(deserialize_with = "argv::text")]
         ms: u64,
     },
-    /// The bandwidth of migrations; stays with the domain.
-    SetSpeed {
-        /// MiB/s.
-        #[serde(deserialize_with = "argv::text")]
-        mib: u64,
-        /// That of the post-copy phase.
-        #[serde(default)]
-        postcopy: bool,
-    },
     /// Switch a running migration to post-copy.
     StartPostcopy,
-    /// The statistics of its job.
-    JobStats {
-        /// Those of the last completed job.
-        #[serde(default)]
-        completed: bool,
-    },
-    /// Our mark in its metadata, as XML.
-    GetMark,
-    /// Set our mark in its metadata.
+    /// Set our mark in the metadata of the running domain.
     SetMark {
-        /// In the running domain (neither: libvirt's choice, the running one if it runs).
-        #[serde(default)]
-        live: bool,
-        /// In the persistent definition.
-        #[serde(default)]
-        config: bool,
-        /// Take the mark away.
-        #[serde(default)]
-        remove: bool,
         /// The mark, an element without prefix; on standard input.
         #[serde(skip)]
         xml: String,
     },
-    /// Print its events until it is in a state.
-    Wait {
-        /// Which state.
-        #[serde(default)]
-        until: Until,
-        /// Answer after so many milliseconds, whatever the state.
-        #[serde(default, deserialize_with = "argv::maybe_text")]
-        for_ms: Option<u64>,
-    },
-    /// Its disks' I/O errors.
-    DiskErrors,
-    /// Move it to another host; commands are read from standard input meanwhile.
+    /// Move it to another host.
     Migrate(Box<Migrate>),
 }
 
@@ -286,15 +159,6 @@ pub enum Mode {
     Paravirt,
 }
 
-/// What becomes of something that belongs to a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "they say it")]
-pub enum Fate {
-    Keep,
-    Remove,
-}
-
 /// How a saved domain comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -302,15 +166,4 @@ pub enum Fate {
 pub enum Wake {
     Running,
     Paused,
-}
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Until {
-    /// Absent or shut off. (A crashed domain that is kept is neither.)
-    #[default]
-    Off,
-    /// Running.
-    Running,
 }

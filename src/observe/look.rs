@@ -397,7 +397,7 @@ impl Looker {
             connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
         });
         let version = by_rpc.or_else(|| {
-            let request = Request::host(&self.uri, HostVerb::Host { capabilities: false });
+            let request = Request::host(&self.uri, HostVerb::Host);
             let host = backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.host?;
             host.daemon_version.map(u64::from)
         });

@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A request as arguments, and arguments as a request: both by way of serde, so that the two sides cannot differ. Pure.
 
-use super::{Ask, DomainVerb, HostVerb, Kind, MigrateXml, Request, Who};
+use super::{Ask, DomainVerb, HostVerb, Request, Who};
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::str::FromStr;
 use std::time::Duration;
-
-/// What a request needs on standard input.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// Nothing: do not read.
-    Nothing,
-    /// All of it is this text.
-    Whole(&'a mut String),
-    /// Its first line is this, as JSON; commands follow.
-    FirstLine(&'a mut MigrateXml),
-}
 
 impl Request {
     /// About the host at `uri`.
@@ -105,35 +94,18 @@ impl Request {
 
     /// What to write to the worker's standard input before it can begin.
     #[must_use]
-    pub fn input(&self) -> Option<String> {
+    pub fn input(&self) -> Option<&str> {
         match &self.ask {
-            Ask::Host(
-                HostVerb::Create { xml, .. }
-                | HostVerb::Define { xml, .. }
-                | HostVerb::CompareCpu(Kind { cpu: xml, .. }),
-            )
-            | Ask::Domain(_, DomainVerb::SetMark { xml, remove: false, .. }) => Some(xml.clone()),
-            Ask::Domain(_, DomainVerb::Migrate(migrate)) => {
-                migrate.xml.as_ref().and_then(|xml| serde_json::to_string(xml).ok()).map(|line| line + "\n")
-            }
+            Ask::Host(HostVerb::Create { xml }) | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
             Ask::Host(_) | Ask::Domain(..) => None,
         }
     }
 
-    /// Where the worker puts what it reads from its standard input.
-    pub fn input_mut(&mut self) -> Input<'_> {
+    /// Where the worker puts what it reads from its standard input; nothing is read without it.
+    pub fn input_mut(&mut self) -> Option<&mut String> {
         match &mut self.ask {
-            Ask::Host(
-                HostVerb::Create { xml, .. }
-                | HostVerb::Define { xml, .. }
-                | HostVerb::CompareCpu(Kind { cpu: xml, .. }),
-            )
-            | Ask::Domain(_, DomainVerb::SetMark { xml, remove: false, .. }) => Input::Whole(xml),
-            Ask::Domain(_, DomainVerb::Migrate(migrate)) => match &mut migrate.xml {
-                Some(xml) => Input::FirstLine(xml),
-                None => Input::Nothing,
-            },
-            Ask::Host(_) | Ask::Domain(..) => Input::Nothing,
+            Ask::Host(HostVerb::Create { xml }) | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
+            Ask::Host(_) | Ask::Domain(..) => None,
         }
     }
 }
@@ -209,23 +181,5 @@ pub(super) mod list {
             T::deserialize(word)
         };
         joined.split(',').filter(|text| !text.is_empty()).map(word).collect::<Result<_, _>>().map_err(D::Error::custom)
-    }
-}
-
-/// A thing that comes on standard input: among the arguments there is only a word that says so.
-pub(super) mod on_input {
-    use super::*;
-    use serde::ser::Serializer;
-
-    pub(in super::super) fn serialize<T, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bool(value.is_some())
-    }
-
-    pub(in super::super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        T: Default,
-        D: Deserializer<'de>,
-    {
-        Ok(bool::deserialize(deserializer)?.then(T::default))
     }
 }

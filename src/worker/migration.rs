@@ -72,19 +72,6 @@ pub struct Migrate {
     pub migrate_disks: BTreeSet<String>,
     /// Where clients of the graphics console are sent.
     pub graphics_uri: Option<String>,
-    /// Definitions for the destination; one JSON object on the first line of standard input.
-    #[serde(with = "argv::on_input")]
-    pub xml: Option<MigrateXml>,
-}
-
-/// The definitions that a migration may carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MigrateXml {
-    /// The running domain as it shall be at the destination.
-    pub destination: Option<String>,
-    /// The persistent definition there, with [`Flag::PersistDest`].
-    pub persistent: Option<String>,
 }
 
 /// libvirt's migration flags.
@@ -113,29 +100,4 @@ pub enum Flag {
     Tls,
     Parallel,
     Zerocopy,
-}
-
-/// What may be said to a migration on the worker's standard input: one JSON object a line. The end of the input means
-/// nothing. Each is confirmed by [`super::Progress::Did`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Command {
-    /// Abort the migration (SIGTERM does the same); the worker answers when it has ended.
-    Abort,
-    /// Allow so much downtime.
-    Downtime {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// Allow so much bandwidth.
-    Bandwidth {
-        /// MiB/s.
-        mib: u64,
-    },
-    /// Switch to post-copy.
-    Postcopy,
-    /// Pause the guest, so that its memory stops changing.
-    Suspend,
-    /// Let the guest run on.
-    Resume,
 }

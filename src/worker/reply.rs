@@ -2,7 +2,6 @@
 //! The lines that the worker prints. Pure. Numbers are libvirt's own (states, reasons, events, errors): the worker does
 //! not interpret them, so that there is one place that does.
 
-use super::Command;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -72,7 +71,7 @@ pub enum Step {
     Leftover,
     /// The call itself.
     Call,
-    /// Waiting, beyond its own deadline.
+    /// Anything, beyond its own deadline.
     Deadline,
 }
 
@@ -80,27 +79,15 @@ pub enum Step {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
-    /// The domain: state, wait, create, define, start; as it is at the destination: migrate.
+    /// The domain: state, create, start; as it is at the destination: migrate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
-    /// All domains: list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domains: Option<Vec<DomainFacts>>,
-    /// XML: xml, domain-capabilities, get-mark.
+    /// XML: xml, saved-xml.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xml: Option<String>,
     /// The host: host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
-    /// A job: job-stats.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<Job>,
-    /// A network or pool.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-    /// Disks (targets) with libvirt's `virDomainDiskErrorCode`; empty when there are none: disk-errors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_errors: Option<BTreeMap<String, i32>>,
 }
 
 /// Whether libvirt knows the domain.
@@ -126,16 +113,16 @@ pub struct DomainFacts {
     pub state: i32,
     /// The reason; its meaning depends on the state.
     pub reason: i32,
-    /// Whether it has a persistent definition, if libvirt said (not in a list).
+    /// Whether it has a persistent definition, if libvirt said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistent: Option<bool>,
-    /// Whether libvirt starts it by itself, if libvirt said (not in a list).
+    /// Whether libvirt starts it by itself, if libvirt said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
-    /// Whether its memory is saved, and its next start will restore it, if libvirt said (not in a list).
+    /// Whether its memory is saved, and its next start will restore it, if libvirt said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<bool>,
-    /// What its job does (`virDomainJobOperation`, 0 without a job), if libvirt said in time (not in a list).
+    /// What its job does (`virDomainJobOperation`, 0 without a job), if libvirt said in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_operation: Option<i32>,
     /// libvirt's error number for the question about its job.
@@ -165,53 +152,12 @@ pub struct HostFacts {
     pub cpus: Option<u32>,
     /// KiB of memory by kind (`total`, `free`, `buffers`, `cached`).
     pub memory_kib: BTreeMap<String, u64>,
-    /// The capabilities, if they were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub capabilities: Option<String>,
-}
-
-/// Whether a network or a pool can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// libvirt said that there is none.
-    Absent,
-    /// Defined, not active.
-    Inactive,
-    /// Active.
-    Active,
-}
-
-/// A job of a domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Job {
-    /// `virDomainJobType`: 0 is none, 1 and 2 are running, 3 completed, 4 failed, 5 cancelled.
-    pub kind: i32,
-    /// libvirt's statistics by libvirt's names (`memory_remaining`, `memory_dirty_rate`, ...).
-    pub stats: BTreeMap<String, serde_json::Value>,
-}
-
-impl Job {
-    /// The statistic `name`, if it is there and a number that is not negative.
-    #[must_use]
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.stats.get(name).and_then(serde_json::Value::as_u64)
-    }
 }
 
 /// Something on the way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
-    /// From now on no event is missed; and how the domain is at the beginning.
-    Watching(Lookup),
-    /// A lifecycle event of the domain (`virDomainEventType` and its detail).
-    Event {
-        /// Which.
-        event: i32,
-        /// Why.
-        detail: i32,
-    },
     /// Something that a person should know, and that does not stand in the way.
     Warning(String),
     /// Which end is asked before a migration: where it does not go on, that one is silent.
@@ -220,18 +166,6 @@ pub enum Progress {
     DirtyRate(u64),
     /// All checks are passed: from now on the migration is libvirt's.
     Begun,
-    /// How the migration is getting on.
-    Job(Job),
-    /// A command was carried out, or failed.
-    Did {
-        /// Which.
-        command: Command,
-        /// Why not, if not.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Failure>,
-    },
-    /// A line on standard input that is no command, and why.
-    NoCommand(String),
     /// A connection is gone (`virConnectCloseReason`); that of the destination ends a migration.
     Lost {
         /// Which.

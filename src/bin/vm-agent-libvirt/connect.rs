@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Connections, and the look at a domain: what every verb begins with.
 
-use crate::{ffi, guard, libvirts};
+use crate::failure::During;
+use crate::{ffi, guard};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::worker::{DomainFacts, Failure, Job, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
+use vm_agent::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);
@@ -20,14 +21,14 @@ const JOB_ANSWERS: Duration = Duration::from_millis(300);
 /// The connection stays open until the process ends. To close it libvirt asks the daemon, and an answer that we have
 /// must not wait for one that then hangs.
 pub fn open(uri: &str, during: Step) -> Result<Connect, Failure> {
-    let connection = Connect::open(Some(uri)).map_err(libvirts(during))?;
+    let connection = Connect::open(Some(uri)).during(during)?;
     std::mem::forget(connection.clone());
     Ok(connection)
 }
 
 /// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.
 pub fn run_event_loop() -> Result<(), Failure> {
-    virt::event::event_register_default_impl().map_err(libvirts(Step::Connect))?;
+    virt::event::event_register_default_impl().during(Step::Connect)?;
     guard::thread("events", || while virt::event::event_run_default_impl().is_ok() {})
 }
 
@@ -51,7 +52,7 @@ pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, Failure> {
         Ok(facts) => Ok(Lookup::Found(facts)),
         // It may also have gone between the two questions.
         Err(error) if error.code().to_raw() == NO_DOMAIN => Ok(Lookup::Absent),
-        Err(error) => Err(libvirts(Step::Lookup)(error)),
+        Err(error) => Err(error).during(Step::Lookup),
     }
 }
 
@@ -64,36 +65,30 @@ pub fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
         Err(error) if error.code().to_raw() == NO_SUPPORT => Some(false),
         Err(_) => None,
     };
-    let facts = DomainFacts { persistent, autostart, saved, ..brief(domain)? };
+    let (state, reason) = ffi::state(domain)?;
+    let facts = DomainFacts {
+        name: domain.name()?,
+        uuid: domain.uuid_string()?,
+        id: domain.id(),
+        state,
+        reason,
+        persistent,
+        autostart,
+        saved,
+        job_operation: None,
+        job_error: None,
+    };
     if facts.id.is_none() {
         return Ok(facts);
     }
     // A QEMU that hangs keeps this one question waiting, and must not keep the others.
     let (sender, answer) = channel();
     let asked = domain.clone();
-    let job = guard::thread("job", move || sender.send(ffi::job(&asked, false)));
+    let job = guard::thread("job", move || sender.send(ffi::job(&asked)));
     let job = job.ok().and_then(|()| answer.recv_timeout(JOB_ANSWERS).ok());
-    let operation = |job: &Job| job.number("operation").and_then(|number| i32::try_from(number).ok()).unwrap_or(0);
     Ok(DomainFacts {
-        job_operation: job.as_ref().and_then(|job| job.as_ref().ok()).map(operation),
+        job_operation: job.as_ref().and_then(|job| job.as_ref().ok()).map(|job| job.operation),
         job_error: job.and_then(Result::err).map(|error| error.code().to_raw() as i32),
         ..facts
-    })
-}
-
-/// What is told of a domain in a list.
-pub fn brief(domain: &Domain) -> Result<DomainFacts, Error> {
-    let (state, reason) = ffi::state(domain)?;
-    Ok(DomainFacts {
-        name: domain.name()?,
-        uuid: domain.uuid_string()?,
-        id: domain.id(),
-        state,
-        reason,
-        persistent: None,
-        autostart: None,
-        saved: None,
-        job_operation: None,
-        job_error: None,
     })
 }

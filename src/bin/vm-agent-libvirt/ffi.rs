@@ -4,7 +4,6 @@
 //! Each function here is safe to call, takes and gives Rust's types, and returns libvirt's error of the same thread.
 #![allow(unsafe_code)]
 
-use crate::watch::Happening;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::worker::{Job, Kind};
+use vm_agent::domain_xml::DomainXml;
 
 /// A `sigset_t` of Linux: 1024 bits in glibc as in musl.
 #[repr(C)]
@@ -37,7 +36,6 @@ unsafe extern "C" {
     fn sigwait(set: *const SignalSet, signal: *mut c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
-    fn free(memory: *mut c_void);
 }
 
 /// Ends the process at once: no destructor of libvirt's fifty libraries runs beside the threads that still do.
@@ -141,16 +139,28 @@ pub fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
     Ok(number("dirtyrate.megabytes_per_second").filter(|_| measured).map(|mib| mib << 20))
 }
 
-/// The statistics of the running, or of the last completed job. (`Domain::job_stats` aborts on an idle domain.)
-pub fn job(domain: &Domain, completed: bool) -> Result<Job, Error> {
+/// A domain's job.
+pub struct Job {
+    /// `virDomainJobType`: 0 is none, 1 and 2 are running, 3 completed, 4 failed, 5 cancelled.
+    kind: i32,
+    /// `virDomainJobOperation`; 0 without a job.
+    pub operation: i32,
+}
+
+impl Job {
+    pub fn running(&self) -> bool {
+        const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
+        RUNNING.contains(&self.kind)
+    }
+}
+
+/// The domain's job. (`Domain::job_stats` aborts on an idle domain.)
+pub fn job(domain: &Domain) -> Result<Job, Error> {
     let (mut kind, mut count) = (0, 0);
     let mut parameters: sys::virTypedParameterPtr = ptr::null_mut();
-    // Kept, so that whoever asks next is told too.
-    let flags =
-        if completed { sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED } else { 0 };
     // SAFETY: the domain is alive as long as the reference; libvirt allocates the array, and says how long it is.
     check(unsafe {
-        sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut parameters, &raw mut count, flags)
+        sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut parameters, &raw mut count, 0)
     })?;
     // SAFETY: libvirt gave us `count` parameters at this address. The array and its strings are libvirt's allocation, which
     // the second call frees; nothing refers to it then.
@@ -159,7 +169,8 @@ pub fn job(domain: &Domain, completed: bool) -> Result<Job, Error> {
         sys::virTypedParamsFree(parameters, count);
         stats
     };
-    Ok(Job { kind, stats })
+    let operation = stats.get("operation").and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok());
+    Ok(Job { kind, operation: operation.unwrap_or(0) })
 }
 
 /// Typed parameters by their names.
@@ -204,37 +215,12 @@ unsafe fn text(start: *const c_char) -> String {
     unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
 }
 
-/// The domain's disks (targets) with I/O errors.
-pub fn disk_errors(domain: &Domain) -> Result<BTreeMap<String, i32>, Error> {
-    // SAFETY: with no array libvirt only says how many there could be.
-    let most = check(unsafe { sys::virDomainGetDiskErrors(domain.as_ptr(), ptr::null_mut(), 0, 0) })?;
-    let empty = sys::virDomainDiskError { disk: ptr::null_mut(), error: 0 };
-    let mut errors = vec![empty; usize::try_from(most).unwrap_or(0)];
-    if errors.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let room = u32::try_from(most).unwrap_or(0);
-    // SAFETY: the array has `room` elements; libvirt fills at most as many.
-    let count = check(unsafe { sys::virDomainGetDiskErrors(domain.as_ptr(), errors.as_mut_ptr(), room, 0) })?;
-    let mut found = BTreeMap::new();
-    for error in errors.iter().take(usize::try_from(count).unwrap_or(0)) {
-        // SAFETY: libvirt allocated each name, NUL-ended, and leaves it to us to free.
-        unsafe {
-            found.insert(text(error.disk), error.error);
-            free(error.disk.cast());
-        }
-    }
-    Ok(found)
-}
-
-/// Whether the host's hypervisor can give a domain the CPU; the error says what is missing.
-pub fn compare_cpu(connection: &Connect, kind: &Kind) -> Result<(), Error> {
-    let Kind { emulator, arch, machine, virt_type, cpu } = kind;
+/// Whether the host's hypervisor can give the domain its `<cpu>`; the error says what is missing.
+pub fn compare_cpu(connection: &Connect, facts: &DomainXml, cpu: &str) -> Result<(), Error> {
     let c_string = |text: &Option<String>| text.as_deref().map(CString::new).transpose();
-    let (emulator, arch, machine, virt_type) =
-        (c_string(emulator)?, c_string(arch)?, c_string(machine)?, c_string(virt_type)?);
+    let (emulator, arch, machine) = (c_string(&facts.emulator)?, c_string(&facts.arch)?, c_string(&facts.machine)?);
     let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
-    let cpu = CString::new(cpu.as_str())?;
+    let (virt_type, cpu) = (CString::new(facts.domain_type.as_str())?, CString::new(cpu)?);
     // SAFETY: the connection is alive as long as the reference; the strings live until the end of this function.
     check(unsafe {
         sys::virConnectCompareHypervisorCPU(
@@ -242,7 +228,7 @@ pub fn compare_cpu(connection: &Connect, kind: &Kind) -> Result<(), Error> {
             pointer(&emulator),
             pointer(&arch),
             pointer(&machine),
-            pointer(&virt_type),
+            virt_type.as_ptr(),
             cpu.as_ptr(),
             sys::VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE,
         )
@@ -264,47 +250,8 @@ pub fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
     Ok(stats.iter().map(|stat| (unsafe { text(stat.field.as_ptr()) }, stat.value)).collect())
 }
 
-/// Sends the lifecycle events of all domains of the connection, until the process ends. Needs the event loop.
-pub fn watch_lifecycle(connection: &Connect, sender: Sender<Happening>) -> Result<(), Error> {
-    type Callback = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
-    type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
-    // SAFETY: libvirt casts it back to the type that belongs to the kind of event, before it calls it.
-    let callback = unsafe { std::mem::transmute::<Callback, Generic>(on_lifecycle) };
-    let sender = Box::into_raw(Box::new(sender));
-    // SAFETY: the sender is never freed, so it is there whenever libvirt calls.
-    check(unsafe {
-        sys::virConnectDomainEventRegisterAny(
-            connection.as_ptr(),
-            ptr::null_mut(),
-            sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE as c_int,
-            Some(callback),
-            sender.cast(),
-            None,
-        )
-    })
-    .map(drop)
-}
-
-unsafe extern "C" fn on_lifecycle(
-    _connection: sys::virConnectPtr,
-    domain: sys::virDomainPtr,
-    event: c_int,
-    detail: c_int,
-    sender: *mut c_void,
-) -> c_int {
-    let mut uuid: [c_char; sys::VIR_UUID_STRING_BUFLEN as usize] = [0; sys::VIR_UUID_STRING_BUFLEN as usize];
-    // SAFETY: libvirt lends a domain for the time of this call, and the name with it; the buffer is as long as libvirt
-    // demands, and filled with NUL until libvirt writes it; the sender is the one of `watch_lifecycle`, never freed.
-    unsafe {
-        sys::virDomainGetUUIDString(domain, uuid.as_mut_ptr());
-        let (name, uuid) = (text(sys::virDomainGetName(domain)), text(uuid.as_ptr()));
-        let _ = (*sender.cast::<Sender<Happening>>()).send(Happening::Domain { name, uuid, event, detail });
-    }
-    0
-}
-
-/// Sends a word when the connection is lost. Needs the event loop.
-pub fn watch_close(connection: &Connect, sender: Sender<Happening>) -> Result<(), Error> {
+/// Sends libvirt's reason (`virConnectCloseReason`) when the connection is lost. Needs the event loop.
+pub fn watch_close(connection: &Connect, sender: Sender<i32>) -> Result<(), Error> {
     let sender = Box::into_raw(Box::new(sender));
     // SAFETY: the sender is never freed, so it is there whenever libvirt calls.
     check(unsafe { sys::virConnectRegisterCloseCallback(connection.as_ptr(), Some(on_close), sender.cast(), None) })
@@ -313,5 +260,5 @@ pub fn watch_close(connection: &Connect, sender: Sender<Happening>) -> Result<()
 
 unsafe extern "C" fn on_close(_connection: sys::virConnectPtr, reason: c_int, sender: *mut c_void) {
     // SAFETY: the sender is the one of `watch_close`, never freed.
-    let _ = unsafe { &*sender.cast::<Sender<Happening>>() }.send(Happening::Closed { reason });
+    let _ = unsafe { &*sender.cast::<Sender<i32>>() }.send(reason);
 }

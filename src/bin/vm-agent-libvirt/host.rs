@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The verbs about a host, and those that bring a domain into being from XML.
+//! The verbs about a host, and those that bring a domain into being.
 
-use crate::{connect, ffi, libvirts};
+use crate::failure::During;
+use crate::{connect, ffi};
 use quick_xml::events::Event;
 use virt::connect::Connect;
-use virt::error::Error;
 use virt::sys;
-use vm_agent::worker::{Answer, DomainFacts, Failure, HostFacts, HostVerb, Kind, Lookup, NO_DOMAIN, Place, Step, Wake};
+use vm_agent::worker::{Answer, Failure, HostFacts, HostVerb, Lookup, Step, Wake};
 
 /// libvirt's error numbers for "no such network" and "no such storage pool".
 pub const NO_NETWORK: u32 = 43;
@@ -16,15 +16,11 @@ pub const NO_STORAGE_POOL: u32 = 49;
 pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
     let connection = &connect::open(uri, Step::Connect)?;
     let answer = match verb {
-        HostVerb::List => list(connection).map(|domains| Answer { domains: Some(domains), ..Answer::default() }),
-        HostVerb::Create { paused, validate, xml } => {
-            let flags = flag(*paused, sys::VIR_DOMAIN_START_PAUSED) | flag(*validate, sys::VIR_DOMAIN_START_VALIDATE);
-            connection.create_domain_xml(xml, flags).and_then(|domain| made(&domain))
-        }
-        HostVerb::Define { validate, xml } => {
-            let flags = flag(*validate, sys::VIR_DOMAIN_DEFINE_VALIDATE);
-            connection.define_domain_xml_flags(xml, flags).and_then(|domain| made(&domain))
-        }
+        HostVerb::Create { xml } => connection.create_domain_xml(xml, 0).map(|domain| Answer {
+            // That it is made counts: a failure to look at it is no failure.
+            lookup: connect::facts(&domain).ok().map(Lookup::Found),
+            ..Answer::default()
+        }),
         HostVerb::Restore { path, wake, bypass_cache } => {
             let wake = match wake {
                 None => 0,
@@ -37,24 +33,9 @@ pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
         HostVerb::SavedXml { path } => {
             connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml), ..Answer::default() })
         }
-        HostVerb::Host { capabilities } => {
-            Ok(Answer { host: Some(host(connection, *capabilities)), ..Answer::default() })
-        }
-        HostVerb::DomainCapabilities(Kind { emulator, arch, machine, virt_type, cpu: _ }) => {
-            let [emulator, arch, machine, virt_type] = [emulator, arch, machine, virt_type].map(Option::as_deref);
-            connection
-                .domain_capabilities(emulator, arch, machine, virt_type, 0)
-                .map(|xml| Answer { xml: Some(xml), ..Answer::default() })
-        }
-        HostVerb::CompareCpu(kind) => ffi::compare_cpu(connection, kind).map(|()| Answer::default()),
-        HostVerb::Network { network } => {
-            place(connection.lookup_network_by_name(network).and_then(|network| network.is_active()), NO_NETWORK)
-        }
-        HostVerb::Pool { pool } => {
-            place(connection.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()), NO_STORAGE_POOL)
-        }
+        HostVerb::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
-    answer.map_err(libvirts(Step::Call))
+    answer.during(Step::Call)
 }
 
 /// `value` if `on`.
@@ -62,48 +43,18 @@ pub fn flag(on: bool, value: u32) -> u32 {
     if on { value } else { 0 }
 }
 
-/// The domain that was just made. That it is made counts: a failure to look at it is no failure.
-fn made(domain: &virt::domain::Domain) -> Result<Answer, Error> {
-    Ok(Answer { lookup: connect::facts(domain).ok().map(Lookup::Found), ..Answer::default() })
-}
-
-fn list(connection: &Connect) -> Result<Vec<DomainFacts>, Error> {
-    let mut domains = Vec::new();
-    for domain in connection.list_all_domains(0)? {
-        match connect::brief(&domain) {
-            Ok(facts) => domains.push(facts),
-            // Gone since the list was made.
-            Err(error) if error.code().to_raw() == NO_DOMAIN => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(domains)
-}
-
-fn place(active: Result<bool, Error>, none: u32) -> Result<Answer, Error> {
-    let place = match active {
-        Ok(true) => Place::Active,
-        Ok(false) => Place::Inactive,
-        Err(error) if error.code().to_raw() == none => Place::Absent,
-        Err(error) => return Err(error),
-    };
-    Ok(Answer { place: Some(place), ..Answer::default() })
-}
-
 /// Each fact for itself: what one hypervisor does not tell must not hide the rest.
-fn host(connection: &Connect, with_capabilities: bool) -> HostFacts {
-    let capabilities = connection.capabilities().ok();
+fn host(connection: &Connect) -> HostFacts {
     HostFacts {
         client_version: Connect::version().ok(),
         daemon_version: connection.lib_version().ok(),
         hypervisor: connection.driver_type().ok(),
         hypervisor_version: connection.hyp_version().ok(),
         hostname: connection.hostname().ok(),
-        uuid: capabilities.as_deref().and_then(host_uuid),
+        uuid: connection.capabilities().ok().as_deref().and_then(host_uuid),
         uri: connection.uri().ok(),
         cpus: connection.node_info().ok().map(|node| node.cpus),
         memory_kib: ffi::memory(connection).unwrap_or_default(),
-        capabilities: capabilities.filter(|_| with_capabilities),
     }
 }
 

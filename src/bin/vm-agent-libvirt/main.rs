@@ -6,15 +6,16 @@
 
 mod connect;
 mod domain;
+mod failure;
 mod ffi;
 mod guard;
 mod host;
 mod migrate;
 mod output;
 mod preflight;
-mod watch;
 
-use vm_agent::worker::{Answer, Ask, Failure, Reply, Request, Step};
+use failure::During;
+use vm_agent::worker::{Answer, Ask, DomainVerb, Failure, Reply, Request, Step};
 
 fn main() {
     let reply = match run() {
@@ -27,29 +28,20 @@ fn main() {
 fn run() -> Result<Answer, Failure> {
     guard::die_with_parent()?;
     virt::error::clear_error_callback();
-    let mut request = guard::arguments().and_then(Request::parse).map_err(own(Step::Arguments))?;
+    let mut request = guard::arguments().and_then(Request::parse).during(Step::Arguments)?;
     guard::check_parent(request.parent)?;
-    guard::deadline(&request)?;
-    guard::read_input(&mut request).map_err(own(Step::Input))?;
+    if let Ask::Domain(_, DomainVerb::Migrate(_)) = request.ask {
+        // Before any thread is started: the one that turns SIGTERM into an abort shall be the only one to get it.
+        ffi::hold_termination();
+        guard::deadline(request.timeout, migrate::give_up)?;
+    } else {
+        guard::deadline(request.timeout, || {})?;
+    }
+    guard::read_input(&mut request).during(Step::Input)?;
 
     let uri = request.uri.as_str();
     match &request.ask {
         Ask::Host(verb) => host::ask(uri, verb),
         Ask::Domain(who, verb) => domain::ask(uri, who, verb),
-    }
-}
-
-/// A failure that is not libvirt's.
-fn own(during: Step) -> impl Fn(String) -> Failure {
-    move |message| Failure { code: 0, domain: 0, during, message }
-}
-
-/// A failure that is libvirt's.
-fn libvirts(during: Step) -> impl Fn(virt::error::Error) -> Failure {
-    move |error| Failure {
-        code: error.code().to_raw(),
-        domain: error.domain().to_raw(),
-        during,
-        message: error.message().to_owned(),
     }
 }

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The verb that moves a domain to another host.
 //!
-//! libvirt's call blocks until the domain has moved or has not. Beside it, threads print the job's progress, obey
-//! commands from standard input, and turn SIGTERM and the loss of the destination into an abort of the job. When to give
-//! which command is the caller's policy. Whatever the call returns, the caller asks both hosts.
+//! libvirt's call blocks until the domain has moved or has not. Beside it, threads set the downtime when the job has begun,
+//! and turn SIGTERM and the loss of the destination into an abort of the job. Whatever the call returns, the caller asks
+//! both hosts.
 
-use crate::watch::Happening;
-use crate::{connect, ffi, guard, libvirts, output, own, preflight};
-use std::io::BufRead;
+use crate::failure::{During, own};
+use crate::{connect, ffi, guard, output, preflight};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virt::domain::{Domain, MigrateParameters};
 use virt::sys;
-use vm_agent::worker::{Answer, Command, End, Failure, Flag, Migrate, Progress, Reply, Step, Who};
+use vm_agent::worker::{Answer, End, Failure, Flag, Migrate, Progress, Reply, Step, Who};
 
-/// Between two progress lines.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
-/// Between two looks for a job that has not begun, or has ended.
+/// Between two looks for a job that has not begun.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often an abort is tried while there is no job yet: ten seconds.
 const ABORT_TRIES: u32 = 100;
@@ -26,9 +23,6 @@ const MEASURE: Duration = Duration::from_secs(1);
 const MEASURE_TRIES: u32 = 10;
 /// How long the deadline waits for the abort that it asks for.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
-
-/// `virDomainJobType` of a job that runs.
-pub const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
 
 /// The domain, from the moment that libvirt is asked to move it.
 static MOVING: Mutex<Option<Domain>> = Mutex::new(None);
@@ -42,10 +36,9 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     guard::thread("termination", || {
         loop {
             ffi::wait_for_termination();
-            obey(Command::Abort);
+            abort();
         }
     })?;
-    guard::thread("commands", read_commands)?;
     connect::run_event_loop()?;
 
     // The other host takes longest to answer, so it is asked first.
@@ -55,13 +48,13 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     output::progress(Progress::Asking(End::Source));
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
-    let domain = connect::find(&source, who).map_err(libvirts(Step::Lookup))?;
+    let domain = connect::find(&source, who).during(Step::Lookup)?;
     if migrate.measure {
         let domain = domain.clone();
         guard::thread("dirty rate", move || measure(&domain))?;
     }
     output::progress(Progress::Asking(End::Destination));
-    let gone = |_| own(Step::ConnectDestination)("the connection to the target was not made".into());
+    let gone = |_| own(Step::ConnectDestination, "the connection to the target was not made");
     let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate.rehearse)?;
     if migrate.rehearse {
@@ -71,18 +64,18 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     connect::keep_alive(&destination);
     if !p2p {
         let (sender, losses) = channel();
-        ffi::watch_close(&destination, sender).map_err(libvirts(Step::ConnectDestination))?;
+        ffi::watch_close(&destination, sender).during(Step::ConnectDestination)?;
         guard::thread("destination", move || watch_destination(&losses))?;
     }
-    let moved_uuid = domain.uuid_string().map_err(libvirts(Step::Lookup))?;
+    let moved_uuid = domain.uuid_string().during(Step::Lookup)?;
 
     // Some versions take the downtime only while the job runs; it is set again then.
-    let downtime = migrate.downtime_ms;
-    if let Some(ms) = downtime {
-        let _ = domain.migrate_set_max_downtime(ms, 0);
-    }
     *moving() = Some(domain.clone());
-    guard::thread("progress", move || print_progress(downtime))?;
+    if let Some(ms) = migrate.downtime_ms {
+        let _ = domain.migrate_set_max_downtime(ms, 0);
+        let domain = domain.clone();
+        guard::thread("downtime", move || set_downtime(&domain, ms))?;
+    }
 
     output::progress(Progress::Begun);
     let flags = migrate.flags.iter().fold(0, |flags, flag| flags | number(*flag));
@@ -91,7 +84,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     } else {
         domain.migrate3(&destination, parameters(migrate), flags).map(drop)
     };
-    moved.map_err(libvirts(Step::Call))?;
+    moved.during(Step::Call)?;
     // How it is there, over the connection that is open anyway; who asks again has to connect anew.
     let lookup = connect::look(&destination, &Who::Uuid(moved_uuid)).ok();
     Ok(Answer { lookup, ..Answer::default() })
@@ -105,28 +98,15 @@ pub fn give_up() {
         return std::mem::forget(begun);
     }
     drop(begun);
-    drop(guard::thread("give up", || obey(Command::Abort)));
+    drop(guard::thread("give up", abort));
     std::thread::sleep(GIVE_UP_WITHIN);
 }
 
-/// The end of the input says nothing: a caller may close it and go on reading.
-fn read_commands() {
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-        match serde_json::from_str(&line) {
-            // One that hangs must not keep an abort from being heard.
-            Ok(command) => drop(guard::thread("command", move || obey(command))),
-            Err(why) => output::progress(Progress::NoCommand(format!("{line}: {why}"))),
-        }
-    }
-}
-
 /// A destination that is lost would else be noticed when TCP gives up, after a quarter of an hour.
-fn watch_destination(losses: &Receiver<Happening>) {
-    while let Ok(happening) = losses.recv() {
-        if let Happening::Closed { reason } = happening {
-            output::progress(Progress::Lost { end: End::Destination, reason });
-            obey(Command::Abort);
-        }
+fn watch_destination(losses: &Receiver<i32>) {
+    while let Ok(reason) = losses.recv() {
+        output::progress(Progress::Lost { end: End::Destination, reason });
+        abort();
     }
 }
 
@@ -143,54 +123,31 @@ fn measure(domain: &Domain) {
     }
 }
 
-/// Prints the statistics of the job as long as the process lives; sets the downtime when there is a job.
-fn print_progress(mut downtime: Option<u64>) {
-    let Some(domain) = moving().clone() else { return };
-    loop {
-        match ffi::job(&domain, false) {
-            Ok(job) if RUNNING.contains(&job.kind) => {
-                output::progress(Progress::Job(job));
-                if let Some(ms) = downtime.take() {
-                    obey(Command::Downtime { ms });
-                }
-                std::thread::sleep(PROGRESS_EVERY);
-            }
-            Ok(_) | Err(_) => std::thread::sleep(LOOK_EVERY),
-        }
+/// Sets the downtime as soon as there is a job.
+fn set_downtime(domain: &Domain, ms: u64) {
+    while !job_runs(domain) {
+        std::thread::sleep(LOOK_EVERY);
     }
+    let _ = domain.migrate_set_max_downtime(ms, 0);
 }
 
-/// Carries out a command, and says so.
-fn obey(command: Command) {
-    let guard = moving();
-    let Some(domain) = guard.clone() else {
-        let message = "the migration has not begun".to_owned();
-        if command == Command::Abort {
-            // The lock is held: it cannot begin any more.
-            output::finish(&Reply::Error(own(Step::Call)("aborted before the migration began".into())));
-        }
-        return output::progress(Progress::Did { command, error: Some(own(Step::Call)(message)) });
-    };
-    drop(guard);
-    let done = match command {
-        Command::Abort => abort(&domain),
-        Command::Downtime { ms } => domain.migrate_set_max_downtime(ms, 0),
-        Command::Bandwidth { mib } => domain.migrate_set_max_speed(mib, 0),
-        Command::Postcopy => ffi::start_postcopy(&domain),
-        Command::Suspend => domain.suspend(),
-        Command::Resume => domain.resume(),
-    };
-    output::progress(Progress::Did { command, error: done.map_err(libvirts(Step::Call)).err() });
+fn job_runs(domain: &Domain) -> bool {
+    ffi::job(domain).is_ok_and(|job| job.running())
 }
 
-/// Aborts the job. Between the call and the job's beginning there is nothing to abort yet, so it is tried again.
-fn abort(domain: &Domain) -> Result<(), virt::error::Error> {
-    let mut tries = 1..ABORT_TRIES;
-    loop {
-        let runs = ffi::job(domain, false).is_ok_and(|job| RUNNING.contains(&job.kind));
-        let aborted = ffi::abort_job(domain);
-        if runs || aborted.is_ok() || tries.next().is_none() {
-            return aborted;
+/// Aborts the migration; one that has not begun will not begin, and the process ends.
+fn abort() {
+    let begun = moving();
+    let Some(domain) = begun.clone() else {
+        // The lock is held: it cannot begin any more.
+        output::finish(&Reply::Error(own(Step::Call, "aborted before the migration began")));
+    };
+    drop(begun);
+    // Between the call and the job's beginning there is nothing to abort yet, so it is tried again.
+    for _ in 0..ABORT_TRIES {
+        let runs = job_runs(&domain);
+        if ffi::abort_job(&domain).is_ok() || runs {
+            return;
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -198,7 +155,6 @@ fn abort(domain: &Domain) -> Result<(), virt::error::Error> {
 
 fn parameters(migrate: &Migrate) -> MigrateParameters {
     let migrate = migrate.clone();
-    let xml = migrate.xml.unwrap_or_default();
     MigrateParameters {
         auto_converge_increment: migrate.auto_converge_increment,
         auto_converge_initial: migrate.auto_converge_initial,
@@ -209,14 +165,12 @@ fn parameters(migrate: &Migrate) -> MigrateParameters {
         compression_mt_level: migrate.compression_mt_level,
         compression_mt_threads: migrate.compression_mt_threads,
         compression_xbzrle_cache: migrate.compression_xbzrle_cache,
-        dest_xml: xml.destination,
         disks_port: migrate.disks_port,
         disks_uri: migrate.disks_uri,
         graphics_uri: migrate.graphics_uri,
         listen_address: migrate.listen_address,
         migrate_disks: migrate.migrate_disks.into_iter().collect(),
         parallel_connections: migrate.parallel_connections,
-        persist_xml: xml.persistent,
         tls_destination: migrate.tls_destination,
         uri: migrate.migrate_uri,
         ..MigrateParameters::default()

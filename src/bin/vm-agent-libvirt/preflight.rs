@@ -5,13 +5,13 @@
 //! Only what is certain stands in the way. What libvirt or QEMU alone can know (whether a device can move, whether memory
 //! can be found), and what the other host does not answer, is a warning: their own checks still come.
 
-use crate::{connect, ffi, migrate, output};
+use crate::{connect, ffi, output};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use vm_agent::domain_xml::{self, DomainXml};
 use vm_agent::observe::state::{Pause, State};
-use vm_agent::worker::{DomainFacts, End, Failure, Kind, Lookup, Progress, Step, Who, same_host};
+use vm_agent::worker::{DomainFacts, End, Failure, Lookup, Progress, Step, Who, same_host};
 
 /// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
 /// emulator), configuration not supported.
@@ -27,7 +27,7 @@ const CPU_INCOMPATIBLE: u32 = 91;
 /// One sentence: all that stands in the way.
 pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal: bool) -> Result<(), Failure> {
     output::progress(Progress::Asking(End::Source));
-    let leaving = ffi::job(domain, false).is_ok_and(|job| migrate::RUNNING.contains(&job.kind));
+    let leaving = ffi::job(domain).is_ok_and(|job| job.running());
     let mut found = Findings { failures: Vec::new(), leftovers: 0, may_clear: !rehearsal && !leaving };
     if leaving {
         found.fail(
@@ -209,14 +209,7 @@ impl Findings {
             let cpu =
                 domain_xml::read(text).ok().and_then(|root| Some(text.get(root.first("cpu")?.span())?.to_owned()));
             let Some(cpu) = cpu else { return };
-            let kind = Kind {
-                emulator: facts.emulator.clone(),
-                arch: facts.arch.clone(),
-                machine: facts.machine.clone(),
-                virt_type: Some(facts.domain_type.clone()),
-                cpu,
-            };
-            match ffi::compare_cpu(destination, &kind) {
+            match ffi::compare_cpu(destination, facts, &cpu) {
                 Ok(()) => {}
                 Err(error) if error.code().to_raw() == CPU_INCOMPATIBLE => {
                     self.fail(format!("the CPU of {there} cannot run it: {}", error.message()));

@@ -10,9 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open};
 use tempfile::TempDir;
 use virt::connect::Connect;
-use vm_agent::worker::{
-    DomainVerb, End, HostVerb, Lookup, Migrate, NO_METADATA, Progress, Reply, Request, Step, Until,
-};
+use vm_agent::worker::{DomainVerb, End, HostVerb, Lookup, Migrate, Progress, Reply, Request, Step};
 
 use super::{IN_PROCESS, Worker, definition, failure, name, ok};
 use crate::common::{Moment, WORKER};
@@ -77,7 +75,7 @@ impl Libvirtd {
     }
 
     fn create(&self, domain: &str) {
-        ok(&self.host(HostVerb::Create { paused: false, validate: false, xml: definition(domain) }));
+        ok(&self.host(HostVerb::Create { xml: definition(domain) }));
     }
 
     /// State and reason; nothing when it is absent.
@@ -110,10 +108,6 @@ fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-fn wait(until: Until) -> DomainVerb {
-    DomainVerb::Wait { until, for_ms: None }
-}
-
 #[test]
 fn a_transient_domain_lives_from_create_to_destroy() {
     let daemon = Libvirtd::start();
@@ -123,75 +117,27 @@ fn a_transient_domain_lives_from_create_to_destroy() {
     assert_eq!(daemon.state("web"), Some((3, 1)));
     ok(&daemon.of("web", DomainVerb::Resume));
     assert_eq!(daemon.state("web"), Some((1, 5)));
-    let names = ok(&daemon.host(HostVerb::List)).domains.unwrap();
-    assert_eq!(names.iter().filter(|facts| facts.name == "web").count(), 1);
-    let error = failure(&daemon.host(HostVerb::Create { paused: false, validate: false, xml: definition("web") }));
+    let error = failure(&daemon.host(HostVerb::Create { xml: definition("web") }));
     assert_eq!(error.during, Step::Call);
-    ok(&daemon.of("web", DomainVerb::Destroy { graceful: false }));
+    ok(&daemon.of("web", DomainVerb::Destroy));
     assert_eq!(daemon.state("web"), None);
 }
 
 #[test]
-fn a_persistent_domain_outlives_its_shutdown_until_it_is_undefined() {
+fn a_persistent_domain_outlives_its_shutdown() {
     let daemon = Libvirtd::start();
-    let answer = ok(&daemon.host(HostVerb::Define { validate: false, xml: definition("db") }));
-    assert!(
-        matches!(answer.lookup, Some(Lookup::Found(facts)) if facts.persistent == Some(true) && facts.id.is_none())
-    );
-    ok(&daemon.of("db", DomainVerb::Start { paused: false }));
+    daemon.open.as_ref().unwrap().define_domain_xml(&definition("db")).unwrap();
+    ok(&daemon.of("db", DomainVerb::Start));
     assert_eq!(daemon.state("db"), Some((1, 1)));
     ok(&daemon.of("db", DomainVerb::Shutdown { mode: vm_agent::worker::Mode::Default }));
     assert_eq!(daemon.state("db"), Some((5, 1)));
-    let undefine =
-        DomainVerb::Undefine { managed_save: false, snapshots: false, checkpoints: false, nvram: None, tpm: None };
-    ok(&daemon.of("db", undefine));
-    assert_eq!(daemon.state("db"), None);
 }
 
 #[test]
-fn a_wait_tells_each_event_and_ends_with_the_domain() {
-    let daemon = Libvirtd::start();
-    daemon.create("web");
-    daemon.create("other");
-    let mut watch = Worker::start(&daemon.of("web", wait(Until::Off)));
-    assert!(matches!(watch.progress(), Progress::Watching(Lookup::Found(facts)) if facts.state == 1));
-    ok(&daemon.of("web", DomainVerb::Suspend));
-    assert_eq!(watch.progress(), Progress::Event { event: 3, detail: 0 });
-    ok(&daemon.of("other", DomainVerb::Destroy { graceful: false }));
-    ok(&daemon.of("web", DomainVerb::Resume));
-    assert_eq!(watch.progress(), Progress::Event { event: 4, detail: 0 });
-    let open = daemon.open.as_ref().unwrap();
-    let domain = open.lookup_domain_by_name("web").unwrap();
-    let began = Moment::now();
-    domain.shutdown().unwrap();
-    let Reply::Ok(answer) = watch.end() else { panic!("the wait failed") };
-    let took = began.elapsed();
-    eprintln!("the wait answered {took:?} after the shutdown was asked for");
-    assert!(took < Duration::from_millis(500), "{took:?}");
-    assert_eq!(answer.lookup, Some(Lookup::Absent));
-}
-
-#[test]
-fn a_wait_sees_a_domain_that_did_not_exist_begin_to_run() {
-    let daemon = Libvirtd::start();
-    let mut watch = Worker::start(&daemon.of("late", wait(Until::Running)));
-    assert_eq!(watch.progress(), Progress::Watching(Lookup::Absent));
-    ok(&daemon.host(HostVerb::Create { paused: false, validate: false, xml: definition("late") }));
-    assert!(
-        matches!(watch.end(), Reply::Ok(answer) if matches!(&answer.lookup, Some(Lookup::Found(facts)) if facts.state == 1))
-    );
-}
-
-#[test]
-fn a_wait_ends_with_an_error_when_the_daemon_dies() {
+fn a_daemon_that_has_gone_is_a_connection_that_fails() {
     let mut daemon = Libvirtd::start();
-    daemon.create("web");
-    let mut watch = Worker::start(&daemon.of("web", wait(Until::Off)));
-    assert!(matches!(watch.progress(), Progress::Watching(_)));
     daemon.daemon.kill().unwrap();
     daemon.daemon.wait().unwrap();
-    assert!(matches!(watch.progress(), Progress::Lost { end: End::Source, .. }));
-    assert!(matches!(watch.end(), Reply::Error(failure) if failure.during == Step::Call));
     let error = failure(&daemon.of("web", DomainVerb::State));
     assert_eq!((error.code, error.during), (38, Step::Connect), "{error:?}");
 }
@@ -200,33 +146,24 @@ fn a_wait_ends_with_an_error_when_the_daemon_dies() {
 fn a_frozen_daemon_costs_no_more_than_the_timeout() {
     let daemon = Libvirtd::start();
     daemon.signal(Signal::STOP);
-    for verb in [DomainVerb::State, wait(Until::Off)] {
-        let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", verb) };
-        let began = Moment::now();
-        let error = failure(&request);
-        assert_eq!((error.code, error.during, &*error.message), (0, Step::Deadline, "no answer within 300 ms"));
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    }
+    let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", DomainVerb::State) };
+    let began = Moment::now();
+    let error = failure(&request);
+    assert_eq!((error.code, error.during, &*error.message), (0, Step::Deadline, "no answer within 300 ms"));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]
-fn the_mark_is_set_told_replaced_and_taken_away() {
+fn the_mark_is_set_and_replaced() {
     let daemon = Libvirtd::start();
     daemon.create("web");
-    let get = daemon.of("web", DomainVerb::GetMark);
-    let set = |xml: &str, remove| {
-        ok(&daemon.of("web", DomainVerb::SetMark { live: true, config: false, remove, xml: xml.into() }));
-    };
-    assert_eq!(failure(&get).code, NO_METADATA);
     for mark in ["<mark instance=\"a\"/>", "<mark instance=\"b\" path=\"/a b\"/>"] {
-        set(mark, false);
-        assert_eq!(ok(&get).xml.as_deref(), Some(mark));
+        ok(&daemon.of("web", DomainVerb::SetMark { xml: mark.into() }));
+        let xml = ok(&daemon.of("web", DomainVerb::Xml { inactive: false })).xml.unwrap();
+        let namespace = "xmlns:vm-agent=\"https://vm-agent.org/xmlns/domain/1.0\"";
+        let written = mark.replace("<mark", &format!("<vm-agent:mark {namespace}"));
+        assert!(xml.contains(&written) && xml.matches("<vm-agent:mark").count() == 1, "{written} {xml}");
     }
-    let xml =
-        ok(&daemon.of("web", DomainVerb::Xml { inactive: false, secure: false, migratable: false, update_cpu: false }));
-    assert!(xml.xml.unwrap().contains("<vm-agent:mark xmlns:vm-agent=\"https://vm-agent.org/xmlns/domain/1.0\""));
-    set("", true);
-    assert_eq!(failure(&get).code, NO_METADATA);
 }
 
 #[test]
@@ -245,8 +182,8 @@ fn a_saved_domain_comes_back_from_its_file() {
 #[test]
 fn a_worker_whose_parent_is_killed_ends() {
     let daemon = Libvirtd::start();
-    daemon.create("web");
-    let request = daemon.of("web", wait(Until::Off));
+    daemon.signal(Signal::STOP);
+    let request = daemon.of("web", DomainVerb::State);
     let mut parent = Command::new("sh")
         .args(["-c", "\"$@\" & echo $!; wait", "sh", WORKER])
         .args(request.argv())
@@ -256,12 +193,18 @@ fn a_worker_whose_parent_is_killed_ends() {
         .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(parent.stdout.take().unwrap()));
     let pid: i32 = lines.next().unwrap().unwrap().parse().unwrap();
-    let watching = lines.next().unwrap().unwrap();
-    assert!(watching.contains("watching"), "{watching}");
+    // What has a socket has come past its bond to its parent.
+    let connects =
+        || fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|mut files| files.any(|file| is_socket(&file.unwrap())));
+    eventually("the worker connects", connects);
     let worker = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
     parent.kill().unwrap();
     parent.wait().unwrap();
     assert!(ends(&worker, Duration::from_secs(10)), "the worker lives on");
+}
+
+fn is_socket(file: &fs::DirEntry) -> bool {
+    fs::read_link(file.path()).is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
 }
 
 fn ends(process: &rustix::fd::OwnedFd, within: Duration) -> bool {
@@ -288,38 +231,17 @@ fn migrate_into(frozen: &Libvirtd) -> Request {
 fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
     let frozen = Libvirtd::start();
     frozen.signal(Signal::STOP);
-    type Abort = fn(&mut Worker);
-    let command: Abort = |worker| worker.say("{\"do\":\"abort\"}\n");
-    let terminate: Abort = |worker| kill_process(worker.pid(), Signal::TERM).unwrap();
-    for abort in [command, terminate] {
-        let mut worker = Worker::start(&migrate_into(&frozen));
-        // What it says to a command shows that it has come so far.
-        worker.say("{\"do\":\"downtime\",\"ms\":5}\n{\"do\":\"dance\"}\n");
-        for _ in 0..2 {
-            let progress = std::iter::repeat_with(|| worker.progress())
-                .find(|progress| !matches!(progress, Progress::Asking(_)))
-                .unwrap();
-            assert!(matches!(progress, Progress::Did { error: Some(_), .. } | Progress::NoCommand(_)), "{progress:?}");
-        }
-        let began = Moment::now();
-        abort(&mut worker);
-        let reply = worker.end();
-        assert!(
-            matches!(&reply, Reply::Error(failure) if failure.message == "aborted before the migration began"),
-            "{reply:?}"
-        );
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    }
-}
-
-#[test]
-fn the_end_of_a_migrations_input_is_no_command() {
-    let frozen = Libvirtd::start();
-    frozen.signal(Signal::STOP);
-    let request = Request { timeout: Some(Duration::from_millis(500)), ..migrate_into(&frozen) };
-    let mut worker = Worker::start(&request);
-    worker.input = None;
-    assert!(matches!(worker.end(), Reply::Error(failure) if failure.during == Step::Deadline));
+    let mut worker = Worker::start(&migrate_into(&frozen));
+    // It has come so far that it heeds the signal.
+    assert_eq!(worker.progress(), Progress::Asking(End::Source));
+    let began = Moment::now();
+    kill_process(worker.pid(), Signal::TERM).unwrap();
+    let reply = worker.end();
+    assert!(
+        matches!(&reply, Reply::Error(failure) if failure.message == "aborted before the migration began"),
+        "{reply:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -26,11 +26,9 @@ impl Worker {
     fn start(request: &Request) -> Self {
         let mut worker = Self::with_arguments(&request.argv());
         if let Some(input) = request.input() {
-            worker.say(&input);
+            worker.say(input);
         }
-        if !matches!(request.ask, vm_agent::worker::Ask::Domain(_, DomainVerb::Migrate(_))) {
-            worker.input = None;
-        }
+        worker.input = None;
         worker
     }
 

@@ -6,20 +6,20 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use vm_agent::domain_xml::{self, DomainXml, Mark};
-use vm_agent::guest_check;
-use vm_agent::invocation::{self, Action, Environment, Invocation};
-use vm_agent::locate::PathSpec;
-use vm_agent::migrate::target;
-use vm_agent::ocf::ascii_line;
+use vm_agent::host::guest_check;
+use vm_agent::host::locate::PathSpec;
+use vm_agent::model::call::{self, Action, Environment, Invocation};
+use vm_agent::model::definition::{self, DomainXml, Mark};
+use vm_agent::model::target;
+use vm_agent::sys::text::ascii_line;
 
-use vm_agent::observe::rpc::inbox::Inbox;
-use vm_agent::observe::rpc::message::{
+use vm_agent::hypervisor::rpc::inbox::Inbox;
+use vm_agent::hypervisor::rpc::message::{
     Domain, Incoming, demanded_authentication, domain_list, error, incoming, typed_params,
 };
-use vm_agent::observe::rpc::xdr::{Decoder, Encoder};
-use vm_agent::observe::rpc::{RpcError, TypedValue};
-use vm_agent::observe::uri::Uri;
+use vm_agent::hypervisor::rpc::xdr::{Decoder, Encoder};
+use vm_agent::hypervisor::rpc::{RpcError, TypedValue};
+use vm_agent::model::uri::Uri;
 
 /// `bytes` as a stream that arrives in pieces (their sizes come from the first byte): how many messages were in it.
 pub fn messages(bytes: &[u8]) -> usize {
@@ -109,11 +109,11 @@ pub fn uri(bytes: &[u8]) {
 
 /// `bytes` as a definition: what is accepted stays the same with a mark, and the mark is read back.
 pub fn definition(bytes: &[u8]) {
-    let Ok(facts) = domain_xml::parse(bytes) else { return };
+    let Ok(facts) = definition::parse(bytes) else { return };
     let Ok(text) = std::str::from_utf8(bytes) else { panic!("a definition that is not UTF-8 was accepted") };
     let mark = Mark { instance: "vm:<a> & \"b\"".into(), source: "/x y".into(), ..Mark::default() };
-    let Ok(marked) = domain_xml::with_mark(text, &mark) else { return };
-    match domain_xml::parse(marked.as_bytes()) {
+    let Ok(marked) = definition::with_mark(text, &mark) else { return };
+    match definition::parse(marked.as_bytes()) {
         Ok(again) => {
             assert_eq!(again.mark.as_ref(), Some(&mark));
             assert_eq!(DomainXml { mark: facts.mark.clone(), ..again }, facts);
@@ -132,7 +132,7 @@ pub fn invocation(bytes: &[u8]) {
         Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value.get(1..)?).to_owned()))
     });
     let env = Environment::from_pairs(pairs);
-    let caller = invocation::caller(first, &env);
+    let caller = call::caller(first, &env);
     for action in [Action::Start, Action::Status, Action::Migrate] {
         let inv = Invocation::from_manager(caller, action, Some(first), &env);
         assert!(!inv.timeout.is_zero() && inv.margin() < inv.timeout.max(std::time::Duration::from_millis(51)));

@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A cluster resource agent for virtual machines: observe, decide, act, observe again.
 //!
-//! `invocation` and `params` turn both calling conventions into one `Invocation` (pure); `observe` collects facts, each
-//! with its source; `decide` is the policy (pure); `act` carries out its steps as child processes under a deadline and
-//! looks again; `ocf` is the answer.
+//! Layers, from the bottom up; each uses only those below it:
+//! - `sys`: mechanism that knows no domain (time, processes, locks, files, child processes);
+//! - `model`: words and facts (the call, its parameters, states, definitions, outcomes). Pure;
+//! - `policy`: what was asked, what is seen and what was done so far give the next step, or the answer. Pure;
+//! - `hypervisor`: how domains are asked about and changed (libvirt's RPC, its worker, virsh; processes as evidence);
+//! - `cluster`: the cluster manager that runs here, and its resources;
+//! - `host`: the facts of this host and what changes them, through the hypervisor;
+//! - `engine`: the loop: look, decide, carry out, look again;
+//! - `callers`: both cluster managers and a person at a terminal.
 
-pub mod act;
-pub mod backend;
-pub mod child;
-pub mod decide;
-pub mod disks;
-pub mod domain_xml;
-pub mod guest_check;
-pub mod imagine;
-pub mod interrupt;
-pub mod invocation;
-pub mod kill;
-pub mod locate;
-pub mod lock;
-pub mod logging;
-pub mod manager;
-pub mod migrate;
-pub mod observe;
-pub mod ocf;
-pub mod operator;
-pub mod params;
-pub mod run_dir;
-pub mod time;
-pub mod validate;
-pub mod verdict;
-pub mod worker;
+pub mod callers;
+pub mod cluster;
+pub mod engine;
+pub mod host;
+pub mod hypervisor;
+pub mod model;
+pub mod policy;
+pub mod sys;

@@ -3,9 +3,10 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use vm_agent::invocation::{self, Caller, Environment};
-use vm_agent::observe::aside;
-use vm_agent::{child, manager, operator};
+use vm_agent::callers::{manager, operator};
+use vm_agent::host::aside;
+use vm_agent::model::call::{self, Caller, Environment};
+use vm_agent::sys::{child, text};
 
 fn main() -> ExitCode {
     answer_panics();
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         return ExitCode::from(aside::main(args.into_iter().skip(1)));
     }
     let env = Environment::of_this_process();
-    ExitCode::from(match invocation::caller(&argv0, &env) {
+    ExitCode::from(match call::caller(&argv0, &env) {
         Caller::Human => operator::run(&args, &env),
         caller @ (Caller::Rgmanager | Caller::Pacemaker | Caller::Ocf) => manager::run(caller, &args, &env),
     })
@@ -28,10 +29,7 @@ fn main() -> ExitCode {
 #[allow(clippy::disallowed_methods)]
 fn answer_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        manager::say(
-            &mut std::io::stderr(),
-            &format!("ocf-exit-reason:this agent has a bug: {panic}").replace('\n', " "),
-        );
+        text::say(&mut std::io::stderr(), &format!("ocf-exit-reason:this agent has a bug: {panic}").replace('\n', " "));
         // Any other code from rgmanager's migrate gives a service up whose machine runs; this one changes nothing.
         let migrates = std::env::args_os().nth(1).is_some_and(|word| word == "migrate");
         std::process::exit(if migrates { 7 } else { 1 });

@@ -23,12 +23,12 @@ proptest! {
     #[test]
     fn a_callers_words_of_any_bytes_are_read(
         first in prop::collection::vec(any::<u8>(), 0..20),
-        lines in prop::collection::vec((0..vm_agent::params::TABLE.len(), prop::collection::vec(any::<u8>(), 0..60)), 0..12),
+        lines in prop::collection::vec((0..vm_agent::model::params::TABLE.len(), prop::collection::vec(any::<u8>(), 0..60)), 0..12),
         numbers in prop::collection::vec("(CRM_meta_timeout|CRM_meta_interval|RGMANAGER_meta_timeout)=[ -~]{0,24}", 0..3),
     ) {
         let mut bytes = first;
         for (row, value) in lines {
-            bytes.extend(format!("\nOCF_RESKEY_{}=", vm_agent::params::TABLE[row].name).into_bytes());
+            bytes.extend(format!("\nOCF_RESKEY_{}=", vm_agent::model::params::TABLE[row].name).into_bytes());
             bytes.extend(value);
         }
         for number in numbers {

@@ -10,9 +10,9 @@ mod installed;
 use installed::{Host, agent, need, repository, said};
 use std::collections::BTreeSet;
 use std::process::Command;
-use vm_agent::domain_xml::read;
-use vm_agent::manager::{OCF, RGMANAGER};
-use vm_agent::params::{TABLE, Use};
+use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::model::definition::read;
+use vm_agent::model::params::{TABLE, Use};
 
 const README: &str = include_str!("../README.md");
 const MANUAL: &str = include_str!("../packaging/vm-agent.8");

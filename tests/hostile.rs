@@ -6,15 +6,16 @@
 use proptest::prelude::*;
 use std::ffi::OsString;
 use std::time::Duration;
-use vm_agent::decide::{self, History, Next, Step};
-use vm_agent::imagine::{World, play};
-use vm_agent::invocation::{Action, Caller, Environment, Invocation};
-use vm_agent::observe::starting::Starting;
-use vm_agent::observe::state::{Pause, State};
-use vm_agent::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
-use vm_agent::ocf::{Code, Outcome};
-use vm_agent::params::ShutdownMode;
-use vm_agent::verdict::{Health, Motion, health};
+use vm_agent::engine::imagine::{World, play};
+use vm_agent::model::call::{Action, Caller, Environment, Invocation};
+use vm_agent::model::facts::Starting;
+use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
+use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::params::ShutdownMode;
+use vm_agent::model::state::Motion;
+use vm_agent::model::state::{Pause, State};
+use vm_agent::policy::health::{Health, health};
+use vm_agent::policy::{self, History, Next, Step};
 
 fn caller() -> impl Strategy<Value = Caller> {
     proptest::sample::select(&[Caller::Rgmanager, Caller::Pacemaker, Caller::Ocf, Caller::Human][..])
@@ -279,7 +280,7 @@ proptest! {
         (inv, seen, done) in (invocation(), observation(), history())
     ) {
         let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
-        match decide::next(&inv, &seen, &done) {
+        match policy::next(&inv, &seen, &done) {
             Next::Do(step) if starts(&step) => {
                 prop_assert!(!alive(&seen) && !unknown(&seen), "{step}");
                 prop_assert!(matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{step}");

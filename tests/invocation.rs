@@ -12,8 +12,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
-use vm_agent::manager::{OCF, RGMANAGER};
-use vm_agent::params::TABLE;
+use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::model::params::TABLE;
 
 /// A machine that nobody has; another one for each test, since agents at one machine wait for each other.
 fn nobody() -> String {

@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
-use vm_agent::domain_xml::{Element, read};
-use vm_agent::invocation::{Action, Caller};
-use vm_agent::manager::{OCF, RGMANAGER};
-use vm_agent::params::{Kind, Param, TABLE, Use, boolean, find};
+use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::model::call::{Action, Caller};
+use vm_agent::model::definition::{Element, read};
+use vm_agent::model::params::{Kind, Param, TABLE, Use, boolean, find};
 
 const PROVIDED: &str = "ocf:vm-agent:vm";
 

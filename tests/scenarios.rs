@@ -9,13 +9,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use vm_agent::imagine::{World, play};
-use vm_agent::invocation::{Action, Caller, Environment, Invocation};
-use vm_agent::observe::starting::Starting;
-use vm_agent::observe::state::State;
-use vm_agent::observe::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
-use vm_agent::ocf::{Code, Outcome, ascii_line};
-use vm_agent::verdict::Motion;
+use vm_agent::engine::imagine::{World, play};
+use vm_agent::model::call::{Action, Caller, Environment, Invocation};
+use vm_agent::model::facts::Starting;
+use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::state::Motion;
+use vm_agent::model::state::State;
+use vm_agent::sys::text::ascii_line;
 
 #[test]
 fn every_story_ends_as_it_is_told() {

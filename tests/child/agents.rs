@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use vm_agent::child::{Ended, Line};
+use vm_agent::sys::child::{Ended, Line};
 
 use crate::{bash, mark, marked, program, seconds, text, until, written};
 
@@ -142,7 +142,7 @@ fn of_our_environment_only_ocf_variables_are_handed_on_when_asked() {
     let own = format!("OCF_TEST={}", file.display());
     assert_eq!(
         lines,
-        ["LC_ALL=C".into(), "OCF_RESKEY_name=a b".into(), own, format!("PATH={}", vm_agent::child::PATH)]
+        ["LC_ALL=C".into(), "OCF_RESKEY_name=a b".into(), own, format!("PATH={}", vm_agent::sys::child::PATH)]
     );
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use vm_agent::child::{Child, ChildError, Ended, Finished};
+use vm_agent::sys::child::{Child, ChildError, Ended, Finished};
 
 use crate::clock::Moment;
 use crate::{bash, mark, marked, milliseconds, program, run, seconds, text};

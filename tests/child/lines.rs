@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use vm_agent::child::{Ended, Line, Running};
+use vm_agent::sys::child::{Ended, Line, Running};
 
 use crate::clock::Moment;
 use crate::{bash, mark, marked, milliseconds, seconds, text, until};

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use vm_agent::child::{Child, Finished};
-use vm_agent::time::Deadline;
+use vm_agent::sys::child::{Child, Finished};
+use vm_agent::sys::time::Deadline;
 
 use clock::Moment;
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use vm_agent::child::{Ended, PATH, find_program};
+use vm_agent::sys::child::{Ended, PATH, find_program};
 
 use crate::{bash, program, run, seconds, text};
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts of a definition.
 
-use vm_agent::domain_xml::{DiskDevice, DiskKind, DomainXml, Mark, TpmState, parse, sha256_hex, with_mark};
+use vm_agent::model::definition::{DiskDevice, DiskKind, DomainXml, Mark, TpmState, parse, with_mark};
+use vm_agent::sys::text::sha256_hex;
 
 /// A definition with everything that is read, and with what must not mislead.
 pub const FULL: &str = include_str!("full.xml");

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use vm_agent::domain_xml::{MARK_NAMESPACE, with_mark};
+use vm_agent::model::definition::{MARK_NAMESPACE, with_mark};
 
 use crate::facts::{FULL, facts};
 use crate::marks::mark;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The mark: what it changes in a definition's text, and what it does not.
 
-use vm_agent::domain_xml::{MARK_NAMESPACE, MAX_BYTES, Mark, parse, with_mark};
+use vm_agent::model::definition::{MARK_NAMESPACE, MAX_BYTES, Mark, parse, with_mark};
 
 use crate::facts::{FULL, facts};
 

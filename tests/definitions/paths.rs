@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
-use vm_agent::domain_xml::MAX_BYTES;
-use vm_agent::locate::{self, Found, Instead, Kind, LocateError, PathSpec, Wait};
+use vm_agent::host::locate::{self, Found, Instead, Kind, LocateError, PathSpec, Wait};
+use vm_agent::model::definition::MAX_BYTES;
 
 /// Looks without waiting and with it: what is known at once is what is found in the long run.
 fn both(look: impl Fn(Wait) -> Result<Found, LocateError>) -> Result<Found, LocateError> {

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use proptest::prelude::*;
-use vm_agent::domain_xml::{Mark, parse, with_mark};
-use vm_agent::locate::{PathSpec, in_path};
+use vm_agent::host::locate::{PathSpec, in_path};
+use vm_agent::model::definition::{Mark, parse, with_mark};
 
 use crate::facts::{FULL, facts};
 
@@ -209,7 +209,7 @@ proptest! {
             if entry.is_empty() { Vec::new() } else { [b"/nonexistent/", entry].concat() }
         }).collect::<Vec<_>>().join(&b':');
         if let Ok(spec) = PathSpec::parse(OsStr::from_bytes(&spec)) {
-            let _ = in_path(&spec, &name, vm_agent::locate::Wait::Long).map_err(|error| error.to_string());
+            let _ = in_path(&spec, &name, vm_agent::host::locate::Wait::Long).map_err(|error| error.to_string());
         }
     }
 

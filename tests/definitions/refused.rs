@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is no definition, and what is said about it. Each text is refused, at a place, with words.
 
-use vm_agent::domain_xml::{MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, parse};
+use vm_agent::model::definition::{MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, parse};
 
 /// The error's sentence; the text must be refused.
 fn refused(text: impl AsRef<[u8]>) -> String {

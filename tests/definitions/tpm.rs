@@ -2,7 +2,7 @@
 //! The state of an emulated TPM, and of a firmware: what a definition says of it, and what is added.
 
 use crate::facts::{FULL, facts};
-use vm_agent::domain_xml::{MAX_BYTES, TpmState, with_kept_tpm};
+use vm_agent::model::definition::{MAX_BYTES, TpmState, with_kept_tpm};
 
 fn domain(devices: &str) -> String {
     format!("<domain type='a'><name>n</name><devices>{devices}</devices></domain>")

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use vm_agent::observe::process::{Evidence, Roots, find};
+use vm_agent::hypervisor::process::{Evidence, find};
+use vm_agent::sys::roots::Roots;
 
 use crate::real_processes::{is_root, roots};
 use crate::{Guarded, MARK, emulator, own, real, until, uuid_text};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
-use vm_agent::kill::Held;
-use vm_agent::observe::process::{Evidence, find};
-use vm_agent::time::Deadline;
+use vm_agent::hypervisor::process::{Evidence, find};
+use vm_agent::sys::held::Held;
+use vm_agent::sys::time::Deadline;
 
 use crate::clock::Moment;
 use crate::real_processes::roots;

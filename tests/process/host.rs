@@ -6,7 +6,8 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vm_agent::observe::process::{Alive, Evidence, FoundBy, Identity, Roots, find};
+use vm_agent::hypervisor::process::{Alive, Evidence, FoundBy, Identity, find};
+use vm_agent::sys::roots::Roots;
 
 use crate::UUID;
 use crate::UUID_BYTES;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use vm_agent::observe::process::{Alive, Driver, Evidence, FoundBy, Identity, Pulse, by_pid_file, pulse};
+use vm_agent::hypervisor::process::{Alive, Driver, Evidence, FoundBy, Identity, Pulse, by_pid_file, pulse};
 
 use crate::host::{HOME, Host, Made, QEMU, alive, alive_as, domain, found, made, why};
 use crate::{UUID, UUID_BYTES, qemu, without_uuid};

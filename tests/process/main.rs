@@ -22,7 +22,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use vm_agent::observe::process::{Driver, Identity};
+use vm_agent::hypervisor::process::{Driver, Identity};
 
 /// The UUID of the domains here, as text and as bytes.
 const UUID: &str = "a88015e5-1a69-4a1a-bcd5-8bf2406b3f34";

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use vm_agent::observe::process::{Alive, Evidence, FoundBy, Identity, Roots, by_pid_file, find};
+use vm_agent::hypervisor::process::{Alive, Evidence, FoundBy, Identity, by_pid_file, find};
+use vm_agent::sys::roots::Roots;
 
 use crate::{Guarded, MARK, by_hand, emulator, own, real, until, uuid_of, uuid_text, without_uuid};
 

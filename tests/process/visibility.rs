@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use vm_agent::observe::process::{Evidence, FoundBy, Roots, find};
+use vm_agent::hypervisor::process::{Evidence, FoundBy, find};
+use vm_agent::sys::roots::Roots;
 
 use crate::host::{HOME, Host, Made, QEMU, alive, domain, found, libvirt_user, made, why};
 use crate::{UUID, qemu};

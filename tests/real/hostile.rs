@@ -7,7 +7,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use vm_agent::params::TABLE;
+use vm_agent::model::params::TABLE;
 
 /// As many hostile calls of each kind.
 const CALLS: usize = 110;

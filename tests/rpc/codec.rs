@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The bytes of libvirt's messages, written out: what goes over the wire, and what is made of what comes.
 
-use vm_agent::observe::rpc::inbox::Inbox;
-use vm_agent::observe::rpc::message::{
+use vm_agent::hypervisor::rpc::RpcError;
+use vm_agent::hypervisor::rpc::inbox::Inbox;
+use vm_agent::hypervisor::rpc::message::{
     Domain, Header, Incoming, Kind, MESSAGE_MAX, PONG, Procedure, Status, call, demanded_authentication, error, finish,
     header, incoming, length,
 };
-use vm_agent::observe::rpc::xdr::{Decoder, Encoder, Malformed, STRING_MAX, sendable};
-use vm_agent::observe::rpc::{RpcError, candidate_sockets};
+use vm_agent::hypervisor::rpc::xdr::{Decoder, Encoder, Malformed, STRING_MAX, sendable};
+use vm_agent::model::uri::candidate_sockets;
 
 use super::fake::{KEEPALIVE, REMOTE, domain, event, message, string, words};
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use vm_agent::observe::rpc::Connection;
-use vm_agent::time::Deadline;
+use vm_agent::hypervisor::rpc::Connection;
+use vm_agent::sys::time::Deadline;
 
 pub const REMOTE: u32 = 0x2000_8086;
 pub const KEEPALIVE: u32 = 0x6b65_6570;
@@ -134,12 +134,12 @@ impl Fake {
         self.folder.path().join("socket")
     }
 
-    pub fn connect(&self, deadline: Deadline) -> Result<Connection, vm_agent::observe::rpc::RpcError> {
+    pub fn connect(&self, deadline: Deadline) -> Result<Connection, vm_agent::hypervisor::rpc::RpcError> {
         Connection::open(&self.socket(), Some("qemu:///system"), true, deadline)
     }
 
     /// What a monitor asks.
-    pub fn monitor(&self, deadline: Deadline) -> Result<Option<(i32, i32)>, vm_agent::observe::rpc::RpcError> {
+    pub fn monitor(&self, deadline: Deadline) -> Result<Option<(i32, i32)>, vm_agent::hypervisor::rpc::RpcError> {
         let mut connection = self.connect(deadline)?;
         match connection.lookup_by_name("vm")? {
             Some(domain) => connection.state(&domain),

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
-use vm_agent::observe::rpc::Connection;
+use vm_agent::hypervisor::rpc::Connection;
 
 use super::{eventually, soon};
 

@@ -24,7 +24,7 @@ mod uri;
 
 use std::time::Duration;
 
-use vm_agent::time::Deadline;
+use vm_agent::sys::time::Deadline;
 
 /// Long enough for anything that is to succeed.
 fn soon() -> Deadline {

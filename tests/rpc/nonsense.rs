@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use vm_agent::observe::rpc::{RpcError, TypedValue};
+use vm_agent::hypervisor::rpc::{RpcError, TypedValue};
 
 use super::fake::{Call, Fake, REMOTE, STAGES, be_silent, domain, event, message, read_call, serve, string, words};
 use super::{after_ms, soon};

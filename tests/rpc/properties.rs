@@ -3,8 +3,8 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vm_agent::observe::rpc::message::{Domain, domain_list, typed_params};
-use vm_agent::observe::rpc::xdr::Decoder;
+use vm_agent::hypervisor::rpc::message::{Domain, domain_list, typed_params};
+use vm_agent::hypervisor::rpc::xdr::Decoder;
 
 use super::fake::{domain, message, string, words};
 use super::harness;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vm_agent::observe::rpc::{Connection, LIST_ACTIVE, LIST_INACTIVE, RpcError, XML_INACTIVE, XML_SECURE};
-use vm_agent::time::Deadline;
+use vm_agent::hypervisor::rpc::{Connection, LIST_ACTIVE, LIST_INACTIVE, RpcError, XML_INACTIVE, XML_SECURE};
+use vm_agent::sys::time::Deadline;
 
 use super::libvirtd::Libvirtd;
 use super::{eventually, soon};
@@ -93,7 +93,8 @@ fn domains_are_listed_by_their_state() {
     for index in 0..5 {
         libvirtd.virsh(&["define", &libvirtd.definition(&format!("off-{index}"))]);
     }
-    let names = |domains: Vec<vm_agent::observe::rpc::Domain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
+    let names =
+        |domains: Vec<vm_agent::hypervisor::rpc::Domain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
     assert_eq!(names(connection.list_all(LIST_ACTIVE).unwrap()), ["test"]);
     assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 5);
     let mut all = names(connection.list_all(0).unwrap());
@@ -222,7 +223,7 @@ fn a_caller_can_poll_the_connection_itself() {
 fn a_client_that_answers_keepalive_pings_is_kept() {
     let libvirtd = Libvirtd::start("keepalive_interval = 1\nkeepalive_count = 1");
     let mut connection = libvirtd.connect();
-    assert!(connection.supports_feature(vm_agent::observe::rpc::FEATURE_KEEPALIVE).unwrap());
+    assert!(connection.supports_feature(vm_agent::hypervisor::rpc::FEATURE_KEEPALIVE).unwrap());
     // A client that answers none is dropped after about (count + 1) intervals: 2 s.
     assert_eq!(connection.next_event(Deadline::after(Duration::from_secs(5))).unwrap(), None);
     assert!(connection.lookup_by_name("test").unwrap().is_some());

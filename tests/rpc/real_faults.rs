@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use vm_agent::observe::rpc::{Connection, RpcError};
+use vm_agent::hypervisor::rpc::{Connection, RpcError};
 
 use super::libvirtd::Libvirtd;
 use super::{after_ms, in_time, soon};

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vm_agent::observe::uri::Uri;
+use vm_agent::model::uri::Uri;
 
 fn sockets(uri: &str) -> Option<Vec<PathBuf>> {
     Uri::parse(uri).unwrap().local_sockets(false, Path::new("/run"))

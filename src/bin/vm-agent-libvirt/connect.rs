@@ -8,7 +8,7 @@ use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
+use vm_agent::model::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);

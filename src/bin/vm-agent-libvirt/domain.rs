@@ -7,7 +7,7 @@ use crate::{connect, ffi, migrate};
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::worker::{Answer, DomainVerb, Failure, Lookup, MARK_NAMESPACE, MARK_PREFIX, Mode, Step, Who};
+use vm_agent::model::worker::{Answer, DomainVerb, Failure, Lookup, MARK_NAMESPACE, MARK_PREFIX, Mode, Step, Who};
 
 /// The kind of metadata that belongs to a namespace (libvirt also keeps a title and a description).
 const METADATA_ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;

@@ -3,7 +3,7 @@
 //! libvirt's number. An error that could be anything would have to be taken apart again for both.
 
 use virt::error::Error;
-use vm_agent::worker::{Failure, Step};
+use vm_agent::model::worker::{Failure, Step};
 
 /// Says at which step an error came.
 pub trait During<T> {

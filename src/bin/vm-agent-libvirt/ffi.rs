@@ -15,7 +15,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::domain_xml::DomainXml;
+use vm_agent::model::definition::DomainXml;
 
 /// A `sigset_t` of Linux: 1024 bits in glibc as in musl.
 #[repr(C)]

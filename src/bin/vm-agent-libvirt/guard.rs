@@ -6,7 +6,7 @@ use crate::output;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io::Read;
 use std::time::Duration;
-use vm_agent::worker::{Failure, Reply, Request, Step};
+use vm_agent::model::worker::{Failure, Reply, Request, Step};
 
 /// A definition of a domain is some thousand bytes; more than this is a mistake.
 const LONGEST_INPUT: u64 = 16 << 20;

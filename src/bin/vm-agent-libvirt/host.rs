@@ -6,7 +6,7 @@ use crate::{connect, ffi};
 use quick_xml::events::Event;
 use virt::connect::Connect;
 use virt::sys;
-use vm_agent::worker::{Answer, Failure, HostFacts, HostVerb, Lookup, Step, Wake};
+use vm_agent::model::worker::{Answer, Failure, HostFacts, HostVerb, Lookup, Step, Wake};
 
 /// libvirt's error numbers for "no such network" and "no such storage pool".
 pub const NO_NETWORK: u32 = 43;

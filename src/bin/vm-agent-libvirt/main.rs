@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The worker: one call of libvirt's C library, in a process of its own that may hang or crash.
 //!
-//! It decides nothing: arguments in (`vm_agent::worker`), lines of JSON out, and its caller looks at the domain again by
+//! It decides nothing: arguments in (`vm_agent::model::worker`), lines of JSON out, and its caller looks at the domain again by
 //! its own means. It is the only program here that is linked against libvirt.
 
 mod connect;
@@ -15,7 +15,7 @@ mod output;
 mod preflight;
 
 use failure::During;
-use vm_agent::worker::{Answer, Ask, DomainVerb, Failure, Reply, Request, Step};
+use vm_agent::model::worker::{Answer, Ask, DomainVerb, Failure, Reply, Request, Step};
 
 fn main() {
     let reply = match run() {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virt::domain::{Domain, MigrateParameters};
 use virt::sys;
-use vm_agent::worker::{Answer, End, Failure, Flag, Migrate, Progress, Reply, Step, Who};
+use vm_agent::model::worker::{Answer, End, Failure, Flag, Migrate, Progress, Reply, Step, Who};
 
 /// Between two looks for a job that has not begun.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use crate::ffi;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
-use vm_agent::worker::{Line, Progress, Reply};
+use vm_agent::model::worker::{Line, Progress, Reply};
 
 static OUTPUT: Mutex<()> = Mutex::new(());
 

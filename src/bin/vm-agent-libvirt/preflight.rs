@@ -9,9 +9,9 @@ use crate::{connect, ffi, output};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::domain_xml::{self, DomainXml};
-use vm_agent::observe::state::{Pause, State};
-use vm_agent::worker::{DomainFacts, End, Failure, Lookup, Progress, Step, Who, same_host};
+use vm_agent::model::definition::{self, DomainXml};
+use vm_agent::model::state::{Pause, State};
+use vm_agent::model::worker::{DomainFacts, End, Failure, Lookup, Progress, Step, Who, same_host};
 
 /// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
 /// emulator), configuration not supported.
@@ -37,7 +37,7 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal
     let text = domain.xml_desc(0);
     output::progress(Progress::Asking(End::Destination));
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
-    match text.map(|text| (domain_xml::parse(text.as_bytes()), text)) {
+    match text.map(|text| (definition::parse(text.as_bytes()), text)) {
         Ok((Ok(facts), text)) => {
             if rehearsal {
                 found.same_host(source, destination, &there);
@@ -91,7 +91,7 @@ impl Findings {
 
     /// No domain of that name or UUID may be there, but for a definition of its own.
     fn domain(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
-        let uuid = facts.uuid.as_ref().map(domain_xml::uuid_text).unwrap_or_default();
+        let uuid = facts.uuid.as_ref().map(vm_agent::sys::text::uuid_text).unwrap_or_default();
         let name = &facts.name;
         for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
             match connect::look(destination, &who) {
@@ -150,7 +150,7 @@ impl Findings {
                 Err(error) => self.unanswered(&format!("the network '{network}' was not checked"), &error),
             }
         }
-        let volumes = facts.disks.iter().filter(|disk| disk.kind == domain_xml::DiskKind::Volume);
+        let volumes = facts.disks.iter().filter(|disk| disk.kind == definition::DiskKind::Volume);
         for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
             match destination.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
                 Ok(true) => {}
@@ -207,7 +207,7 @@ impl Findings {
         // Under emulation every CPU that the emulator knows will do.
         if facts.domain_type == "kvm" {
             let cpu =
-                domain_xml::read(text).ok().and_then(|root| Some(text.get(root.first("cpu")?.span())?.to_owned()));
+                definition::read(text).ok().and_then(|root| Some(text.get(root.first("cpu")?.span())?.to_owned()));
             let Some(cpu) = cpu else { return };
             match ffi::compare_cpu(destination, facts, &cpu) {
                 Ok(()) => {}

@@ -120,7 +120,7 @@ fn a_worker_that_claims_success_is_not_believed() {
 /// An answer without facts.
 fn real_success() -> String {
     let line = r#"{"result":"ok"}"#;
-    assert!(vm_agent::worker::Line::parse(line).is_ok(), "the worker's words have changed: {line}");
+    assert!(vm_agent::model::worker::Line::parse(line).is_ok(), "the worker's words have changed: {line}");
     line.into()
 }
 

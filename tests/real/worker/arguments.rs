@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 use virt::sys;
-use vm_agent::worker::{
+use vm_agent::model::worker::{
     Ask, DomainVerb, Flag, HostVerb, Migrate, Mode, NO_DOMAIN, NO_SUPPORT, Reply, Request, Step, Wake, Who,
 };
 
@@ -229,7 +229,7 @@ fn the_numbers_that_the_agent_knows_are_libvirts() {
 
 #[test]
 fn lines_are_as_documented() {
-    use vm_agent::worker::{Answer, DomainFacts, End, Failure, Line, Lookup, Progress};
+    use vm_agent::model::worker::{Answer, DomainFacts, End, Failure, Line, Lookup, Progress};
     let facts = DomainFacts {
         name: "a".into(),
         uuid: "u".into(),

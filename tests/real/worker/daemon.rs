@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open};
 use tempfile::TempDir;
 use virt::connect::Connect;
-use vm_agent::worker::{DomainVerb, End, HostVerb, Lookup, Migrate, Progress, Reply, Request, Step};
+use vm_agent::model::worker::{DomainVerb, End, HostVerb, Lookup, Migrate, Progress, Reply, Request, Step};
 
 use super::{IN_PROCESS, Worker, definition, failure, name, ok};
 use crate::common::{Moment, WORKER};
@@ -129,7 +129,7 @@ fn a_persistent_domain_outlives_its_shutdown() {
     daemon.open.as_ref().unwrap().define_domain_xml(&definition("db")).unwrap();
     ok(&daemon.of("db", DomainVerb::Start));
     assert_eq!(daemon.state("db"), Some((1, 1)));
-    ok(&daemon.of("db", DomainVerb::Shutdown { mode: vm_agent::worker::Mode::Default }));
+    ok(&daemon.of("db", DomainVerb::Shutdown { mode: vm_agent::model::worker::Mode::Default }));
     assert_eq!(daemon.state("db"), Some((5, 1)));
 }
 

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::common::WORKER;
-use vm_agent::worker::{Answer, DomainVerb, Failure, HostVerb, Line, Progress, Reply, Request, Who};
+use vm_agent::model::worker::{Answer, DomainVerb, Failure, HostVerb, Line, Progress, Reply, Request, Who};
 
 /// A hypervisor inside the worker, with one domain, `test`, as long as the worker lives.
 const IN_PROCESS: &str = "test:///default";

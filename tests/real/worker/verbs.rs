@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use vm_agent::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Request, Step, Who};
+use vm_agent::model::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Request, Step, Who};
 
 use super::{IN_PROCESS, Worker, definition, failure, name, of_host, of_test, ok};
 use crate::common::{Moment, WORKER};

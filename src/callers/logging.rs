@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where the log goes: to a person's terminal, to Pacemaker's channels, or to rgmanager's. The only file that knows.
+//!
+//! Nothing is set up before the first line is written, since most monitors write none. Losing a line is never an error.
+
+use crate::model::call::{Caller, Environment};
+use crate::sys::child;
+use crate::sys::text::ascii_line;
+use crate::sys::time::{Deadline, utc};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// The longest line that is logged.
+const LINE: usize = 1000;
+
+struct Sinks {
+    tag: String,
+    stderr: bool,
+    /// Facility number for syslog, when it is wanted.
+    syslog: Option<u8>,
+    file: Option<PathBuf>,
+    debug_file: Option<PathBuf>,
+    /// A program that logs for us: ha_logger or clulog; syslog when it is missing or fails.
+    program: Option<&'static str>,
+}
+
+/// Turns logging on for this caller; `instance` is the resource's name in the cluster.
+pub fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool) {
+    let debug = verbose || env.text("HA_debug").is_some_and(|v| v != "0");
+    let level = if debug { LevelFilter::Debug } else { LevelFilter::Info };
+    if caller == Caller::Human {
+        let level = if verbose { level } else { LevelFilter::Warn };
+        let mut terminal = env_logger::Builder::new();
+        terminal.filter_level(level).format(|out, record| {
+            writeln!(out, "vm-agent: {}: {}", word(record.level()), ascii_line(&record.args().to_string(), LINE))
+        });
+        if terminal.try_init().is_ok() {
+            log::set_max_level(level);
+        }
+        return;
+    }
+    let yes = |name| env.text(name).and_then(crate::model::params::boolean) == Some(true);
+    let sinks = if caller == Caller::Rgmanager {
+        Sinks {
+            tag: "vm".into(),
+            stderr: true,
+            syslog: Some(facility("daemon").unwrap_or(3)),
+            file: None,
+            debug_file: None,
+            program: Some("clulog"),
+        }
+    } else {
+        Sinks {
+            tag: if instance.is_empty() { "vm".into() } else { format!("vm({instance})") },
+            stderr: true,
+            syslog: env.text("HA_LOGFACILITY").or_else(|| env.text("HA_logfacility")).and_then(facility),
+            file: env.get("HA_LOGFILE").map(PathBuf::from),
+            debug_file: env.get("HA_DEBUGLOG").map(PathBuf::from),
+            program: (yes("HA_LOGD") || yes("HA_use_logd")).then_some("ha_logger"),
+        }
+    };
+    if log::set_boxed_logger(Box::new(sinks)).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARNING",
+        Level::Info => "INFO",
+        Level::Debug | Level::Trace => "DEBUG",
+    }
+}
+
+/// Syslog's severity.
+const fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Syslog's number for a facility (RFC 5424, table 1); `none` and unknown names are no facility.
+fn facility(name: &str) -> Option<u8> {
+    Some(match name {
+        "kern" => 0,
+        "user" => 1,
+        "mail" => 2,
+        "daemon" => 3,
+        "auth" | "security" => 4,
+        "syslog" => 5,
+        "lpr" => 6,
+        "news" => 7,
+        "uucp" => 8,
+        "cron" => 9,
+        "authpriv" => 10,
+        "ftp" => 11,
+        _ => return name.strip_prefix("local").and_then(|n| n.parse::<u8>().ok()).filter(|n| *n < 8).map(|n| 16 + n),
+    })
+}
+
+impl Sinks {
+    /// Whether the program took the line. It gets little time: a hanging logger must not cost the action its deadline.
+    fn by_program(&self, level: Level, line: &str) -> bool {
+        let Some(program) = self.program.and_then(child::find_program) else { return false };
+        let args: Vec<OsString> = if self.program == Some("clulog") {
+            ["-m", "vm", "-s"]
+                .into_iter()
+                .map(OsString::from)
+                .chain([severity(level).to_string().into(), line.into()])
+                .collect()
+        } else {
+            let text = format!("{}: {line}", word(level));
+            ["-t", &self.tag, &text].into_iter().map(OsString::from).collect()
+        };
+        let deadline = Deadline::after(Duration::from_secs(1));
+        child::Child::new(&program).args(args).run(deadline).is_ok_and(|f| f.ended == child::Ended::Exited(0))
+    }
+
+    fn append(&self, path: &Path, line: &str) {
+        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+        if let Ok(mut file) = file {
+            let _ = writeln!(file, "{} {}: {line}", utc(SystemTime::now()), self.tag);
+        }
+    }
+}
+
+impl Log for Sinks {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let text = ascii_line(&record.args().to_string(), LINE);
+        let line = format!("{}: {text}", word(record.level()));
+        if self.stderr {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        if self.program.is_some() && self.by_program(record.level(), &text) {
+            return;
+        }
+        if let Some(facility) = self.syslog {
+            let priority = facility * 8 + severity(record.level());
+            let datagram = format!("<{priority}>{}[{}]: {line}", self.tag, std::process::id());
+            // Without waiting: a log that nobody reads must not stop the agent.
+            if let Ok(socket) = UnixDatagram::unbound()
+                && socket.set_nonblocking(true).is_ok()
+            {
+                let _ = socket.send_to(datagram.as_bytes(), "/dev/log");
+            }
+        }
+        match (&self.file, &self.debug_file) {
+            (Some(file), _) if record.level() <= Level::Info => self.append(file, &line),
+            (_, Some(file)) => self.append(file, &line),
+            (Some(_) | None, None) => {}
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! explain: the facts with their sources, and the policy played through from them. Does nothing.
+
+use crate::engine::imagine::{self, World};
+use crate::host::look::{Depth, Looker};
+use crate::model::call::{Environment, Invocation};
+use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::model::outcome::Code;
+use crate::policy::{self, Presence};
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// What the action would find and do, and the code that it would end with.
+#[must_use]
+pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
+    let deadline = Deadline::after(inv.timeout);
+    let mut looker = Looker::new(inv, env, Roots::default());
+    let patience = (inv.timeout / 4).min(Duration::from_secs(5));
+    let mut seen = looker.look(inv, Depth::of(inv.action), patience, deadline);
+    looker.read_definition(inv);
+    let definition = looker.definition().clone();
+    let mut text = facts(&looker.uri, &seen, &definition);
+    // The story reads the definition at the step where the action would.
+    if inv.params.name.is_some() {
+        seen.definition = Definition::NotLooked;
+    }
+    let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
+    let saved = match seen.libvirt {
+        Libvirt::Domain(_) => looker.saved(&seen.who(), deadline).ok_or_else(silent),
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => Ok(false),
+    };
+    let world = World { definition: Some(definition), saved, ..World::default() };
+    let (steps, outcome) = imagine::play(inv, &seen, &world);
+    let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
+    if steps.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    for (number, step) in steps.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {step}", number + 1);
+    }
+    match outcome {
+        Some(outcome) => {
+            let _ = write!(text, "\nit would answer {}: {}", outcome.code.number(), outcome.reason);
+            (text, outcome.code)
+        }
+        None => (text + "\nit would come to no end", Code::Generic),
+    }
+}
+
+fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
+    let libvirt = match &seen.libvirt {
+        Libvirt::Domain(domain) => {
+            format!("knows '{}', {} ({})", domain.name, domain.state, crate::sys::text::uuid_text(&domain.uuid))
+        }
+        Libvirt::NoDomain => "answered: there is no such domain".into(),
+        Libvirt::Unusable(why) => format!("not asked: {why}"),
+        Libvirt::Ambiguous(why) => format!("answered, but {why}"),
+        Libvirt::NoAnswer(no_answer) => no_answer.why.clone(),
+    };
+    let process = match &seen.process {
+        Process::NotLooked => "not asked, since libvirt's word is enough".into(),
+        Process::Alive { pid, name, .. } if seen.name.as_ref().is_none_or(|asked| asked == name) => {
+            format!("process {pid} is the domain's")
+        }
+        Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
+        Process::Gone => "all processes were read, and none is the domain's".into(),
+        Process::MayBe(why) => format!("{why}, and may be the domain"),
+        Process::Namesake(why) => format!("none is the domain's: {why}"),
+        Process::Unknown(why) => format!("proves nothing: {why}"),
+    };
+    let definition = match definition {
+        Definition::NotLooked => "not looked for".into(),
+        Definition::File(defined) => format!("{} (sha256 {})", defined.path.display(), defined.sha256),
+        Definition::None { looked_at } if looked_at.is_empty() => "no file is named; libvirt's own counts".into(),
+        Definition::None { looked_at } => {
+            let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
+            format!("no file: there is no {}; libvirt's own counts", places.join(", "))
+        }
+        Definition::Bad(outcome) => format!("cannot be used: {}", outcome.reason),
+    };
+    let presence = match policy::presence(seen) {
+        Presence::Active(domain) => format!("it is {}", domain.state),
+        Presence::Blind { ran: false, .. } => {
+            "libvirt is still starting it, and has not told its process to run".into()
+        }
+        Presence::Blind { .. } => "it runs, though libvirt does not answer".into(),
+        Presence::Stray { .. } => "its process runs, though libvirt says that it does not".into(),
+        Presence::Off(_) => "it does not run here".into(),
+        Presence::Unknown(_) => "not known".into(),
+    };
+    let record = match &seen.starting {
+        Some(starting) => {
+            let (agent, _) = starting.agent;
+            format!("record: process {agent} asked libvirt to start it, and nobody has seen yet what came of it\n")
+        }
+        None => String::new(),
+    };
+    format!(
+        "libvirt ({uri}): {libvirt}\nprocess table: {process}\ndefinition: {definition}\n{record}taken together: {presence}\n"
+    )
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the cluster that runs here has to do with a virtual machine. One that manages it must be told what a person
+//! wants, or it takes what the person did for a failure; one that leaves it to people still knows where else it may run.
+
+use super::members;
+use crate::cluster::{self, Asked, Cluster, Kind, Resource};
+use crate::host::look::Looker;
+use crate::model::call::{Action, Environment, Invocation};
+use crate::model::params::Params;
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a person waits at most until the cluster and its members have been asked.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// The sentence that refuses what a person wants to do, for the cluster's sake.
+#[must_use]
+pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
+    // What a cluster says in its place: pcs resource, clusvcadm, and what follows the resource's name.
+    let (verb, option, node) = match inv.action {
+        Action::Stop | Action::Kill => ("disable", "-d", ("", "")),
+        Action::Start => ("enable", "-e", ("", "")),
+        Action::Restart | Action::Recover => ("restart", "-R", ("", "")),
+        Action::Migrate => ("move", "-M", (" NODE", " -m NODE")),
+        Action::Status
+        | Action::Monitor
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Reload
+        | Action::MigrateTo
+        | Action::MigrateFrom
+        | Action::Usage => return None,
+    };
+    // Half of the time is left for what the person wants.
+    let until = Deadline::after(PATIENCE.min(inv.timeout / 2));
+    let (kind, resource) = match ask(inv, env, until) {
+        Cluster::None => return None,
+        Cluster::Unknown(why) => {
+            return Some(format!(
+                "cannot tell whether a cluster manages this virtual machine: {why}; nothing was done: \
+                 see what the cluster says of it, or add --force"
+            ));
+        }
+        Cluster::Runs(kind, resource) => (kind, resource),
+    };
+    if let Some(Resource { name, managed: true, .. }) = &resource {
+        let instead = match kind {
+            Kind::Rgmanager => format!("clusvcadm {option} {name}{}", node.1),
+            Kind::Pacemaker => format!("pcs resource {verb} {name}{}", node.0),
+        };
+        return Some(format!(
+            "nothing was done: {} manages this virtual machine as '{name}'; use '{instead}', or add --force",
+            kind.word()
+        ));
+    }
+    // A stop here is harmless elsewhere, and a migration asks its target itself.
+    let starts = matches!(inv.action, Action::Start | Action::Restart | Action::Recover);
+    if starts { members::refusal(inv, env, kind, resource.as_ref(), until) } else { None }
+}
+
+/// Asks the cluster that runs here about the virtual machine of this call.
+pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Cluster {
+    let Some(software) = cluster::here() else { return Cluster::None };
+    let name_in = |config: &Path| {
+        let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
+        // Of this timeout a quarter is spent on storage that hangs.
+        let of_file = Invocation { params, timeout: Duration::from_secs(4), ..inv.clone() };
+        let mut looker = Looker::new(&of_file, env, Roots::default());
+        if !until.passed() {
+            looker.read_definition(&of_file);
+        }
+        looker.name().map(str::to_owned)
+    };
+    let config = inv.params.config.as_deref();
+    let name = inv.params.name.clone().or_else(|| name_in(config?));
+    let asked = Asked { name, config, name_in: &name_in };
+    cluster::ask(software, &asked, until)
+}

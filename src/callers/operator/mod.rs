@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! By hand: the command line of a person, and what only a person wants. May use everything; nothing else uses it.
+
+mod explain;
+mod managed;
+mod members;
+mod status;
+
+use crate::callers::logging;
+use crate::callers::manager::{OCF, RGMANAGER};
+use crate::callers::validate;
+use crate::engine;
+use crate::model::call::{Action, Caller, Environment, Invocation};
+use crate::model::outcome::{Code, Outcome};
+use crate::sys::roots::Roots;
+use crate::sys::text::say;
+use crate::sys::time::Deadline;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::io::{stderr, stdout};
+
+/// Runs a virtual machine as a cluster resource, and tells the truth about it.
+///
+/// Cluster managers call this program as vm.sh, vm or VirtualDomain, with parameters in the environment; these are the
+/// words for a person. The exit codes are the same: 0 done or running, 7 not running, 1 failed or not knowable, 2 wrong
+/// arguments, 3 no such action, 5 something is missing here, 6 wrong parameters.
+#[derive(Parser)]
+#[command(name = "vm-agent", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show the virtual machine's state, and what a cluster would be told
+    Status(Shown),
+    /// Start it: from its definition's file, or libvirt's own definition
+    Start(Which),
+    /// Ask the guest to shut down; destroy it if it does not in time
+    Stop(Which),
+    /// Destroy it at once
+    Kill(Which),
+    /// Stop it, then start it
+    Restart(Which),
+    /// Restart it unless it runs well
+    Recover(Which),
+    /// Move it to another host while it runs
+    Migrate {
+        #[command(flatten)]
+        which: Which,
+        /// The host to move it to
+        host: Option<OsString>,
+        /// Only check both ends, and move nothing
+        #[arg(long)]
+        rehearse: bool,
+    },
+    /// Say in one line what a cluster's monitor would
+    Monitor(Which),
+    /// Say what an action would find and do, and do nothing
+    Explain {
+        /// The action (start, stop, monitor, ...)
+        action: OsString,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Check the parameters; with -o OCF_CHECK_LEVEL=10 also this host
+    ValidateAll(Which),
+    /// Take over changed parameters (nothing to do by hand)
+    #[command(aliases = ["reload-agent", "reconfig"])]
+    Reload(Which),
+    /// Print the meta-data
+    MetaData {
+        /// As this caller reads them
+        #[arg(long, value_enum, default_value_t = Dialect::Ocf)]
+        dialect: Dialect,
+    },
+    /// Print this help
+    Usage,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dialect {
+    Ocf,
+    Rgmanager,
+}
+
+#[derive(Args)]
+struct Shown {
+    #[command(flatten)]
+    which: Which,
+    /// The same facts as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Which {
+    /// The virtual machine's name
+    name: Option<OsString>,
+    /// Folders to search for its definition: /folder:/folder
+    #[arg(long)]
+    path: Option<OsString>,
+    /// The definition's file
+    #[arg(long, visible_alias = "config")]
+    xmlfile: Option<OsString>,
+    /// The libvirt connection URI, or qemu, kvm, xen, lxc
+    #[arg(short, long, value_name = "URI")]
+    connect: Option<OsString>,
+    /// End within so many seconds
+    #[arg(long, value_name = "S")]
+    timeout: Option<f64>,
+    /// Act even though a cluster manages it, or it may run on another node
+    #[arg(long)]
+    force: bool,
+    /// Any other parameter of the cluster resource (see meta-data), as NAME=VALUE
+    #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
+    options: Vec<OsString>,
+}
+
+/// Carries out what a person typed; the result is the exit code.
+#[must_use]
+pub fn run(args: &[OsString], env: &Environment) -> u8 {
+    let cli = match Cli::try_parse_from(std::iter::once(OsString::from("vm-agent")).chain(args.iter().cloned())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.exit_code() == 0 {
+                Code::Ok
+            } else if error.kind() == ErrorKind::InvalidSubcommand {
+                Code::Unimplemented
+            } else {
+                Code::Args
+            };
+            return code.number();
+        }
+    };
+    let verbose = cli.verbose;
+    let outcome = match cli.verb {
+        Verb::Usage => {
+            let _ = <Cli as clap::CommandFactory>::command().print_help();
+            return Code::Ok.number();
+        }
+        Verb::MetaData { dialect } => {
+            let text = match dialect {
+                Dialect::Ocf => OCF,
+                Dialect::Rgmanager => RGMANAGER,
+            };
+            say(&mut stdout(), text.trim_end());
+            return Code::Ok.number();
+        }
+        Verb::Status(shown) => {
+            return with(&shown.which, Action::Status, env, verbose, |inv, env| {
+                let report = status::look(inv, env);
+                say(&mut stdout(), &if shown.json { report.json() } else { report.text() });
+                Outcome::new(report.code, String::new())
+            });
+        }
+        Verb::Explain { action, which } => {
+            let word = crate::sys::text::shown(&action);
+            let action = match Action::parse(action.as_encoded_bytes()) {
+                Some(Action::Migrate | Action::MigrateTo) => {
+                    say(&mut stderr(), "vm-agent: use 'vm-agent migrate NAME HOST --rehearse': it asks the other host");
+                    return Code::Args.number();
+                }
+                None | Some(Action::MetaData | Action::ValidateAll | Action::Usage) => {
+                    say(&mut stderr(), &format!("vm-agent: '{word}' is not an action that can be explained"));
+                    return Code::Unimplemented.number();
+                }
+                Some(action) => action,
+            };
+            return with(&which, action, env, verbose, |inv, env| {
+                let (text, code) = explain::run(inv, env);
+                say(&mut stdout(), &text);
+                Outcome::new(code, String::new())
+            });
+        }
+        Verb::ValidateAll(which) => {
+            return with(&which, Action::ValidateAll, env, verbose, |inv, env| {
+                validate::run(inv, env, &mut |finding| say(&mut stderr(), finding))
+            });
+        }
+        Verb::Migrate { which, host, rehearse } => {
+            return with(&which, Action::Migrate, env, verbose, |inv, env| {
+                let inv = Invocation { target: host, ..inv.clone() };
+                unless_refused(&inv, env, which.force || rehearse, |inv| {
+                    crate::engine::migrate::run(inv, env, Roots::default(), rehearse)
+                })
+            });
+        }
+        Verb::Start(which) => (which, Action::Start),
+        Verb::Stop(which) => (which, Action::Stop),
+        Verb::Kill(which) => (which, Action::Kill),
+        Verb::Restart(which) => (which, Action::Restart),
+        Verb::Recover(which) => (which, Action::Recover),
+        Verb::Monitor(which) => (which, Action::Monitor),
+        Verb::Reload(which) => (which, Action::Reload),
+    };
+    let (which, action) = outcome;
+    with(&which, action, env, verbose, |inv, env| {
+        unless_refused(inv, env, which.force, |inv| engine::run(inv, env, Roots::default()))
+    })
+}
+
+/// Does it unless the cluster that runs here stands against it, in the time that asking the cluster has left.
+fn unless_refused(
+    inv: &Invocation,
+    env: &Environment,
+    force: bool,
+    act: impl FnOnce(&Invocation) -> Outcome,
+) -> Outcome {
+    if force {
+        return act(inv);
+    }
+    let deadline = Deadline::after(inv.timeout);
+    match managed::refusal(inv, env) {
+        Some(refusal) => Outcome::new(Code::Perm, refusal),
+        None => act(&Invocation { timeout: deadline.left(), ..inv.clone() }),
+    }
+}
+
+/// Reads the parameters, does it, and says how it ended.
+fn with(
+    which: &Which,
+    action: Action,
+    env: &Environment,
+    verbose: bool,
+    act: impl FnOnce(&Invocation, &Environment) -> Outcome,
+) -> u8 {
+    let env = match which.environment(env) {
+        Ok(env) => env,
+        Err(why) => {
+            say(&mut stderr(), &format!("vm-agent: {why}"));
+            return Code::Args.number();
+        }
+    };
+    let inv = Invocation::from_manager(Caller::Human, action, None, &env);
+    logging::init(Caller::Human, &env, "", verbose);
+    let named = [&which.name, &which.xmlfile].into_iter().flatten().any(|value| !value.is_empty());
+    let outcome = match inv.params.problems.first() {
+        Some(problem) if action != Action::ValidateAll => Outcome::new(Code::Args, problem.to_string()),
+        None if !named => Outcome::new(Code::Args, "which virtual machine? give its name (see --help)"),
+        Some(_) | None => act(&inv, &env),
+    };
+    if !outcome.reason.is_empty() {
+        let line = format!("vm-agent: {}", outcome.reason);
+        match outcome.code {
+            Code::Ok | Code::NotRunning => say(&mut stdout(), &line),
+            Code::Generic
+            | Code::Args
+            | Code::Unimplemented
+            | Code::Perm
+            | Code::Installed
+            | Code::Configured
+            | Code::StayedHere
+            | Code::Degraded => say(&mut stderr(), &line),
+        }
+    }
+    outcome.code.number()
+}
+
+impl Which {
+    /// What was typed, as the environment of a cluster manager would say it.
+    fn environment(&self, env: &Environment) -> Result<Environment, String> {
+        let mut pairs: Vec<(OsString, OsString)> = env.pairs().to_vec();
+        pairs.retain(|(name, _)| !name.as_encoded_bytes().starts_with(b"OCF_"));
+        let mut set = |name: &str, value: &Option<OsString>| {
+            if let Some(value) = value {
+                pairs.push((format!("OCF_RESKEY_{name}").into(), value.clone()));
+            }
+        };
+        set("name", &self.name);
+        set("path", &self.path);
+        set("config", &self.xmlfile);
+        set("hypervisor_uri", &self.connect);
+        if let Some(seconds) = self.timeout {
+            if !(seconds > 0.0 && seconds < 1e9) {
+                return Err(format!("--timeout {seconds}: expected seconds, more than 0"));
+            }
+            set("CRM_meta_timeout", &Some(format!("{:.0}", (seconds * 1000.0).ceil()).into()));
+        }
+        for option in &self.options {
+            let text = option.to_str().ok_or("-o: the text is not UTF-8")?;
+            let (name, value) = text.split_once('=').ok_or(format!("-o '{text}': expected NAME=VALUE"))?;
+            if name == "OCF_CHECK_LEVEL" {
+                pairs.push((name.into(), value.into()));
+            } else if crate::model::params::find(name.as_bytes()).is_some() {
+                pairs.push((format!("OCF_RESKEY_{name}").into(), value.into()));
+            } else {
+                return Err(format!("-o '{name}': there is no such parameter (see vm-agent meta-data)"));
+            }
+        }
+        Ok(Environment::from_pairs(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_of_the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

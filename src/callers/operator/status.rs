@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! status by hand: one screen of facts about one virtual machine, or the same facts as JSON.
+
+use super::managed;
+use super::members::{self, Said};
+use crate::cluster::Cluster;
+use crate::engine::imagine::{World, play};
+use crate::host::aside;
+use crate::host::disks;
+use crate::host::locate::{Found, Place};
+use crate::host::look::{Depth, Looker};
+use crate::model::call::{Action, Caller, Environment, Invocation};
+use crate::model::definition::{self, DomainXml, Mark, TpmState};
+use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::model::outcome::Code;
+use crate::policy::health;
+use crate::sys::roots::Roots;
+use crate::sys::text::uuid_text;
+use crate::sys::time::{Deadline, utc};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// How long the cluster and its other members are asked at most.
+const MEMBERS: Duration = Duration::from_secs(6);
+
+/// Everything that a person wants to know, each `None` where nobody could tell.
+#[derive(Serialize)]
+pub struct Report {
+    /// The exit code of `status`.
+    #[serde(skip)]
+    pub code: Code,
+    name: Option<String>,
+    /// `running`, `not running` or `unknown`.
+    presence: &'static str,
+    /// The state in words; why it is unknown.
+    state: String,
+    uuid: Option<String>,
+    /// Since when its process runs.
+    since: Option<String>,
+    uri: String,
+    pid: Option<u32>,
+    persistent: Option<bool>,
+    autostart: Option<bool>,
+    vcpus: Option<u32>,
+    memory_kib: Option<u64>,
+    disks: Vec<Disk>,
+    definition: DefinitionFacts,
+    cluster: Vec<Told>,
+    /// The resource that it is in the cluster that runs here.
+    managed_by: Option<ManagedBy>,
+    /// What the other members of that cluster say.
+    members: Vec<Said>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ManagedBy {
+    cluster: &'static str,
+    resource: String,
+    /// Not in maintenance.
+    managed: bool,
+}
+
+#[derive(Serialize)]
+struct Disk {
+    target: String,
+    source: Option<String>,
+    device: String,
+}
+
+#[derive(Serialize, Default)]
+struct DefinitionFacts {
+    /// The file that a start would use now.
+    file: Option<String>,
+    /// The file that the running domain was created from.
+    created_from: Option<String>,
+    started: Option<String>,
+    started_on: Option<String>,
+    resource: Option<String>,
+    /// Whether the file is still what the running domain was created from.
+    unchanged: Option<bool>,
+    /// What is wrong with the file.
+    problem: Option<String>,
+}
+
+/// What a cluster manager would be told.
+#[derive(Serialize)]
+struct Told {
+    caller: &'static str,
+    action: &'static str,
+    code: u8,
+    reason: String,
+}
+
+/// Looks, and changes nothing.
+#[must_use]
+pub fn look(inv: &Invocation, env: &Environment) -> Report {
+    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let mut looker = Looker::new(inv, env, Roots::default());
+    let depth = Depth { process: true, thorough: false };
+    let seen = looker.look(inv, depth, Duration::from_secs(3).min(inv.timeout / 4), deadline);
+    let xml = looker.ask_last(deadline, |connection, domain| connection.xml(domain, 0));
+    let facts = xml.and_then(|text| definition::parse(text.as_bytes()).ok());
+    let persistent = looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain));
+    let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
+    looker.read_definition(inv);
+    let active = matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active());
+    let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
+    let definition = definition(looker.definition(), mark, deadline);
+    let (presence, state, code) = state(inv, &seen);
+    let pid = match seen.process {
+        Process::Alive { pid, .. } => Some(pid),
+        Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
+    };
+    let mut report = Report {
+        code,
+        name: match &seen.libvirt {
+            Libvirt::Domain(domain) => Some(domain.name.clone()),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                seen.name.clone()
+            }
+        },
+        presence,
+        state,
+        uuid: match &seen.libvirt {
+            Libvirt::Domain(domain) => Some(uuid_text(&domain.uuid)),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+        },
+        since: match seen.process {
+            Process::Alive { start, .. } => since(start),
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
+        },
+        uri: looker.uri.clone(),
+        pid,
+        persistent,
+        autostart,
+        vcpus: facts.as_ref().and_then(|f| f.vcpus_current),
+        memory_kib: facts.as_ref().and_then(|f| f.memory_current_kib),
+        disks: facts.as_ref().map(disks).unwrap_or_default(),
+        definition,
+        cluster: told(inv, &seen),
+        managed_by: None,
+        members: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain)) == Some(true) {
+        report
+            .warnings
+            .push("libvirt has saved its memory: the parameter saved_memory says what a start does with it".into());
+    }
+    if let (Some(facts), Some(mark)) = (&facts, mark) {
+        report.warnings.extend(disks::told(&facts.name, &definition::switched(&facts.disks, mark)));
+    }
+    // A transient machine that somebody else has started.
+    let forgets = facts.as_ref().is_some_and(|facts| matches!(facts.vtpm, Some(TpmState::Unsaid | TpmState::Deleted)));
+    if active && persistent == Some(false) && forgets {
+        report.warnings.push(
+            "its stop deletes the state of its emulated TPM (no persistent_state='yes'): save that folder first".into(),
+        );
+    }
+    report.warn();
+    report.ask_cluster(inv, env, &seen, deadline);
+    report
+}
+
+fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
+    let (_, outcome) = play(inv, seen, &World::default());
+    let code = outcome.as_ref().map_or(Code::Generic, |outcome| outcome.code);
+    let reason = outcome.map(|outcome| outcome.reason).unwrap_or_default();
+    match &seen.libvirt {
+        Libvirt::Domain(domain) if domain.state.active() => {
+            let health = health::health(domain.state, domain.motion);
+            if code == Code::Generic && health != health::Health::Failed {
+                return ("unknown", reason, code);
+            }
+            // A failed machine runs, in the sense that it must not be started elsewhere.
+            let code = match health {
+                health::Health::Failed => Code::Generic,
+                health::Health::Well
+                | health::Health::Degraded
+                | health::Health::Arriving
+                | health::Health::Elsewhere
+                | health::Health::Off => code,
+            };
+            ("running", domain.state.to_string(), code)
+        }
+        Libvirt::Domain(domain) if code == Code::NotRunning => ("not running", domain.state.to_string(), code),
+        Libvirt::Domain(_)
+        | Libvirt::NoDomain
+        | Libvirt::Unusable(_)
+        | Libvirt::Ambiguous(_)
+        | Libvirt::NoAnswer(_) => match code {
+            Code::NotRunning => ("not running", reason, code),
+            Code::Ok | Code::Degraded => ("running", reason, code),
+            Code::Generic
+            | Code::Args
+            | Code::Unimplemented
+            | Code::Perm
+            | Code::Installed
+            | Code::Configured
+            | Code::StayedHere => ("unknown", reason, code),
+        },
+    }
+}
+
+fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> DefinitionFacts {
+    let mut facts = DefinitionFacts::default();
+    match now {
+        Definition::File(defined) => {
+            facts.file = Some(defined.path.display().to_string());
+            facts.unchanged = mark.filter(|mark| !mark.sha256.is_empty()).map(|mark| mark.sha256 == defined.sha256);
+        }
+        Definition::Bad(outcome) => facts.problem = Some(outcome.reason.clone()),
+        Definition::None { .. } | Definition::NotLooked => {}
+    }
+    if let Some(mark) = mark {
+        let text = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
+        facts.created_from = text(&mark.source);
+        facts.started = text(&mark.started);
+        facts.started_on = text(&mark.node);
+        facts.resource = text(&mark.instance);
+        // Without parameters the file that it came from is the one to compare with.
+        if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() {
+            let place = Place::File(Path::new(&mark.source));
+            facts.unchanged = match aside::definition(&place, deadline.at_most(Duration::from_secs(2))) {
+                Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
+                Ok(Found::NotFound { .. }) | Err(_) => None,
+            };
+        }
+    }
+    facts
+}
+
+fn disks(facts: &DomainXml) -> Vec<Disk> {
+    let one = |disk: &definition::Disk| Disk {
+        target: disk.target.clone().unwrap_or_default(),
+        source: disk.source.clone(),
+        device: format!("{:?}", disk.device).to_lowercase(),
+    };
+    facts.disks.iter().map(one).collect()
+}
+
+/// When a process began that started so many ticks after the boot. Linux counts these ticks at 100 a second for programs.
+fn since(start_ticks: u64) -> Option<String> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let started = Duration::from_millis(start_ticks * 10);
+    let ago = Duration::from_secs_f64(uptime).saturating_sub(started);
+    Some(utc(SystemTime::now().checked_sub(ago)?))
+}
+
+/// What the recurring monitors of both managers would answer to the same facts.
+fn told(inv: &Invocation, seen: &Observation) -> Vec<Told> {
+    [(Caller::Pacemaker, Action::Monitor), (Caller::Rgmanager, Action::Status)]
+        .into_iter()
+        .filter_map(|(caller, action)| {
+            let asked = Invocation { caller, action, recurring: true, check_level: 0, ..inv.clone() };
+            let outcome = play(&asked, seen, &World::default()).1?;
+            Some(Told {
+                caller: caller.word(),
+                action: action.word(),
+                code: outcome.code.number(),
+                reason: outcome.reason,
+            })
+        })
+        .collect()
+}
+
+impl Report {
+    /// What the cluster that runs here, and its other members, have to say.
+    fn ask_cluster(&mut self, inv: &Invocation, env: &Environment, seen: &Observation, deadline: Deadline) {
+        let until = deadline.at_most(MEMBERS);
+        let (kind, resource) = match managed::ask(inv, env, until) {
+            Cluster::None => return,
+            Cluster::Unknown(why) => {
+                return self
+                    .warnings
+                    .push(format!("cannot tell whether a cluster manages it, or where else it runs: {why}"));
+            }
+            Cluster::Runs(kind, resource) => (kind, resource),
+        };
+        let inv = members::as_configured(inv, env, resource.as_ref());
+        let known = match &seen.libvirt {
+            Libvirt::Domain(domain) => Some(domain.uuid),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+        };
+        let mut looker = Looker::new(&inv, env, Roots::default());
+        match members::ask(&inv, &mut looker, known, kind, resource.as_ref(), until) {
+            Ok(members) => self.members = members,
+            Err(why) => self.warnings.push(format!("cannot tell whether it runs on another node: {why}")),
+        }
+        let elsewhere = self.members.iter().find(|member| member.runs == Some(true));
+        if let Some(member) = elsewhere.filter(|_| self.presence == "running") {
+            self.warnings.push(format!("it runs on {} too: two copies damage its disks", member.node));
+        }
+        self.managed_by = resource.map(|resource| ManagedBy {
+            cluster: kind.word(),
+            resource: resource.name,
+            managed: resource.managed,
+        });
+    }
+
+    fn warn(&mut self) {
+        let name = self.name.clone().unwrap_or_default();
+        if self.autostart == Some(true) {
+            self.warnings.push(format!(
+                "libvirt starts it by itself, beside any cluster: run 'virsh autostart --disable {name}'"
+            ));
+        }
+        if self.definition.unchanged == Some(false) {
+            self.warnings
+                .push("the definition's file was changed since it was started; a restart takes the change over".into());
+        }
+        if let Some(problem) = &self.definition.problem {
+            self.warnings.push(format!("it could not be started again: {problem}"));
+        }
+    }
+
+    /// The facts as one line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
+
+    /// The facts as a screen.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |label: &str, value: &str| {
+            let _ = writeln!(text, "  {label:<12}{value}");
+        };
+        let since = self.since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
+        line("state", &format!("{}{since}", self.state));
+        if let Some(uuid) = &self.uuid {
+            line("uuid", uuid);
+        }
+        line("hypervisor", &self.uri);
+        if let Some(pid) = self.pid {
+            line("process", &pid.to_string());
+        }
+        if let (Some(vcpus), Some(kib)) = (self.vcpus, self.memory_kib) {
+            line("size", &format!("{vcpus} vCPU, {} MiB", kib / 1024));
+        }
+        for disk in &self.disks {
+            let source = disk.source.as_deref().unwrap_or("(empty)");
+            line("disk", &format!("{} {source} ({})", disk.target, disk.device));
+        }
+        let definition = &self.definition;
+        if let Some(file) = &definition.file {
+            line("definition", file);
+        }
+        if definition.started.is_some() {
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".into());
+            let from = definition.created_from.clone().unwrap_or_else(|| "libvirt's own definition".into());
+            let same = match definition.unchanged {
+                Some(true) => ", unchanged since",
+                Some(false) => ", CHANGED since",
+                None => "",
+            };
+            line("started", &format!("from {from}{same}"));
+            line(
+                "",
+                &format!(
+                    "{} on {} for '{}'",
+                    text(&definition.started),
+                    text(&definition.started_on),
+                    text(&definition.resource)
+                ),
+            );
+        }
+        if self.persistent == Some(true) {
+            line("libvirt", "has a definition of its own for it");
+        }
+        if let Some(by) = &self.managed_by {
+            let left = if by.managed { "" } else { ", which leaves it alone now (maintenance, or unmanaged)" };
+            line("resource", &format!("'{}' of {}{left}", by.resource, by.cluster));
+        }
+        for member in &self.members {
+            line(&format!("on {}", member.node), &member.text());
+        }
+        for told in &self.cluster {
+            line(told.caller, &format!("{} would answer {}: {}", told.action, told.code, told.reason));
+        }
+        for warning in &self.warnings {
+            line("WARNING", warning);
+        }
+        format!("{}: {}\n{}", self.name.as_deref().unwrap_or("(no name)"), self.presence, text.trim_end())
+    }
+}

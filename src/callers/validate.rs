@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! validate-all: everything that is wrong, a line each; the last line counts them and names the worst.
+//!
+//! Level 0 looks at the parameters alone, and at a definition's file if it is there: cluster tools run it on any host.
+//! Level 10 looks at this host.
+
+use crate::host::aside::{self, There};
+use crate::host::guest_check;
+use crate::host::locate::PathSpec;
+use crate::host::look::{Depth, Looker};
+use crate::hypervisor::backend;
+use crate::model::call::{Environment, Invocation};
+use crate::model::definition::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
+use crate::model::facts::{Definition, Libvirt};
+use crate::model::outcome::{Code, Outcome};
+use crate::model::params::SavedMemory;
+use crate::sys::child::find_program;
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long libvirt's daemon may take to say whether it has a driver for the hypervisor.
+const HYPERVISOR: Duration = Duration::from_secs(2);
+
+/// One thing that is wrong, and how a manager should take it.
+struct Finding {
+    code: Code,
+    text: String,
+}
+
+/// Checks, and gives each finding to `line`.
+pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> Outcome {
+    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let mut findings = parameters(inv);
+    let mut looker = Looker::new(inv, env, Roots::default());
+    // A daemon that does not answer says nothing about the parameter.
+    if inv.params.hypervisor.is_some()
+        && let Err(text) = looker.check_hypervisor(deadline.at_most(HYPERVISOR))
+    {
+        findings.push(Finding { code: Code::Configured, text: format!("hypervisor: {text}") });
+    }
+    let facts = definition(inv, &mut looker, &mut findings);
+    for note in facts.iter().flat_map(notes) {
+        line(&format!("vm-agent: note: {note}"));
+    }
+    if inv.check_level >= 10 {
+        host(inv, &mut looker, facts.as_ref(), deadline, &mut findings);
+    }
+    for finding in &findings {
+        line(&format!("vm-agent: {}", finding.text));
+    }
+    // The worst is the one that bars most nodes.
+    let worst = findings.iter().min_by_key(|f| match f.code {
+        Code::Configured => 0,
+        Code::Args => 1,
+        Code::Installed | Code::Perm => 2,
+        Code::Ok | Code::Generic | Code::Unimplemented | Code::NotRunning | Code::StayedHere | Code::Degraded => 3,
+    });
+    match (worst, findings.len()) {
+        (None, _) => Outcome::new(Code::Ok, "no problem was found"),
+        (Some(only), 1) => Outcome::new(only.code, only.text.clone()),
+        (Some(worst), n) => Outcome::new(worst.code, format!("{n} problems, the worst: {}", worst.text)),
+    }
+}
+
+fn parameters(inv: &Invocation) -> Vec<Finding> {
+    let params = &inv.params;
+    let wrong = |text: String| Finding { code: Code::Configured, text };
+    let mut findings: Vec<Finding> = params.problems.iter().map(|p| wrong(p.to_string())).collect();
+    let one_is_bad = params.problems.iter().any(|p| ["name", "config", "xmlfile"].contains(&p.param.as_str()));
+    if params.name.is_none() && params.config.is_none() && !one_is_bad {
+        findings.push(wrong("neither name nor config is set; expected one of them".into()));
+    }
+    if let Some(Err(error)) = params.path.as_deref().map(PathSpec::parse) {
+        findings.push(wrong(format!("path: {error}")));
+    }
+    if params.path.is_some() && params.name.is_none() && params.config.is_none() {
+        findings.push(wrong("path is set but not name; expected both".into()));
+    }
+    if let Some(Err(text)) = params.monitor_scripts.as_ref().map(|s| guest_check::commands(s.as_bytes())) {
+        findings.push(wrong(text));
+    }
+    if params.no_kill && params.force_stop {
+        findings.push(wrong("no_kill and force_stop are both set; expected one of them at most".into()));
+    }
+    findings
+}
+
+/// The definition: at level 0 only what is wrong with one that is there.
+fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>) -> Option<DomainXml> {
+    looker.read_definition(inv);
+    match looker.definition() {
+        Definition::File(defined) => {
+            let facts = definition::parse(defined.text.as_bytes()).ok();
+            if facts.as_ref().is_some_and(|facts| facts.uuid.is_none() && facts.vtpm.is_some()) {
+                findings.push(Finding { code: Code::Generic, text: format!("{} {EMPTY_TPM}", defined.path.display()) });
+            }
+            facts
+        }
+        Definition::Bad(outcome) => {
+            let soon = looker.deadline().at_most(Duration::from_secs(2));
+            let there = match (&inv.params.config, inv.check_level) {
+                // Its storage is silent, which is worth a word on any host.
+                (Some(_), 0..10) if outcome.code == Code::Generic => true,
+                (Some(config), 0..10) => {
+                    config.is_absolute() && aside::what_is_at(&[config], soon)[..] != [There::Nothing]
+                }
+                (Some(_) | None, _) => true,
+            };
+            // What the parameters alone are guilty of has been said.
+            if there && outcome.code != Code::Configured {
+                findings.push(Finding { code: outcome.code, text: outcome.reason.clone() });
+            }
+            None
+        }
+        Definition::None { .. } | Definition::NotLooked => None,
+    }
+}
+
+/// What is not wrong, and must be known in a cluster.
+fn notes(facts: &DomainXml) -> Vec<String> {
+    let mut notes = Vec::new();
+    if facts.vtpm.is_some() {
+        let folder = facts.uuid.as_ref().map(crate::sys::text::uuid_text).unwrap_or_default();
+        notes.push(format!(
+            "the state of its emulated TPM is each node's own, unless /var/lib/libvirt/swtpm/{folder} is shared by all"
+        ));
+    }
+    if facts.vtpm == Some(TpmState::Deleted) {
+        notes.push("persistent_state='no': each stop deletes the state of its emulated TPM".into());
+    }
+    if facts.has_nvram {
+        let path = facts.nvram.as_deref().unwrap_or("/var/lib/libvirt/qemu/nvram");
+        notes.push(format!("its UEFI variables (NVRAM) are each node's own, unless {path} is shared by all"));
+    }
+    if facts.on_poweroff.as_deref() == Some("restart") {
+        notes.push("on_poweroff is restart: a guest that shuts itself down is started again by libvirt".into());
+    }
+    notes
+}
+
+fn host(
+    inv: &Invocation,
+    looker: &mut Looker,
+    facts: Option<&DomainXml>,
+    deadline: Deadline,
+    findings: &mut Vec<Finding>,
+) {
+    let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
+    if inv.params.use_virsh && find_program("virsh").is_none() {
+        missing("use_virsh is set, but virsh is not installed".into());
+    }
+    if !inv.params.use_virsh && backend::worker_path().is_none() {
+        missing("the worker vm-agent-libvirt is not installed beside the agent or in /usr/libexec/vm-agent".into());
+    }
+    if inv.params.status_program.is_some() && find_program("bash").is_none() {
+        missing("status_program is set, but bash is not installed".into());
+    }
+    if let Some(Ok(commands)) = inv.params.monitor_scripts.as_ref().map(|s| guest_check::commands(s.as_bytes())) {
+        let programs: Vec<&Path> = commands.iter().map(|(program, _)| program.as_path()).collect();
+        let there = aside::what_is_at(&programs, deadline.at_most(deadline.left() / 4));
+        for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
+            missing(format!("monitor_scripts: there is no program {}", program.display()));
+        }
+    }
+    if let Some(facts) = facts {
+        let files = files(facts);
+        let paths: Vec<&Path> = files.iter().map(|(_, path)| Path::new(*path)).collect();
+        let there = aside::what_is_at(&paths, deadline.at_most(deadline.left() / 3));
+        for ((what, path), there) in files.into_iter().zip(there) {
+            match there {
+                There::File | There::Other => {}
+                There::Nothing => missing(format!("the definition's {what} {path} does not exist")),
+                There::Silent => missing(format!("the definition's {what} {path} is on storage that does not answer")),
+            }
+        }
+    }
+    let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left() / 2, deadline);
+    match (&seen.libvirt, &seen.definition) {
+        (Libvirt::NoAnswer(no_answer), _) => missing(no_answer.why.clone()),
+        (Libvirt::NoDomain, Definition::None { looked_at }) => {
+            let name = seen.name.as_deref().unwrap_or_default();
+            missing(crate::policy::no_definition(name, looked_at));
+        }
+        (Libvirt::Domain(_), _) => {
+            let saved = looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain));
+            if saved == Some(true) && inv.params.saved_memory == SavedMemory::Refuse {
+                findings.push(Finding {
+                    code: Code::Generic,
+                    text: crate::policy::has_saved_memory(seen.name.as_deref().unwrap_or_default()),
+                });
+            }
+            let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
+            if autostart == Some(true) {
+                findings.push(Finding {
+                    code: Code::Generic,
+                    text: format!(
+                        "libvirt starts '{}' by itself, beside the cluster: run 'virsh autostart --disable {0}'",
+                        seen.name.as_deref().unwrap_or_default()
+                    ),
+                });
+            }
+        }
+        // What the parameters are guilty of has been said.
+        (Libvirt::NoDomain, Definition::NotLooked | Definition::File(_) | Definition::Bad(_))
+        | (Libvirt::Unusable(_) | Libvirt::Ambiguous(_), _) => {}
+    }
+}
+
+/// The files that the definition needs, with what they are.
+fn files(facts: &DomainXml) -> Vec<(&'static str, &str)> {
+    let mut files = Vec::new();
+    for (what, path) in [
+        ("emulator", &facts.emulator),
+        ("firmware", &facts.loader),
+        ("kernel", &facts.kernel),
+        ("initial RAM disk", &facts.initrd),
+    ] {
+        files.extend(path.as_deref().filter(|path| path.starts_with('/')).map(|path| (what, path)));
+    }
+    for disk in &facts.disks {
+        if matches!(disk.kind, DiskKind::File | DiskKind::Block | DiskKind::Dir) {
+            files.extend(disk.source.as_deref().map(|path| ("disk", path)));
+        }
+    }
+    files
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The cluster that runs here, and its resource of a virtual machine.
+//!
+//! A cluster that runs here and does not answer is no cluster that manages nothing: it is unknown.
+
+mod pacemaker;
+mod rgmanager;
+
+use crate::sys::child::{Child, Ended};
+use crate::sys::roots::Roots;
+use crate::sys::text::ascii_line;
+use crate::sys::time::Deadline;
+pub(crate) use rgmanager::{cluster_conf, unreadable};
+use std::path::Path;
+use std::time::Duration;
+
+/// The largest configuration of a cluster that is read, in bytes and in elements: some ten thousand resources.
+pub(crate) const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
+/// How long a cluster's own programs get to answer.
+const TOOL: Duration = Duration::from_secs(5);
+
+/// The virtual machine that is asked about.
+pub(crate) struct Asked<'a> {
+    /// Its name, from the parameters or from its definition.
+    pub name: Option<String>,
+    /// The definition's file, from the parameters.
+    pub config: Option<&'a Path>,
+    /// The name in a definition's file, if it can be read.
+    pub name_in: &'a dyn Fn(&Path) -> Option<String>,
+}
+
+/// The resource that it is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resource {
+    /// `foo` or `vm:foo`.
+    pub name: String,
+    /// Whether the cluster acts on it now; not in maintenance, nor when it is unmanaged.
+    pub managed: bool,
+    /// Its parameters, as they are configured.
+    pub params: Vec<(String, String)>,
+}
+
+/// Which cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pacemaker,
+    Rgmanager,
+}
+
+impl Kind {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Pacemaker => "Pacemaker",
+            Self::Rgmanager => "rgmanager",
+        }
+    }
+}
+
+/// The cluster that runs here.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cluster {
+    /// None does.
+    None,
+    /// It does not tell, and why.
+    Unknown(String),
+    /// It answers; the resource, if the virtual machine is one.
+    Runs(Kind, Option<Resource>),
+}
+
+/// What of a cluster's software runs here, in our PID namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Software {
+    pacemaker: bool,
+    corosync: bool,
+    rgmanager: bool,
+}
+
+/// Whether a cluster's software runs here.
+#[must_use]
+pub(crate) fn here() -> Option<Software> {
+    let software = software(&Roots::default().proc, Path::new("/"));
+    (software != Software::default()).then_some(software)
+}
+
+/// Asks the cluster whose software runs here about a virtual machine.
+pub(crate) fn ask(software: Software, asked: &Asked<'_>, until: Deadline) -> Cluster {
+    if software.rgmanager {
+        return match rgmanager::resource(asked.name.as_deref(), Path::new("/")) {
+            Ok(resource) => Cluster::Runs(Kind::Rgmanager, resource),
+            Err(why) => Cluster::Unknown(format!("rgmanager runs here, but {why}")),
+        };
+    }
+    match pacemaker::resource(asked, software, until) {
+        Ok(None) => Cluster::None,
+        Ok(Some(resource)) => Cluster::Runs(Kind::Pacemaker, resource),
+        Err(why) => Cluster::Unknown(why),
+    }
+}
+
+/// What runs here. Containers of this host have clusters of their own.
+fn software(proc: &Path, root: &Path) -> Software {
+    let namespace = |pid: &str| std::fs::read_link(proc.join(pid).join("ns/pid")).ok();
+    let ours = namespace("self");
+    let names = std::fs::read_dir(proc).into_iter().flatten().filter_map(|entry| {
+        let pid = entry.ok()?.file_name().into_string().ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()))?;
+        let name = std::fs::read_to_string(proc.join(&pid).join("comm")).ok()?;
+        (namespace(&pid) == ours).then(|| name.trim_end().to_owned())
+    });
+    let mut found = Software { rgmanager: rgmanager::runs(root), ..Software::default() };
+    for name in names {
+        // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
+        found.pacemaker |= name.starts_with("pacemaker");
+        found.corosync |= name == "corosync";
+    }
+    found
+}
+
+/// Runs a program of the cluster's; gives its output, or its exit code where it failed.
+pub(crate) fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>, i32>, String> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let child = Child::new(program).args(args.iter().copied()).capture(LARGEST.0);
+    let done = child.run(until.at_most(TOOL)).map_err(|error| error.to_string())?;
+    match done.ended {
+        Ended::Exited(0) => Ok(Ok(done.stdout)),
+        Ended::Exited(code) => {
+            log::debug!("{name} ended with {code}: {}", ascii_line(&String::from_utf8_lossy(&done.stderr), 200));
+            Ok(Err(code))
+        }
+        Ended::TimedOut | Ended::Signalled(_) => Err(format!("{name} did not answer")),
+    }
+}
+
+impl Asked<'_> {
+    /// Whether a resource's parameters are about this virtual machine: by name, where both names are known, else by the
+    /// file of the definition. A file that cannot be read is taken to be named for what it defines.
+    fn is_of<'t>(&self, parameter: &dyn Fn(&str) -> Option<&'t str>) -> bool {
+        let Some(name) = &self.name else {
+            return self.config.is_some() && self.config == config_of(parameter);
+        };
+        if let Some(its) = parameter("name") {
+            return its == name;
+        }
+        config_of(parameter).is_some_and(|config| {
+            self.config == Some(config)
+                || (self.name_in)(config).map_or_else(|| config.file_stem() == Some(name.as_ref()), |its| its == *name)
+        })
+    }
+}
+
+fn config_of<'t>(parameter: &dyn Fn(&str) -> Option<&'t str>) -> Option<&'t Path> {
+    parameter("config").or_else(|| parameter("xmlfile")).map(Path::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clusters_software_is_known_by_its_processes_in_this_namespace() {
+        let proc = tempfile::tempdir().unwrap();
+        let process = |pid: &str, comm: &str, namespace: &str| {
+            std::fs::create_dir_all(proc.path().join(pid).join("ns")).unwrap();
+            std::fs::write(proc.path().join(pid).join("comm"), format!("{comm}\n")).unwrap();
+            std::os::unix::fs::symlink(namespace, proc.path().join(pid).join("ns/pid")).unwrap();
+        };
+        process("self", "vm-agent", "pid:[1]");
+        process("7", "pacemakerd", "pid:[2]");
+        process("8", "corosync-notify", "pid:[1]");
+        let nowhere = Path::new("/nowhere");
+        assert_eq!(software(proc.path(), nowhere), Software::default());
+        process("9", "pacemaker-based", "pid:[1]");
+        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, ..Software::default() });
+        process("10", "corosync", "pid:[1]");
+        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, corosync: true, rgmanager: false });
+    }
+}

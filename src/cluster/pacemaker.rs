@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Pacemaker, asked by its own programs.
+
+use super::{Asked, LARGEST, Resource, Software, tool};
+use crate::model::definition::{Element, read_large};
+use crate::model::params::boolean;
+use crate::sys::child::find_program;
+use crate::sys::text::ascii_line;
+use crate::sys::time::Deadline;
+
+/// How cibadmin ends when no cluster runs here: in Pacemaker 2, and as the system's own number before.
+const NOT_CONNECTED: [i32; 2] = [102, 107];
+
+/// Asks the Pacemaker that runs here: nothing, if none does; else the resource, if there is one.
+pub(super) fn resource(
+    asked: &Asked<'_>,
+    software: Software,
+    until: Deadline,
+) -> Result<Option<Option<Resource>>, String> {
+    let Some(cibadmin) = find_program("cibadmin") else {
+        // Others use corosync too.
+        return if software.pacemaker {
+            Err("Pacemaker runs here, but cibadmin is not installed".into())
+        } else {
+            Ok(None)
+        };
+    };
+    let runs =
+        if software.pacemaker { "Pacemaker runs here, but" } else { "corosync runs here, but Pacemaker does not:" };
+    match tool(&cibadmin, &["--query", "--local", "--scope", "configuration"], until) {
+        Ok(Ok(answer)) => in_configuration(&answer, asked).map(Some).map_err(|why| format!("{runs} {why}")),
+        Ok(Err(code)) if NOT_CONNECTED.contains(&code) => Err(format!("{runs} cibadmin finds no connection")),
+        Ok(Err(code)) => Err(format!("{runs} cibadmin ended with {code}")),
+        Err(why) => Err(format!("{runs} {why}")),
+    }
+}
+
+fn in_configuration(answer: &[u8], asked: &Asked<'_>) -> Result<Option<Resource>, String> {
+    let text = std::str::from_utf8(answer).map_err(|_| "its configuration is not UTF-8")?;
+    let configuration = read_large(text, LARGEST.1)
+        .map_err(|error| format!("its configuration cannot be read: {}", ascii_line(&error.to_string(), 200)))?;
+    let resources = configuration.first("resources").ok_or("its configuration has no resources")?;
+    let yes = |value: &str| boolean(value) == Some(true);
+    let maintenance = configuration.first("crm_config").is_some_and(|config| {
+        config.all("cluster_property_set").any(|set| pair(set, "maintenance-mode").is_some_and(yes))
+    });
+    let mut primitives = Vec::new();
+    primitives_below(resources, &mut primitives);
+    let found = primitives.into_iter().filter_map(|primitive| {
+        // What a primitive does not say itself, the template says that it was made from.
+        let template = primitive.attribute("template");
+        let template = resources.all("template").find(|it| template.is_some() && it.attribute("id") == template);
+        let sets = |set: &'static str| {
+            let both = std::iter::once(primitive).chain(template);
+            both.flat_map(|it| &it.children).filter(move |it| it.is(set))
+        };
+        let says =
+            |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name)).filter(|value| !value.is_empty());
+        let agent = primitive.attribute("type").or_else(|| template?.attribute("type"));
+        let is_it =
+            matches!(agent, Some("vm" | "VirtualDomain")) && asked.is_of(&|name| says("instance_attributes", name));
+        let unmanaged = says("meta_attributes", "is-managed").is_some_and(|value| !yes(value))
+            || says("meta_attributes", "maintenance").is_some_and(yes);
+        is_it.then(|| Resource {
+            name: primitive.attribute("id").unwrap_or_default().to_owned(),
+            managed: !maintenance && !unmanaged,
+            params: parameters(sets("instance_attributes")),
+        })
+    });
+    // Of two resources of one virtual machine the one that is managed counts.
+    Ok(found.min_by_key(|resource| !resource.managed))
+}
+
+/// The parameters of these sets, in which the first to name one counts.
+fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for pair in sets.flat_map(|set| set.all("nvpair")) {
+        if let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value"))
+            && found.iter().all(|(known, _)| known != name)
+        {
+            found.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    found
+}
+
+fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'t>>) {
+    for child in &element.children {
+        if child.is("primitive") {
+            to.push(child);
+        } else if child.is("group") || child.is("clone") {
+            primitives_below(child, to);
+        }
+    }
+}
+
+fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
+    set.all("nvpair").find(|pair| pair.attribute("name") == Some(name)).and_then(|pair| pair.attribute("value"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn asked(name: &str) -> Asked<'static> {
+        Asked { name: Some(name.into()), config: None, name_in: &|_| None }
+    }
+
+    fn resources(resources: &str, config: &str) -> String {
+        format!(
+            "<configuration><crm_config><cluster_property_set id='o'>{config}</cluster_property_set></crm_config>\
+             <resources>{resources}</resources></configuration>"
+        )
+    }
+
+    fn with(parameters: &str, meta: &str, config: &str) -> String {
+        let primitive = format!(
+            "<group id='g'><primitive id='r1' class='ocf' provider='vm-agent' type='vm'>\
+             <instance_attributes id='i'>{parameters}</instance_attributes><meta_attributes id='m'>{meta}\
+             </meta_attributes></primitive></group>"
+        );
+        resources(&primitive, config)
+    }
+
+    fn resource(configuration: &str, asked: &Asked<'_>) -> Option<Resource> {
+        in_configuration(configuration.as_bytes(), asked).unwrap()
+    }
+
+    /// The resource that manages it.
+    fn found(configuration: &str, asked: &Asked<'_>) -> Option<String> {
+        resource(configuration, asked).filter(|resource| resource.managed).map(|resource| resource.name)
+    }
+
+    const FOO: &str = "<nvpair id='a' name='name' value='foo'/>";
+    const FILE: &str = "<nvpair id='a' name='config' value='/vms/foo.xml'/>";
+
+    #[test]
+    fn a_resource_of_that_name_manages_it() {
+        let foo = with(FOO, "", "");
+        assert_eq!(found(&foo, &asked("foo")).as_deref(), Some("r1"));
+        assert_eq!(found(&foo, &asked("foo-1")), None);
+        assert_eq!(found(&with(&format!("{FOO}{FILE}"), "", ""), &asked("bar")), None);
+    }
+
+    #[test]
+    fn the_file_of_its_definition_counts_where_a_name_is_missing() {
+        let by_file = with(FILE, "", "");
+        assert!(found(&by_file, &asked("foo")).is_some());
+        assert!(found(&by_file, &asked("bar")).is_none());
+        // What is in the file counts more than what it is called.
+        let name_in = |file: &Path| (file == Path::new("/vms/foo.xml")).then(|| "bar".to_owned());
+        assert!(found(&by_file, &Asked { name_in: &name_in, ..asked("bar") }).is_some());
+        assert!(found(&by_file, &Asked { name_in: &name_in, ..asked("foo") }).is_none());
+        let unread = Asked { name: None, config: Some(Path::new("/vms/foo.xml")), name_in: &|_| None };
+        assert!(found(&by_file, &unread).is_some());
+        assert!(found(&with(&format!("{FOO}{FILE}"), "", ""), &unread).is_some());
+        assert!(found(&with(FOO, "", ""), &unread).is_none());
+    }
+
+    #[test]
+    fn in_maintenance_a_person_may_act() {
+        assert_eq!(found(&with(FOO, "<nvpair id='b' name='is-managed' value='false'/>", ""), &asked("foo")), None);
+        assert_eq!(found(&with(FOO, "<nvpair id='b' name='maintenance' value='true'/>", ""), &asked("foo")), None);
+        let everywhere = "<nvpair id='c' name='maintenance-mode' value='true'/>";
+        assert_eq!(found(&with(FOO, "", everywhere), &asked("foo")), None);
+        // It is known nevertheless, with what it is configured with.
+        let left = resource(&with(&format!("{FOO}{FILE}"), "", everywhere), &asked("foo")).unwrap();
+        let params = [("name", "foo"), ("config", "/vms/foo.xml")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!((left.name.as_str(), left.params.as_slice()), ("r1", params.as_slice()));
+    }
+
+    #[test]
+    fn a_primitive_has_what_it_does_not_say_from_its_template() {
+        let template = format!(
+            "<template id='t' class='ocf' provider='vm-agent' type='vm'><instance_attributes id='i'>{FOO}\
+             </instance_attributes><meta_attributes id='m'><nvpair id='n' name='is-managed' value='false'/>\
+             </meta_attributes></template>"
+        );
+        let with =
+            |inside: &str| resources(&format!("{template}<primitive id='r' template='t'>{inside}</primitive>"), "");
+        let managed = "<meta_attributes id='o'><nvpair id='p' name='is-managed' value='true'/></meta_attributes>";
+        assert_eq!(found(&with(""), &asked("foo")), None);
+        assert_eq!(found(&with(managed), &asked("foo")).as_deref(), Some("r"));
+        let own = "<instance_attributes id='q'><nvpair id='s' name='name' value='bar'/></instance_attributes>";
+        assert_eq!(found(&with(&format!("{managed}{own}")), &asked("foo")), None);
+        assert_eq!(found(&with(&format!("{managed}{own}")), &asked("bar")).as_deref(), Some("r"));
+        let other = resources("<template id='t' type='vm'/><primitive id='r' type='Dummy'/>", "");
+        assert_eq!(found(&other, &asked("foo")), None);
+    }
+
+    #[test]
+    fn a_large_configuration_is_read_and_one_that_cannot_be_is_told() {
+        let padding =
+            format!("<primitive id='d' type='Dummy'>{}</primitive>", "<op id='some-operation'/>".repeat(200_000));
+        let large = with(FOO, "", "").replace("<resources>", &format!("<resources>{padding}"));
+        assert!(large.len() > crate::model::definition::MAX_BYTES);
+        assert_eq!(found(&large, &asked("foo")).as_deref(), Some("r1"));
+        for text in [large.trim_end_matches('>'), "", "<configuration/>"] {
+            assert!(in_configuration(text.as_bytes(), &asked("foo")).is_err());
+        }
+        assert!(in_configuration(b"\xff", &asked("foo")).is_err());
+    }
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What would happen: the policy of `decide` played through in an imagined world. Pure; `explain` prints it, and the
+//! scenario tests read as stories because of it.
+
+use crate::model::call::Invocation;
+use crate::model::facts::{Definition, Domain, Libvirt, Observation, Process};
+use crate::model::outcome::Outcome;
+use crate::model::state::Motion;
+use crate::model::state::{Off, Running, State};
+use crate::policy::{self, History, Next, Step};
+use std::time::Duration;
+
+/// How the imagined world behaves; the default is: everything works, at once.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The host that it last migrated to.
+    pub moved_to: Option<String>,
+    /// That migration is not on record as finished.
+    pub unfinished: bool,
+    /// Whether it runs there.
+    pub elsewhere: Result<bool, String>,
+    /// Whether libvirt keeps a definition of the active domain.
+    pub kept: Result<bool, String>,
+    /// Whether libvirt has saved memory of it.
+    pub saved: Result<bool, String>,
+    /// Deleting that fails with these words.
+    pub drop_fails: Option<String>,
+    /// The guest ignores requests to shut down.
+    pub stubborn: bool,
+    /// The guest begins anew when it is asked to shut down.
+    pub reboots: bool,
+    /// Requests to shut down are refused with these words.
+    pub ask_fails: Option<String>,
+    /// Starting fails with these words.
+    pub start_fails: Option<String>,
+    /// The domain is off again right after its start.
+    pub start_dies: bool,
+    /// Resuming fails with these words.
+    pub resume_fails: Option<String>,
+    /// Waking the guest fails with these words.
+    pub wake_fails: Option<String>,
+    /// libvirt does not come to all that it was asked for, in these words.
+    pub queue_stands: Option<String>,
+    /// What libvirt says once the process has ended, as long as it is not done with the domain.
+    pub after_end: Option<Libvirt>,
+    /// Destroying fails with these words (after 10 s).
+    pub destroy_fails: Option<String>,
+    /// Ending the process fails with these words.
+    pub kill_fails: Option<String>,
+    /// The guest's check fails with these words.
+    pub check_fails: Option<String>,
+    /// An outgoing migration arrives in spite of being aborted.
+    pub arrives: bool,
+    /// The aborted job is still there after the abort.
+    pub lingers: bool,
+    /// Ending it at the migration's target fails with these words.
+    pub target_fails: Option<String>,
+    /// What the definition turns out to be when it is read.
+    pub definition: Option<Definition>,
+    /// What is seen after the first wait.
+    pub later: Option<(Option<Libvirt>, Option<Process>)>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            moved_to: None,
+            unfinished: false,
+            elsewhere: Ok(false),
+            kept: Ok(true),
+            saved: Ok(false),
+            drop_fails: None,
+            stubborn: false,
+            reboots: false,
+            ask_fails: None,
+            start_fails: None,
+            start_dies: false,
+            resume_fails: None,
+            wake_fails: None,
+            queue_stands: None,
+            after_end: None,
+            destroy_fails: None,
+            kill_fails: None,
+            check_fails: None,
+            arrives: false,
+            lingers: false,
+            target_fails: None,
+            definition: None,
+            later: None,
+        }
+    }
+}
+
+/// More steps than any action takes.
+const ENOUGH: usize = 2000;
+
+/// Plays `inv` from `seen`: the steps, and the answer.
+#[must_use]
+pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, Option<Outcome>) {
+    let mut seen = seen.clone();
+    let mut world = world.clone();
+    let left = inv.timeout.saturating_sub(inv.margin());
+    let (moved_to, unfinished) = (world.moved_to.clone(), world.unfinished);
+    let mut done = History { left, moved_to, unfinished, move_cut_short: unfinished, ..History::default() };
+    let mut steps = Vec::new();
+    while steps.len() < ENOUGH {
+        done.remember(&seen);
+        if policy::shows_the_start(&seen) {
+            seen.starting = None;
+        }
+        match policy::next(inv, &seen, &done) {
+            Next::Answer(outcome) => return (steps, Some(outcome)),
+            Next::Do(step) => {
+                let spent = world.carry_out(&step, &mut seen, &mut done);
+                done.left = done.left.saturating_sub(spent);
+                done.spent += spent;
+                steps.push(step);
+            }
+        }
+    }
+    (steps, None)
+}
+
+impl World {
+    /// Changes the imagined facts as the step would, and says how long it takes.
+    fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
+        let second = Duration::from_secs(1);
+        let result = |fails: &Option<String>| fails.clone().map_or(Ok(()), Err);
+        if let Step::Wait { longest } = step {
+            done.waited += *longest;
+            if let Some((libvirt, process)) = self.later.take() {
+                if let Some(libvirt) = libvirt {
+                    if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
+                        seen.process = Process::NotLooked;
+                    }
+                    seen.libvirt = libvirt;
+                }
+                seen.process = process.unwrap_or(seen.process.clone());
+            }
+            return *longest;
+        }
+        done.waited = Duration::ZERO;
+        match step {
+            Step::ReadDefinition => {
+                seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
+                Duration::ZERO
+            }
+            Step::AskKept => {
+                done.kept = Some(self.kept.clone());
+                Duration::ZERO
+            }
+            Step::AskSaved => {
+                done.saved = Some(self.saved.clone());
+                Duration::ZERO
+            }
+            Step::DropSaved => {
+                done.dropped = Some(result(&self.drop_fails));
+                if self.drop_fails.is_none() {
+                    self.saved = Ok(false);
+                }
+                done.saved = None;
+                Duration::ZERO
+            }
+            Step::AskElsewhere => {
+                done.elsewhere = Some(self.elsewhere.clone());
+                second
+            }
+            Step::Create | Step::StartDefined => {
+                done.start = Some(result(&self.start_fails));
+                if self.start_fails.is_none() && !self.start_dies {
+                    run(seen);
+                }
+                second
+            }
+            Step::Resume => {
+                done.resume = Some(result(&self.resume_fails));
+                if self.resume_fails.is_none() {
+                    run(seen);
+                }
+                Duration::ZERO
+            }
+            Step::Wake => {
+                done.woken = Some(result(&self.wake_fails));
+                if self.wake_fails.is_none() {
+                    run(seen);
+                }
+                second
+            }
+            Step::Ask { mode, wait } => {
+                done.asked.push((*mode, result(&self.ask_fails)));
+                match (&self.ask_fails, self.stubborn) {
+                    (Some(_), _) => Duration::ZERO,
+                    (None, _) if self.reboots => {
+                        done.rebooted = true;
+                        second
+                    }
+                    (None, true) => *wait,
+                    (None, false) => {
+                        end(seen, Off::Shutdown, self.after_end.as_ref());
+                        second
+                    }
+                }
+            }
+            Step::Destroy => {
+                done.destroyed.push(result(&self.destroy_fails));
+                if self.destroy_fails.is_some() {
+                    return Duration::from_secs(10);
+                }
+                end(seen, Off::Destroyed, self.after_end.as_ref());
+                second
+            }
+            Step::KillProcess { .. } => {
+                done.killed.push(result(&self.kill_fails));
+                if self.kill_fails.is_none() {
+                    end(seen, Off::Destroyed, self.after_end.as_ref());
+                    seen.starting = None;
+                }
+                second
+            }
+            Step::AbortJob => {
+                done.aborted = Some(Ok(()));
+                match (&mut seen.libvirt, self.arrives) {
+                    (Libvirt::Domain(_), false) if self.lingers => {}
+                    (Libvirt::Domain(_), true) => end(seen, Off::Migrated, self.after_end.as_ref()),
+                    (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
+                    (Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
+                }
+                second
+            }
+            Step::StopAtTarget { .. } => {
+                done.at_target = Some(match &self.target_fails {
+                    None => Ok("it was ended at the target".into()),
+                    Some(why) => Err(why.clone()),
+                });
+                second
+            }
+            Step::PassQueue => {
+                done.queue_passed = Some(result(&self.queue_stands));
+                if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
+            }
+            Step::CheckGuest => {
+                done.guest = Some(result(&self.check_fails));
+                Duration::ZERO
+            }
+            Step::TurnToStart => {
+                done.turn_to_start();
+                Duration::ZERO
+            }
+            Step::Wait { .. } => Duration::ZERO,
+        }
+    }
+}
+
+fn run(seen: &mut Observation) {
+    let running = State::Running(Running::Plain);
+    seen.process = Process::NotLooked;
+    match &mut seen.libvirt {
+        Libvirt::Domain(domain) => domain.state = running,
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            let name = seen.name.clone().unwrap_or_default();
+            seen.libvirt = Libvirt::Domain(Domain { name, uuid: [0; 16], state: running, motion: Motion::None });
+        }
+    }
+}
+
+fn end(seen: &mut Observation, why: Off, after: Option<&Libvirt>) {
+    if let Libvirt::Domain(domain) = &mut seen.libvirt {
+        domain.state = State::ShutOff(why);
+    }
+    if seen.process != Process::NotLooked {
+        seen.process = Process::Gone;
+    }
+    if let Some(libvirt) = after {
+        seen.libvirt = libvirt.clone();
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ReadDefinition => f.write_str("read the definition"),
+            Self::AskKept => f.write_str("ask whether libvirt keeps a definition of it"),
+            Self::AskSaved => f.write_str("ask whether libvirt has saved memory of it"),
+            Self::DropSaved => f.write_str("discard its saved memory"),
+            Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
+            Self::Create => f.write_str("create it from the definition"),
+            Self::StartDefined => f.write_str("start libvirt's own definition"),
+            Self::Resume => f.write_str("resume it"),
+            Self::Wake => f.write_str("wake the guest"),
+            Self::Ask { mode, wait } => {
+                write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
+            }
+            Self::Destroy => f.write_str("destroy it"),
+            Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
+            Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::AbortJob => f.write_str("abort the migration that takes it away"),
+            Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
+            Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
+            Self::PassQueue => f.write_str("wait until libvirt has begun with all that it was asked for"),
+            Self::CheckGuest => f.write_str("check the guest"),
+            Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One try of a migration, watched until libvirt's call ends: samples of its job go to the governor, whose orders go to
+//! libvirt. Nothing is decided here about where the machine is.
+
+use super::{ABORT, BEGIN, Mover, SAMPLE};
+use crate::host::data_port;
+use crate::hypervisor::backend::{Call, Verb};
+use crate::hypervisor::rpc::TypedValue;
+use crate::model::call::Caller;
+use crate::model::worker::{End, Who};
+use crate::policy::converge::{DEFAULT_DOWNTIME, Governor, Order, Sample, progress};
+use crate::policy::hope::Hope;
+use crate::policy::settle::{self, Here};
+use crate::policy::tell::too_late;
+use crate::sys::interrupt;
+use crate::sys::text::say;
+use crate::sys::time::{Deadline, timespec};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::time::{Duration, Instant};
+
+/// Between two lines about the progress.
+const SAY: Duration = Duration::from_secs(10);
+/// Between two such lines at a terminal.
+const SAY_SOON: Duration = Duration::from_secs(1);
+/// What is kept of the time for an abort and for the look at both ends: a tenth, but at least and at most so much.
+const RESERVE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(30));
+
+/// Until when a migration may do what.
+pub(super) struct Limits {
+    /// It is aborted then, unless it is about to end.
+    pub until: Deadline,
+    /// It is aborted then, even so.
+    pub close: Deadline,
+    /// It is left to itself: the rest is for the look at both ends.
+    pub over: Deadline,
+}
+
+impl Limits {
+    /// The reserve is for an abort: one that needs none may use most of it.
+    pub fn of(deadline: Deadline) -> Self {
+        let reserve = (deadline.left() / 10).clamp(RESERVE.0, RESERVE.1).min(deadline.left() / 2);
+        Self { until: deadline.less(reserve), close: deadline.less(reserve / 3), over: deadline.less(reserve / 6) }
+    }
+}
+
+/// A migration that was ended from here.
+pub(super) struct GaveUp {
+    /// Why.
+    pub why: String,
+    /// Whether trying again could bring something else.
+    pub hope: Hope,
+    /// Nothing was sent, and libvirt will not say anything about the domain's job for some time.
+    pub held: bool,
+}
+
+impl GaveUp {
+    fn because(why: String) -> Self {
+        Self { why, hope: Hope::Lost, held: false }
+    }
+}
+
+impl Mover<'_> {
+    /// Watches a migration until its call ends; says why it was ended from here, if it was.
+    pub(super) fn watch_over(
+        &mut self,
+        call: &mut Call,
+        who: &Who,
+        mut governor: Governor,
+        limits: &Limits,
+    ) -> Option<GaveUp> {
+        let began = Instant::now();
+        let mut said = began;
+        let mut ended: Option<(GaveUp, Deadline)> = None;
+        let mut last: Option<Sample> = None;
+        let mut connections = data_port::Watch::default();
+        let mut signalled = false;
+        self.downtime = match self.inv.params.migration.downtime {
+            0 => DEFAULT_DOWNTIME,
+            ms => ms,
+        };
+        loop {
+            if call.ended() {
+                return ended.map(|(gave_up, _)| gave_up);
+            }
+            rest(call, ended.is_none() && !signalled);
+            if let Some((_, patience)) = &ended {
+                if patience.passed() {
+                    return ended.map(|(gave_up, _)| gave_up);
+                }
+                continue;
+            }
+            if self.deadline.passed() {
+                return Some(GaveUp::because("it did not end in time".into()));
+            }
+            let begun = call.begun();
+            signalled |= interrupt::requested();
+            if !begun && began.elapsed() > BEGIN.min(self.inv.timeout / 4) && !signalled {
+                return Some(self.silent(call.asking(), began.elapsed()));
+            }
+            if begun && last.is_none() && !signalled {
+                ended = self.without_a_byte(&mut connections, who, limits);
+                if ended.is_some() {
+                    continue;
+                }
+            }
+            let sample = if begun && !signalled { self.sample(began.elapsed(), call.dirty_rate()) } else { None };
+            last = sample.or(last);
+            let why = match &sample {
+                _ if signalled => Some("it was interrupted by a signal".to_owned()),
+                // Nothing says that it is about to end.
+                None if limits.until.passed() => Some(too_late(last.as_ref())),
+                None => None,
+                Some(sample) => {
+                    let pause = if self.inv.caller == Caller::Human { SAY_SOON } else { SAY };
+                    if said.elapsed() >= pause {
+                        said = Instant::now();
+                        self.say(&progress(sample, self.downtime));
+                    }
+                    self.obey(&mut governor, sample, who)
+                }
+            };
+            if let Some(why) = why
+                && !governor.committed()
+            {
+                ended = self.give_up(&mut governor, who, limits.over, why);
+            }
+        }
+    }
+
+    /// Carries out what the governor orders; says why it is to be given up, if it is.
+    fn obey(&mut self, governor: &mut Governor, sample: &Sample, who: &Who) -> Option<String> {
+        match governor.step(sample)? {
+            Order::Downtime(ms) => {
+                self.downtime = ms;
+                self.order(&format!("allowing {ms} ms of downtime"), Verb::SetDowntime(ms), who);
+            }
+            Order::Postcopy => {
+                if self.order("switching to post-copy", Verb::Postcopy, who) {
+                    governor.commit();
+                }
+            }
+            Order::Pause => {
+                self.order("pausing the guest until it has moved", Verb::Suspend, who);
+            }
+            Order::Abort => return Some(too_late(Some(sample))),
+        }
+        None
+    }
+
+    /// A migration that did not begin: who did not answer.
+    fn silent(&self, asking: Option<End>, after: Duration) -> GaveUp {
+        let seconds = after.as_secs();
+        let why = match asking {
+            Some(End::Source) => {
+                format!(
+                    "libvirt here did not answer within {seconds} s: see 'virsh domjobinfo' for a job that does not end"
+                )
+            }
+            Some(End::Destination) | None => {
+                format!("{} did not answer within {seconds} s ({})", self.target.node, self.target.uri)
+            }
+        };
+        GaveUp { why, hope: Hope::Silent, held: false }
+    }
+
+    /// Ends a migration whose data get no answer. libvirt may hang in that itself, so its connection is cut first.
+    fn without_a_byte(
+        &mut self,
+        connections: &mut data_port::Watch,
+        who: &Who,
+        limits: &Limits,
+    ) -> Option<(GaveUp, Deadline)> {
+        let proc = self.looker.roots.proc.clone();
+        let stuck = connections.stuck(&proc)?;
+        let why = stuck.sentence(&self.target.node);
+        self.say(&why);
+        let cut = stuck.cut(&proc, self.deadline);
+        if !cut {
+            self.abort(who, limits.over);
+        }
+        Some((GaveUp { why, hope: Hope::Lost, held: !cut }, limits.over.at_most(ABORT)))
+    }
+
+    pub(super) fn say(&self, line: &str) {
+        if self.inv.caller == Caller::Human {
+            say(&mut std::io::stderr(), &format!("vm-agent: {line}"));
+        } else {
+            log::info!("migration to {}: {line}", self.target.node);
+        }
+    }
+
+    fn sample(&mut self, at: Duration, measured: Option<u64>) -> Option<Sample> {
+        if self.looker.connection().is_none() {
+            // One slow answer had cost the connection.
+            self.look();
+        }
+        let stats = self.looker.ask_last(self.deadline, |rpc, domain| rpc.job_stats(domain, 0))?;
+        let number = |name: &str| {
+            stats.fields.iter().find(|(field, _)| field == name).and_then(|(_, value)| match value {
+                TypedValue::Int(n) => u64::try_from(*n).ok(),
+                TypedValue::UInt(n) => Some(u64::from(*n)),
+                TypedValue::LongLong(n) => u64::try_from(*n).ok(),
+                TypedValue::ULongLong(n) => Some(*n),
+                TypedValue::Double(_) | TypedValue::Boolean(_) | TypedValue::String(_) => None,
+            })
+        };
+        let page = number("memory_page_size").unwrap_or(4096);
+        let iteration = number("memory_iteration").unwrap_or(1);
+        // The hypervisor knows it when the first pass is over.
+        let told = number("memory_dirty_rate").map(|pages| pages * page);
+        Some(Sample {
+            at,
+            // A job that has only begun has nothing to tell.
+            total: number("memory_total").filter(|total| *total > 0)?,
+            remaining: number("memory_remaining")?,
+            rate: number("memory_bps").unwrap_or(0),
+            dirty: told.filter(|bytes| iteration > 1 || *bytes > 0).or(measured),
+            iteration,
+        })
+    }
+
+    /// Gives an order to libvirt; whether it took it.
+    fn order(&self, what: &str, verb: Verb<'_>, who: &Who) -> bool {
+        let result = self.backend.call(verb, who, self.deadline.at_most(Duration::from_secs(5)));
+        match &result {
+            Ok(()) => self.say(what),
+            Err(error) => log::warn!("{what} failed: {error}"),
+        }
+        result.is_ok()
+    }
+
+    /// Aborts the migration; says why, and until when its end is waited for. Once post-copy has begun, whoever ordered it,
+    /// an abort would be the machine's end, so it goes on then.
+    fn give_up(
+        &mut self,
+        governor: &mut Governor,
+        who: &Who,
+        over: Deadline,
+        why: String,
+    ) -> Option<(GaveUp, Deadline)> {
+        if matches!(settle::here(&self.look()), Here::Half(_)) {
+            governor.commit();
+            return None;
+        }
+        self.abort(who, over);
+        Some((GaveUp::because(why), over.at_most(ABORT)))
+    }
+
+    pub(super) fn abort(&self, who: &Who, deadline: Deadline) {
+        self.say("aborting");
+        if let Err(error) = self.backend.call(Verb::AbortJob, who, deadline.at_most(ABORT)) {
+            log::warn!("aborting failed: {error}");
+        }
+    }
+}
+
+/// Waits for the call's next line, for a signal if that `matters`, or for the next sample.
+fn rest(call: &Call, matters: bool) {
+    let mut fds = vec![PollFd::new(call.running(), PollFlags::IN)];
+    if let (Some(signals), true) = (interrupt::descriptor(), matters) {
+        fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+    }
+    let _ = poll(&mut fds, Some(&timespec(SAMPLE)));
+}

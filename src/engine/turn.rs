@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How an action stands to other agents at the same virtual machine.
+
+use crate::host::look::Looker;
+use crate::model::call::{Action, Invocation};
+use crate::model::outcome::{Code, Outcome};
+use crate::sys::interrupt;
+use crate::sys::lock::{self, NoTurn, Turn};
+use crate::sys::run_dir;
+use crate::sys::time::Deadline;
+
+/// Where the machine's last migration from here went, under whatever name it has or had.
+pub(super) fn noted(looker: &Looker) -> Option<run_dir::Noted> {
+    looker.names().find_map(|name| run_dir::noted_target(&looker.roots.run, name))
+}
+
+/// How an action stands to other agents at the same virtual machine.
+pub(crate) enum Taken {
+    /// It has its turn; and what was on record about a migration before it waited for that.
+    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, Option<run_dir::Noted>),
+    /// It changes nothing, or there is nothing to take turns at.
+    Needless,
+    /// It goes on beside another agent; what that one said of itself.
+    Beside(String),
+}
+
+impl Taken {
+    /// The other agent, if it may start what this one has stopped.
+    pub(super) fn starter(&self) -> Option<&str> {
+        let Self::Beside(holder) = self else { return None };
+        let starts = [Action::Start, Action::Restart, Action::Recover];
+        starts.iter().any(|action| holder.starts_with(action.word())).then_some(holder)
+    }
+}
+
+/// An action that changes something waits for another agent that is at it. A stop tells one that starts or moves the
+/// machine to end, and goes on beside it when it does not.
+pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, Outcome> {
+    let must_act = match inv.action {
+        Action::Status
+        | Action::Monitor
+        | Action::Reload
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Usage
+        | Action::MigrateFrom => return Ok(Taken::Needless),
+        Action::Stop | Action::Kill => true,
+        Action::Start | Action::Restart | Action::Recover | Action::Migrate | Action::MigrateTo => false,
+    };
+    interrupt::note();
+    looker.name_it(inv);
+    let Some(name) = looker.name() else { return Ok(Taken::Needless) };
+    let roots = &looker.roots;
+    let share = if must_act { deadline.left() / 4 } else { deadline.left() };
+    let before = noted(looker);
+    let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
+    if let (Err(NoTurn::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
+        log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end");
+        let stops = [Action::Stop, Action::Kill].map(Action::word);
+        lock::interrupt_holder(roots, name, |action| !stops.contains(&action));
+        taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share / 2));
+    }
+    match taken {
+        Ok(turn) => Ok(Taken::Turn(turn, before)),
+        Err(NoTurn::Taken(holder)) if must_act => {
+            log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
+            Ok(Taken::Beside(holder))
+        }
+        Err(NoTurn::Taken(_)) if interrupt::requested() => Err(Outcome::new(
+            Code::Generic,
+            format!("{} was interrupted by a signal while another vm-agent was at '{name}'", inv.action.word()),
+        )),
+        Err(NoTurn::Taken(holder)) => Err(Outcome::new(
+            Code::Generic,
+            format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"),
+        )),
+        Err(NoTurn::Impossible(error)) => {
+            log::debug!("acting without a lock: {error}");
+            Ok(Taken::Needless)
+        }
+    }
+}

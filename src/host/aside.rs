@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is looked at aside, because looking may never come to an end: definitions on storage that may be silent, and
+//! processes whose memory may be locked. Both sides of it: the questions, and the process that answers them.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Write, stdout};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::locate::{Found, Instead, Kind, LocateError, LookedAt, Place, Wait};
+use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
+use crate::sys::child::aside::{self, Patience, Said};
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+
+/// How long one process may be silent before it is passed by.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How many processes are looked for among libvirt's pid files, each in turn, when there is no time for more.
+const FEW: usize = 64;
+
+/// Why a definition was not found out.
+#[derive(Debug)]
+pub enum Unlocated {
+    /// Its storage did not answer in this time.
+    Silent(Duration),
+    /// A parameter cannot be used, in words.
+    Parameter(String),
+    /// It is there and cannot be used, in words.
+    Unusable(String),
+}
+
+/// An answer about a place: one line of JSON; a definition's text follows.
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    File { path: Vec<u8>, xml: bool, bytes: usize },
+    NotFound(Vec<(Vec<u8>, Instead)>),
+    Parameter(String),
+    Unusable(String),
+}
+
+/// Finds and reads a definition: here where that cannot take long, else aside, at most until the deadline.
+///
+/// # Errors
+/// It exists and cannot be used, or its storage is silent.
+pub fn definition(place: &Place<'_>, deadline: Deadline) -> Result<Found, Unlocated> {
+    match place.find(Wait::Never) {
+        Err(LocateError::WouldWait(_)) => {}
+        known => return known.map_err(unlocated),
+    }
+    let began = std::time::Instant::now();
+    let words: Vec<&OsStr> = match place {
+        Place::File(path) => vec![OsStr::new("file"), path.as_os_str()],
+        Place::Path(spec, name) => vec![OsStr::new("path"), spec, OsStr::new(*name)],
+    };
+    let question: Vec<OsString> = words.into_iter().map(OsStr::to_owned).collect();
+    match aside::ask(&question, Patience { deadline, silence: None, interruptible: true }) {
+        Ok(said) => parse(&said.text).unwrap_or_else(|| Err(Unlocated::Silent(began.elapsed()))),
+        // No process to be had: then without one.
+        Err(_) => place.find(Wait::Long).map_err(unlocated),
+    }
+}
+
+fn unlocated(error: LocateError) -> Unlocated {
+    match error {
+        LocateError::RelativeFolder(_) | LocateError::Name(_) => Unlocated::Parameter(error.to_string()),
+        LocateError::WouldWait(_) => Unlocated::Silent(Duration::ZERO),
+        LocateError::NotAFile { .. }
+        | LocateError::Io { .. }
+        | LocateError::TooLarge { .. }
+        | LocateError::NoDefinition { .. } => Unlocated::Unusable(error.to_string()),
+    }
+}
+
+/// The answer about a definition; none if it is not whole.
+fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    let (line, rest) = (text.get(..end)?, text.get(end + 1..)?);
+    let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
+    Some(match serde_json::from_slice(line).ok()? {
+        Answer::File { bytes, .. } if bytes != rest.len() => return None,
+        Answer::File { path: at, xml, .. } => {
+            let kind = if xml { Kind::Xml } else { Kind::XenConfig };
+            Ok(Found::File { path: path(at), text: rest.to_vec(), kind })
+        }
+        Answer::NotFound(places) => {
+            let places = places.into_iter().map(|(at, instead)| LookedAt { path: path(at), instead });
+            Ok(Found::NotFound { looked_at: places.collect() })
+        }
+        Answer::Parameter(text) => Err(Unlocated::Parameter(text)),
+        Answer::Unusable(text) => Err(Unlocated::Unusable(text)),
+    })
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// A file.
+    File,
+    /// A device, a folder, something else.
+    Other,
+    /// Nothing, as far as we may see.
+    Nothing,
+    /// Its storage did not say.
+    Silent,
+}
+
+/// What is at each of these paths, as far as their storage says it until the deadline.
+#[must_use]
+pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
+    let mut known = Vec::new();
+    while known.len() < paths.len() && !deadline.passed() {
+        let left = paths.get(known.len()..).unwrap_or_default();
+        let question: Vec<OsString> =
+            std::iter::once("at".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
+        // One that is silent must not hide what the others say.
+        let share = deadline.at_most(deadline.left() / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1));
+        let share = share.max(deadline.at_most(SILENCE));
+        let Ok(said) = aside::ask(&question, Patience { deadline: share, silence: None, interruptible: true }) else {
+            break;
+        };
+        known.extend(said.text.iter().map(|byte| match byte {
+            b'f' => There::File,
+            b'o' => There::Other,
+            _ => There::Nothing,
+        }));
+        if !said.ended && known.len() < paths.len() {
+            known.push(There::Silent);
+        }
+        if said.ended {
+            break;
+        }
+    }
+    known.resize(paths.len(), There::Silent);
+    known
+}
+
+/// Looks for the domain's process, at most until the deadline: those that may be it are examined aside.
+#[must_use]
+pub fn process(roots: &Roots, who: &Identity<'_>, deadline: Deadline) -> Evidence {
+    process::find_by(roots, who, &mut |pids, found_by| examine(roots, who, pids, found_by, deadline))
+}
+
+fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, deadline: Deadline) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    while let Some(left) = pids.get(verdicts.len()..).filter(|left| !left.is_empty()) {
+        if deadline.passed() && !verdicts.is_empty() {
+            // Without their arguments, then: by libvirt's pid files, as long as they are few.
+            verdicts.extend(left.iter().take(FEW).map(|pid| process::silent(roots, who, *pid, found_by)));
+            if left.len() > FEW {
+                verdicts
+                    .push(Verdict::MayBe(format!("one of {} processes could not be looked at in time", left.len())));
+            }
+            break;
+        }
+        let patience = Patience { deadline, silence: Some(SILENCE), interruptible: false };
+        let Ok(said) = aside::ask(&processes(roots, who, left, found_by), patience) else {
+            // No process to be had: then without one.
+            verdicts.extend(process::examine(roots, who, left, found_by));
+            break;
+        };
+        let before = verdicts.len();
+        verdicts.extend(told(&said));
+        // It hangs at the next one, or was ended from outside.
+        if let Some(silent) = pids.get(verdicts.len())
+            && !(said.ended && verdicts.len() > before)
+        {
+            verdicts.push(process::silent(roots, who, *silent, found_by));
+        }
+    }
+    verdicts
+}
+
+/// What was said of each, in order; one line each.
+fn told(said: &Said) -> Vec<Verdict> {
+    let lines = said.text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.len() > 1 && line.ends_with(b"\n"));
+    lines.map_while(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// The question about processes.
+fn processes(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy) -> Vec<OsString> {
+    let driver = if who.driver == Driver::Lxc { "lxc" } else { "qemu" };
+    let found_by = if found_by == FoundBy::PidFile { "named" } else { "met" };
+    let uuid = who.uuid.map(|uuid| crate::sys::text::uuid_text(&uuid)).unwrap_or_default();
+    let mut question: Vec<OsString> = ["processes", driver, found_by, who.name, &uuid].map(OsString::from).into();
+    question.extend([&roots.proc, &roots.run, &roots.lib].map(|root| root.as_os_str().to_owned()));
+    question.extend(pids.iter().map(|pid| pid.to_string().into()));
+    question
+}
+
+/// The life of the process that asks; `args` are what follows [`aside::ASIDE_WORD`], and the result is its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    aside::prepare();
+    let args: Vec<OsString> = args.into_iter().collect();
+    let words: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
+    let said = match words.split_first() {
+        Some((what, [path])) if *what == "file" => tell(&Place::File(Path::new(path))),
+        Some((what, [spec, name])) if *what == "path" => match name.to_str() {
+            Some(name) => tell(&Place::Path(spec, name)),
+            None => None,
+        },
+        Some((what, paths)) if *what == "at" => paths.iter().try_for_each(|path| {
+            let byte = match std::fs::metadata(path) {
+                Ok(metadata) if metadata.is_file() => b"f",
+                Ok(_) => b"o",
+                Err(_) => b"n",
+            };
+            stdout().write_all(byte).and_then(|()| stdout().flush()).ok()
+        }),
+        Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {
+            let roots = Roots { proc: proc.into(), run: run.into(), lib: lib.into() };
+            let uuid = uuid.to_str().and_then(crate::sys::text::parse_uuid);
+            let driver = if *driver == "lxc" { Driver::Lxc } else { Driver::Qemu };
+            let found_by = if *found_by == "named" { FoundBy::PidFile } else { FoundBy::Scan };
+            let pids: Vec<u32> = pids.iter().filter_map(|pid| pid.to_str()?.parse().ok()).collect();
+            name.to_str().and_then(|name| tell_of(&roots, &Identity { name, uuid, driver }, &pids, found_by))
+        }
+        Some(_) | None => None,
+    };
+    u8::from(said.is_none())
+}
+
+fn tell(place: &Place<'_>) -> Option<()> {
+    let bytes = |path: PathBuf| path.into_os_string().into_vec();
+    let (answer, text) = match place.find(Wait::Long) {
+        Ok(Found::File { path, text, kind }) => {
+            (Answer::File { path: bytes(path), xml: kind == Kind::Xml, bytes: text.len() }, text)
+        }
+        Ok(Found::NotFound { looked_at }) => {
+            (Answer::NotFound(looked_at.into_iter().map(|at| (bytes(at.path), at.instead)).collect()), Vec::new())
+        }
+        Err(error) => match unlocated(error) {
+            Unlocated::Parameter(text) => (Answer::Parameter(text), Vec::new()),
+            Unlocated::Unusable(text) => (Answer::Unusable(text), Vec::new()),
+            Unlocated::Silent(_) => return None,
+        },
+    };
+    let mut line = serde_json::to_vec(&answer).ok()?;
+    line.push(b'\n');
+    let mut out = stdout().lock();
+    out.write_all(&line).and_then(|()| out.write_all(&text)).and_then(|()| out.flush()).ok()
+}
+
+fn tell_of(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy) -> Option<()> {
+    let mut out = stdout().lock();
+    // From here on silence is that of a process, and not of a host that is slow to start one.
+    out.write_all(b"\n").and_then(|()| out.flush()).ok()?;
+    // Each at once: the next one may be silent.
+    pids.iter().flat_map(|pid| process::examine(roots, who, &[*pid], found_by)).try_for_each(|verdict| {
+        let mut line = serde_json::to_vec(&verdict).ok()?;
+        line.push(b'\n');
+        out.write_all(&line).and_then(|()| out.flush()).ok()
+    })
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Disks that run from something else than their definition says: an overlay that `virsh snapshot-create-as --disk-only`
+//! made, or a copy. A start from the definition would run from the base image without what was written since, and write
+//! it, so that the overlay is lost as well.
+//!
+//! A stop that sees such a disk leaves a record, and a start on this host refuses as long as it counts. It lies in
+//! /var/lib, not in /run: what was written to the overlay does not end with a boot either.
+
+use crate::model::definition::{self, Switched};
+use crate::model::facts::Defined;
+use crate::sys::roots::Roots;
+use crate::sys::run_dir;
+
+fn file(name: &str) -> String {
+    format!("{name}.disks")
+}
+
+/// Puts on record which disks of the machine were switched; nothing, if none was.
+pub fn record(roots: &Roots, name: &str, switched: &[Switched]) {
+    if switched.is_empty() {
+        return run_dir::remove(&roots.lib, &file(name));
+    }
+    let text = serde_json::to_string(switched).unwrap_or_default();
+    if let Err(errno) = run_dir::write(&roots.lib, &file(name), &text) {
+        log::error!("that disks of '{name}' were switched cannot be put on record: {errno}");
+    }
+}
+
+/// What keeps a machine from being started from this definition: it names a disk that had been switched when the machine
+/// was stopped here. A definition that names the new one, or a third, settles it.
+#[must_use]
+pub fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
+    let text = run_dir::read(&roots.lib, &file(&defined.name))?;
+    let switched: Vec<Switched> = serde_json::from_str(&text).ok()?;
+    let facts = definition::parse(defined.text.as_bytes()).ok()?;
+    let one = switched.iter().find(|one| {
+        facts
+            .disks
+            .iter()
+            .any(|disk| disk.target.as_deref() == Some(&one.target) && disk.source.as_deref() == Some(&one.then))
+    })?;
+    Some(format!(
+        "its {} ran from {}, not {}: commit or name the first, then remove {}",
+        one.target,
+        one.now,
+        one.then,
+        roots.lib.join("vm-agent").join(file(&defined.name)).display()
+    ))
+}
+
+/// The sentence about disks that were switched.
+#[must_use]
+pub fn told(name: &str, switched: &[Switched]) -> Option<String> {
+    let one = switched.first()?;
+    Some(format!(
+        "{} of '{name}' runs from {}, but its definition says {}: commit it (virsh blockcommit), or change the definition",
+        one.target, one.now, one.then
+    ))
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Finds a definition's file and reads it once.
+//!
+//! A path is data: no entry is split, expanded or evaluated beyond its colons. "Not here" is said only of what is proven
+//! not to be here; a candidate that exists and cannot be read is an error, or the agent would start another definition
+//! by mistake. Must not look into a definition beyond telling XML from a Xen file. Symbolic links are followed:
+//! administrators use them. A file system that does not answer (NFS, FUSE, GFS2) blocks the caller for ever, unless it
+//! is told to wait for nothing: then what would have to be waited for is an error, and is asked for aside.
+
+mod at_once;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File, FileType};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::model::definition::MAX_BYTES;
+
+/// A path specification, `/a:/b`: the folders to search, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathSpec(Vec<PathBuf>);
+
+impl PathSpec {
+    /// Reads `/a:/b`. Empty entries are ignored; everything else is taken literally.
+    ///
+    /// # Errors
+    /// An entry is not absolute.
+    pub fn parse(spec: &OsStr) -> Result<Self, LocateError> {
+        let entries = spec.as_bytes().split(|&b| b == b':').filter(|entry| !entry.is_empty());
+        let folders = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry)));
+        let folders = folders.map(|folder| match folder.is_absolute() {
+            true => Ok(folder),
+            false => Err(LocateError::RelativeFolder(folder)),
+        });
+        Ok(Self(folders.collect::<Result<_, _>>()?))
+    }
+
+    /// The folders, in order.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.0
+    }
+
+    /// Whether no folder is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What a definition is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// libvirt's XML, to judge by its first character.
+    Xml,
+    /// A file of `xl`: text with an assignment.
+    XenConfig,
+}
+
+/// The answer of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A definition, read once: what was read is what must be used.
+    File {
+        /// Where it is, as named (links not resolved).
+        path: PathBuf,
+        /// All of its bytes.
+        text: Vec<u8>,
+        /// What it is written in.
+        kind: Kind,
+    },
+    /// Proven not to be there.
+    NotFound {
+        /// What was looked at, in order.
+        looked_at: Vec<LookedAt>,
+    },
+}
+
+/// A place without a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedAt {
+    /// The file, or the folder where that is missing.
+    pub path: PathBuf,
+    /// What is there instead.
+    pub instead: Instead,
+}
+
+/// What is in the place of a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Instead {
+    /// Nothing of that name in the folder.
+    Nothing,
+    /// Not even the folder.
+    NoFolder,
+    /// A folder of that name: where images are kept, often.
+    Folder,
+}
+
+impl fmt::Display for LookedAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = shown(&self.path);
+        match self.instead {
+            Instead::Nothing => write!(f, "{path}"),
+            Instead::NoFolder => write!(f, "{path} (no such folder)"),
+            Instead::Folder => write!(f, "{path} (a folder)"),
+        }
+    }
+}
+
+/// Where a definition is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// A file.
+    File(&'a Path),
+    /// A path specification to search, for this name.
+    Path(&'a OsStr, &'a str),
+}
+
+/// Whether storage may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Only what the kernel has in memory is looked at.
+    Never,
+    /// As long as it takes, for ever where it is silent.
+    Long,
+}
+
+impl Place<'_> {
+    /// Looks there.
+    ///
+    /// # Errors
+    /// Something is there that cannot be used, or would have to be waited for.
+    pub fn find(&self, wait: Wait) -> Result<Found, LocateError> {
+        match self {
+            Self::File(path) => file(path, wait),
+            Self::Path(spec, name) => PathSpec::parse(spec).and_then(|spec| in_path(&spec, name, wait)),
+        }
+    }
+}
+
+/// Why it is not known whether, or what, a definition is.
+#[derive(Debug)]
+pub enum LocateError {
+    /// An entry of a path specification is not absolute.
+    RelativeFolder(PathBuf),
+    /// A name that can be no file's name.
+    Name(String),
+    /// Something exists that cannot be a definition.
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Its storage would have to be waited for.
+    WouldWait(PathBuf),
+    /// It exists, but opening or reading failed.
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// The operating system's reason.
+        error: io::Error,
+    },
+    /// Larger than any definition.
+    TooLarge {
+        /// Where.
+        path: PathBuf,
+        /// Its size in bytes, at least.
+        bytes: u64,
+    },
+    /// Neither XML nor a Xen file.
+    NoDefinition {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for LocateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RelativeFolder(entry) => {
+                write!(f, "the path entry '{}' is not absolute; expected /folder:/folder", shown(entry))
+            }
+            Self::Name(name) => write!(f, "'{}' is not a domain's name: it can be no file's name", printable(name)),
+            Self::NotAFile { path, what } => write!(f, "{} is {what}; expected a regular file", shown(path)),
+            Self::WouldWait(path) => write!(f, "{} cannot be looked at without waiting for it", shown(path)),
+            Self::Io { path, error } => write!(f, "{} cannot be read: {}", shown(path), reason(error)),
+            Self::TooLarge { path, bytes } => {
+                write!(f, "{} is too large for a definition: {bytes} bytes, at most {MAX_BYTES}", shown(path))
+            }
+            Self::NoDefinition { path, what } => {
+                write!(f, "{} is {what}; expected libvirt's XML or a Xen file", shown(path))
+            }
+        }
+    }
+}
+
+impl std::error::Error for LocateError {}
+
+/// Searches each folder in order for NAME, then for NAME.xml, and reads the first definition.
+///
+/// A folder in the place of a file is passed over; everything else that exists must be a readable definition.
+///
+/// # Errors
+/// The name can be no file's, or a candidate exists and cannot be used.
+pub fn in_path(spec: &PathSpec, name: &str, wait: Wait) -> Result<Found, LocateError> {
+    if name.is_empty() || name.contains(['/', '\0']) || matches!(name, "." | "..") {
+        return Err(LocateError::Name(name.to_owned()));
+    }
+    let mut with_suffix = OsString::from(name);
+    with_suffix.push(".xml");
+    let mut looked_at = Vec::new();
+    for folder in spec.folders() {
+        if is_missing(folder, wait)? {
+            looked_at.push(LookedAt { path: folder.clone(), instead: Instead::NoFolder });
+            continue;
+        }
+        for candidate in [OsStr::new(name), &with_suffix] {
+            let path = folder.join(candidate);
+            match look(&path, wait)? {
+                Look::File(text) => return found(path, text),
+                Look::Not(instead) => looked_at.push(LookedAt { path, instead }),
+            }
+        }
+    }
+    Ok(Found::NotFound { looked_at })
+}
+
+/// Reads the definition at `path`.
+///
+/// # Errors
+/// Something is there that cannot be used, a folder included.
+pub fn file(path: &Path, wait: Wait) -> Result<Found, LocateError> {
+    match look(path, wait)? {
+        Look::File(text) => found(path.to_owned(), text),
+        Look::Not(Instead::Folder) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a folder" }),
+        Look::Not(instead @ (Instead::Nothing | Instead::NoFolder)) => {
+            Ok(Found::NotFound { looked_at: vec![LookedAt { path: path.to_owned(), instead }] })
+        }
+    }
+}
+
+fn found(path: PathBuf, text: Vec<u8>) -> Result<Found, LocateError> {
+    match kind(&text) {
+        Ok(kind) => Ok(Found::File { path, text, kind }),
+        Err(what) => Err(LocateError::NoDefinition { path, what }),
+    }
+}
+
+enum Look {
+    File(Vec<u8>),
+    Not(Instead),
+}
+
+/// Whether there is no such folder. Not to be allowed to know is an error.
+fn is_missing(folder: &Path, wait: Wait) -> Result<bool, LocateError> {
+    if wait == Wait::Never {
+        return at_once::is_missing(folder).ok_or_else(|| LocateError::WouldWait(folder.to_owned()));
+    }
+    match fs::metadata(folder) {
+        Ok(metadata) => Ok(!metadata.is_dir()),
+        Err(error) if means_absent(&error) => Ok(true),
+        Err(error) => Err(LocateError::Io { path: folder.to_owned(), error }),
+    }
+}
+
+/// Whether the system says that nothing has this path.
+fn means_absent(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG))
+}
+
+/// Reads `path` if it is a file. Never waits for a FIFO and never opens a device: opening one may set it off.
+fn look(path: &Path, wait: Wait) -> Result<Look, LocateError> {
+    if wait == Wait::Never {
+        return at_once::look(path).ok_or_else(|| LocateError::WouldWait(path.to_owned()));
+    }
+    let failed = |error: io::Error| LocateError::Io { path: path.to_owned(), error };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Ok(Look::Not(Instead::Folder)),
+        Ok(metadata) => check_regular(path, metadata.file_type())?,
+        Err(error) if means_absent(&error) => {
+            // The name of a link that leads nowhere is taken: its target may be on storage that is not there yet.
+            return match fs::symlink_metadata(path) {
+                Ok(_) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a symbolic link to nothing" }),
+                Err(_) => Ok(Look::Not(Instead::Nothing)),
+            };
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    // It may have been replaced meanwhile: so without waiting, and looked at again.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+    let opened = File::from(opened);
+    let metadata = opened.metadata().map_err(failed)?;
+    check_regular(path, metadata.file_type())?;
+    let too_large = |bytes: u64| LocateError::TooLarge { path: path.to_owned(), bytes };
+    if metadata.len() > MAX_BYTES as u64 {
+        return Err(too_large(metadata.len()));
+    }
+    let text = read(opened).map_err(failed)?;
+    if text.len() > MAX_BYTES { Err(too_large(text.len() as u64)) } else { Ok(Look::File(text)) }
+}
+
+/// All of a file, but not more than one byte beyond the limit: it may grow while it is read.
+fn read(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn check_regular(path: &Path, kind: FileType) -> Result<(), LocateError> {
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_dir() {
+        "a folder"
+    } else {
+        "a device"
+    };
+    Err(LocateError::NotAFile { path: path.to_owned(), what })
+}
+
+/// What a text is written in, by its content; the error says what it is instead.
+fn kind(text: &[u8]) -> Result<Kind, &'static str> {
+    // UTF-16 counts as XML, so that the reader of XML may say what is wrong with it.
+    if matches!(text, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'<', ..]) {
+        return Ok(Kind::Xml);
+    }
+    let body = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    match body.first() {
+        None => Err("empty"),
+        Some(b'<') => Ok(Kind::Xml),
+        Some(_) if body.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace()) => Err("a binary file"),
+        Some(_) if body.contains(&b'=') => Ok(Kind::XenConfig),
+        Some(_) => Err("some other text"),
+    }
+}
+
+/// The system's reason without Rust's "(os error 13)".
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// A path on one line.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looking at a file without ever waiting for its storage: only by what the kernel has in memory, and only on file systems
+//! of this host. Everything else is "would wait", and is then looked at aside.
+//!
+//! Opening by a path takes cached names only, and opens nothing yet (O_PATH), so that no file system is asked. Which one it
+//! is the mount table tells; asking the file system (statfs) could be the first thing that hangs.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::{Instead, Look};
+use crate::model::definition::MAX_BYTES;
+
+/// File systems whose names and contents are on this host: no other machine is asked for them. The storage of the first
+/// ones may be silent nevertheless (a disk that is gone), so they are read from memory only.
+const ON_DISK: [&[u8]; 6] = [b"ext4", b"xfs", b"btrfs", b"ext3", b"ext2", b"f2fs"];
+const IN_MEMORY: [&[u8]; 3] = [b"tmpfs", b"overlay", b"ramfs"];
+
+/// What is known of a path at once.
+enum Seen {
+    Local(Local),
+    Nothing,
+}
+
+/// Something on a file system of this host.
+struct Local {
+    there: OwnedFd,
+    kind: FileType,
+    bytes: u64,
+    /// Whether it may be read from memory only.
+    on_disk: bool,
+}
+
+/// What is at `path`; none if that cannot be told without waiting, or is an error that is worth a closer look.
+pub(super) fn look(path: &Path) -> Option<Look> {
+    let Seen::Local(Local { there, kind, bytes, on_disk }) = see(path, OFlags::empty())? else {
+        // The name of a link that leads nowhere is taken.
+        let nothing = matches!(see(path, OFlags::NOFOLLOW)?, Seen::Nothing);
+        return nothing.then_some(Look::Not(Instead::Nothing));
+    };
+    if kind == FileType::Directory {
+        return Some(Look::Not(Instead::Folder));
+    }
+    if kind != FileType::RegularFile || bytes > MAX_BYTES as u64 {
+        return None;
+    }
+    // The same file, whatever has been put in its place meanwhile.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(format!("/proc/self/fd/{}", there.as_raw_fd()), flags, Mode::empty()).ok()?;
+    read(&file, usize::try_from(bytes).ok()?, on_disk).map(Look::File)
+}
+
+/// Whether there is no such folder.
+pub(super) fn is_missing(folder: &Path) -> Option<bool> {
+    match see(folder, OFlags::empty())? {
+        Seen::Local(local) => Some(local.kind != FileType::Directory),
+        Seen::Nothing => Some(true),
+    }
+}
+
+fn see(path: &Path, more: OFlags) -> Option<Seen> {
+    let there = match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC | more, Mode::empty(), ResolveFlags::CACHED) {
+        Ok(there) => there,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Some(Seen::Nothing),
+        // Not in memory, an old kernel, no right: let it be found out aside.
+        Err(_) => return None,
+    };
+    let asked = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MNT_ID;
+    let facts = statx(&there, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, asked).ok()?;
+    if !StatxFlags::from_bits_retain(facts.stx_mask).contains(asked) {
+        return None;
+    }
+    let mounts = mounts()?;
+    let system = type_of(&mounts, facts.stx_mnt_id)?;
+    let on_disk = ON_DISK.contains(&system);
+    let kind = FileType::from_raw_mode(facts.stx_mode.into());
+    let local = Local { there, kind, bytes: facts.stx_size, on_disk };
+    (on_disk || IN_MEMORY.contains(&system)).then_some(Seen::Local(local))
+}
+
+/// The mount table. A buffer that holds it whole on most hosts: it is read for every monitor.
+fn mounts() -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let table = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty()).ok()?;
+    let mut text = Vec::with_capacity(16 << 10);
+    loop {
+        text.reserve(4096);
+        match rustix::io::read(&table, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => return Some(text),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// The type of the mounted file system of this number, out of a `mountinfo`.
+fn type_of(mounts: &[u8], id: u64) -> Option<&[u8]> {
+    let id = format!("{id} ");
+    let line = mounts.split(|byte| *byte == b'\n').find(|line| line.starts_with(id.as_bytes()))?;
+    line.split(|byte| *byte == b' ').skip_while(|field| *field != b"-").nth(1)
+}
+
+/// All of a file of this length; none if a part of it is not in memory, or it changes meanwhile.
+fn read(file: &OwnedFd, length: usize, from_memory_only: bool) -> Option<Vec<u8>> {
+    let flags = if from_memory_only { ReadWriteFlags::NOWAIT } else { ReadWriteFlags::empty() };
+    let mut text = vec![0; length];
+    let mut done = 0;
+    while done < length {
+        let rest = text.get_mut(done..)?;
+        let mut into = [std::io::IoSliceMut::new(rest)];
+        match rustix::io::preadv2(file, &mut into, u64::try_from(done).ok()?, flags) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+    text.truncate(done);
+    (done == length).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_a_mount_is_found_by_its_number() {
+        let mounts = b"22 1 0:21 / / rw shared:1 - ext4 /dev/root rw\n221 22 0:25 / /a rw master:2 - fuse.sshfs x rw\n";
+        assert_eq!(type_of(mounts, 22), Some(b"ext4".as_slice()));
+        assert_eq!(type_of(mounts, 221), Some(b"fuse.sshfs".as_slice()));
+        assert_eq!(type_of(mounts, 2), None);
+    }
+
+    #[test]
+    fn what_was_just_written_is_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        assert!(matches!(look(&path), Some(Look::File(text)) if text == b"text"));
+        assert!(matches!(look(folder.path()), Some(Look::Not(Instead::Folder))));
+        assert_eq!(is_missing(folder.path()), Some(false));
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        // That there is something in the way is told by whoever looks closer.
+        assert!(look(&folder.path().join("link")).is_none());
+        // A name is only known to be free once it was looked for.
+        let free = folder.path().join("b");
+        assert!(!free.exists());
+        assert!(matches!(look(&free), Some(Look::Not(Instead::Nothing))));
+    }
+}

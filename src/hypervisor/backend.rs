@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The hands: one change of a domain, made by the worker or by virsh, as a child process under a deadline.
+//!
+//! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
+
+use crate::model::failure::Trouble;
+use crate::model::params::ShutdownMode;
+use crate::model::worker::{
+    self, Answer, DomainVerb, Flag, HostVerb, Line, Lookup, Migrate, Progress, Reply, Request, Who,
+};
+use crate::sys::child::{self, Child, ChildError, Ended, Finished, Running};
+use crate::sys::text::ascii_line;
+use crate::sys::time::Deadline;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the worker is installed, unless it lies beside the agent.
+const LIBEXEC: &str = "/usr/libexec/vm-agent";
+/// The worker's file name.
+const WORKER: &str = "vm-agent-libvirt";
+
+/// A change of a domain.
+#[derive(Clone, Copy, Debug)]
+pub enum Verb<'a> {
+    /// Start a transient domain from this XML.
+    Create(&'a str),
+    /// Start the persistent definition.
+    Start,
+    /// Let it run on.
+    Resume,
+    /// Wake one that was suspended by its own power management.
+    Wake,
+    /// Ask the guest to shut down.
+    Shutdown(ShutdownMode),
+    /// End it at once.
+    Destroy,
+    /// Delete its saved memory.
+    DropSaved,
+    /// Abort its running job.
+    AbortJob,
+    /// Put our mark (an element) into its metadata.
+    SetMark(&'a str),
+    /// Pause it.
+    Suspend,
+    /// Let a running migration cost so many milliseconds of downtime.
+    SetDowntime(u64),
+    /// Switch a running migration to post-copy.
+    Postcopy,
+    /// Move it to another host.
+    Migrate(&'a Migrate),
+    /// Move it by virsh: further words, as its caller wrote them.
+    MigrateByVirsh(&'a Migrate, &'a [String]),
+}
+
+/// How changes are made.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// The connection URI.
+    pub uri: String,
+    /// Through virsh, because the caller wants it so.
+    pub use_virsh: bool,
+}
+
+/// A program to run for a change.
+enum Tool {
+    Worker,
+    Virsh(PathBuf),
+}
+
+impl Backend {
+    /// Makes the change and waits for the call's end.
+    ///
+    /// # Errors
+    /// A sentence: libvirt's own message, or why it could not be asked.
+    pub fn call(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(), String> {
+        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+        judge(&tool, &running.finish(deadline).map_err(sentence)?)
+    }
+
+    /// Begins the change; its end is told by `Call`.
+    ///
+    /// # Errors
+    /// It could not be begun.
+    pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
+        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+        Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
+    }
+
+    fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
+        // Only the worker can check without moving.
+        let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse);
+        let by_virsh = (self.use_virsh && !rehearsal) || matches!(verb, Verb::MigrateByVirsh(..));
+        let worker = if by_virsh { None } else { worker_path() };
+        if rehearsal && worker.is_none() {
+            return Err(format!("the checks before a migration need the worker {WORKER}, which is not installed"));
+        }
+        let Some(worker) = worker else {
+            let Some(virsh) = child::find_program("virsh") else {
+                return Err(if by_virsh {
+                    "virsh is not installed".into()
+                } else {
+                    format!("neither the worker {LIBEXEC}/{WORKER} nor virsh is installed")
+                });
+            };
+            if !by_virsh {
+                log::warn!("the worker {WORKER} is missing; virsh is used in its place");
+            }
+            let (args, input) = virsh_words(&self.uri, verb, who);
+            let running = changing(verb, child_of(&virsh, args, input.as_deref())).spawn(deadline).map_err(sentence)?;
+            return Ok((Tool::Virsh(virsh), running));
+        };
+        let mut request = request(&self.uri, verb, who);
+        request.timeout = Some(deadline.left());
+        let input = request.input();
+        let args = request.argv().into_iter().map(OsString::from).collect();
+        let running = changing(verb, child_of(&worker, args, input)).spawn(deadline).map_err(sentence)?;
+        Ok((Tool::Worker, running))
+    }
+}
+
+/// Asks the worker something, and waits for the answer.
+///
+/// # Errors
+/// A sentence: libvirt's own message, or why it could not be asked.
+pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, String> {
+    let worker = worker_path().ok_or_else(|| format!("the worker {LIBEXEC}/{WORKER} is not installed"))?;
+    let input = request.input();
+    let args = request.argv().into_iter().map(OsString::from).collect();
+    let child = child_of(&worker, args, input).capture(8 * 1024 * 1024);
+    answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
+}
+
+/// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
+/// domain up, this agent is there and has its turn.
+fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
+    if matches!(verb, Verb::Create(_) | Verb::Start) { child.uninterrupted() } else { child }
+}
+
+/// Asks the worker how a domain is at `uri`, here or elsewhere.
+///
+/// # Errors
+/// A sentence, as of [`ask_worker`].
+pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, String> {
+    let answer = ask_worker(&Request::domain(uri, who, DomainVerb::State), deadline)?;
+    answer.lookup.ok_or_else(|| "the worker did not say".into())
+}
+
+fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
+    // HOME: ssh and libvirt look there for root's keys and certificates; cluster managers may not set it.
+    let child = Child::new(program).args(args).env("HOME", "/root");
+    match input {
+        Some(text) => child.stdin(text.as_bytes()),
+        None => child,
+    }
+}
+
+/// A change that is under way. Dropping it ends its program.
+pub struct Call {
+    tool: Tool,
+    running: Running,
+    last: Vec<u8>,
+    begun: bool,
+    asking: Option<worker::End>,
+    dirty_rate: Option<u64>,
+    lost: Option<worker::End>,
+}
+
+impl Call {
+    /// What can be polled: it is readable when `ended` is worth asking.
+    #[must_use]
+    pub const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Whether the program has ended. Never waits, and takes in only a piece of what there is: a program that floods its
+    /// output costs its own time, not ours.
+    pub fn ended(&mut self) -> bool {
+        let mut next = self.running.next_line(Deadline::after(Duration::ZERO));
+        loop {
+            match next {
+                child::Line::Text(line) => self.hear(line),
+                child::Line::Later => return false,
+                child::Line::Closed => return true,
+            }
+            next = self.running.line_at_hand();
+        }
+    }
+
+    fn hear(&mut self, line: Vec<u8>) {
+        match Line::parse(&String::from_utf8_lossy(&line)) {
+            Ok(Line::Progress { progress: Progress::Warning(text) }) => log::warn!("{text}"),
+            Ok(Line::Progress { progress: Progress::Begun }) => self.begun = true,
+            Ok(Line::Progress { progress: Progress::Asking(end) }) => self.asking = Some(end),
+            Ok(Line::Progress { progress: Progress::DirtyRate(bytes) }) => self.dirty_rate = Some(bytes),
+            Ok(Line::Progress { progress: Progress::Lost { end, .. } }) => self.lost = Some(end),
+            Ok(_) | Err(_) => {}
+        }
+        self.last = line;
+    }
+
+    /// Whether libvirt was asked to begin a migration.
+    #[must_use]
+    pub const fn begun(&self) -> bool {
+        // virsh does not say when.
+        self.begun || matches!(self.tool, Tool::Virsh(_))
+    }
+
+    /// Which end is asked before a migration, if that is known.
+    #[must_use]
+    pub const fn asking(&self) -> Option<worker::End> {
+        self.asking
+    }
+
+    /// Bytes a second that the guest made dirty before its migration, if they were measured.
+    #[must_use]
+    pub const fn dirty_rate(&self) -> Option<u64> {
+        self.dirty_rate
+    }
+
+    /// Which end stopped answering in the middle, if one did.
+    #[must_use]
+    pub const fn lost(&self) -> Option<worker::End> {
+        self.lost
+    }
+
+    /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
+    ///
+    /// # Errors
+    /// What failed, and at which step.
+    pub fn answer(self, deadline: Deadline) -> Result<Answer, Trouble> {
+        let mut finished = self.running.finish(deadline).map_err(sentence)?;
+        if finished.stdout.is_empty() {
+            finished.stdout = self.last;
+        }
+        match self.tool {
+            Tool::Worker => answer(&finished),
+            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()).map_err(Trouble::from),
+        }
+    }
+
+    /// What came of it, waiting no longer than `deadline`.
+    ///
+    /// # Errors
+    /// A sentence, as for `Backend::call`.
+    pub fn result(self, deadline: Deadline) -> Result<(), String> {
+        self.answer(deadline).map(drop).map_err(|trouble| trouble.message)
+    }
+}
+
+/// The worker: beside the agent's own executable, in the installed place of the same prefix, or in that of the system.
+#[must_use]
+pub fn worker_path() -> Option<PathBuf> {
+    let own = std::fs::read_link("/proc/self/exe").ok()?;
+    let folder = own.parent()?;
+    let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");
+    [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
+}
+
+fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
+    let domain = |verb| Request::domain(uri, who.clone(), verb);
+    match verb {
+        Verb::Create(xml) => Request::host(uri, HostVerb::Create { xml: xml.to_owned() }),
+        Verb::Start => domain(DomainVerb::Start),
+        Verb::Resume => domain(DomainVerb::Resume),
+        Verb::Wake => domain(DomainVerb::Wake),
+        Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
+            mode: match mode {
+                ShutdownMode::Default => worker::Mode::Default,
+                ShutdownMode::Acpi => worker::Mode::Acpi,
+                ShutdownMode::Agent => worker::Mode::Agent,
+                ShutdownMode::Initctl => worker::Mode::Initctl,
+                ShutdownMode::Signal => worker::Mode::Signal,
+                ShutdownMode::Paravirt => worker::Mode::Paravirt,
+            },
+        }),
+        Verb::Destroy => domain(DomainVerb::Destroy),
+        Verb::DropSaved => domain(DomainVerb::DropSaved),
+        Verb::AbortJob => domain(DomainVerb::AbortJob),
+        Verb::SetMark(xml) => domain(DomainVerb::SetMark { xml: xml.to_owned() }),
+        Verb::Suspend => domain(DomainVerb::Suspend),
+        Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
+        Verb::Postcopy => domain(DomainVerb::StartPostcopy),
+        Verb::Migrate(migrate) | Verb::MigrateByVirsh(migrate, _) => {
+            domain(DomainVerb::Migrate(Box::new(migrate.clone())))
+        }
+    }
+}
+
+/// The words for virsh, and its input. A domain is named by UUID where it is known: virsh takes a number for an id.
+fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<String>) {
+    let mut words: Vec<OsString> = vec!["-q".into(), "-c".into(), uri.into()];
+    let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
+    let mut input = None;
+    match verb {
+        Verb::Create(xml) => {
+            add(&["create", "/dev/stdin"]);
+            input = Some(xml.to_owned());
+        }
+        Verb::Start => add(&["start"]),
+        Verb::Resume => add(&["resume"]),
+        Verb::Wake => add(&["dompmwakeup"]),
+        Verb::Shutdown(ShutdownMode::Default) => add(&["shutdown"]),
+        Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
+        Verb::Destroy => add(&["destroy"]),
+        Verb::DropSaved => add(&["managedsave-remove"]),
+        Verb::AbortJob => add(&["domjobabort"]),
+        Verb::SetMark(xml) => {
+            add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])
+        }
+        Verb::Suspend => add(&["suspend"]),
+        Verb::SetDowntime(ms) => add(&["migrate-setmaxdowntime", "--downtime", &ms.to_string()]),
+        Verb::Postcopy => add(&["migrate-postcopy"]),
+        Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
+        Verb::MigrateByVirsh(migrate, more) => {
+            // virsh refuses an option that comes twice; what its caller wrote counts.
+            let given = |word: &str| more.iter().any(|m| m.split('=').next() == Some(word));
+            virsh_migrate(migrate, &mut |words| {
+                if !words.first().is_some_and(|word| given(word)) {
+                    add(words);
+                }
+            });
+            more.iter().for_each(|word| add(&[word.as_str()]));
+        }
+    }
+    if !matches!(verb, Verb::Create(_)) {
+        let (Who::Uuid(which) | Who::Name(which)) = who;
+        words.extend(["--domain".into(), which.into()]);
+    }
+    (words, input)
+}
+
+/// The words for what the typed parameters say.
+fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
+    add(&["migrate"]);
+    add(&["--desturi", &migrate.dest_uri]);
+    for flag in &migrate.flags {
+        add(&[match flag {
+            Flag::Live => "--live",
+            Flag::P2p => "--p2p",
+            Flag::Tunnelled => "--tunnelled",
+            Flag::PersistDest => "--persistent",
+            Flag::UndefineSource => "--undefinesource",
+            Flag::Paused => "--suspend",
+            Flag::NonSharedDisk => "--copy-storage-all",
+            Flag::NonSharedInc => "--copy-storage-inc",
+            Flag::NonSharedSynchronousWrites => "--copy-storage-synchronous-writes",
+            Flag::ChangeProtection => "--change-protection",
+            Flag::Unsafe => "--unsafe",
+            Flag::Offline => "--offline",
+            Flag::Compressed => "--compressed",
+            Flag::AbortOnError => "--abort-on-error",
+            Flag::AutoConverge => "--auto-converge",
+            Flag::RdmaPinAll => "--rdma-pin-all",
+            Flag::Postcopy => "--postcopy",
+            Flag::PostcopyResume => "--postcopy-resume",
+            Flag::Tls => "--tls",
+            Flag::Parallel => "--parallel",
+            Flag::Zerocopy => "--zerocopy",
+        }]);
+    }
+    fn words<T: ToString>(value: Option<T>) -> Option<String> {
+        value.map(|value| value.to_string())
+    }
+    let disks: Vec<&str> = migrate.migrate_disks.iter().map(String::as_str).collect();
+    for (word, value) in [
+        ("--migrateuri", migrate.migrate_uri.clone()),
+        ("--listen-address", migrate.listen_address.clone()),
+        ("--graphicsuri", migrate.graphics_uri.clone()),
+        ("--disks-uri", migrate.disks_uri.clone()),
+        ("--tls-destination", migrate.tls_destination.clone()),
+        ("--comp-methods", migrate.compression.clone()),
+        ("--migrate-disks", (!disks.is_empty()).then(|| disks.join(","))),
+        ("--bandwidth", words(migrate.bandwidth)),
+        ("--postcopy-bandwidth", words(migrate.bandwidth_postcopy)),
+        ("--parallel-connections", words(migrate.parallel_connections)),
+        ("--disks-port", words(migrate.disks_port)),
+        ("--auto-converge-initial", words(migrate.auto_converge_initial)),
+        ("--auto-converge-increment", words(migrate.auto_converge_increment)),
+        ("--comp-mt-level", words(migrate.compression_mt_level)),
+        ("--comp-mt-threads", words(migrate.compression_mt_threads)),
+        ("--comp-mt-dthreads", words(migrate.compression_mt_dthreads)),
+        ("--comp-xbzrle-cache", words(migrate.compression_xbzrle_cache)),
+    ] {
+        if let Some(value) = value {
+            add(&[word, &value]);
+        }
+    }
+}
+
+fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
+    match tool {
+        Tool::Worker => answer(finished).map(drop).map_err(|trouble| trouble.message),
+        Tool::Virsh(path) => match finished.ended {
+            Ended::Exited(0) => Ok(()),
+            Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),
+            Ended::Signalled(signal) => Err(format!("{} was killed by signal {signal}", path.display())),
+            Ended::TimedOut => Err(format!("virsh did not answer within {:.0} s", finished.took.as_secs_f32())),
+        },
+    }
+}
+
+fn answer(finished: &Finished) -> Result<Answer, Trouble> {
+    let text = String::from_utf8_lossy(&finished.stdout);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).map(Line::parse);
+    match (last, finished.ended) {
+        (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
+        (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
+            Err(Trouble { step: Some(failure.during), message: without_command(failure.message) })
+        }
+        (_, Ended::TimedOut) => {
+            Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
+        }
+        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}").into()),
+        (_, Ended::Exited(code)) => {
+            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")).into())
+        }
+    }
+}
+
+/// The last line that a program wrote on stderr, without virsh's "error: ".
+fn last_line(stderr: &[u8], otherwise: &str) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or(otherwise);
+    ascii_line(line.strip_prefix("error: ").unwrap_or(line), 500)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn sentence(error: ChildError) -> String {
+    error.to_string()
+}
+
+/// libvirt puts the whole command line of an emulator in front of what went wrong with it, where nobody sees the end.
+fn without_command(message: String) -> String {
+    let cut = message.split_once("Child process (").and_then(|(before, rest)| {
+        let (_, what) = rest.rsplit_once(") unexpected ")?;
+        Some(format!("{before}child process: unexpected {what}"))
+    });
+    cut.unwrap_or(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_in_libvirts_words_is_cut_and_what_went_wrong_stays() {
+        let text =
+            "internal error: Child process (LC_ALL=C /usr/bin/qemu (x) unexpected -S) unexpected exit status 1: full";
+        assert_eq!(without_command(text.into()), "internal error: child process: unexpected exit status 1: full");
+        assert_eq!(without_command("no such domain".into()), "no such domain");
+    }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What can be asked: one function a question. A question about a domain that has vanished meanwhile is answered with
+//! `None`, and with `None` only then.
+
+use super::connection::Connection;
+use super::error::{ASKING_FOR_STATE, LOOKING_UP, RpcError};
+use super::message::{self, Domain, Procedure, TypedValue};
+use super::xdr::{Encoder, Malformed, sendable};
+
+/// `VIR_DOMAIN_XML_SECURE`: with passwords; needs a connection that is not read-only.
+pub const XML_SECURE: u32 = 1;
+/// `VIR_DOMAIN_XML_INACTIVE`: what the next start will use.
+pub const XML_INACTIVE: u32 = 2;
+/// `VIR_DOMAIN_XML_MIGRATABLE`: what another host can use; needs a connection that is not read-only.
+pub const XML_MIGRATABLE: u32 = 8;
+/// `VIR_CONNECT_LIST_DOMAINS_ACTIVE`.
+pub const LIST_ACTIVE: u32 = 1;
+/// `VIR_CONNECT_LIST_DOMAINS_INACTIVE`.
+pub const LIST_INACTIVE: u32 = 2;
+/// `VIR_CONNECT_LIST_DOMAINS_PERSISTENT`.
+pub const LIST_PERSISTENT: u32 = 4;
+/// `VIR_CONNECT_LIST_DOMAINS_TRANSIENT`.
+pub const LIST_TRANSIENT: u32 = 8;
+
+/// `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`.
+pub const FEATURE_KEEPALIVE: i32 = 10;
+
+/// `virDomainInfo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// `virDomainState`.
+    pub state: u32,
+    /// The most memory it may have, in KiB.
+    pub max_mem_kib: u64,
+    /// The memory it has, in KiB.
+    pub mem_kib: u64,
+    /// Its virtual processors.
+    pub vcpus: u32,
+    /// The processor time it has used, in nanoseconds.
+    pub cpu_time_ns: u64,
+}
+
+/// `virDomainControlInfo`: whether the hypervisor's own control of the domain works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlInfo {
+    /// `virDomainControlState`: 0 works, 1 runs a job, 2 occupied, 3 broken.
+    pub state: u32,
+    /// `virDomainControlErrorReason`.
+    pub details: u32,
+    /// For how long, in milliseconds.
+    pub state_time_ms: u64,
+}
+
+/// The statistics of a domain's job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobStats {
+    /// `virDomainJobType`: 0 is no job.
+    pub kind: i32,
+    /// Its fields, as libvirt names them.
+    pub fields: Vec<(String, TypedValue)>,
+}
+
+impl Connection {
+    /// The domain of this name; `None` only when libvirt says that there is none.
+    pub fn lookup_by_name(&mut self, name: &str) -> Result<Option<Domain>, RpcError> {
+        sendable(name)?;
+        let arguments = |call: &mut Encoder<'_>| {
+            call.string(name);
+        };
+        let found = self.call(Procedure::DomainLookupByName, LOOKING_UP, arguments, |reply| {
+            let domain = Domain::decode(reply)?;
+            if domain.name == name {
+                Ok(domain)
+            } else {
+                Err(Malformed("an answer names another domain than was asked for"))
+            }
+        });
+        known(found)
+    }
+
+    /// The domain of this UUID; `None` only when libvirt says that there is none.
+    pub fn lookup_by_uuid(&mut self, uuid: &[u8; 16]) -> Result<Option<Domain>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| {
+            call.uuid(uuid);
+        };
+        let found = self.call(Procedure::DomainLookupByUuid, LOOKING_UP, arguments, |reply| {
+            let domain = Domain::decode(reply)?;
+            if domain.uuid == *uuid {
+                Ok(domain)
+            } else {
+                Err(Malformed("an answer names another domain than was asked for"))
+            }
+        });
+        known(found)
+    }
+
+    /// The domain's `virDomainState` and the reason for it; `None` when it has vanished.
+    pub fn state(&mut self, domain: &Domain) -> Result<Option<(i32, i32)>, RpcError> {
+        let arguments = with_flags(domain, 0);
+        known(
+            self.call(Procedure::DomainGetState, ASKING_FOR_STATE, arguments, |reply| Ok((reply.i32()?, reply.i32()?))),
+        )
+    }
+
+    /// The domain's resources; `None` when it has vanished. An ordinary call: it may hang while a hypervisor does.
+    pub fn info(&mut self, domain: &Domain) -> Result<Option<Info>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| domain.encode(call);
+        let found = self.call(Procedure::DomainGetInfo, "asking for the domain's resources", arguments, |reply| {
+            Ok(Info {
+                state: reply.u32()?,
+                max_mem_kib: reply.u64()?,
+                mem_kib: reply.u64()?,
+                vcpus: reply.u32()?,
+                cpu_time_ns: reply.u64()?,
+            })
+        });
+        known(found)
+    }
+
+    /// The domain's definition (`XML_*` flags); `None` when it has vanished. An ordinary call: it may hang while a
+    /// hypervisor does.
+    pub fn xml(&mut self, domain: &Domain, flags: u32) -> Result<Option<String>, RpcError> {
+        let arguments = with_flags(domain, flags);
+        let doing = "asking for the domain's definition";
+        known(self.call(Procedure::DomainGetXmlDesc, doing, arguments, |reply| reply.text().map(str::to_owned)))
+    }
+
+    /// Whether the domain has a definition that outlives it; `None` when it has vanished.
+    pub fn is_persistent(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| domain.encode(call);
+        let doing = "asking whether the domain is persistent";
+        known(self.call(Procedure::DomainIsPersistent, doing, arguments, |reply| Ok(reply.i32()? != 0)))
+    }
+
+    /// Whether the memory of the domain is saved, and its next start will restore it; `None` when it has vanished.
+    pub fn has_managed_save(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+        let arguments = with_flags(domain, 0);
+        let doing = "asking whether the domain's memory is saved";
+        known(self.call(Procedure::DomainHasManagedSaveImage, doing, arguments, |reply| Ok(reply.i32()? != 0)))
+    }
+
+    /// Whether the daemon starts the domain by itself; `None` when it has vanished.
+    pub fn autostart(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| domain.encode(call);
+        let doing = "asking for the domain's autostart";
+        known(self.call(Procedure::DomainGetAutostart, doing, arguments, |reply| Ok(reply.i32()? != 0)))
+    }
+
+    /// Whether the domain can be controlled; `None` when it has vanished.
+    pub fn control_info(&mut self, domain: &Domain) -> Result<Option<ControlInfo>, RpcError> {
+        let arguments = with_flags(domain, 0);
+        let doing = "asking whether the domain can be controlled";
+        known(self.call(Procedure::DomainGetControlInfo, doing, arguments, |reply| {
+            Ok(ControlInfo { state: reply.u32()?, details: reply.u32()?, state_time_ms: reply.u64()? })
+        }))
+    }
+
+    /// The statistics of the domain's running job (`virDomainGetJobStatsFlags`); `None` when it has vanished. An
+    /// ordinary call: it may hang while a hypervisor does.
+    pub fn job_stats(&mut self, domain: &Domain, flags: u32) -> Result<Option<JobStats>, RpcError> {
+        let arguments = with_flags(domain, flags);
+        let doing = "asking for the domain's job";
+        known(self.call(Procedure::DomainGetJobStats, doing, arguments, |reply| {
+            Ok(JobStats { kind: reply.i32()?, fields: message::typed_params(reply)? })
+        }))
+    }
+
+    /// All domains that `flags` (`LIST_*`, 0 for all) let through.
+    pub fn list_all(&mut self, flags: u32) -> Result<Vec<Domain>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| {
+            call.i32(1).u32(flags);
+        };
+        self.call(Procedure::ConnectListAllDomains, "listing the domains", arguments, message::domain_list)
+    }
+
+    /// Returns when libvirt has begun with all ordinary calls that it was asked for before this one, by whomever: it takes
+    /// them in turn, while questions like [`Self::lookup_by_name`] overtake them.
+    pub fn pass_the_queue(&mut self) -> Result<(), RpcError> {
+        // An ordinary call about a domain that there is not: it waits for no domain.
+        let nobody = Domain { name: "-".into(), uuid: [0; 16], id: -1 };
+        match self.info(&nobody) {
+            Ok(_) | Err(RpcError::Libvirt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The driver's name, as "QEMU".
+    pub fn hypervisor_type(&mut self) -> Result<String, RpcError> {
+        let doing = "asking for the hypervisor's type";
+        self.call(Procedure::ConnectGetType, doing, |_| (), |reply| reply.words().map(Into::into))
+    }
+
+    /// The daemon's host.
+    pub fn host_name(&mut self) -> Result<String, RpcError> {
+        let doing = "asking for the host's name";
+        self.call(Procedure::ConnectGetHostname, doing, |_| (), |reply| reply.words().map(Into::into))
+    }
+
+    /// The daemon's version of libvirt: 1,000,000 times major, 1,000 times minor, release.
+    pub fn lib_version(&mut self) -> Result<u64, RpcError> {
+        self.call(Procedure::ConnectGetLibVersion, "asking for libvirt's version", |_| (), |reply| reply.u64())
+    }
+
+    /// The hypervisor's version, in the same form.
+    pub fn hypervisor_version(&mut self) -> Result<u64, RpcError> {
+        self.call(Procedure::ConnectGetVersion, "asking for the hypervisor's version", |_| (), |reply| reply.u64())
+    }
+
+    /// Whether the daemon has a feature (`VIR_DRV_FEATURE_*`). Asking for [`FEATURE_KEEPALIVE`] makes it ping this client
+    /// whenever nothing is sent for a while, and drop it when no answer comes: nothing for a client that only polls.
+    pub fn supports_feature(&mut self, feature: i32) -> Result<bool, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| {
+            call.i32(feature);
+        };
+        let doing = "asking for a feature";
+        self.call(Procedure::ConnectSupportsFeature, doing, arguments, |reply| Ok(reply.i32()? != 0))
+    }
+}
+
+/// The arguments of the many calls that take a domain and flags.
+fn with_flags(domain: &Domain, flags: u32) -> impl FnOnce(&mut Encoder<'_>) {
+    move |call| {
+        domain.encode(call);
+        call.u32(flags);
+    }
+}
+
+/// An answer, or `None` when libvirt says that there is no such domain.
+fn known<T>(answer: Result<T, RpcError>) -> Result<Option<T>, RpcError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_no_domain() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

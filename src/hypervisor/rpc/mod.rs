@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A small client of libvirt's RPC over the daemon's local socket: what is known about domains, within a deadline.
+//!
+//! It asks and it waits for events; it must never change anything, never wait without a deadline, and never take an
+//! error for an answer: "no such domain" is only ever libvirt's own word for it.
+//!
+//! `xdr`, `message` and `inbox` turn bytes into values without any I/O; `socket` waits; `connection` brings them
+//! together, and `calls` is what can be asked. libvirt documents its protocol as an interface for other clients
+//! (docs/support.rst, "RPC protocol"); it is defined by `src/rpc/virnetprotocol.x`, `src/rpc/virkeepaliveprotocol.x`
+//! and `src/remote/remote_protocol.x`.
+
+mod calls;
+mod connection;
+mod error;
+pub mod inbox;
+pub mod message;
+mod socket;
+pub mod xdr;
+
+pub use calls::{
+    ControlInfo, FEATURE_KEEPALIVE, Info, JobStats, LIST_ACTIVE, LIST_INACTIVE, LIST_PERSISTENT, LIST_TRANSIENT,
+    XML_INACTIVE, XML_MIGRATABLE, XML_SECURE,
+};
+pub use connection::Connection;
+pub use error::RpcError;
+pub use message::{Domain, LifecycleEvent, REBOOTED, TypedValue};

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A definition's text and the facts in it that the agent uses. Pure.
+//!
+//! Must not open a file, ask libvirt or change a definition beyond the mark and a TPM's persistence. What libvirt itself checks (that the pieces
+//! fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused here too.
+
+mod devices;
+mod error;
+mod facts;
+mod mark;
+mod marking;
+mod names;
+mod strict;
+mod tpm;
+
+pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
+pub use error::XmlError;
+pub use facts::{DomainXml, Recorded, parse, status_file};
+pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, Switched, sources, switched};
+pub use marking::with_mark;
+pub use names::Attribute;
+pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
+pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Facts about a domain on this host, each with its source. Nothing here changes anything.
+
+use crate::model::outcome::{Code, Outcome};
+use crate::model::state::Motion;
+use crate::model::state::State;
+use crate::model::worker::Who;
+use crate::sys::text::uuid_text;
+use std::path::PathBuf;
+
+/// All that an action knows before it decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The virtual machine's name, when anything tells it.
+    pub name: Option<String>,
+    /// What libvirt says.
+    pub libvirt: Libvirt,
+    /// What the process table says.
+    pub process: Process,
+    /// What the definition's file says.
+    pub definition: Definition,
+    /// A start that libvirt was asked for, and whose end nobody has seen yet; by the agent's own record.
+    pub starting: Option<Starting>,
+    /// Whether the process was ever told to run, by libvirt's status file. Asked only when libvirt does not answer.
+    pub told_to_run: Option<bool>,
+    /// What is in the way of a start, and what to do: another machine, or a disk that was switched.
+    pub hindrance: Option<String>,
+}
+
+/// libvirt's word on the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Libvirt {
+    /// It knows the domain.
+    Domain(Domain),
+    /// It answered, and knows no such domain.
+    NoDomain,
+    /// It need not be asked: the parameters name no machine, or no hypervisor, for the reason given, so none was started
+    /// with them; and no domain of this host bears the resource's mark.
+    Unusable(String),
+    /// It answered, but nothing tells which of its domains is meant.
+    Ambiguous(String),
+    /// It did not answer.
+    NoAnswer(NoAnswer),
+}
+
+/// A domain, as libvirt describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: [u8; 16],
+    /// Its state, with the reason.
+    pub state: State,
+    /// Whether it arrives or leaves; looked for only where the state leaves it open.
+    pub motion: Motion,
+}
+
+/// Why libvirt did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// In what way.
+    pub kind: Blind,
+    /// In words, with the socket or URI.
+    pub why: String,
+}
+
+/// The ways of not answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blind {
+    /// There is no socket, or nobody listens on it: no daemon runs.
+    Dead,
+    /// It accepts, and then says nothing.
+    Hung,
+    /// It answers, but not about this domain: something that it does to it takes its time (a start, clearing up).
+    Busy,
+    /// It answers with an error, or not in its protocol.
+    Refused,
+}
+
+/// The process table's word on the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// Not asked.
+    NotLooked,
+    /// The domain's process.
+    Alive {
+        /// Its number.
+        pid: u32,
+        /// Its start, in clock ticks since the boot: with the number, its identity.
+        start: u64,
+        /// Whether it was started to receive a migration (it may have done so long ago).
+        incoming: bool,
+        /// The name that it was started under: another one, if the definition's was changed since.
+        name: String,
+        /// Whether it is on its way to its end, and may hang there. It has its disks open still.
+        ending: bool,
+    },
+    /// A process may be the domain's, and why that cannot be told.
+    MayBe(String),
+    /// The domain has none, but one that libvirt did not start is called like it; which.
+    Namesake(String),
+    /// It is not there: the whole table was read, or it is known to have ended.
+    Gone,
+    /// Cannot be told, and why.
+    Unknown(String),
+}
+
+/// What the definition's file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// Not looked for.
+    NotLooked,
+    /// Read, well-formed, and of the right name.
+    File(Box<Defined>),
+    /// There is none where it was looked for.
+    None {
+        /// The paths that were looked at.
+        looked_at: Vec<PathBuf>,
+    },
+    /// It cannot be used.
+    Bad(Outcome),
+}
+
+/// A definition that was read once; this text is what is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defined {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The text, as read.
+    pub text: String,
+    /// SHA-256 of the text, in hexadecimal.
+    pub sha256: String,
+    /// The name in it.
+    pub name: String,
+    /// The UUID in it.
+    pub uuid: Option<[u8; 16]>,
+}
+
+/// A process: its number, and its start in clock ticks since the boot.
+pub type ProcessId = (u32, u64);
+
+/// A start that libvirt was asked for, as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starting {
+    /// The agent that asked first. An emulator that is older than it does not come from this start.
+    pub agent: ProcessId,
+    /// The daemon that was asked, where it is known.
+    pub daemon: Option<ProcessId>,
+}
+
+impl Starting {
+    /// Whether an emulator that started then can only come from this start.
+    #[must_use]
+    pub const fn made(&self, emulator_start: u64) -> bool {
+        emulator_start >= self.agent.1
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let (pid, start) = self.agent;
+        let daemon = self.daemon.map_or("unknown".to_owned(), |(pid, start)| format!("{pid} {start}"));
+        format!("agent {pid} {start} daemon {daemon}")
+    }
+
+    /// A record that is cut or strange is one of a start too, of which nothing else is known.
+    pub(crate) fn parse(text: &str) -> Self {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let id = |pid: &str, start: &str| Some((pid.parse().ok()?, start.parse().ok()?));
+        let (agent, daemon) = match words[..] {
+            ["agent", pid, start, "daemon", daemon, since] => (id(pid, start), id(daemon, since)),
+            ["agent", pid, start, "daemon", "unknown"] => (id(pid, start), None),
+            _ => (None, None),
+        };
+        // Nothing is known to be younger than an agent that is not known.
+        Self { agent: agent.unwrap_or((0, u64::MAX)), daemon }
+    }
+}
+
+impl Observation {
+    /// The domain to act on: by UUID where libvirt told it.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        match &self.libvirt {
+            Libvirt::Domain(domain) => Who::Uuid(uuid_text(&domain.uuid)),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                Who::Name(self.name.clone().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Defined {
+    /// Whether it is for the domain that was asked for; the sentence names both names.
+    ///
+    /// # Errors
+    /// It is another domain's.
+    pub fn is_for(&self, wanted: &str) -> Result<(), Outcome> {
+        if self.name == wanted {
+            return Ok(());
+        }
+        let (path, name) = (self.path.display(), &self.name);
+        let sentence = format!("{path} defines '{name}', not '{wanted}': correct its <name> or the parameter name");
+        Err(Outcome::new(Code::Installed, sentence))
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where to: a node's name and the parameters become the target's URIs. Pure.
+
+use crate::model::mapping::{bare, mapping, usable};
+use crate::model::params::Migration;
+use crate::model::uri::{Uri, percent_decoded};
+
+/// The target of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The node's name in the cluster, for people.
+    pub node: String,
+    /// The libvirt connection URI of the target.
+    pub uri: String,
+    /// Where the hypervisor sends the guest's memory, when it is not left to the target.
+    pub data_uri: Option<String>,
+}
+
+/// The target that `node` means for a source at `source_uri`. `plain_data` sends the memory to the same host that is
+/// connected to, as vm.sh does, also where nothing asks for a network of its own.
+///
+/// # Errors
+/// A sentence: the node cannot be a host, or the source's hypervisor cannot migrate.
+pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) -> Result<Target, String> {
+    let pairs = mapping(params.mapping.as_deref().unwrap_or_default())?;
+    let mapped = pairs.iter().find(|(key, _)| *key == node).map(|(_, host)| (*host).to_owned());
+    let own_network = mapped.is_some() || params.suffix.is_some();
+    let host = match (mapped, &params.suffix) {
+        (Some(host), _) => host,
+        (None, Some(suffix)) => suffixed(node, suffix),
+        (None, None) => bare(node).ok_or_else(|| no_host(node))?.to_owned(),
+    };
+    if !usable(&host) {
+        return Err(no_host(&host));
+    }
+    // In a URI the '%' before a zone is encoded.
+    let in_uri = if host.contains(':') { format!("[{}]", host.replace('%', "%25")) } else { host };
+    let filled = |template: &str| template.replace("%n", &in_uri).replace("%s", &in_uri);
+    let driver = source_uri.split([':', '+']).next().unwrap_or_default();
+    let uri = match &params.uri {
+        Some(template) => filled(template),
+        None => {
+            if !matches!(driver, "qemu" | "xen") {
+                return Err(format!("domains of {source_uri} cannot be migrated"));
+            }
+            let transport = params.transport.as_deref().unwrap_or("ssh");
+            let user = params.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+            format!("{driver}+{transport}://{user}{in_uri}/system")
+        }
+    };
+    let data_uri = match &params.data_uri {
+        Some(template) => Some(filled(template)),
+        // The daemons carry the memory themselves, or Xen asks its peer.
+        None if params.tunnelled || driver != "qemu" => None,
+        None if own_network || params.port.is_some() || (plain_data && params.uri.is_none()) => {
+            let port = params.port.map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("tcp://{in_uri}{port}"))
+        }
+        None => None,
+    };
+    harmless(&Uri::parse(&uri).map_err(|error| format!("{error} ({})", crate::sys::text::ascii_line(&uri, 60)))?)?;
+    // This one ssh never sees, and libvirt takes some that are no URIs.
+    data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()).map_or(Ok(()), |uri| harmless(&uri))?;
+    Ok(Target { node: node.to_owned(), uri: without_prompt(uri), data_uri })
+}
+
+fn no_host(host: &str) -> String {
+    format!("'{}' cannot be a host's name", crate::sys::text::ascii_line(host, 40))
+}
+
+/// Nothing in a URI may be taken for an option, by ssh or another program, once it is decoded.
+fn harmless(uri: &Uri) -> Result<(), String> {
+    for part in [&uri.user, &uri.host].into_iter().flatten() {
+        let decoded = percent_decoded(part);
+        if decoded.starts_with(b"-") || decoded.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+            return Err(no_host(&String::from_utf8_lossy(&decoded)));
+        }
+    }
+    Ok(())
+}
+
+/// The suffix goes behind the host's own name, before its domain: `a.example` and `-mig` make `a-mig.example`.
+fn suffixed(node: &str, suffix: &str) -> String {
+    match node.split_once('.') {
+        Some((host, domain)) => format!("{host}{suffix}.{domain}"),
+        None => format!("{node}{suffix}"),
+    }
+}
+
+/// ssh must never ask anybody anything.
+fn without_prompt(uri: String) -> String {
+    let ssh = uri.split("://").next().is_some_and(|scheme| scheme.ends_with("+ssh"));
+    if !ssh || uri.contains("no_tty=") {
+        uri
+    } else if uri.contains('?') {
+        uri + "&no_tty=1"
+    } else {
+        uri + "?no_tty=1"
+    }
+}
+
+/// Whether two names mean one node: equal, or one is the other's name with its domain.
+#[must_use]
+pub fn same_node(a: &str, b: &str) -> bool {
+    let longer = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
+    a.eq_ignore_ascii_case(b)
+        || longer(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
+        || longer(&b.to_ascii_lowercase(), &a.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::mapping::without_host;
+
+    fn to(node: &str, params: Migration) -> Target {
+        find(node, &params, "qemu:///system", false).unwrap()
+    }
+
+    fn mapped(text: &str) -> Migration {
+        Migration { mapping: Some(text.into()), ..Migration::default() }
+    }
+
+    #[test]
+    fn without_parameters_it_is_ssh_without_prompts() {
+        let target = to("node2", Migration::default());
+        assert_eq!((target.uri.as_str(), target.data_uri), ("qemu+ssh://node2/system?no_tty=1", None));
+        assert_eq!(find("n", &Migration::default(), "xen:///system", true).unwrap().uri, "xen+ssh://n/system?no_tty=1");
+    }
+
+    #[test]
+    fn a_mapping_counts_for_exact_names_only() {
+        let text = " xnode2:a , node2 : b.c,node3:[fd00::3],node4:fd00::4,node5:[fe80::1%eth0]";
+        assert_eq!(to("node2", mapped(text)).uri, "qemu+ssh://b.c/system?no_tty=1");
+        assert_eq!(to("node2", mapped(text)).data_uri.unwrap(), "tcp://b.c");
+        assert_eq!(to("node3", mapped(text)).data_uri.unwrap(), "tcp://[fd00::3]");
+        assert_eq!(to("node4", mapped(text)).data_uri.unwrap(), "tcp://[fd00::4]");
+        assert_eq!(to("node5", mapped(text)).data_uri.unwrap(), "tcp://[fe80::1%25eth0]");
+        assert_eq!(to("node9", mapped(text)).uri, "qemu+ssh://node9/system?no_tty=1");
+        assert_eq!(to("node9", mapped(text)).data_uri, None);
+    }
+
+    #[test]
+    fn a_mapping_that_is_none_says_which_entry() {
+        let bad =
+            ["node1:", ":a", "n:[a]", "n:-oProxyCommand=x", "n:a b", "n:%2DoProxyCommand=x", "n:a%41", "n:fd00::g"];
+        for bad in bad.into_iter().chain(["n:fe80::1%eth0", "n:[fe80::1%]", "n:a:b", "n:[fe80::1%a%2Db]"]) {
+            assert!(mapping(bad).unwrap_err().contains(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_of_vm_sh_is_understood_where_it_can_be() {
+        assert_eq!(mapping("node1, n:fd00::1").unwrap(), [("n", "fd00::1")]);
+        assert_eq!(to("n", mapped("node1,n:fd00::1")).uri, "qemu+ssh://[fd00::1]/system?no_tty=1");
+        assert!(without_host("n:a, node1").unwrap().contains("'node1'"));
+        assert_eq!(without_host("n:fd00::1"), None);
+    }
+
+    #[test]
+    fn a_suffix_goes_before_the_domain() {
+        let params = Migration { suffix: Some("-mig".into()), port: Some(49999), ..Migration::default() };
+        let target = to("node2.example", params);
+        assert_eq!(target.uri, "qemu+ssh://node2-mig.example/system?no_tty=1");
+        assert_eq!(target.data_uri.unwrap(), "tcp://node2-mig.example:49999");
+    }
+
+    #[test]
+    fn only_the_place_holders_are_replaced() {
+        let params = Migration {
+            uri: Some("qemu+ssh://%s/system?keyfile=/a%20b".into()),
+            data_uri: Some("tcp://%n:1".into()),
+            ..Migration::default()
+        };
+        let target = to("n2", params);
+        assert_eq!(target.uri, "qemu+ssh://n2/system?keyfile=/a%20b&no_tty=1");
+        assert_eq!(target.data_uri.unwrap(), "tcp://n2:1");
+    }
+
+    #[test]
+    fn an_option_for_ssh_is_no_host() {
+        let hidden = |text: &str| Migration { uri: Some(text.into()), ..Migration::default() };
+        let data = Migration { data_uri: Some("tcp://%2Dn:1".into()), ..Migration::default() };
+        let suffix = Migration { suffix: Some("%2Dx".into()), ..Migration::default() };
+        for (node, params) in [
+            ("-oProxyCommand=reboot", Migration::default()),
+            ("%2DoProxyCommand=reboot", Migration::default()),
+            ("n%00", Migration::default()),
+            ("n", hidden("qemu+ssh://%2DoProxyCommand=reboot/system")),
+            ("n", hidden("qemu+ssh://%2Dluser@%s/system")),
+            ("n", hidden("qemu+ssh://-luser@%s/system")),
+            ("n", hidden("qemu+ssh://a%0A%s/system")),
+            ("n", data),
+            ("n", suffix),
+        ] {
+            assert!(find(node, &params, "qemu:///system", false).is_err(), "{node} {params:?}");
+        }
+    }
+
+    #[test]
+    fn names_with_and_without_domain_are_one_node() {
+        assert!(same_node("node1", "Node1.example") && !same_node("node1", "node10"));
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The sentences of a migration. What went wrong stands first, where a manager does not cut it off. Pure.
+
+use super::converge::Sample;
+use super::settle::{Here, There};
+use crate::model::failure::Trouble;
+use crate::model::worker::{self, Step};
+
+/// What failed, with the place where it did.
+#[must_use]
+pub fn sentence(trouble: &Trouble, node: &str, uri: &str) -> String {
+    match trouble.step {
+        Some(Step::ConnectDestination) => {
+            format!("{node} cannot be reached: {} ({uri})", daemon(plain(&trouble.message)))
+        }
+        Some(
+            Step::Arguments
+            | Step::Input
+            | Step::Connect
+            | Step::Lookup
+            | Step::Preflight
+            | Step::Leftover
+            | Step::Call
+            | Step::Deadline,
+        )
+        | None => explained(plain(&trouble.message), node),
+    }
+}
+
+/// The sentence of a migration that left everything as it was.
+#[must_use]
+pub fn stayed(name: &str, why: &str) -> String {
+    format!("'{name}' not moved, runs on here: {why}")
+}
+
+/// The sentence of one that sleeps, and cannot be woken to be moved.
+#[must_use]
+pub fn asleep(name: &str, why: &str) -> String {
+    format!("'{name}' not moved, is asleep here (suspended by the guest): wake or stop it first; {why}")
+}
+
+/// Why a migration that would have taken too long was given up.
+#[must_use]
+pub fn too_late(last: Option<&Sample>) -> String {
+    let mib = |bytes: u64| bytes / (1 << 20);
+    last.map_or("it would not have ended in time".to_owned(), |sample| {
+        let (left, sent) = (mib(sample.remaining), mib(sample.rate));
+        let dirty = sample.dirty.map(|bytes| format!(", {} MiB/s dirtied", mib(bytes))).unwrap_or_default();
+        format!("no end in time: {left} MiB left, {sent} MiB/s sent{dirty}")
+    })
+}
+
+/// libvirt's message without what its layers put around it.
+#[must_use]
+pub fn plain(message: &str) -> &str {
+    // What libvirt says of a connection that ends under it, ours or the one between its daemons.
+    if matches!(
+        message,
+        "End of file while reading data: Input/output error"
+            | "End of file while reading data"
+            | "client socket is closed"
+    ) {
+        return "a connection to libvirt broke";
+    }
+    let mut text = message.trim();
+    for before in ["operation failed: ", "internal error: ", "Cannot recv data: ", "End of file while reading data: "] {
+        text = text.strip_prefix(before).unwrap_or(text);
+    }
+    for behind in [": Connection reset by peer", ": Input/output error"] {
+        text = text.strip_suffix(behind).unwrap_or(text);
+    }
+    text.trim()
+}
+
+/// The host answers, and nobody at its daemon's socket: said in few words, since the paths push the reason out of sight.
+fn daemon(message: &str) -> String {
+    match message.rsplit_once("Failed to connect socket to '").and_then(|(_, rest)| rest.split_once("': ")) {
+        Some((_, why)) => format!("libvirt's daemon does not run there: {why}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The sentence of a migration whose end nobody here can bring about.
+#[must_use]
+pub fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&str>) -> String {
+    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+    match (here, there) {
+        (Here::Half(_), There::Off) => {
+            format!("'{name}' lost its half on {node} in post-copy: stop and start it{why}")
+        }
+        (Here::Half(_), _) => format!(
+            "'{name}' is half here, half on {node} (post-copy): let the two reach each other, or stop it on both; \
+             on {node} {there}{why}"
+        ),
+        (Here::Runs(_), There::Running(_)) => {
+            format!("'{name}' runs twice, here and on {node}: stop one of the two at once{why}")
+        }
+        _ => format!("'{name}': here {here}, on {node} {there}{why}"),
+    }
+}
+
+/// libvirt's message about what it found at the begin, with where and what to do where it leaves that out.
+fn explained(message: &str, node: &str) -> String {
+    if let Some(uuid) = message.strip_prefix("Attempt to migrate guest to the same host ") {
+        return worker::same_host(node, uuid);
+    }
+    // The machine has its disks open here, so it is the target that lacks one.
+    if message.starts_with("Cannot access storage file ") {
+        return format!("{message} (on {node}: make it available there)");
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_stands_where_a_manager_does_not_cut_it_off() {
+        let message = "End of file while reading data: virt-ssh-helper: cannot connect to '/run/libvirt/libvirt-sock': \
+                       Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused: Input/output error";
+        let trouble = Trouble { step: Some(Step::ConnectDestination), message: message.into() };
+        let sentence = sentence(&trouble, "node2", "qemu+ssh://node2/system");
+        let expected = "node2 cannot be reached: libvirt's daemon does not run there: Connection refused";
+        assert!(sentence.starts_with(expected), "{sentence}");
+    }
+}

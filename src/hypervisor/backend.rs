@@ -89,7 +89,7 @@ impl Backend {
 
     fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
         // Only the worker can check without moving.
-        let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse);
+        let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse.is_some());
         let by_virsh = (self.use_virsh && !rehearsal) || matches!(verb, Verb::MigrateByVirsh(..));
         let worker = if by_virsh { None } else { worker_path() };
         if rehearsal && worker.is_none() {

@@ -9,8 +9,8 @@ mod argv;
 mod migration;
 mod reply;
 
-pub use migration::{Flag, Migrate, same_host};
-pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Line, Lookup, Progress, Reply, Step};
+pub use migration::{Flag, Migrate, Rehearsal, same_host};
+pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Lacks, Line, Lookup, Progress, Reply, Step};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -84,6 +84,12 @@ pub enum HostVerb {
     },
     /// Versions, UUID, name and memory of the host.
     Host,
+    /// What the host lacks for a domain.
+    Check {
+        /// Its definition; on standard input.
+        #[serde(skip)]
+        xml: String,
+    },
 }
 
 /// What can be asked about a domain.

@@ -95,6 +95,15 @@ pub fn abort_job(domain: &Domain) -> Result<(), Error> {
     check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
 }
 
+/// Whether the disk (its target) has a job: a copy, a commit, ...
+pub fn has_block_job(domain: &Domain, disk: &str) -> Result<bool, Error> {
+    let disk = CString::new(disk)?;
+    let mut info = sys::virDomainBlockJobInfo { type_: 0, bandwidth: 0, cur: 0, end: 0 };
+    // SAFETY: the domain is alive as long as the reference; the name lives until the end of this function; the record is ours.
+    check(unsafe { sys::virDomainGetBlockJobInfo(domain.as_ptr(), disk.as_ptr(), &raw mut info, 0) })
+        .map(|found| found > 0)
+}
+
 /// Switches the domain's migration to post-copy.
 pub fn start_postcopy(domain: &Domain) -> Result<(), Error> {
     // SAFETY: the domain is alive as long as the reference.

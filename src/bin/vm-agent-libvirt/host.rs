@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The verbs about a host, and those that bring a domain into being.
 
-use crate::failure::During;
+use crate::capabilities::Capabilities;
+use crate::failure::{During, own};
+use crate::lacks::Asked;
 use crate::{connect, ffi};
-use quick_xml::events::Event;
 use virt::connect::Connect;
 use virt::sys;
-use vm_agent::model::worker::{Answer, Failure, HostFacts, HostVerb, Lookup, Step, Wake};
-
-/// libvirt's error numbers for "no such network" and "no such storage pool".
-pub const NO_NETWORK: u32 = 43;
-pub const NO_STORAGE_POOL: u32 = 49;
+use vm_agent::model::definition;
+use vm_agent::model::worker::{Answer, Failure, HostFacts, HostVerb, Lacks, Lookup, Step, Wake};
 
 /// Carries out `verb` at `uri`.
 pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
@@ -33,6 +31,20 @@ pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
         HostVerb::SavedXml { path } => {
             connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml), ..Answer::default() })
         }
+        HostVerb::Check { xml } => {
+            let root = definition::read(xml).map_err(|error| own(Step::Input, error.to_string()))?;
+            let facts = definition::parse(xml.as_bytes()).map_err(|error| own(Step::Input, error.to_string()))?;
+            let mut asked = Asked {
+                connection,
+                facts: &facts,
+                root: &root,
+                text: xml,
+                there: "this host",
+                lacks: Lacks::default(),
+            };
+            asked.everything();
+            Ok(Answer { lacks: Some(asked.lacks), ..Answer::default() })
+        }
         HostVerb::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(Step::Call)
@@ -51,33 +63,9 @@ fn host(connection: &Connect) -> HostFacts {
         hypervisor: connection.driver_type().ok(),
         hypervisor_version: connection.hyp_version().ok(),
         hostname: connection.hostname().ok(),
-        uuid: connection.capabilities().ok().as_deref().and_then(host_uuid),
+        uuid: Capabilities::of(connection).ok().and_then(|capabilities| capabilities.uuid),
         uri: connection.uri().ok(),
         cpus: connection.node_info().ok().map(|node| node.cpus),
         memory_kib: ffi::memory(connection).unwrap_or_default(),
-    }
-}
-
-/// The text of `/capabilities/host/uuid`. libvirt wrote the document, so nothing in it is checked.
-pub fn host_uuid(capabilities: &str) -> Option<String> {
-    let mut reader = quick_xml::Reader::from_str(capabilities);
-    let mut path: Vec<String> = Vec::new();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(element) => path.push(element.name().as_ref().to_owned()),
-            Event::End(_) => drop(path.pop()),
-            Event::Text(text) if path == ["capabilities", "host", "uuid"] => {
-                return Some(text.trim().to_owned());
-            }
-            Event::Eof => return None,
-            Event::Empty(_)
-            | Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
-        }
     }
 }

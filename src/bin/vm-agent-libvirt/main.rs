@@ -4,12 +4,14 @@
 //! It decides nothing: arguments in (`vm_agent::model::worker`), lines of JSON out, and its caller looks at the domain again by
 //! its own means. It is the only program here that is linked against libvirt.
 
+mod capabilities;
 mod connect;
 mod domain;
 mod failure;
 mod ffi;
 mod guard;
 mod host;
+mod lacks;
 mod migrate;
 mod output;
 mod preflight;

@@ -56,8 +56,8 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
     output::progress(Progress::Asking(End::Destination));
     let gone = |_| own(Step::ConnectDestination, "the connection to the target was not made");
     let destination = connected.recv().map_err(gone)??;
-    preflight::check(&source, &domain, &destination, migrate.rehearse)?;
-    if migrate.rehearse {
+    preflight::check(&source, &domain, &destination, migrate)?;
+    if migrate.rehearse.is_some() {
         return Ok(Answer::default());
     }
     let p2p = migrate.flags.contains(&Flag::P2p);

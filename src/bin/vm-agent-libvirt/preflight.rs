@@ -3,104 +3,192 @@
 //! happened yet, over the connections that the migration uses.
 //!
 //! Only what is certain stands in the way. What libvirt or QEMU alone can know (whether a device can move, whether memory
-//! can be found), and what the other host does not answer, is a warning: their own checks still come.
+//! can be found), and what the other host does not answer, is a warning: their own checks still come. A thorough rehearsal
+//! asks for what libvirt itself would see to at the begin, and names what nobody can be asked.
 
+use crate::capabilities::Capabilities;
+use crate::lacks::Asked;
 use crate::{connect, ffi, output};
+use std::net::ToSocketAddrs;
 use virt::connect::Connect;
 use virt::domain::Domain;
-use virt::error::Error;
-use vm_agent::model::definition::{self, DomainXml};
+use vm_agent::model::definition::{self, Disk, DiskKind};
 use vm_agent::model::state::{Pause, State};
-use vm_agent::model::worker::{DomainFacts, End, Failure, Lookup, Progress, Step, Who, same_host};
+use vm_agent::model::worker::{
+    DomainFacts, End, Failure, Flag, Lacks, Lookup, Migrate, Progress, Rehearsal, Step, Who, same_host,
+};
+use vm_agent::sys::text::uuid_text;
 
-/// libvirt's error numbers for a kind of machine that a host does not have: invalid argument, internal (a missing
-/// emulator), configuration not supported.
-const REFUSALS: [u32; 3] = [8, 1, 67];
-/// libvirt's error number for a CPU that lacks something.
-const CPU_INCOMPATIBLE: u32 = 91;
-
-/// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, and nothing else.
-/// A `rehearsal` clears nothing, and asks the slow questions too, to which libvirt itself sees at the migration's begin, as
-/// early and as well.
+/// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, unless this is a rehearsal.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
-pub fn check(source: &Connect, domain: &Domain, destination: &Connect, rehearsal: bool) -> Result<(), Failure> {
+pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: &Migrate) -> Result<(), Failure> {
     output::progress(Progress::Asking(End::Source));
     let leaving = ffi::job(domain).is_ok_and(|job| job.running());
-    let mut found = Findings { failures: Vec::new(), leftovers: 0, may_clear: !rehearsal && !leaving };
+    let mut ends = Ends {
+        source,
+        domain,
+        destination,
+        migrate,
+        may_clear: migrate.rehearse.is_none() && !leaving,
+        failures: Vec::new(),
+        leftovers: 0,
+    };
     if leaving {
-        found.fail(
+        ends.fail(
             "it has a job running, a migration perhaps: wait for its end, or abort it with 'virsh domjobabort'".into(),
         );
     }
     let text = domain.xml_desc(0);
     output::progress(Progress::Asking(End::Destination));
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
-    match text.map(|text| (definition::parse(text.as_bytes()), text)) {
-        Ok((Ok(facts), text)) => {
-            if rehearsal {
-                found.same_host(source, destination, &there);
-            }
-            found.domain(destination, &facts, &there);
-            found.devices(destination, &facts, &there);
-            found.memory(destination, &facts, &text, &there);
-            if rehearsal {
-                found.hypervisor(source, destination, &facts, &text, &there);
-            }
-        }
-        Ok((Err(error), _)) => warn(format!("the domain was not checked: {error}")),
-        Err(error) => found.unanswered("the domain was not checked", &error),
+    match text {
+        Ok(text) => ends.compare(&text, &there),
+        Err(error) => warn(format!("the domain was not checked: {}", error.message())),
     }
-    if found.failures.is_empty() {
+    if ends.failures.is_empty() {
         return Ok(());
     }
-    let during = if found.failures.len() == found.leftovers { Step::Leftover } else { Step::Preflight };
-    Err(Failure { code: 0, domain: 0, during, message: found.failures.join("; ") })
+    let during = if ends.failures.len() == ends.leftovers { Step::Leftover } else { Step::Preflight };
+    Err(Failure { code: 0, domain: 0, during, message: ends.failures.join("; ") })
 }
 
 fn warn(sentence: String) {
     output::progress(Progress::Warning(sentence));
 }
 
-struct Findings {
+struct Ends<'a> {
+    source: &'a Connect,
+    domain: &'a Domain,
+    destination: &'a Connect,
+    migrate: &'a Migrate,
+    /// A shell at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
+    may_clear: bool,
     failures: Vec<String>,
     /// How many of them an earlier migration left behind: libvirt clears them up by itself at last.
     leftovers: usize,
-    /// A shell at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
-    may_clear: bool,
 }
 
-impl Findings {
+impl Ends<'_> {
     fn fail(&mut self, sentence: String) {
         self.failures.push(sentence);
     }
 
-    fn unanswered(&self, what: &str, error: &Error) {
-        warn(format!("{what}: {}", error.message()));
+    fn compare(&mut self, text: &str, there: &str) {
+        let (root, facts) = match (definition::read(text), definition::parse(text.as_bytes())) {
+            (Ok(root), Ok(facts)) => (root, facts),
+            (Err(error), _) | (_, Err(error)) => return warn(format!("the domain was not checked: {error}")),
+        };
+        let thorough = self.migrate.rehearse == Some(Rehearsal::Thorough);
+        if thorough {
+            self.same_host(there);
+            self.here(&facts.disks, &facts.name);
+            self.address(there);
+        }
+        self.twins(&facts.name, facts.uuid.as_ref().map(uuid_text).unwrap_or_default(), there);
+        for device in &facts.hostdevs {
+            warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
+        }
+        let connection = self.destination;
+        let mut asked = Asked { connection, facts: &facts, root: &root, text, there, lacks: Lacks::default() };
+        if thorough {
+            asked.everything();
+            asked.huge_pages();
+            asked.ports();
+        } else {
+            asked.networks();
+            asked.pools();
+        }
+        let lacks = asked.lacks;
+        self.failures.extend(lacks.missing);
+        lacks.unknown.into_iter().for_each(warn);
+        let huge_pages = definition::huge_pages(&root).is_some();
+        if let (Some(needed), false) = (facts.memory_current_kib, huge_pages) {
+            self.memory(needed, &facts.name, there);
+        }
+        if thorough {
+            if matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
+                self.versions(there);
+            }
+            let mut unasked = unasked(&facts.disks, there);
+            if huge_pages {
+                unasked.push(format!("whether hugetlbfs is mounted on {there}"));
+            }
+            let ports = definition::console_ports(&root).into_iter().filter(|port| port.fixed);
+            unasked.extend(ports.map(|port| format!("whether a program on {there} uses port {}", port.port)));
+            if !unasked.is_empty() {
+                warn(format!("not checked, as libvirt cannot be asked: {}", unasked.join("; ")));
+            }
+        }
     }
 
-    fn same_host(&mut self, source: &Connect, destination: &Connect, there: &str) {
-        let uuid = |connection: &Connect| connection.capabilities().ok().as_deref().and_then(crate::host::host_uuid);
-        if let (Some(here), Some(other)) = (uuid(source), uuid(destination))
+    fn same_host(&mut self, there: &str) {
+        let uuid = |connection: &Connect| Capabilities::of(connection).ok()?.uuid;
+        if let (Some(here), Some(other)) = (uuid(self.source), uuid(self.destination))
             && here == other
         {
             self.fail(same_host(there, &here));
         }
     }
 
+    /// What keeps libvirt here from letting it go.
+    fn here(&mut self, disks: &[Disk], name: &str) {
+        match self.domain.num_snapshots(0) {
+            Ok(0) => {}
+            Ok(count) => self.fail(format!(
+                "it has {count} snapshot(s), with which libvirt moves no domain: 'virsh snapshot-delete {name} SNAPSHOT' \
+                 merges one, '--metadata' only forgets it"
+            )),
+            Err(error) => warn(format!("whether it has snapshots is not known: {}", error.message())),
+        }
+        for target in disks.iter().filter_map(|disk| disk.target.as_deref()) {
+            // An empty drive is an error, and can have none.
+            if let Ok(true) = ffi::has_block_job(self.domain, target) {
+                self.fail(format!(
+                    "its disk {target} has a block job: wait for its end, or end it with 'virsh blockjob {name} {target}'"
+                ));
+            }
+        }
+        // The hypervisor holds it open here, whatever became of its name.
+        for (disk, path) in files(disks) {
+            if let (Ok(false), false) = (std::fs::exists(path), disk.may_be_missing) {
+                let target = disk.target.as_deref().unwrap_or_default();
+                self.fail(format!(
+                    "the file of its disk {target}, {path}, was removed here: eject it with 'virsh change-media', or put it \
+                     back"
+                ));
+            }
+        }
+    }
+
+    /// Without another address the target's own name says where the memory is sent, and the source resolves it.
+    fn address(&mut self, there: &str) {
+        if self.migrate.migrate_uri.is_some() || self.migrate.flags.contains(&Flag::Tunnelled) {
+            return;
+        }
+        let way_out = "set migration_network_suffix, or migrate_host in its qemu.conf";
+        if there.starts_with("localhost") {
+            return self.fail(format!("the target calls itself '{there}', where nothing can be sent: {way_out}"));
+        }
+        let Ok(addresses) = (there, 0).to_socket_addrs() else {
+            return self.fail(format!("the target calls itself '{there}', which this host does not know: {way_out}"));
+        };
+        if addresses.map(|address| address.ip().to_canonical()).all(|address| address.is_loopback()) {
+            self.fail(format!("the target calls itself '{there}', which is this host itself here: {way_out}"));
+        }
+    }
+
     /// No domain of that name or UUID may be there, but for a definition of its own.
-    fn domain(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
-        let uuid = facts.uuid.as_ref().map(vm_agent::sys::text::uuid_text).unwrap_or_default();
-        let name = &facts.name;
-        for who in [Who::Name(name.clone()), Who::Uuid(uuid.clone())] {
-            match connect::look(destination, &who) {
+    fn twins(&mut self, name: &str, uuid: String, there: &str) {
+        for who in [Who::Name(name.to_owned()), Who::Uuid(uuid.clone())] {
+            match connect::look(self.destination, &who) {
                 Ok(Lookup::Absent) => {}
                 Ok(Lookup::Found(other)) if other.uuid != uuid => {
                     self.fail(format!("{there} has another '{name}' (UUID {}): rename it there", other.uuid))
                 }
                 Ok(Lookup::Found(other)) => {
-                    if self.twin(destination, &other, there) {
+                    if self.twin(&other, there) {
                         return;
                     }
                 }
@@ -110,7 +198,7 @@ impl Findings {
     }
 
     /// Judges a domain of the same UUID there; whether it is in the way.
-    fn twin(&mut self, destination: &Connect, other: &DomainFacts, there: &str) -> bool {
+    fn twin(&mut self, other: &DomainFacts, there: &str) -> bool {
         let state = State::from_numbers(other.state, other.reason);
         if !state.active() {
             return false;
@@ -123,7 +211,7 @@ impl Findings {
             warn(format!("{there} has the empty shell of a migration"));
             return true;
         }
-        match connect::find(destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
+        match connect::find(self.destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
             Ok(()) => warn(format!("{there} had the empty shell of an earlier migration; it was removed")),
             Err(error) => {
                 self.leftovers += 1;
@@ -136,56 +224,20 @@ impl Findings {
         true
     }
 
-    fn devices(&mut self, destination: &Connect, facts: &DomainXml, there: &str) {
-        for device in &facts.hostdevs {
-            warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
-        }
-        for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
-            match destination.lookup_network_by_name(network).and_then(|network| network.is_active()) {
-                Ok(true) => {}
-                Ok(false) => self.fail(format!("the network '{network}' is not active on {there}: start it there")),
-                Err(error) if error.code().to_raw() == crate::host::NO_NETWORK => {
-                    self.fail(format!("{there} has no network '{network}': define and start it there"));
-                }
-                Err(error) => self.unanswered(&format!("the network '{network}' was not checked"), &error),
-            }
-        }
-        let volumes = facts.disks.iter().filter(|disk| disk.kind == definition::DiskKind::Volume);
-        for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
-            match destination.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
-                Ok(true) => {}
-                Ok(false) => self.fail(format!("the storage pool '{pool}' is not active on {there}: start it there")),
-                Err(error) if error.code().to_raw() == crate::host::NO_STORAGE_POOL => {
-                    self.fail(format!("{there} has no storage pool '{pool}': define and start it there"));
-                }
-                Err(error) => self.unanswered(&format!("the storage pool '{pool}' was not checked"), &error),
-            }
+    fn memory(&self, needed: u64, name: &str, there: &str) {
+        let Ok(memory) = ffi::memory(self.destination) else { return };
+        let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
+        let free = kib("free") + kib("buffers") + kib("cached");
+        if free > 0 && free < needed {
+            let (free, needed) = (free / 1024, needed / 1024);
+            warn(format!("{there} has {free} MiB of memory free, '{name}' may come to need {needed} MiB there"));
         }
     }
 
-    fn memory(&self, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
-        if let (Ok(memory), Some(needed)) = (ffi::memory(destination), facts.memory_current_kib) {
-            let kib = |kind: &str| memory.get(kind).copied().unwrap_or(0);
-            let free = kib("free") + kib("buffers") + kib("cached");
-            // Huge pages come from a pool of their own, which is not in it.
-            if free > 0 && free < needed && !text.contains("<hugepages") {
-                warn(format!(
-                    "{there} has {} MiB of memory free, '{}' may come to need {} MiB there",
-                    free / 1024,
-                    facts.name,
-                    needed / 1024
-                ));
-            }
-        }
-    }
-
-    fn hypervisor(&mut self, source: &Connect, destination: &Connect, facts: &DomainXml, text: &str, there: &str) {
-        if !matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
-            return;
-        }
+    fn versions(&self, there: &str) {
         for (what, here, other) in [
-            ("libvirt", source.lib_version(), destination.lib_version()),
-            ("QEMU", source.hyp_version(), destination.hyp_version()),
+            ("libvirt", self.source.lib_version(), self.destination.lib_version()),
+            ("QEMU", self.source.hyp_version(), self.destination.hyp_version()),
         ] {
             if let (Ok(here), Ok(other)) = (here, other)
                 && other / 1000 < here / 1000
@@ -194,30 +246,18 @@ impl Findings {
                 warn(format!("{there} has {what} {other}, older than {here} here"));
             }
         }
-        let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);
-        let domain_type = Some(facts.domain_type.as_str());
-        match destination.domain_capabilities(emulator, arch, machine, domain_type, 0) {
-            Ok(_) => {}
-            Err(error) if REFUSALS.contains(&error.code().to_raw()) => {
-                self.fail(format!("{there} cannot run this kind of machine: {}", error.message()));
-                return;
-            }
-            Err(error) => self.unanswered("whether the target can run this kind of machine is not known", &error),
-        }
-        // Under emulation every CPU that the emulator knows will do.
-        if facts.domain_type == "kvm" {
-            let cpu =
-                definition::read(text).ok().and_then(|root| Some(text.get(root.first("cpu")?.span())?.to_owned()));
-            let Some(cpu) = cpu else { return };
-            match ffi::compare_cpu(destination, facts, &cpu) {
-                Ok(()) => {}
-                Err(error) if error.code().to_raw() == CPU_INCOMPATIBLE => {
-                    self.fail(format!("the CPU of {there} cannot run it: {}", error.message()));
-                }
-                Err(error) => self.unanswered("whether the target's CPU can run it is not known", &error),
-            }
-        }
     }
+}
+
+/// What libvirt there has no question for.
+fn unasked(disks: &[Disk], there: &str) -> Vec<String> {
+    let paths: Vec<&str> = files(disks).map(|(_, path)| path).collect();
+    if paths.is_empty() { Vec::new() } else { vec![format!("whether {there} can open {}", paths.join(", "))] }
+}
+
+fn files(disks: &[Disk]) -> impl Iterator<Item = (&Disk, &str)> {
+    let local = |disk: &&Disk| matches!(disk.kind, DiskKind::File | DiskKind::Block | DiskKind::Dir);
+    disks.iter().filter(local).filter_map(|disk| Some((disk, disk.source.as_deref()?)))
 }
 
 fn version(number: u32) -> String {

@@ -17,7 +17,7 @@ use crate::model::outcome::{Code, Outcome};
 use crate::model::state::Motion;
 use crate::model::state::State;
 use crate::model::target::{self, Target};
-use crate::model::worker::{self, Flag, Lookup, Migrate, Step, Who};
+use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Step, Who};
 use crate::policy::converge::{Governor, Policy};
 use crate::policy::health::{self, Health};
 use crate::policy::hope::{self, Hope};
@@ -227,14 +227,14 @@ impl Mover<'_> {
 
     fn rehearse(&self, domain: &Domain) -> End {
         let mut request = self.request(domain);
-        (request.rehearse, request.measure) = (true, false);
+        (request.rehearse, request.measure) = (Some(Rehearsal::Thorough), false);
         let name = &domain.name;
         match self.backend.spawn(Verb::Migrate(&request), &uuid(domain), self.deadline.at_most(BEGIN)) {
             Ok(mut call) => {
                 self.until_ended(&mut call);
                 match call.answer(self.deadline.at_most(BEGIN)) {
                     Ok(_) => End::Moved(format!(
-                        "'{name}' could be moved to {}: nothing stands in the way",
+                        "'{name}' could be moved to {}: nothing that can be asked stands in the way",
                         self.target.node
                     )),
                     Err(trouble) => End::Stayed(format!("'{name}' could not be moved: {}", self.sentence(&trouble))),
@@ -396,7 +396,7 @@ impl Mover<'_> {
 
     /// virsh checks nothing before it begins, so the worker does.
     fn checked_for_virsh(&self, domain: &Domain, request: &Migrate) -> Result<(), Failed> {
-        let rehearsal = Migrate { rehearse: true, measure: false, ..request.clone() };
+        let rehearsal = Migrate { rehearse: Some(Rehearsal::Brief), measure: false, ..request.clone() };
         let mut call = self
             .backend
             .spawn(Verb::Migrate(&rehearsal), &uuid(domain), self.deadline.at_most(BEGIN))

@@ -246,7 +246,7 @@ fn kibibytes(text: &str, element: &Element<'_>) -> Result<Option<u64>, XmlError>
 }
 
 /// The bytes of a unit as libvirt understands it: letters of either case; `k` and `KiB` are 1024, `KB` is 1000.
-fn scale(unit: &str) -> Option<u64> {
+pub(super) fn scale(unit: &str) -> Option<u64> {
     let unit = unit.to_ascii_lowercase();
     if matches!(unit.as_str(), "b" | "byte" | "bytes") {
         return Some(1);

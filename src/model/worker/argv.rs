@@ -96,7 +96,8 @@ impl Request {
     #[must_use]
     pub fn input(&self) -> Option<&str> {
         match &self.ask {
-            Ask::Host(HostVerb::Create { xml }) | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
+            Ask::Host(HostVerb::Create { xml } | HostVerb::Check { xml })
+            | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
             Ask::Host(_) | Ask::Domain(..) => None,
         }
     }
@@ -104,7 +105,8 @@ impl Request {
     /// Where the worker puts what it reads from its standard input; nothing is read without it.
     pub fn input_mut(&mut self) -> Option<&mut String> {
         match &mut self.ask {
-            Ask::Host(HostVerb::Create { xml }) | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
+            Ask::Host(HostVerb::Create { xml } | HostVerb::Check { xml })
+            | Ask::Domain(_, DomainVerb::SetMark { xml }) => Some(xml),
             Ask::Host(_) | Ask::Domain(..) => None,
         }
     }

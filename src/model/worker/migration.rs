@@ -16,7 +16,7 @@ pub fn same_host(there: &str, uuid: &str) -> String {
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Migrate {
     /// Only check both ends, and move nothing.
-    pub rehearse: bool,
+    pub rehearse: Option<Rehearsal>,
     /// Measure how fast the guest makes its memory dirty.
     pub measure: bool,
     /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].
@@ -72,6 +72,16 @@ pub struct Migrate {
     pub migrate_disks: BTreeSet<String>,
     /// Where clients of the graphics console are sent.
     pub graphics_uri: Option<String>,
+}
+
+/// How both ends are checked where nothing is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rehearsal {
+    /// As before each migration.
+    Brief,
+    /// With all that libvirt itself would see to at its begin.
+    Thorough,
 }
 
 /// libvirt's migration flags.

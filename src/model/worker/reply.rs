@@ -88,6 +88,19 @@ pub struct Answer {
     /// The host: host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
+    /// What this host lacks: check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Lacks>,
+}
+
+/// What a host lacks for a domain, a sentence each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lacks {
+    /// What libvirt says is missing.
+    pub missing: Vec<String>,
+    /// What libvirt did not tell.
+    pub unknown: Vec<String>,
 }
 
 /// Whether libvirt knows the domain.

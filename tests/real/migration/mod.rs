@@ -7,6 +7,7 @@ mod faults;
 mod killed;
 mod notes;
 mod pacemaker;
+mod rehearsal;
 mod ways;
 
 use crate::common::Call;

@@ -173,7 +173,7 @@ fn what_is_there_already_is_not_moved_and_what_makes_no_sense_is_refused() {
 
     for use_virsh in ["no", "yes"] {
         let rehearsal = guest.moves(Human, 1, 2).arg("--rehearse").arg("-o").arg(format!("use_virsh={use_virsh}"));
-        rehearsal.gives(0).says(&["could be moved to node2", "nothing stands in the way"]);
+        rehearsal.gives(0).says(&["could be moved to node2", "nothing that can be asked stands in the way"]);
         guest.runs_only_on(1);
     }
     guest.moved(1, 2, &[]);

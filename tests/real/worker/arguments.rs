@@ -10,7 +10,7 @@ use proptest::sample::select;
 use serde_json::json;
 use virt::sys;
 use vm_agent::model::worker::{
-    Ask, DomainVerb, Flag, HostVerb, Migrate, Mode, NO_DOMAIN, NO_SUPPORT, Reply, Request, Step, Wake, Who,
+    Ask, DomainVerb, Flag, HostVerb, Migrate, Mode, NO_DOMAIN, NO_SUPPORT, Rehearsal, Reply, Request, Step, Wake, Who,
 };
 
 use super::{IN_PROCESS, Worker, name};
@@ -29,6 +29,7 @@ fn host_verb() -> impl Strategy<Value = HostVerb> {
     prop_oneof![
         Just(HostVerb::Host),
         xml().prop_map(|xml| HostVerb::Create { xml }),
+        xml().prop_map(|xml| HostVerb::Check { xml }),
         (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| HostVerb::Restore {
             path,
             wake,
@@ -67,12 +68,13 @@ fn migrate() -> impl Strategy<Value = Migrate> {
         select(vec![Flag::Live, Flag::P2p, Flag::PersistDest, Flag::NonSharedSynchronousWrites, Flag::Zerocopy]);
     let words = (word(), of(word()), of(word()), of(word()), of(word()), of(word()), of(word()));
     let numbers = (any::<[Option<u64>; 4]>(), any::<[Option<i32>; 7]>());
-    (words, numbers, btree_set(flags, 0..4), btree_set("[a-z]{1,4}", 0..3)).prop_map(
-        |(words, (longs, ints), flags, migrate_disks)| {
+    let rehearse = of(select(vec![Rehearsal::Brief, Rehearsal::Thorough]));
+    (words, numbers, btree_set(flags, 0..4), btree_set("[a-z]{1,4}", 0..3), rehearse).prop_map(
+        |(words, (longs, ints), flags, migrate_disks, rehearse)| {
             let (dest_uri, migrate_uri, listen_address, compression, tls_destination, disks_uri, graphics_uri) = words;
             let [downtime_ms, bandwidth, bandwidth_postcopy, compression_xbzrle_cache] = longs;
             Migrate {
-                rehearse: false,
+                rehearse,
                 measure: true,
                 dest_uri,
                 flags,

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a host lacks for a domain, as far as its libvirt can be asked: before a migration, and for validate-all.
+
+use crate::capabilities::Capabilities;
+use crate::ffi;
+use virt::connect::Connect;
+use virt::error::Error;
+use virt::sys;
+use vm_agent::model::definition::{self, DiskKind, DomainXml, Element, SecretName};
+use vm_agent::model::worker::{Lacks, NO_SUPPORT};
+
+/// libvirt's error numbers for a thing that a host does not have.
+const NO_NETWORK: u32 = 43;
+const NO_STORAGE_POOL: u32 = 49;
+const NO_INTERFACE: u32 = 57;
+const NO_SECRET: u32 = 66;
+/// For a kind of machine that a host does not have: invalid argument, internal, configuration not supported.
+const REFUSALS: [u32; 3] = [8, 1, 67];
+/// For a system call that failed: of QEMU's driver when it looks at the emulator.
+const SYSTEM_ERROR: u32 = 38;
+/// For a CPU that lacks something.
+const CPU_INCOMPATIBLE: u32 = 91;
+
+/// The host that is asked, and what is found.
+pub struct Asked<'a> {
+    pub connection: &'a Connect,
+    pub facts: &'a DomainXml,
+    pub root: &'a Element<'a>,
+    pub text: &'a str,
+    /// What the host is called.
+    pub there: &'a str,
+    pub lacks: Lacks,
+}
+
+impl Asked<'_> {
+    /// Everything but what others use on the host at this moment.
+    pub fn everything(&mut self) {
+        self.networks();
+        self.pools();
+        self.host_interfaces();
+        self.secrets();
+        self.machine();
+    }
+
+    pub fn miss(&mut self, sentence: String) {
+        self.lacks.missing.push(sentence);
+    }
+
+    pub fn unknown(&mut self, what: &str, error: &Error) {
+        self.lacks.unknown.push(format!("{what} is not known: {}", error.message()));
+    }
+
+    pub fn networks(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
+            match self.connection.lookup_network_by_name(network).and_then(|network| network.is_active()) {
+                Ok(true) => {}
+                Ok(false) => self.miss(format!("the network '{network}' is not active on {there}: start it there")),
+                Err(error) if error.code().to_raw() == NO_NETWORK => {
+                    self.miss(format!("{there} has no network '{network}': define and start it there"));
+                }
+                Err(error) => self.unknown(&format!("whether {there} has the network '{network}'"), &error),
+            }
+        }
+    }
+
+    pub fn pools(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        let volumes = facts.disks.iter().filter(|disk| disk.kind == DiskKind::Volume);
+        for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
+            match self.connection.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
+                Ok(true) => {}
+                Ok(false) => self.miss(format!("the storage pool '{pool}' is not active on {there}: start it there")),
+                Err(error) if error.code().to_raw() == NO_STORAGE_POOL => {
+                    self.miss(format!("{there} has no storage pool '{pool}': define and start it there"));
+                }
+                Err(error) => self.unknown(&format!("whether {there} has the storage pool '{pool}'"), &error),
+            }
+        }
+    }
+
+    /// Bridges, and the devices under macvtap.
+    fn host_interfaces(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        for interface in &facts.interfaces {
+            let what = match interface.kind.as_str() {
+                "bridge" => "bridge",
+                "direct" if interface.network.is_none() => "network device",
+                _ => continue,
+            };
+            let Some(name) = interface.source.as_deref() else { continue };
+            match self.has_interface(name) {
+                Ok(true) => {}
+                Ok(false) => self.miss(format!("{there} has no {what} '{name}': set it up there")),
+                Err(error) => self.unknown(&format!("whether {there} has the {what} '{name}'"), &error),
+            }
+        }
+    }
+
+    fn has_interface(&self, name: &str) -> Result<bool, Error> {
+        match self.connection.lookup_interface_by_name(name) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.code().to_raw() == NO_INTERFACE => return Ok(false),
+            // Its driver is a part that distributions leave out.
+            Err(_) => {}
+        }
+        let devices = self.connection.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)?;
+        let element = format!("<interface>{name}</interface>");
+        Ok(devices.iter().any(|device| device.xml_desc(0).is_ok_and(|xml| xml.contains(&element))))
+    }
+
+    fn secrets(&mut self) {
+        let there = self.there;
+        for secret in definition::secrets(self.root) {
+            let (found, words) = match &secret {
+                SecretName::Uuid(uuid) => (self.connection.lookup_secret_by_uuid_string(uuid), uuid.clone()),
+                SecretName::Usage(kind, usage) => {
+                    let number = match kind.as_str() {
+                        "passphrase" => sys::VIR_SECRET_USAGE_TYPE_VOLUME,
+                        "ceph" => sys::VIR_SECRET_USAGE_TYPE_CEPH,
+                        "iscsi" => sys::VIR_SECRET_USAGE_TYPE_ISCSI,
+                        _ => sys::VIR_SECRET_USAGE_TYPE_NONE,
+                    };
+                    let number = i32::try_from(number).unwrap_or(0);
+                    (self.connection.lookup_secret_by_usage(number, usage), format!("for {kind} '{usage}'"))
+                }
+            };
+            match found {
+                Ok(_) => {}
+                Err(error) if error.code().to_raw() == NO_SECRET => {
+                    self.miss(format!("{there} has no secret {words}: define it there, and set its value"));
+                }
+                Err(error) => self.unknown(&format!("whether {there} has the secret {words}"), &error),
+            }
+        }
+    }
+
+    /// Whether the hypervisor runs this type of domain, its emulator has this kind of machine, and the CPU will do.
+    pub fn machine(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        let domain_type = facts.domain_type.as_str();
+        match Capabilities::of(self.connection).map(|capabilities| capabilities.domain_types) {
+            Ok(types) if types.iter().any(|offered| offered == domain_type) => {}
+            Ok(types) => {
+                let types = if types.is_empty() { "none at all".to_owned() } else { types.join(", ") };
+                return self.miss(format!(
+                    "libvirt on {there} cannot run a domain of type '{domain_type}', only of these: {types}"
+                ));
+            }
+            Err(error) => self.unknown(&format!("whether {there} can run domains of type '{domain_type}'"), &error),
+        }
+        let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);
+        match self.connection.domain_capabilities(emulator, arch, machine, Some(domain_type), 0) {
+            Ok(_) => {}
+            // Containers have no machine to be asked for.
+            Err(error) if error.code().to_raw() == NO_SUPPORT => return,
+            Err(error) if refuses(&error) => {
+                return self.miss(format!("{there} cannot run this kind of machine: {}", error.message()));
+            }
+            Err(error) => self.unknown(&format!("whether {there} can run this kind of machine"), &error),
+        }
+        // Under emulation every CPU that the emulator knows will do.
+        if domain_type != "kvm" {
+            return;
+        }
+        let Some(cpu) = self.root.first("cpu").and_then(|cpu| self.text.get(cpu.span())) else { return };
+        match ffi::compare_cpu(self.connection, facts, cpu) {
+            Ok(()) => {}
+            Err(error) if error.code().to_raw() == CPU_INCOMPATIBLE => {
+                self.miss(format!("the CPU of {there} cannot run it: {}", error.message()));
+            }
+            Err(error) => self.unknown(&format!("whether the CPU of {there} can run it"), &error),
+        }
+    }
+
+    /// Huge pages come from a pool of their own, and all that a guest has are taken at its start.
+    pub fn huge_pages(&mut self) {
+        let there = self.there;
+        let (Some(sizes), Some(needed)) = (definition::huge_pages(self.root), self.facts.memory_max_kib) else {
+            return;
+        };
+        let offered = match Capabilities::of(self.connection) {
+            Ok(capabilities) => capabilities.page_sizes,
+            Err(error) => return self.unknown(&format!("which huge pages {there} has"), &error),
+        };
+        // Without a size the host chooses.
+        let ordinary = offered.iter().min().copied().unwrap_or(4);
+        let wanted = |size: &&u32| match sizes.as_slice() {
+            [] => **size > ordinary,
+            sizes => sizes.contains(&u64::from(**size)),
+        };
+        let mut most = 0;
+        for size in offered.iter().filter(wanted) {
+            match self.free_pages(*size) {
+                Ok(free) => most = most.max(free.saturating_mul(u64::from(*size))),
+                Err(error) => return self.unknown(&format!("how many huge pages are free on {there}"), &error),
+            }
+        }
+        if most < needed {
+            let (most, needed) = (most / 1024, needed / 1024);
+            self.miss(format!("{there} has {most} MiB of such huge pages free, it needs {needed}: reserve more there"));
+        }
+    }
+
+    fn free_pages(&self, size: u32) -> Result<u64, Error> {
+        let cells = self.connection.node_info()?.nodes;
+        Ok(self.connection.free_pages(&[size], 0, cells, 0)?.iter().sum())
+    }
+
+    /// The ports that another domain there has.
+    pub fn ports(&mut self) {
+        let there = self.there;
+        let wanted: Vec<_> = definition::console_ports(self.root).into_iter().filter(|port| port.fixed).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let domains = match self.connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE) {
+            Ok(domains) => domains,
+            Err(error) => return self.unknown(&format!("which console ports are in use on {there}"), &error),
+        };
+        for other in &domains {
+            let Ok(text) = other.xml_desc(0) else { continue };
+            let Ok(root) = definition::read(&text) else { continue };
+            let taken = definition::console_ports(&root);
+            for port in wanted.iter().filter(|port| taken.iter().any(|taken| taken.collides_with(port))) {
+                let name = other.name().unwrap_or_default();
+                self.miss(format!("its {} port {} is in use on {there}, by '{name}'", port.kind, port.port));
+            }
+        }
+    }
+}
+
+/// Whether libvirt says that there is no such machine, rather than that it cannot say.
+fn refuses(error: &Error) -> bool {
+    let no_emulator = error.code().to_raw() == SYSTEM_ERROR && error.domain().to_raw() == sys::VIR_FROM_QEMU;
+    no_emulator || REFUSALS.contains(&error.code().to_raw())
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a rehearsal says stands in the way is what the move itself is refused for, and where it says that nothing does, the
+//! move goes well.
+
+use crate::common::*;
+
+/// The rehearsal says so, and the move is refused; then it runs where it ran.
+fn refused(guest: &Traveller<'_>, words: &[&str]) {
+    guest.moves(Human, 1, 2).arg("--rehearse").gives(1).within(10.0).says(words);
+    let answer = guest.moves(Pacemaker, 1, 2).timeout(20.0).gives(1);
+    println!("{words:?}: {}", answer.reason);
+    guest.runs_only_on(1);
+}
+
+/// A rehearsal that finds nothing, and what it says beside that.
+fn would_move(guest: &Traveller<'_>) -> Answer {
+    guest.moves(Human, 1, 2).arg("--rehearse").gives(0).says(&["nothing that can be asked stands in the way"])
+}
+
+#[test]
+fn a_rehearsal_names_what_the_target_lacks() {
+    let cluster = Cluster::up();
+    let (source, target) = (cluster.host(1), cluster.host(2));
+    let own = "/usr/local/bin/own-qemu";
+    let link = ["-s", "/usr/bin/qemu-system-x86_64", own];
+    source.run("ln", &link);
+    let guest = cluster.departs(source.guest("e").polite().edit("/usr/bin/qemu-system-x86_64", own));
+    refused(&guest, &["cannot run this kind of machine", own]);
+    target.run("ln", &link);
+    would_move(&guest);
+    guest.moved(1, 2, &[]);
+
+    let bridge = ["link", "add", "br7", "type", "bridge"];
+    source.run("ip", &bridge);
+    let interface = "<interface type='bridge'><source bridge='br7'/><model type='virtio'/></interface><panic model";
+    let guest = cluster.departs(source.guest("b").polite().edit("<panic model", interface));
+    refused(&guest, &["node2 has no bridge 'br7'"]);
+    target.run("ip", &bridge);
+    would_move(&guest);
+    guest.moved(1, 2, &[]);
+
+    let disk = source.shared().join("locked.img").display().to_string();
+    let secret = "secret,id=s,data=open";
+    let options = "key-secret=s,iter-time=10";
+    source.run("qemu-img", &["create", "--object", secret, "-f", "luks", "-o", options, &disk, "1M"]);
+    let uuid = "aaaaaaaa-0000-4000-8000-000000000001";
+    let text = format!(
+        "<secret private='no'><uuid>{uuid}</uuid><usage type='volume'><volume>{disk}</volume></usage></secret>"
+    );
+    let file = source.file("secret.xml", &text).display().to_string();
+    let keep = |host: &Host| {
+        host.virsh(&["secret-define", &file]);
+        host.virsh(&["secret-set-value", uuid, "b3Blbg=="]);
+    };
+    keep(source);
+    let encrypted = format!(
+        "<source file='{disk}'><encryption format='luks'><secret type='passphrase' uuid='{uuid}'/></encryption></source>"
+    );
+    let guest =
+        source.guest("s").polite().option("--disk", &disk).edit(&format!("<source file='{disk}'/>"), &encrypted);
+    let guest = cluster.departs(guest);
+    refused(&guest, &["node2 has no secret", uuid]);
+    keep(target);
+    let answer = would_move(&guest);
+    assert!(
+        answer.stderr.contains(&format!("not checked, as libvirt cannot be asked: whether node2 can open {disk}")),
+        "{answer}"
+    );
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_rehearsal_names_a_console_port_that_another_machine_has_at_the_target() {
+    let cluster = Cluster::up();
+    let console = "<graphics type='vnc' port='5977' autoport='no' listen='127.0.0.1'/><panic model";
+    let guest = cluster.departs(cluster.host(1).guest("v").polite().edit("<panic model", console));
+    let other = cluster.host(2).guest("w").edit("<panic model", console).written().created();
+    refused(&guest, &["its vnc port 5977 is in use on node2, by 'w'"]);
+    other.destroy();
+    let answer = would_move(&guest);
+    assert!(answer.stderr.contains("whether a program on node2 uses port 5977"), "{answer}");
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_rehearsal_names_what_keeps_libvirt_from_letting_a_machine_go() {
+    let cluster = Cluster::up();
+    let source = cluster.host(1);
+    let path = |name: &str| source.shared().join(name).display().to_string();
+    let (disk, copy, iso) = (path("disk.img"), path("copy.img"), path("cd.iso"));
+    source.run("truncate", &["-s", "64M", &disk]);
+    source.run("truncate", &["-s", "1M", &iso]);
+    let drive = format!(
+        "<disk type='file' device='cdrom'><driver name='qemu' type='raw' cache='none'/><source file='{iso}'/>\
+         <target dev='sda' bus='sata'/></disk><panic model"
+    );
+    let guest = cluster.departs(source.guest("a").polite().option("--disk", &disk).edit("<panic model", &drive));
+    would_move(&guest);
+
+    source.virsh(&["blockcopy", "a", "vda", "--dest", &copy, "--format", "raw", "--transient-job", "--bandwidth", "1"]);
+    refused(&guest, &["its disk vda has a block job", "virsh blockjob a vda"]);
+    source.virsh(&["blockjob", "a", "vda", "--abort"]);
+    would_move(&guest);
+
+    source.run("rm", &[&iso]);
+    refused(&guest, &["the file of its disk sda", "was removed here", "eject it"]);
+    source.virsh(&["change-media", "a", "sda", "--eject", "--force"]);
+    would_move(&guest);
+
+    source.virsh(&["snapshot-create-as", "a", "before", "--disk-only", "--diskspec", "sda,snapshot=no"]);
+    refused(&guest, &["it has 1 snapshot(s)", "virsh snapshot-delete a"]);
+    source.virsh(&["snapshot-delete", "a", "before", "--metadata"]);
+    would_move(&guest);
+    guest.moved(1, 2, &[]);
+}
+
+#[test]
+fn a_rehearsal_names_a_target_whose_own_name_leads_nowhere() {
+    let cluster = Cluster::up();
+    let target = cluster.host(2);
+    let guest = cluster.travels("a");
+    target.run("hostname", &["localhost"]);
+    refused(&guest, &["the target calls itself 'localhost'", "migration_network_suffix"]);
+    target.run("hostname", &["nowhere"]);
+    refused(&guest, &["the target calls itself 'nowhere', which this host does not know"]);
+    // As vm.sh did, rgmanager's call says where to send it.
+    guest.moved(1, 2, &[]);
+}

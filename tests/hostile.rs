@@ -104,13 +104,7 @@ fn process() -> impl Strategy<Value = Seen> {
 
 /// What reading it comes to.
 fn was_read() -> impl Strategy<Value = Definition> {
-    let defined = Defined {
-        path: "/d/a.xml".into(),
-        text: "<domain/>".into(),
-        sha256: "00".into(),
-        name: "a".into(),
-        uuid: None,
-    };
+    let defined = Defined { path: "/d/a.xml".into(), text: "<domain/>".into(), name: "a".into(), uuid: None };
     prop_oneof![
         Just(Definition::File(Box::new(defined))),
         Just(Definition::None { looked_at: vec!["/d/a".into()] }),

@@ -204,7 +204,6 @@ fn definition(words: &str) -> Definition {
         "file" => Definition::File(Box::new(Defined {
             path: "/a/foo.xml".into(),
             text: "<domain/>".into(),
-            sha256: "00".into(),
             name: "foo".into(),
             uuid: None,
         })),

@@ -505,7 +505,7 @@ impl Actor<'_> {
             instance: if self.inv.instance.is_empty() { definition::BY_HAND.into() } else { self.inv.instance.clone() },
             name,
             source: defined.map(|defined| defined.path.to_string_lossy().into_owned()).unwrap_or_default(),
-            sha256: defined.map(|defined| defined.sha256.clone()).unwrap_or_default(),
+            sha256: defined.map(Defined::sha256).unwrap_or_default(),
             disks: facts.map(|facts| definition::sources(&facts.disks)).unwrap_or_default(),
             started: utc(SystemTime::now()),
             node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),

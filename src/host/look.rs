@@ -324,8 +324,10 @@ impl Looker {
     /// The names that the virtual machine has or had: the records of an earlier action may be kept under any of them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let found = self.machine.as_ref().map(|machine| machine.name.as_str());
+        let name = self.name.as_deref().filter(|name| found != Some(*name));
         let known = self.known.as_ref().map(|known| known.name.as_str());
-        found.into_iter().chain(self.name.as_deref()).chain(known)
+        let known = known.filter(|known| found != Some(*known) && name != Some(*known));
+        found.into_iter().chain(name).chain(known)
     }
 
     /// The domain that was last seen, as the RPC knows it.
@@ -798,11 +800,10 @@ fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definitio
         Ok(facts) => facts,
         Err(error) => return bad(Code::Installed, format!("{}: {error}", path.display())),
     };
-    let sha256 = crate::sys::text::sha256_hex(&text);
     let Ok(text) = String::from_utf8(text) else {
         return bad(Code::Installed, format!("{} is not UTF-8 text", path.display()));
     };
-    let defined = Defined { path, sha256, name: facts.name, uuid: facts.uuid, text };
+    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text };
     if let Some(wanted) = &inv.params.name
         && let Err(outcome) = defined.is_for(wanted)
     {

@@ -5,7 +5,7 @@ use crate::model::outcome::{Code, Outcome};
 use crate::model::state::Motion;
 use crate::model::state::State;
 use crate::model::worker::Who;
-use crate::sys::text::uuid_text;
+use crate::sys::text::{sha256_hex, uuid_text};
 use std::path::PathBuf;
 
 /// All that an action knows before it decides.
@@ -129,8 +129,6 @@ pub struct Defined {
     pub path: PathBuf,
     /// The text, as read.
     pub text: String,
-    /// SHA-256 of the text, in hexadecimal.
-    pub sha256: String,
     /// The name in it.
     pub name: String,
     /// The UUID in it.
@@ -190,6 +188,12 @@ impl Observation {
 }
 
 impl Defined {
+    /// SHA-256 of the text, in hexadecimal. Computed when it is asked for: a monitor does without.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        sha256_hex(self.text.as_bytes())
+    }
+
     /// Whether it is for the domain that was asked for; the sentence names both names.
     ///
     /// # Errors

@@ -56,7 +56,8 @@ pub fn read(run: &Path, name: &str) -> Option<String> {
     let folder = existing(run).ok()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(openat(&folder, name, flags, Mode::empty()).ok()?);
-    let mut text = String::new();
+    // All of it at once, as it is a few words: each further read is a call of the system.
+    let mut text = String::with_capacity(256);
     file.take(4096).read_to_string(&mut text).ok()?;
     Some(text)
 }

@@ -72,7 +72,7 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
     };
     let definition = match definition {
         Definition::NotLooked => "not looked for".into(),
-        Definition::File(defined) => format!("{} (sha256 {})", defined.path.display(), defined.sha256),
+        Definition::File(defined) => format!("{} (sha256 {})", defined.path.display(), defined.sha256()),
         Definition::None { looked_at } if looked_at.is_empty() => "no file is named; libvirt's own counts".into(),
         Definition::None { looked_at } => {
             let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();

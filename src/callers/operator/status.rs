@@ -210,7 +210,7 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
     match now {
         Definition::File(defined) => {
             facts.file = Some(defined.path.display().to_string());
-            facts.unchanged = mark.filter(|mark| !mark.sha256.is_empty()).map(|mark| mark.sha256 == defined.sha256);
+            facts.unchanged = mark.filter(|mark| !mark.sha256.is_empty()).map(|mark| mark.sha256 == defined.sha256());
         }
         Definition::Bad(outcome) => facts.problem = Some(outcome.reason.clone()),
         Definition::None { .. } | Definition::NotLooked => {}

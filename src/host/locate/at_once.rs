@@ -19,6 +19,9 @@ use crate::model::definition::MAX_BYTES;
 const ON_DISK: [&[u8]; 6] = [b"ext4", b"xfs", b"btrfs", b"ext3", b"ext2", b"f2fs"];
 const IN_MEMORY: [&[u8]; 3] = [b"tmpfs", b"overlay", b"ramfs"];
 
+/// How much of the mount table is read at first: a few lines.
+const PIECE: usize = 512;
+
 /// What is known of a path at once.
 enum Seen {
     Local(Local),
@@ -73,25 +76,30 @@ fn see(path: &Path, more: OFlags) -> Option<Seen> {
     if !StatxFlags::from_bits_retain(facts.stx_mask).contains(asked) {
         return None;
     }
-    let mounts = mounts()?;
-    let system = type_of(&mounts, facts.stx_mnt_id)?;
-    let on_disk = ON_DISK.contains(&system);
+    let (on_disk, in_memory) =
+        type_of_mount(facts.stx_mnt_id, |system| (ON_DISK.contains(&system), IN_MEMORY.contains(&system)))?;
     let kind = FileType::from_raw_mode(facts.stx_mode.into());
     let local = Local { there, kind, bytes: facts.stx_size, on_disk };
-    (on_disk || IN_MEMORY.contains(&system)).then_some(Seen::Local(local))
+    (on_disk || in_memory).then_some(Seen::Local(local))
 }
 
-/// The mount table. A buffer that holds it whole on most hosts: it is read for every monitor.
-fn mounts() -> Option<Vec<u8>> {
+/// What `told` makes of the type of the mounted file system of this number. The kernel writes the mount table line by line as
+/// it is read, and most definitions lie on one of the first: so no more of it is read than is needed.
+fn type_of_mount<T>(id: u64, told: impl Fn(&[u8]) -> T) -> Option<T> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let table = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty()).ok()?;
-    let mut text = Vec::with_capacity(16 << 10);
+    let mut text = Vec::with_capacity(PIECE);
     loop {
-        text.reserve(4096);
+        text.reserve(PIECE);
         match rustix::io::read(&table, rustix::buffer::spare_capacity(&mut text)) {
-            Ok(0) => return Some(text),
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
             Err(_) => return None,
+        }
+        let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        if let Some(system) = type_of(text.get(..whole)?, id) {
+            return Some(told(system));
         }
     }
 }

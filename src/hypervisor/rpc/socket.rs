@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
@@ -64,6 +65,8 @@ impl Socket {
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, RpcError> {
         let failed = |errno: Errno| RpcError::Connect { socket: PathBuf::from(path), error: io::Error::from(errno) };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
+        // Most sockets that are asked for are not there, and a name costs less than a socket.
+        access(path, Access::EXISTS).map_err(failed)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
         let mut pause = Duration::from_millis(1);

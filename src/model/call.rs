@@ -120,10 +120,14 @@ impl Action {
         }
     }
 
-    /// The timeout when the caller names none, as the meta-data publish it.
+    /// The timeout when the caller names none, as the meta-data publish it; but no more than an OCF caller's own limit.
     #[must_use]
     pub const fn default_timeout(self, caller: Caller) -> Duration {
         Duration::from_secs(match self {
+            // An OCF caller that tells no time is likely drbd-reactor's wrapper, a systemd unit: it is killed after 90 s.
+            Self::Start | Self::Restart | Self::Recover | Self::Stop | Self::Kill if matches!(caller, Caller::Ocf) => {
+                80
+            }
             Self::Start | Self::Restart | Self::Recover => 300,
             Self::Stop | Self::Kill => 120,
             Self::Status | Self::Monitor => match caller {
@@ -324,6 +328,16 @@ mod tests {
     fn rgmanagers_timeout_of_zero_means_the_published_one() {
         let vars = env(&[("OCF_RESKEY_RGMANAGER_meta_timeout", "0")]);
         assert_eq!(Invocation::from_manager(Caller::Rgmanager, Action::Stop, None, &vars).timeout.as_secs(), 120);
+    }
+
+    #[test]
+    fn an_ocf_caller_that_tells_no_time_is_answered_before_systemd_ends_the_agent() {
+        let of = |caller, action| Invocation::from_manager(caller, action, None, &env(&[])).timeout.as_secs();
+        for action in [Action::Start, Action::Stop, Action::Kill, Action::Restart, Action::Recover] {
+            assert_eq!(of(Caller::Ocf, action), 80, "{action:?}");
+            assert!(of(Caller::Pacemaker, action) > 80, "{action:?}");
+        }
+        assert_eq!((of(Caller::Ocf, Action::Monitor), of(Caller::Ocf, Action::MigrateTo)), (30, 600));
     }
 
     #[test]

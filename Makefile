@@ -6,11 +6,13 @@
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
 # make bench    measures (bench/run, bench/moves), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
-# make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system
+# make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system DROPIN=
+#               DROPIN=yes: also under the predecessors' names where they are installed (README, Install)
 
 PREFIX  = /usr
 DESTDIR =
 UNITDIR = $(PREFIX)/lib/systemd/system
+DROPIN  =
 
 CARGO  = cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -96,11 +98,15 @@ install:
 	install -m 755 $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent/vm-agent-libvirt'
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
+ifeq ($(DROPIN),yes)
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/VirtualDomain'
 	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
 		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
 		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi
-	ln -sfn ../../sbin/vm-agent '$(root)/share/cluster/vm.sh'
+endif
+	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
+		echo "make: the vm.sh that is there is left as it is; make install DROPIN=yes takes its place"; \
+		else ln -sfn ../../sbin/vm-agent vm.sh; fi
 	for unit in $(ordered); do \
 		install -D -m 644 packaging/systemd/vm-agent.conf '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf || exit; done
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \

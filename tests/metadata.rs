@@ -294,7 +294,7 @@ fn the_tools_of_a_cluster_show_every_parameter_and_action() {
     let long = |p: &Element<'_>| words(&p.text_of("longdesc").unwrap());
 
     assert_eq!(host.run(&["crm_resource", "--show-metadata", PROVIDED]).ok().trim_end(), OCF.trim_end());
-    assert_eq!(words(&host.run(&["crm_resource", "--list-agents", "ocf:vm-agent"]).ok()), "VirtualDomain vm");
+    assert_eq!(words(&host.run(&["crm_resource", "--list-agents", "ocf:vm-agent"]).ok()), "vm");
 
     let pcs = host.run(&["pcs", "resource", "describe", "--full", PROVIDED]).ok();
     let pcs_words = words(&pcs);

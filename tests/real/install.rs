@@ -15,14 +15,15 @@ const LINKS: [(&str, &str); 3] = [
 
 fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
     let stage = tempfile::tempdir().unwrap();
-    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("PREFIX", prefix)])).ok();
+    let drop_in = ("DROPIN", "yes");
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("PREFIX", prefix), drop_in])).ok();
     let root = stage.path().join(prefix.trim_start_matches('/'));
     (stage, root)
 }
 
+/// Two agents of one name make "pcs resource create v VirtualDomain" fail, so the predecessor's name must be asked for.
 #[test]
-fn install_puts_eight_files_in_place_and_nothing_else() {
-    let (stage, _) = staged("/usr");
+fn install_puts_seven_files_in_place_and_an_eighth_as_drop_in() {
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
         "usr/lib/ocf/resource.d/vm-agent/vm",
@@ -35,7 +36,23 @@ fn install_puts_eight_files_in_place_and_nothing_else() {
     ]
     .map(PathBuf::from)
     .into();
+    let (stage, _) = staged("/usr");
     assert_eq!(files_below(stage.path()), expected);
+    let stage = tempfile::tempdir().unwrap();
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    assert_eq!(files_below(stage.path()), expected[1..]);
+}
+
+#[test]
+fn rgmanagers_own_agent_is_left_as_it_is_unless_its_place_is_asked_for() {
+    let stage = tempfile::tempdir().unwrap();
+    let folder = stage.path().join("usr/share/cluster");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("vm.sh"), "#!/bin/bash\n# the old one\n").unwrap();
+    let told = said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    assert!(told.contains("DROPIN=yes"), "{told}");
+    assert!(std::fs::read_to_string(folder.join("vm.sh")).unwrap().contains("the old one"));
+    assert!(!folder.join("vm.sh.rgmanager").exists());
 }
 
 #[test]
@@ -67,7 +84,7 @@ fn each_link_speaks_its_callers_language() {
 fn installing_twice_is_installing_once() {
     let (stage, _) = staged("/usr");
     let once = files_below(stage.path());
-    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("DROPIN", "yes")])).ok();
     assert_eq!(files_below(stage.path()), once);
 }
 
@@ -104,7 +121,7 @@ fn rgmanagers_own_agent_is_kept_aside_and_comes_back() {
     std::fs::write(folder.join("vm.sh"), "#!/bin/bash\n# the old one\n").unwrap();
     std::fs::set_permissions(folder.join("vm.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     for _ in 0..2 {
-        said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+        said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("DROPIN", "yes")])).ok();
         assert!(std::fs::read_to_string(folder.join("vm.sh.rgmanager")).unwrap().contains("the old one"));
         assert!(!executable("vm.sh.rgmanager"));
         assert_eq!(std::fs::read_link(folder.join("vm.sh")).unwrap(), Path::new(LINKS[2].1));

@@ -118,3 +118,24 @@ fn libvirt_takes_the_name_that_is_read() {
         assert_eq!(facts(&dumped).name, facts(&text).name, "{dumped}");
     }
 }
+
+/// What is unusual and well is read as libvirt reads it, and what it is marked in still is.
+#[test]
+fn what_libvirt_takes_is_read_in_the_same_way() {
+    let title = |title: &str| definition(&format!("<title>{title}</title>"));
+    let declares = |encoding: &str, text: &str| format!("<?xml version='1.0' encoding='{encoding}'?>\n{text}");
+    for (text, expected) in [
+        (declares("ISO-8859-1", &title("x")), "x"),
+        (declares("us-ascii", &title("caf&#xe9;")), "caf\u{e9}"),
+        (format!("<!DOCTYPE domain>\n{}", title("x")), "x"),
+        (title("x").replace("<memory", "<metadata><x:y z:a='1'/></metadata>\n  <memory"), "x"),
+    ] {
+        let read = facts(&text);
+        let marked = with_mark(&text, &mark()).unwrap();
+        for text in [&text, &marked] {
+            let dumped = facts(&virsh(text, "define [FILE]; dumpxml 'vm & 1'").unwrap());
+            assert_eq!((dumped.title.as_deref(), &dumped.name), (Some(expected), &read.name), "{marked}");
+            assert_eq!(read.title.as_deref(), Some(expected));
+        }
+    }
+}

@@ -16,7 +16,7 @@ const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 /// An attribute of an element.
 #[derive(Debug)]
 pub struct Attribute<'t> {
-    /// The name without its prefix.
+    /// The name without its prefix, unless nothing declares the prefix.
     pub name: &'t str,
     /// The namespace; an attribute without a prefix has none.
     pub namespace: Option<Rc<str>>,
@@ -179,7 +179,10 @@ fn scan_attributes(raw: &str) -> Result<Written<'_>, Wrong> {
 }
 
 /// Checks what stands between `<?` and `?>` of an XML declaration: version 1.x, UTF-8, in XML's order.
-pub(super) fn check_declaration(raw: &str) -> Result<(), String> {
+///
+/// Of a text that is all ASCII another encoding may be declared in which it is the same: beyond ASCII, libxml2's versions do
+/// not agree whether a declaration counts.
+pub(super) fn check_declaration(raw: &str, ascii: bool) -> Result<(), String> {
     let ill = || "the XML declaration is not of the form <?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_owned();
     let attributes = scan_attributes(raw.strip_prefix("xml").unwrap_or(raw)).map_err(|_| ill())?;
     let mut attributes = attributes.iter().map(|(name, value)| (*name, value.as_ref())).peekable();
@@ -190,11 +193,17 @@ pub(super) fn check_declaration(raw: &str) -> Result<(), String> {
     }
     if let Some((_, encoding)) = attributes.next_if(|(name, _)| *name == "encoding")
         && !encoding.eq_ignore_ascii_case("UTF-8")
+        && !(ascii && extends_ascii(encoding))
     {
         return Err(format!("the encoding is declared as '{}'; save the file as UTF-8", shortened(encoding)));
     }
     attributes.next_if(|(name, value)| *name == "standalone" && matches!(*value, "yes" | "no"));
     if attributes.next().is_some() { Err(ill()) } else { Ok(()) }
+}
+
+/// Whether the characters of ASCII are themselves in it, and libxml2 knows it without help.
+fn extends_ascii(encoding: &str) -> bool {
+    ["ISO-8859-1", "US-ASCII", "ASCII"].iter().any(|known| encoding.eq_ignore_ascii_case(known))
 }
 
 /// The namespaces in force.
@@ -221,11 +230,11 @@ impl<'t> Bindings<'t> {
         }
         let mut attributes: Vec<Attribute<'t>> = Vec::with_capacity(tag.attributes.len());
         for (full, value) in &tag.attributes {
-            let (prefix, name) = split(full).unwrap_or((None, full));
-            if prefix == Some("xmlns") || (prefix.is_none() && name == "xmlns") {
+            let (prefix, local) = split(full).unwrap_or((None, full));
+            if prefix == Some("xmlns") || (prefix.is_none() && local == "xmlns") {
                 continue;
             }
-            let namespace = if prefix.is_some() { self.resolve(prefix)? } else { None };
+            let (namespace, name) = if prefix.is_some() { self.resolve(prefix, local, full) } else { (None, local) };
             // Equal namespaces in force at once are one allocation: see `bind`.
             let same = |a: &Attribute<'_>| match (&a.namespace, &namespace) {
                 (Some(one), Some(other)) => a.name == name && Rc::ptr_eq(one, other),
@@ -236,8 +245,9 @@ impl<'t> Bindings<'t> {
             }
             attributes.push(Attribute { name, namespace, value: value.clone() });
         }
-        let (prefix, name) = split(tag.name).unwrap_or((None, tag.name));
-        Ok((self.resolve(prefix)?, name, attributes))
+        let (prefix, local) = split(tag.name).unwrap_or((None, tag.name));
+        let (namespace, name) = self.resolve(prefix, local, tag.name);
+        Ok((namespace, name, attributes))
     }
 
     /// Forgets what the element at `depth` declared.
@@ -266,14 +276,15 @@ impl<'t> Bindings<'t> {
         Ok(())
     }
 
-    fn resolve(&self, prefix: Option<&str>) -> Result<Option<Rc<str>>, String> {
+    /// The namespace and the name in it. A prefix that nothing declares is a part of the name, as for libxml2: `<x:name>` is
+    /// then an element of no namespace that nobody looks for.
+    fn resolve(&self, prefix: Option<&str>, local: &'t str, full: &'t str) -> (Option<Rc<str>>, &'t str) {
         if prefix == Some("xml") {
-            return Ok(Some(XML.into()));
+            return (Some(XML.into()), local);
         }
-        match (self.0.iter().rev().find(|binding| binding.prefix == prefix), prefix) {
-            (Some(binding), _) => Ok(binding.uri.clone()),
-            (None, None) => Ok(None),
-            (None, Some(prefix)) => Err(format!("the namespace prefix '{}' is not declared", shortened(prefix))),
+        match self.0.iter().rev().find(|binding| binding.prefix == prefix) {
+            Some(binding) => (binding.uri.clone(), local),
+            None => (None, full),
         }
     }
 }

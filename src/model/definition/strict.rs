@@ -2,7 +2,8 @@
 //! The one strict reader of XML: a whole, well-formed document with namespaces, or an error that says where and why.
 //!
 //! quick-xml cuts the text into markup and does not validate; everything that XML demands beyond that is checked here.
-//! Nothing is read but the text that was handed over: no DOCTYPE, no entities but the predefined ones, no includes.
+//! Nothing is read but the text that was handed over: no DOCTYPE but a bare name, no entities but the predefined ones, no
+//! includes.
 //! This file must not know what a domain is.
 
 use std::borrow::Cow;
@@ -25,7 +26,7 @@ pub const MAX_ELEMENTS: usize = 1 << 16;
 /// An element with everything in it, and where its tags stand in the text.
 #[derive(Debug)]
 pub struct Element<'t> {
-    /// The name without its prefix.
+    /// The name without its prefix, unless nothing declares the prefix.
     pub name: &'t str,
     /// The namespace, if it has one.
     pub namespace: Option<Rc<str>>,
@@ -104,7 +105,7 @@ pub(super) fn check_size(bytes: usize) -> Result<(), XmlError> {
 /// Reads a whole document and gives its root element.
 ///
 /// # Errors
-/// The document is not well-formed, is cut short, has a DOCTYPE, or passes one of the limits.
+/// The document is not well-formed, is cut short, has a DOCTYPE of more than a name, or passes one of the limits.
 pub fn read(text: &str) -> Result<Element<'_>, XmlError> {
     check_size(text.len())?;
     read_large(text, MAX_ELEMENTS)
@@ -120,8 +121,15 @@ pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, XmlErr
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let offset = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).saturating_add(bom);
     let mut reader = quick_xml::Reader::from_str(text);
-    let mut tree =
-        Tree { text, root: None, open: Vec::new(), bindings: Bindings::default(), elements: 0, max_elements };
+    let mut tree = Tree {
+        text,
+        doctype: false,
+        root: None,
+        open: Vec::new(),
+        bindings: Bindings::default(),
+        elements: 0,
+        max_elements,
+    };
     loop {
         let start = offset(reader.buffer_position());
         let event = match reader.read_event() {
@@ -149,7 +157,7 @@ pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, XmlErr
                 if start != bom {
                     return Err(tree.error(start, "an XML declaration stands elsewhere than at the very beginning"));
                 }
-                names::check_declaration(&part).map_err(|what| tree.error(start, what))?;
+                names::check_declaration(&part, text.is_ascii()).map_err(|what| tree.error(start, what))?;
             }
             Event::PI(part) => {
                 let target = part.target();
@@ -157,9 +165,7 @@ pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, XmlErr
                     return Err(tree.error(start, "a processing instruction has no valid name"));
                 }
             }
-            Event::DocType(_) => {
-                return Err(tree.error(start, "a DOCTYPE is not accepted in a definition; remove it"));
-            }
+            Event::DocType(_) => tree.doctype(span)?,
             Event::Eof => return tree.finish(),
         }
     }
@@ -195,6 +201,8 @@ fn check_characters(text: &str) -> Result<(), XmlError> {
 /// The document as far as it was read.
 struct Tree<'t> {
     text: &'t str,
+    /// Whether there was one.
+    doctype: bool,
     root: Option<Element<'t>>,
     open: Vec<Element<'t>>,
     bindings: Bindings<'t>,
@@ -233,6 +241,22 @@ impl<'t> Tree<'t> {
             start_tag: span.clone(),
             end_tag: span.end..span.end,
         });
+        Ok(())
+    }
+
+    /// A bare name says nothing. Declarations, here or elsewhere, could make entities and attributes.
+    fn doctype(&mut self, span: Range<usize>) -> Result<(), XmlError> {
+        let at = span.start;
+        let written = self.text.get(span).unwrap_or_default();
+        let name = written.strip_prefix("<!DOCTYPE").and_then(|rest| rest.strip_suffix('>')).unwrap_or_default();
+        let bare = name.starts_with(names::is_space) && names::is_ncname(name.trim_matches(names::is_space));
+        if !bare {
+            return Err(self.error(at, "a DOCTYPE with more than a name is not accepted in a definition; remove it"));
+        }
+        if self.doctype || self.root.is_some() || !self.open.is_empty() {
+            return Err(self.error(at, "a DOCTYPE stands elsewhere than once before the root element"));
+        }
+        self.doctype = true;
         Ok(())
     }
 

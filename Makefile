@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make          both programs, in target/release
-# make test     installs what is missing, then lint and every test (hosts, guests and clusters are real)
+# make deps     installs the packages that all of these need, on a Debian-like system
+# make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
+# make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
 # make bench    measures (bench/run, bench/moves), and says whether the targets are met
@@ -25,7 +27,7 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build test check lint demo bench fuzz install uninstall need-build need-demo need-test
+.PHONY: all build deps test unit check lint demo bench fuzz install uninstall need-build need-demo need-test
 
 # Both programs; the agent then once more, statically linked, in the same place, to be started without the
 # dynamic loader, and not position-independent: 2700 relocations cost each start ten pages. What is lost is that the
@@ -45,8 +47,14 @@ need-demo:
 need-test:
 	@packaging/need build demo test
 
+deps:
+	@packaging/need --install build demo test
+
 test: need-test
 	$(MAKE) build lint check
+
+unit: need-build
+	$(CARGO) test --locked --lib unit::
 
 check:
 # The tests on real hosts wait more than they compute.

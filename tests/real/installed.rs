@@ -59,7 +59,7 @@ pub fn make(target: &str, variables: &[(&str, &str)]) -> Command {
 pub fn need(programs: &[&str]) {
     for program in programs {
         let found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|at| Path::new(at).join(program).is_file());
-        assert!(found, "this test needs the program {program}; 'packaging/need test' installs it");
+        assert!(found, "this test needs the program {program}; 'make deps' installs it");
     }
 }
 

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What must hold for any bytes at all: shared by the fuzz targets and the property tests. It has no I/O.
-#![allow(dead_code, reason = "each user takes what it needs")]
+#![allow(clippy::panic, reason = "its findings are panics")]
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use vm_agent::host::guest_check;
-use vm_agent::host::locate::PathSpec;
-use vm_agent::model::call::{self, Action, Environment, Invocation};
-use vm_agent::model::definition::{self, DomainXml, Mark};
-use vm_agent::model::target;
-use vm_agent::sys::text::ascii_line;
+use crate::host::guest_check;
+use crate::host::locate::PathSpec;
+use crate::model::call::{self, Action, Environment, Invocation};
+use crate::model::definition::{self, DomainXml, Mark};
+use crate::model::target;
+use crate::sys::text::ascii_line;
 
-use vm_agent::hypervisor::rpc::inbox::Inbox;
-use vm_agent::hypervisor::rpc::message::{
+use crate::hypervisor::rpc::inbox::Inbox;
+use crate::hypervisor::rpc::message::{
     Domain, Incoming, demanded_authentication, domain_list, error, incoming, typed_params,
 };
-use vm_agent::hypervisor::rpc::xdr::{Decoder, Encoder};
-use vm_agent::hypervisor::rpc::{RpcError, TypedValue};
-use vm_agent::model::uri::Uri;
+use crate::hypervisor::rpc::xdr::{Decoder, Encoder};
+use crate::hypervisor::rpc::{RpcError, TypedValue};
+use crate::model::uri::Uri;
 
 /// `bytes` as a stream that arrives in pieces (their sizes come from the first byte): how many messages were in it.
 pub fn messages(bytes: &[u8]) -> usize {

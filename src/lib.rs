@@ -19,3 +19,18 @@ pub mod hypervisor;
 pub mod model;
 pub mod policy;
 pub mod sys;
+
+/// What must hold for any bytes at all.
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/harness.rs"]
+pub mod harness;
+
+// The tests name modules as the two programs do.
+#[cfg(test)]
+extern crate self as vm_agent;
+#[cfg(test)]
+#[path = "../tests/parts/mod.rs"]
+mod parts;
+#[cfg(test)]
+#[path = "../tests/unit/mod.rs"]
+mod unit;

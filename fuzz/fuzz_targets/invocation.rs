@@ -2,7 +2,6 @@
 //! Fuzzes what is read of a caller's words: arguments, environment, parameters.
 #![no_main]
 
-#[path = "../harness.rs"]
-mod harness;
+use vm_agent::harness;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| harness::invocation(bytes));

@@ -2,8 +2,7 @@
 //! Fuzzes what decodes libvirt's messages.
 #![no_main]
 
-#[path = "../harness.rs"]
-mod harness;
+use vm_agent::harness;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     harness::messages(bytes);

@@ -2,7 +2,6 @@
 //! Fuzzes what takes connection URIs apart.
 #![no_main]
 
-#[path = "../harness.rs"]
-mod harness;
+use vm_agent::harness;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| harness::uri(bytes));

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The manual page held against the program's help, and README.md's examples against the tools of a cluster.
+
+use crate::installed::{Host, agent, need, said};
+use std::process::Command;
+use vm_agent::model::definition::read;
+
+const README: &str = include_str!("../../README.md");
+const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
+
+/// The text between lines of three backticks, for the `n`th time that it contains `mark`.
+fn example(mark: &str) -> String {
+    let blocks: Vec<&str> = README.split("```").skip(1).step_by(2).filter(|block| block.contains(mark)).collect();
+    assert_eq!(blocks.len(), 1, "one example with {mark}");
+    blocks[0].split_once('\n').unwrap().1.to_owned()
+}
+
+#[test]
+fn the_manual_page_has_every_command_and_option() {
+    let help = |words: &[&str]| said(Command::new(agent()).args(words).arg("--help").env_clear()).ok();
+    let commands = help(&[]);
+    let commands = commands.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|c| *c != "help") {
+        assert!(MANUAL.contains(&format!("\n.B {command}\n")), "the manual page lacks the command {command}");
+        for option in help(&[command]).split_whitespace().filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches([',', ']']);
+            let escaped = option.replace('-', "\\-");
+            assert!(option == "--help" || MANUAL.contains(&escaped), "the manual page lacks {option} of {command}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_for_pacemaker_are_accepted_by_its_tools() {
+    need(&["pcs", "crm", "cibadmin"]);
+    let host = Host::with_the_program("/usr");
+    let cib = |prepare: &str, command: &str| {
+        let script = format!("cibadmin --empty >/root/cib.xml && {prepare} && {command} && cat /root/cib.xml");
+        host.run(&["bash", "-c", &script]).ok()
+    };
+    let pcs = example("pcs resource create").trim().replace("pcs resource", "pcs -f /root/cib.xml resource");
+    let crm = example("crm configure").trim().to_owned();
+    let fencing_is_off = "export CIB_file=/root/cib.xml && crm_attribute -n stonith-enabled -v false";
+    for written in [cib("true", &pcs), cib(fencing_is_off, &crm)] {
+        let start = written.find("<cib").unwrap();
+        let document = read(&written[start..]).unwrap();
+        let resources = document.first("configuration").unwrap().first("resources").unwrap();
+        let primitive = resources.first("primitive").unwrap();
+        assert_eq!(primitive.attribute("provider"), Some("vm-agent"), "{written}");
+        let operations: Vec<_> = primitive.first("operations").unwrap().all("op").collect();
+        let operation = |name: &str| operations.iter().find(|op| op.attribute("name") == Some(name)).unwrap();
+        assert_eq!(operation("migrate_to").attribute("on-fail"), Some("block"), "{written}");
+        assert_eq!(operation("stop").attribute("timeout"), Some("180s"), "{written}");
+        assert_eq!(operation("monitor").attribute("interval"), Some("10s"), "{written}");
+        assert!(written.contains(r#"name="allow-migrate" value="true""#), "{written}");
+    }
+}

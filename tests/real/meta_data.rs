@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The published meta-data as the program prints them, and what the real tools of a cluster make of them.
+
+use crate::common::Moment;
+use crate::installed::{self, Host, Said, agent, need, said};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::model::definition::{Element, read};
+
+const PROVIDED: &str = "ocf:vm-agent:vm";
+
+/// The parameters that a document publishes.
+fn published<'a>(document: &'a Element<'_>) -> Vec<&'a Element<'a>> {
+    document.first("parameters").unwrap().all("parameter").collect()
+}
+
+fn name<'a>(parameter: &'a Element<'_>) -> &'a str {
+    parameter.attribute("name").unwrap()
+}
+
+fn default<'a>(parameter: &'a Element<'_>) -> Option<&'a str> {
+    parameter.first("content").unwrap().attribute("default")
+}
+
+fn kind<'a>(parameter: &'a Element<'_>) -> &'a str {
+    parameter.first("content").unwrap().attribute("type").unwrap()
+}
+
+/// Whatever the environment, and whichever of the standard files are closed.
+#[test]
+fn meta_data_are_printed_pure_at_once_and_always_the_same() {
+    let hostile: &[(&str, &str)] = &[
+        ("OCF_OUTPUT_FORMAT", "text"),
+        ("LANG", "ja_JP.eucJP"),
+        ("OCF_RA_VERSION_MAJOR", "9"),
+        ("OCF_RESKEY_name", "../../etc"),
+        ("OCF_RESKEY_no_kill", "perhaps"),
+        ("OCF_RESKEY_hypervisor_uri", "qemu+ssh://nowhere.invalid/system"),
+        ("OCF_RESKEY_CRM_meta_timeout", "1"),
+        ("OCF_CHECK_LEVEL", "twenty"),
+        ("HA_debug", "1"),
+        ("RUST_LOG", "trace"),
+    ];
+    for (called, document) in [
+        ("/usr/share/cluster/vm.sh", RGMANAGER),
+        ("/usr/lib/ocf/resource.d/vm-agent/vm", OCF),
+        ("/usr/lib/ocf/resource.d/vm-agent/VirtualDomain", OCF),
+    ] {
+        for closing in ["", "<&-", "2>&-", "<&- 2>&-"] {
+            for environment in [&[], hostile] {
+                let begin = Moment::now();
+                let mut command = Command::new("/bin/bash");
+                command.args(["-c", &format!("exec -a \"$1\" \"$0\" meta-data more {closing}")]);
+                command.arg(agent()).arg(called).env_clear().envs(environment.iter().copied());
+                let answer = said(&mut command);
+                assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{called} {closing} {environment:?}");
+                assert_eq!(answer.out, document, "{called} {closing} {environment:?}");
+                assert!(begin.elapsed() < Duration::from_secs(2));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_person_gets_both_dialects() {
+    for (dialect, document) in [("ocf", OCF), ("rgmanager", RGMANAGER)] {
+        let mut command = Command::new(agent());
+        command.args(["meta-data", "--dialect", dialect]).env_clear();
+        assert_eq!(said(&mut command).ok(), document);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut command = Command::new("/bin/bash");
+    command.args(["-c", "exec -a vm \"$0\" meta-data > >(exec <&-)"]).arg(agent()).env_clear();
+    let answer = said(&mut command);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    let mut command = Command::new(agent());
+    command.arg0("vm").arg("meta-data").env_clear().stdout(std::fs::File::create("/dev/full").unwrap());
+    assert!(command.status().unwrap().success(), "a full disk behind stdout is not the agent's failure");
+}
+
+#[test]
+fn xmllint_and_the_schema_of_pcs_accept_the_meta_data() {
+    need(&["xmllint", "pcs"]);
+    let schema = "/usr/share/pcs/data/ocf-1.1.rng";
+    assert!(std::path::Path::new(schema).is_file(), "pcs has no schema {schema}: is it older than 0.11?");
+    let folder = installed::repository().join("agent-metadata");
+    for file in ["ocf.xml", "rgmanager.xml"] {
+        said(Command::new("xmllint").arg("--noout").arg(folder.join(file))).ok();
+    }
+    let mut lint = Command::new("xmllint");
+    said(lint.args(["--noout", "--relaxng", schema]).arg(folder.join("ocf.xml"))).ok();
+}
+
+/// All words of a text with single blanks, since tools wrap lines.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_tools_of_a_cluster_show_every_parameter_and_action() {
+    need(&["pcs", "crm", "crm_resource"]);
+    let host = Host::with_the_program("/usr");
+    let document = read(OCF).unwrap();
+    let parameters = published(&document);
+    let long = |p: &Element<'_>| words(&p.text_of("longdesc").unwrap());
+
+    assert_eq!(host.run(&["crm_resource", "--show-metadata", PROVIDED]).ok().trim_end(), OCF.trim_end());
+    assert_eq!(words(&host.run(&["crm_resource", "--list-agents", "ocf:vm-agent"]).ok()), "vm");
+
+    let pcs = host.run(&["pcs", "resource", "describe", "--full", PROVIDED]).ok();
+    let pcs_words = words(&pcs);
+    assert!(pcs.starts_with("ocf:vm-agent:vm - Virtual machine"), "{pcs}");
+    for parameter in &parameters {
+        assert!(pcs.contains(&format!("\n  {}", name(parameter))), "pcs does not show {}:\n{pcs}", name(parameter));
+        assert!(pcs_words.contains(&long(parameter)), "pcs does not explain {}:\n{pcs}", name(parameter));
+    }
+    let crm = host.run(&["crm", "ra", "info", PROVIDED]).ok();
+    let crm_words = words(&crm);
+    for parameter in &parameters {
+        let default = default(parameter).map(|value| format!(", [{value}]")).unwrap_or_default();
+        let short = parameter.text_of("shortdesc").unwrap();
+        let line = format!("\n{} ({}{default}): {short}\n", name(parameter), kind(parameter));
+        assert!(crm.contains(&line), "crm does not show:{line}but:\n{crm}");
+        assert!(crm_words.contains(&long(parameter)), "crm does not explain {}:\n{crm}", name(parameter));
+    }
+    for action in document.first("actions").unwrap().all("action") {
+        let word = action.attribute("name").unwrap();
+        let timeout = action.attribute("timeout").unwrap();
+        // Both leave out what a cluster never schedules.
+        if !["meta-data", "validate-all"].contains(&word) {
+            assert!(crm_words.contains(&format!("{word} timeout={timeout}")), "crm does not show {word}:\n{crm}");
+            let there = pcs_words.contains(&format!(" {word}: interval="));
+            assert!(there || word == "status", "pcs does not show {word}:\n{pcs}");
+        }
+    }
+}
+
+#[test]
+fn the_tools_of_a_cluster_validate_parameters_through_the_agent() {
+    need(&["pcs", "crm_resource"]);
+    let host = Host::with_the_program("/usr");
+    let validate = |options: &[&str]| -> Said {
+        let mut line = vec!["crm_resource", "--validate", "--class", "ocf", "--provider", "vm-agent", "--agent", "vm"];
+        line.extend(options.iter().flat_map(|option| ["--option", *option]));
+        host.run(&line)
+    };
+    let good = validate(&["name=web", "path=/etc/vm:/srv/vm"]);
+    assert_eq!(good.code, 0, "{good:?}");
+    let bad = validate(&["name=web", "no_kill=perhaps"]);
+    assert_eq!(bad.code, 6, "{bad:?}");
+    assert!(format!("{}{}", bad.out, bad.err).contains("no_kill: 'perhaps' is not a boolean; expected yes or no"));
+    let none = validate(&["path=/etc/vm"]);
+    assert_eq!(none.code, 6, "{none:?}");
+
+    let pcs = |options: &[&str]| -> Said {
+        let mut line = vec!["pcs", "-f", "/root/cib.xml", "resource", "create", "--agent-validation", "web", PROVIDED];
+        line.extend(options);
+        host.run(&line)
+    };
+    host.run(&["bash", "-c", "cibadmin --empty >/root/cib.xml"]).ok();
+    let bad = pcs(&["name=web", "no_kill=perhaps"]);
+    assert_ne!(bad.code, 0, "{bad:?}");
+    assert!(bad.err.contains("no_kill: 'perhaps' is not a boolean"), "{bad:?}");
+    let unknown = pcs(&["name=web", "no_such=1"]);
+    assert!(unknown.code != 0 && unknown.err.contains("invalid resource option 'no_such'"), "{unknown:?}");
+    let good = pcs(&["name=web", "path=/etc/vm:/srv/vm"]);
+    assert_eq!(good.code, 0, "{good:?}");
+    // A second resource for the same virtual machine would run it twice.
+    let mut line = vec!["pcs", "-f", "/root/cib.xml", "resource", "create", "copy", PROVIDED];
+    line.push("name=web");
+    let twice = host.run(&line);
+    assert!(twice.code != 0 && twice.err.contains("name"), "{twice:?}");
+}

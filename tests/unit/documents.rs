@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What README.md and the manual page say, held against the tables: parameters, codes, paths and examples.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::model::definition::read;
+use vm_agent::model::params::{TABLE, Use};
+
+const README: &str = include_str!("../../README.md");
+const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
+
+/// The text between lines of three backticks, for the `n`th time that it contains `mark`.
+fn example(mark: &str) -> String {
+    let blocks: Vec<&str> = README.split("```").skip(1).step_by(2).filter(|block| block.contains(mark)).collect();
+    assert_eq!(blocks.len(), 1, "one example with {mark}");
+    blocks[0].split_once('\n').unwrap().1.to_owned()
+}
+
+#[test]
+fn the_readmes_table_has_every_parameter_with_its_default() {
+    let rows: Vec<Vec<&str>> = README
+        .lines()
+        .skip_while(|line| !line.starts_with("| parameter |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let document = read(OCF).unwrap();
+    let published: Vec<(String, &str)> = document
+        .first("parameters")
+        .unwrap()
+        .all("parameter")
+        .map(|p| {
+            let default = p.first("content").unwrap().attribute("default").unwrap_or_default();
+            (format!("`{}`", p.attribute("name").unwrap()), default)
+        })
+        .collect();
+    let told: Vec<(String, &str)> = rows
+        .iter()
+        .map(|row| (row[0].to_owned(), if row.len() == 2 { "" } else { row[1].trim_matches('|').trim() }))
+        .collect();
+    assert_eq!(told, published);
+}
+
+#[test]
+fn every_parameter_of_the_table_is_told_of() {
+    for row in TABLE {
+        for name in std::iter::once(&row.name).chain(row.aliases) {
+            assert!(README.contains(&format!("`{name}`")), "README.md does not tell of {name}");
+            let words: BTreeSet<&str> = MANUAL.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+            assert!(row.used != Use::Agent || words.contains(name), "the manual page does not tell of {name}");
+        }
+    }
+}
+
+#[test]
+fn both_tell_of_every_exit_code() {
+    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "150", "190"] {
+        assert!(README.contains(&format!("\n| {code} | ")), "README.md lacks {code}");
+        assert!(MANUAL.contains(&format!("\n.B {code}\n")), "the manual page lacks {code}");
+    }
+}
+
+#[test]
+fn every_path_of_the_repository_that_is_told_of_exists() {
+    let words = README.split(|c: char| c.is_whitespace() || "`,;:()|".contains(c));
+    let mut found = 0;
+    for path in words.map(|word| word.trim_end_matches('.')) {
+        if ["src/", "tests/", "packaging/", "bench/", "fuzz/"].iter().any(|folder| path.starts_with(folder)) {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "README.md tells of {path}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} paths were found");
+}
+
+#[test]
+fn the_example_for_rgmanager_has_only_attributes_that_rgmanager_reads() {
+    let text = example("<rm>");
+    let document = read(&text).unwrap();
+    let meta_data = read(RGMANAGER).unwrap();
+    let known: BTreeSet<&str> =
+        meta_data.first("parameters").unwrap().all("parameter").filter_map(|p| p.attribute("name")).collect();
+    for attribute in &document.first("vm").unwrap().attributes {
+        assert!(known.contains(attribute.name), "{}", attribute.name);
+    }
+}

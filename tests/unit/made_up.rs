@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Every observation that can be made up, through the policy: no step and no answer denies what may be alive.
+use proptest::prelude::*;
+use std::ffi::OsString;
+use std::time::Duration;
+use vm_agent::engine::imagine::{World, play};
+use vm_agent::model::call::{Action, Caller, Environment, Invocation};
+use vm_agent::model::facts::Starting;
+use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
+use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::params::ShutdownMode;
+use vm_agent::model::state::Motion;
+use vm_agent::model::state::{Pause, State};
+use vm_agent::policy::health::{Health, health};
+use vm_agent::policy::{self, History, Next, Step};
+
+fn caller() -> impl Strategy<Value = Caller> {
+    proptest::sample::select(&[Caller::Rgmanager, Caller::Pacemaker, Caller::Ocf, Caller::Human][..])
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    proptest::sample::select(
+        &[
+            Action::Start,
+            Action::Stop,
+            Action::Kill,
+            Action::Status,
+            Action::Monitor,
+            Action::Restart,
+            Action::Recover,
+            Action::Reload,
+            Action::MigrateFrom,
+        ][..],
+    )
+}
+
+prop_compose! {
+    fn invocation()(
+        caller in caller(),
+        action in action(),
+        seconds in 1..90u32,
+        interval in 0..2u32,
+        depth in proptest::sample::select(&[0, 10][..]),
+        flags in proptest::collection::vec(any::<bool>(), 6),
+    ) -> Invocation {
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("OCF_RESKEY_name".into(), "a".into()),
+            ("OCF_RESKEY_CRM_meta_timeout".into(), format!("{seconds}000").into()),
+            ("OCF_RESKEY_RGMANAGER_meta_timeout".into(), seconds.to_string().into()),
+            ("OCF_RESKEY_CRM_meta_interval".into(), interval.to_string().into()),
+            ("OCF_CHECK_LEVEL".into(), depth.to_string().into()),
+        ];
+        let mut flag = |on: bool, name: &str, value: &str| {
+            if on {
+                env.push((format!("OCF_RESKEY_{name}").into(), value.into()));
+            }
+        };
+        flag(flags[0], "no_kill", "yes");
+        flag(flags[1], "force_stop", "yes");
+        flag(flags[2], "status_program", "true");
+        flag(flags[3], "degraded_when_blind", "yes");
+        flag(flags[4] && flags[5], "use_virsh", "perhaps");
+        Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
+    }
+}
+
+fn libvirt() -> impl Strategy<Value = Libvirt> {
+    let motion = proptest::sample::select(&[Motion::None, Motion::Arriving, Motion::Leaving, Motion::Unknown][..]);
+    let kind = proptest::sample::select(&[Blind::Dead, Blind::Hung, Blind::Busy, Blind::Refused][..]);
+    prop_oneof![
+        4 => (0..=9i32, 0..=15i32, motion).prop_map(|(state, reason, motion)| {
+            let state = State::from_numbers(state, reason);
+            // Only these are asked whether they arrive.
+            let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
+            let motion = if motion == Motion::Arriving && !unclear { Motion::None } else { motion };
+            Libvirt::Domain(Domain { name: "a".into(), uuid: [7; 16], state, motion })
+        }),
+        1 => Just(Libvirt::NoDomain),
+        1 => Just(Libvirt::Unusable("name: 'a/b' is no name".into())),
+        1 => Just(Libvirt::Ambiguous("any of these may be it".into())),
+        2 => kind.prop_map(|kind| Libvirt::NoAnswer(NoAnswer { kind, why: "libvirt is silent".into() })),
+    ]
+}
+
+fn process() -> impl Strategy<Value = Seen> {
+    prop_oneof![
+        Just(Seen::NotLooked),
+        (any::<bool>(), any::<bool>()).prop_map(|(incoming, ending)| Seen::Alive {
+            pid: 4711,
+            start: 99,
+            incoming,
+            name: "foo".into(),
+            ending
+        }),
+        Just(Seen::Gone),
+        Just(Seen::MayBe("an emulator ends".into())),
+        Just(Seen::Namesake("another has the name".into())),
+        Just(Seen::Unknown("the table cannot be read".into())),
+    ]
+}
+
+/// What reading it comes to.
+fn was_read() -> impl Strategy<Value = Definition> {
+    let defined = Defined { path: "/d/a.xml".into(), text: "<domain/>".into(), name: "a".into(), uuid: None };
+    prop_oneof![
+        Just(Definition::File(Box::new(defined))),
+        Just(Definition::None { looked_at: vec!["/d/a".into()] }),
+        Just(Definition::Bad(Outcome::new(Code::Installed, "it is broken"))),
+    ]
+}
+
+fn definition() -> impl Strategy<Value = Definition> {
+    prop_oneof![1 => Just(Definition::NotLooked), 3 => was_read()]
+}
+
+prop_compose! {
+    fn observation()(
+        libvirt in libvirt(),
+        process in process(),
+        definition in definition(),
+        starting in any::<bool>(),
+        told_to_run in any::<Option<bool>>(),
+    ) -> Observation {
+        let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
+        Observation { name: Some("a".into()), libvirt, process, definition, hindrance: None, starting, told_to_run }
+    }
+}
+
+fn result() -> impl Strategy<Value = Result<(), String>> {
+    prop_oneof![Just(Ok(())), Just(Err("it failed".to_owned()))]
+}
+
+fn seconds(most: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(Duration::ZERO), (0..most * 1000).prop_map(Duration::from_millis)]
+}
+
+prop_compose! {
+    fn history()(
+        (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
+        (start, resume, guest) in (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(result())),
+        woken in proptest::option::of(result()),
+        asked in proptest::collection::vec(result(), 0..3),
+        destroyed in proptest::collection::vec(result(), 0..4),
+        killed in proptest::collection::vec(result(), 0..4),
+        aborted in proptest::option::of(result()),
+        at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), Just(Err("not ended".to_owned()))]),
+        moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
+        elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        queue_passed in proptest::option::of(result()),
+        kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        saved in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
+        dropped in proptest::option::of(result()),
+        rebooted in any::<bool>(),
+        (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
+    ) -> History {
+        let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
+        History {
+            left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
+            leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
+            saved, dropped, rebooted,
+        }
+    }
+}
+
+/// By any evidence it is in memory here.
+fn alive(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active())
+        || matches!(seen.process, Seen::Alive { .. })
+}
+
+/// No evidence says whether it is.
+fn unknown(seen: &Observation) -> bool {
+    !alive(seen)
+        && match &seen.libvirt {
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => matches!(seen.process, Seen::MayBe(_)),
+            Libvirt::Ambiguous(_) => true,
+            // Without a process it is about to be started, or is cleared up behind.
+            Libvirt::NoAnswer(no_answer) => {
+                !no_process(seen) || seen.starting.is_some() || no_answer.kind == Blind::Busy
+            }
+        }
+}
+
+fn no_process(seen: &Observation) -> bool {
+    matches!(seen.process, Seen::Gone | Seen::Namesake(_))
+}
+
+/// Its process is there, and libvirt was not seen to tell it to run before it fell silent.
+fn never_ran(seen: &Observation) -> bool {
+    matches!((&seen.libvirt, &seen.process), (Libvirt::NoAnswer(_), Seen::Alive { .. }))
+        && !seen.told_to_run.unwrap_or(seen.starting.is_none())
+}
+
+/// What was done to end it has ended its process, and no start is on record that could make another.
+fn cleared_up(seen: &Observation, done: &History) -> bool {
+    no_process(seen) && seen.starting.is_none() && (ended(done) || !done.asked.is_empty())
+}
+
+fn ended(done: &History) -> bool {
+    !done.destroyed.is_empty() || done.killed.iter().any(Result::is_ok)
+}
+
+/// No daemon is there that could make another process of it: when its own was seen to end, nothing is left.
+fn no_daemon(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
+}
+
+/// In memory here, and not the copy that runs: arriving, or left behind. It may be denied to those who would act on it.
+fn shell(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::Domain(domain)
+        if matches!(health(domain.state, domain.motion), Health::Arriving | Health::Elsewhere))
+}
+
+/// A shell that holds nothing of the machine's yet.
+fn arriving(seen: &Observation) -> bool {
+    matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving)
+}
+
+fn may_deny(inv: &Invocation, seen: &Observation) -> bool {
+    shell(seen) && (inv.probe() || inv.caller == Caller::Rgmanager)
+}
+
+/// What must be true of any answer to these facts.
+fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &Outcome) -> Result<(), TestCaseError> {
+    // libvirt may go on to say "active" for a while after its process was ended, and seen to be gone.
+    let stops = matches!(inv.action, Action::Stop | Action::Kill);
+    let watches = matches!(inv.action, Action::Status | Action::Monitor);
+    let acts = !watches && inv.action != Action::MigrateFrom;
+    let here = alive(seen) && !(acts && ended(done) && seen.process == Seen::Gone);
+    let killed = matches!(done.killed.last(), Some(Ok(())));
+    let open = unknown(seen)
+        && !(acts && killed && no_daemon(seen) && seen.starting.is_none())
+        && !(acts && cleared_up(seen, done));
+    let answered = matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain);
+    if outcome.code == Code::Ok && inv.action != Action::Reload {
+        prop_assert!(stops || !never_ran(seen), "it never ran: {outcome:?}");
+        let queued = stops && answered && !alive(seen) && seen.starting.is_some();
+        prop_assert!(!queued || matches!(done.queue_passed, Some(Ok(()))), "it may be in the queue: {outcome:?}");
+    }
+    if outcome.code == Code::NotRunning && answered && seen.starting.is_some() {
+        prop_assert!(
+            matches!(done.queue_passed, Some(Ok(()))) || may_deny(inv, seen),
+            "it may be in the queue: {outcome:?}"
+        );
+    }
+    match outcome.code {
+        Code::NotRunning => prop_assert!(watches && !open && (!here || may_deny(inv, seen)), "{outcome:?}"),
+        Code::Ok if stops => prop_assert!(!here && !open, "{outcome:?}"),
+        Code::Ok if watches => prop_assert!(here, "{outcome:?}"),
+        Code::Degraded => prop_assert!(watches && inv.recurring && inv.caller == Caller::Pacemaker, "{outcome:?}"),
+        // The word that Pacemaker takes for "not here": only where nothing tells which machine is meant.
+        Code::Installed if inv.probe() => {
+            prop_assert!(matches!(seen.libvirt, Libvirt::Ambiguous(_)) || seen.name.is_none(), "{outcome:?}");
+        }
+        Code::Configured | Code::Args | Code::Installed => prop_assert!(!stops && !watches, "{outcome:?}"),
+        _ => {}
+    }
+    prop_assert!(!outcome.reason.is_empty());
+    Ok(())
+}
+
+fn starts(step: &Step) -> bool {
+    matches!(step, Step::Create | Step::StartDefined)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_step_starts_what_may_be_alive_and_no_answer_denies_it(
+        (inv, seen, done) in (invocation(), observation(), history())
+    ) {
+        let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
+        match policy::next(&inv, &seen, &done) {
+            Next::Do(step) if starts(&step) => {
+                prop_assert!(!alive(&seen) && !unknown(&seen), "{step}");
+                prop_assert!(matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{step}");
+                prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{step}");
+            }
+            Next::Do(Step::TurnToStart) => {
+                let killed = matches!(done.killed.last(), Some(Ok(())));
+                let gone = ended(&done) && seen.process == Seen::Gone && alive(&seen);
+                let gone = gone || (killed && no_daemon(&seen)) || cleared_up(&seen, &done);
+                prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
+            }
+            Next::Do(step) => {
+                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest | Step::PassQueue), "{step}");
+                let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
+                let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
+                prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
+                prop_assert!(!(ends && inv.action == Action::Start), "{step}");
+            }
+            Next::Answer(outcome) => check_answer(&inv, &seen, &done, &outcome)?,
+        }
+    }
+
+    #[test]
+    fn no_plan_starts_or_denies_what_cannot_be_ended_or_is_not_known(
+        (inv, seen) in (invocation(), observation()),
+        refusals in proptest::collection::vec(any::<bool>(), 4),
+        definition in was_read(),
+    ) {
+        let fails = |on: bool| on.then(|| "it failed".to_owned());
+        let world = World {
+            stubborn: true,
+            ask_fails: fails(refusals[0]),
+            resume_fails: fails(refusals[1]),
+            start_fails: fails(refusals[2]),
+            check_fails: fails(refusals[3]),
+            destroy_fails: fails(true),
+            kill_fails: fails(true),
+            definition: Some(definition),
+            ..World::default()
+        };
+        let (steps, outcome) = play(&inv, &seen, &world);
+        let outcome = outcome.expect("the policy never comes to an end");
+        if alive(&seen) || unknown(&seen) {
+            prop_assert!(!steps.iter().any(starts), "{steps:?}");
+            if outcome.code == Code::NotRunning {
+                prop_assert!(may_deny(&inv, &seen), "{outcome:?}");
+            }
+            // A process that is gone has ended, whatever libvirt still says of it.
+            let over = alive(&seen) && seen.process == Seen::Gone;
+            if matches!(inv.action, Action::Stop | Action::Kill) && !over {
+                prop_assert_ne!(outcome.code, Code::Ok);
+            }
+            if unknown(&seen) && inv.action != Action::Reload {
+                prop_assert_ne!(outcome.code, Code::Ok);
+            }
+        }
+    }
+
+    #[test]
+    fn every_plan_comes_to_an_end_in_time((inv, seen) in (invocation(), observation()), definition in was_read(), works in any::<bool>()) {
+        let world = World { definition: Some(definition), stubborn: !works, ..World::default() };
+        let (steps, outcome) = play(&inv, &seen, &world);
+        prop_assert!(outcome.is_some(), "{steps:?}");
+        let waits: Duration = steps.iter().map(|step| match step {
+            Step::Wait { longest } => *longest,
+            Step::Ask { wait, .. } if world.stubborn => *wait,
+            _ => Duration::ZERO,
+        }).sum();
+        prop_assert!(waits <= inv.timeout + Duration::from_secs(1), "{waits:?} of {:?}: {steps:?}", inv.timeout);
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The insides, in seconds (`make unit`): no root, no network, no daemon, no guest.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+#![allow(clippy::wildcard_enum_match_arm)]
+#![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
+
+mod anything;
+pub(crate) mod definitions;
+mod documents;
+mod layers;
+mod made_up;
+mod meta_data;
+pub(crate) mod process;
+pub(crate) mod rpc;
+mod scenarios;

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Plays every story in `tests/scenarios/`: facts above the line, and below it the steps and the answer they lead to.
+//! `UPDATE=1 cargo test --lib scenarios` rewrites what is below the lines.
+//!
+//! Above the line stand `key words...` lines; the parser at the end of this file is their whole grammar.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use vm_agent::engine::imagine::{World, play};
+use vm_agent::model::call::{Action, Caller, Environment, Invocation};
+use vm_agent::model::facts::Starting;
+use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::state::Motion;
+use vm_agent::model::state::State;
+use vm_agent::sys::text::ascii_line;
+
+#[test]
+fn every_story_ends_as_it_is_told() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let update = std::env::vars().any(|(name, value)| name == "UPDATE" && value == "1");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let mut told = 0;
+    let mut wrong = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut out = String::new();
+        for story in text.split("\n\n\n") {
+            let (above, below) = story.split_once("\n---\n").unwrap_or((story.trim_end(), ""));
+            let lines = tell(above);
+            told += 1;
+            if below.trim() != lines.trim() {
+                wrong += &format!("{}:\n{above}\n  expected:\n{below}\n  came:\n{lines}\n\n", file.display());
+            }
+            out += &format!("{}{above}\n---\n{}", if out.is_empty() { "" } else { "\n\n\n" }, lines.trim_end());
+        }
+        if update {
+            std::fs::write(&file, out + "\n").unwrap();
+        }
+    }
+    assert!(told > 40, "only {told} stories were found");
+    assert!(update || wrong.is_empty(), "{wrong}");
+}
+
+/// The steps and the answer that the facts lead to, as text.
+fn tell(facts: &str) -> String {
+    let (inv, seen, world) = read(facts);
+    let (steps, outcome) = play(&inv, &seen, &world);
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for step in steps {
+        match lines.last_mut() {
+            Some((last, times)) if *last == step.to_string() => *times += 1,
+            _ => lines.push((step.to_string(), 1)),
+        }
+    }
+    let mut text = String::new();
+    for (line, times) in lines {
+        text += &if times > 1 { format!("{line} ({times} times)\n") } else { format!("{line}\n") };
+    }
+    let outcome = outcome.expect("the policy never comes to an end");
+    assert_eq!(outcome.reason, ascii_line(&outcome.reason, 1000), "a reason that is not one plain line");
+    text + &format!("answer {} {}\n", outcome.code.number(), outcome.reason)
+}
+
+fn read(facts: &str) -> (Invocation, Observation, World) {
+    let mut caller = Caller::Pacemaker;
+    let mut action = Action::Monitor;
+    let mut env: Vec<(OsString, OsString)> = vec![("OCF_RESKEY_name".into(), "foo".into())];
+    let mut world = World::default();
+    let mut seen = Observation {
+        name: Some("foo".into()),
+        libvirt: Libvirt::NoDomain,
+        process: Process::NotLooked,
+        definition: Definition::NotLooked,
+        starting: None,
+        told_to_run: None,
+        hindrance: None,
+    };
+    let mut later = false;
+    for line in facts.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
+        let (key, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let said = || Some(rest.to_owned());
+        match key {
+            "caller" => caller = Caller::parse(rest).unwrap(),
+            "action" => {
+                let mut words = rest.split(' ');
+                action = Action::parse(words.next().unwrap().as_bytes()).unwrap();
+                for word in words {
+                    match word {
+                        "recurring" => env.push(("OCF_RESKEY_CRM_meta_interval".into(), "10000".into())),
+                        level => env.push(("OCF_CHECK_LEVEL".into(), level.strip_prefix("depth=").unwrap().into())),
+                    }
+                }
+            }
+            "timeout" => {
+                env.push(("OCF_RESKEY_RGMANAGER_meta_timeout".into(), rest.into()));
+                env.push(("OCF_RESKEY_CRM_meta_timeout".into(), format!("{rest}000").into()));
+            }
+            "param" => {
+                let (name, value) = rest.split_once('=').unwrap();
+                env.push((format!("OCF_RESKEY_{name}").into(), value.into()));
+            }
+            "libvirt" if later => world.later.get_or_insert_default().0 = Some(libvirt(rest)),
+            "libvirt" => seen.libvirt = libvirt(rest),
+            "process" if later => world.later.get_or_insert_default().1 = Some(process(rest)),
+            "process" => seen.process = process(rest),
+            "hindrance" => seen.hindrance = said(),
+            "later" => later = true,
+            "end" => {
+                world.after_end = Some(match rest {
+                    "unnoticed" => seen.libvirt.clone(),
+                    other => libvirt(other),
+                });
+            }
+            // The process of these stories started at 99.
+            "starting" => seen.starting = Some(Starting { agent: (12, 50), daemon: None }),
+            "told-to-run" => seen.told_to_run = Some(rest == "yes"),
+            "queue" => world.queue_stands = said(),
+            "definition" => world.definition = Some(definition(rest)),
+            "guest" if rest == "reboots" => world.reboots = true,
+            "guest" => world.stubborn = rest == "stubborn",
+            "start" if rest == "dies" => world.start_dies = true,
+            "start" => world.start_fails = said(),
+            "ask" => world.ask_fails = said(),
+            "resume" => world.resume_fails = said(),
+            "wake" => world.wake_fails = said(),
+            "destroy" => world.destroy_fails = said(),
+            "kill" => world.kill_fails = said(),
+            "lingers" => world.lingers = true,
+            "moved-to" => world.moved_to = said(),
+            "unfinished" => world.unfinished = true,
+            "elsewhere" => {
+                world.elsewhere = match rest {
+                    "running" => Ok(true),
+                    "not running" => Ok(false),
+                    other => Err(other.to_owned()),
+                }
+            }
+            "kept" => world.kept = if rest == "no" { Ok(false) } else { Err(rest.to_owned()) },
+            "saved" => world.saved = if rest.is_empty() { Ok(true) } else { Err(rest.to_owned()) },
+            "drop" => world.drop_fails = said(),
+            "arrives" => world.arrives = true,
+            "target" => world.target_fails = said(),
+            "check" => world.check_fails = said(),
+            other => panic!("no such fact: {other}"),
+        }
+    }
+    (Invocation::from_manager(caller, action, None, &Environment::from_pairs(env)), seen, world)
+}
+
+fn libvirt(words: &str) -> Libvirt {
+    let all: Vec<&str> = words.split(' ').collect();
+    match all[..] {
+        ["none"] => Libvirt::NoDomain,
+        ["unusable", ..] => Libvirt::Unusable(words["unusable ".len()..].to_owned()),
+        ["ambiguous", ..] => Libvirt::Ambiguous(words["ambiguous ".len()..].to_owned()),
+        [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::NoAnswer(NoAnswer {
+            kind: match kind {
+                "dead" => Blind::Dead,
+                "hung" => Blind::Hung,
+                "busy" => Blind::Busy,
+                _ => Blind::Refused,
+            },
+            why: format!("libvirt is {kind}"),
+        }),
+        [state, ref motion @ ..] => Libvirt::Domain(Domain {
+            name: "foo".into(),
+            uuid: [7; 16],
+            state: named(state),
+            motion: match motion {
+                [] => Motion::None,
+                ["arriving"] => Motion::Arriving,
+                ["leaving"] => Motion::Leaving,
+                ["motion-unknown"] => Motion::Unknown,
+                other => panic!("no such motion: {other:?}"),
+            },
+        }),
+        ref other => panic!("no such libvirt: {other:?}"),
+    }
+}
+
+fn process(words: &str) -> Process {
+    match words {
+        "gone" => Process::Gone,
+        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: false },
+        "renamed" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "old".into(), ending: false },
+        "ending" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: true },
+        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true, name: "foo".into(), ending: false },
+        other => match other.split_once(' ') {
+            Some(("maybe", why)) => Process::MayBe(why.to_owned()),
+            Some(("namesake", why)) => Process::Namesake(why.to_owned()),
+            Some(_) | None => Process::Unknown(other.to_owned()),
+        },
+    }
+}
+
+fn definition(words: &str) -> Definition {
+    match words {
+        "none" => Definition::None { looked_at: vec!["/a/foo".into(), "/a/foo.xml".into()] },
+        "file" => Definition::File(Box::new(Defined {
+            path: "/a/foo.xml".into(),
+            text: "<domain/>".into(),
+            name: "foo".into(),
+            uuid: None,
+        })),
+        other => Definition::Bad(Outcome::new(Code::Installed, other)),
+    }
+}
+
+/// A state by libvirt's two words for it, as `virsh domstate --reason` would say them.
+fn named(word: &str) -> State {
+    let (_, state, reason) = *[
+        ("nostate", 0, 0),
+        ("running", 1, 1),
+        ("running-postcopy", 1, 10),
+        ("running-postcopy-failed", 1, 11),
+        ("blocked", 2, 0),
+        ("paused-unknown", 3, 0),
+        ("paused-user", 3, 1),
+        ("paused-migration", 3, 2),
+        ("paused-save", 3, 3),
+        ("paused-ioerror", 3, 5),
+        ("paused-watchdog", 3, 6),
+        ("paused-crashed", 3, 10),
+        ("paused-starting", 3, 11),
+        ("paused-postcopy", 3, 12),
+        ("paused-postcopy-failed", 3, 13),
+        ("paused-api-error", 3, 14),
+        ("in-shutdown", 4, 0),
+        ("off", 5, 0),
+        ("off-shutdown", 5, 1),
+        ("off-crashed", 5, 3),
+        ("off-migrated", 5, 4),
+        ("off-saved", 5, 5),
+        ("crashed", 6, 0),
+        ("pmsuspended", 7, 0),
+        ("unheard-of", 99, 0),
+    ]
+    .iter()
+    .find(|(known, _, _)| *known == word)
+    .unwrap_or_else(|| panic!("no such state: {word}"));
+    State::from_numbers(state, reason)
+}

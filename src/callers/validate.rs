@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! validate-all: everything that is wrong, a line each; the last line counts them and names the worst.
+//! validate-all: everything that is wrong, once each; the last line counts them and has the worst.
 //!
 //! Level 0 looks at the parameters alone, and at a definition's file if it is there: cluster tools run it on any host.
 //! Level 10 looks at this host.
@@ -9,14 +9,16 @@ use crate::host::guest_check;
 use crate::host::locate::PathSpec;
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
-use crate::model::call::{Environment, Invocation};
+use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::definition::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::model::facts::{Definition, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
+use crate::model::worker::{HostVerb, Request};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -48,21 +50,30 @@ pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> O
     if inv.check_level >= 10 {
         host(inv, &mut looker, facts.as_ref(), deadline, &mut findings);
     }
-    for finding in &findings {
-        line(&format!("vm-agent: {}", finding.text));
-    }
+    outcome(findings, line)
+}
+
+/// Gives each finding to `line` but the worst, which is the answer.
+fn outcome(mut findings: Vec<Finding>, line: &mut dyn FnMut(&str)) -> Outcome {
+    let mut told = BTreeSet::new();
+    findings.retain(|finding| told.insert(finding.text.clone()));
+    let count = findings.len();
     // The worst is the one that bars most nodes.
-    let worst = findings.iter().min_by_key(|f| match f.code {
+    findings.sort_by_key(|finding| match finding.code {
         Code::Configured => 0,
         Code::Args => 1,
         Code::Installed | Code::Perm => 2,
         Code::Ok | Code::Generic | Code::Unimplemented | Code::NotRunning | Code::StayedHere | Code::Degraded => 3,
     });
-    match (worst, findings.len()) {
-        (None, _) => Outcome::new(Code::Ok, "no problem was found"),
-        (Some(only), 1) => Outcome::new(only.code, only.text.clone()),
-        (Some(worst), n) => Outcome::new(worst.code, format!("{n} problems, the worst: {}", worst.text)),
+    let mut findings = findings.into_iter();
+    let Some(worst) = findings.next() else { return Outcome::new(Code::Ok, "no problem was found") };
+    for finding in findings {
+        line(&format!("vm-agent: {}", finding.text));
     }
+    if count == 1 {
+        return Outcome::new(worst.code, worst.text);
+    }
+    Outcome::new(worst.code, format!("{count} problems, the worst: {}", worst.text))
 }
 
 fn parameters(inv: &Invocation) -> Vec<Finding> {
@@ -102,8 +113,8 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
         Definition::Bad(outcome) => {
             let soon = looker.deadline().at_most(Duration::from_secs(2));
             let there = match (&inv.params.config, inv.check_level) {
-                // Its storage is silent, which is worth a word on any host.
-                (Some(_), 0..10) if outcome.code == Code::Generic => true,
+                // A person asks about this host, and silent storage is worth a word on any.
+                (Some(_), 0..10) if inv.caller == Caller::Human || outcome.code == Code::Generic => true,
                 (Some(config), 0..10) => {
                     config.is_absolute() && aside::what_is_at(&[config], soon)[..] != [There::Nothing]
                 }
@@ -148,6 +159,7 @@ fn host(
     deadline: Deadline,
     findings: &mut Vec<Finding>,
 ) {
+    let asked = asked_of_libvirt(looker, deadline);
     let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     if inv.params.use_virsh && find_program("virsh").is_none() {
         missing("use_virsh is set, but virsh is not installed".into());
@@ -176,6 +188,14 @@ fn host(
                 There::Silent => missing(format!("the definition's {what} {path} is on storage that does not answer")),
             }
         }
+        for device in facts.hostdevs.iter().filter(|device| host_has(device) == Some(false)) {
+            missing(format!("this host has no device {device}"));
+        }
+    }
+    // That the emulator's file is missing has been said.
+    let emulator = facts.and_then(|facts| facts.emulator.as_deref()).filter(|path| !Path::new(path).exists());
+    for text in asked.into_iter().filter(|text| emulator.is_none_or(|path| !text.contains(path))) {
+        missing(text);
     }
     let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left() / 2, deadline);
     match (&seen.libvirt, &seen.definition) {
@@ -209,6 +229,52 @@ fn host(
     }
 }
 
+/// What libvirt says that this host lacks for the definition. Without an answer there is no finding: that libvirt does not
+/// answer, or that the worker is missing, is found by itself.
+fn asked_of_libvirt(looker: &Looker, deadline: Deadline) -> Vec<String> {
+    let Definition::File(defined) = looker.definition() else { return Vec::new() };
+    let mut request = Request::host(&looker.uri, HostVerb::Check { xml: defined.text.clone() });
+    let patience = deadline.at_most(deadline.left() / 3);
+    request.timeout = Some(patience.left());
+    match backend::ask_worker(&request, patience) {
+        Ok(answer) => {
+            let lacks = answer.lacks.unwrap_or_default();
+            lacks.unknown.iter().for_each(|unknown| log::warn!("{unknown}"));
+            lacks.missing
+        }
+        Err(why) => {
+            log::info!("what this host lacks for the definition was not asked: {why}");
+            Vec::new()
+        }
+    }
+}
+
+/// Whether this host has a device (`pci 0000:01:00.0`) that is given to the guest, where that is easily seen.
+fn host_has(device: &str) -> Option<bool> {
+    let (kind, rest) = device.split_once(' ')?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    let there = |path: String| Path::new(&path).try_exists().ok();
+    match (kind, words.as_slice()) {
+        ("pci", [address, ..]) => there(format!("/sys/bus/pci/devices/{address}")),
+        ("mdev", [uuid]) => there(format!("/sys/bus/mdev/devices/{uuid}")),
+        ("tpm", [path]) => there((*path).to_owned()),
+        ("usb", ["bus", bus, "device", number]) => {
+            there(format!("/dev/bus/usb/{:03}/{:03}", bus.parse::<u32>().ok()?, number.parse::<u32>().ok()?))
+        }
+        ("usb", [ids]) => {
+            let (vendor, product) = ids.split_once(':')?;
+            let devices = std::fs::read_dir("/sys/bus/usb/devices").ok()?.flatten().map(|entry| entry.path());
+            let says = |file: &Path, id: &str| std::fs::read_to_string(file).is_ok_and(|text| text.trim() == id);
+            Some(
+                devices
+                    .into_iter()
+                    .any(|at| says(&at.join("idVendor"), vendor) && says(&at.join("idProduct"), product)),
+            )
+        }
+        _ => None,
+    }
+}
+
 /// The files that the definition needs, with what they are.
 fn files(facts: &DomainXml) -> Vec<(&'static str, &str)> {
     let mut files = Vec::new();
@@ -220,10 +286,13 @@ fn files(facts: &DomainXml) -> Vec<(&'static str, &str)> {
     ] {
         files.extend(path.as_deref().filter(|path| path.starts_with('/')).map(|path| (what, path)));
     }
-    for disk in &facts.disks {
+    // Without a medium that is optional libvirt starts it as well.
+    for disk in facts.disks.iter().filter(|disk| !disk.may_be_missing) {
         if matches!(disk.kind, DiskKind::File | DiskKind::Block | DiskKind::Dir) {
             files.extend(disk.source.as_deref().map(|path| ("disk", path)));
         }
     }
+    let shared = facts.filesystems.iter().filter_map(|shared| shared.source.as_deref());
+    files.extend(shared.filter(|path| path.starts_with('/')).map(|path| ("shared folder", path)));
     files
 }

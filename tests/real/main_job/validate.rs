@@ -32,7 +32,7 @@ fn all_findings_are_told_and_the_last_line_counts_them_and_names_the_worst() {
         let call = host.call(dialect, "validate-all").named("a").param("no_kill", "x").param("force_stop", "perhaps");
         let answer = call.param("config", "relative").gives(6).says(&["3 problems"]);
         for finding in ["no_kill: 'x'", "force_stop: 'perhaps'", "config: "] {
-            assert!(answer.stderr.contains(finding), "no {finding} in {answer}");
+            assert_eq!(answer.stderr.matches(finding).count(), 1, "{finding} in {answer}");
         }
         assert!(answer.stderr.trim_end().lines().last().unwrap().starts_with("ocf-exit-reason:3 problems"), "{answer}");
     }
@@ -63,4 +63,36 @@ fn level_10_looks_at_the_host() {
     host.service("kill", "libvirtd");
     vm.call(Rgmanager, "validate-all").depth(10).gives(5).says(&["daemon does not run"]);
     vm.call(Pacemaker, "validate-all").depth(10).gives(5).says(&["daemon does not run"]);
+}
+
+#[test]
+fn what_this_host_lacks_for_a_definition_is_told_once_each() {
+    let host = Host::up();
+    let with = |name: &str, devices: &str| {
+        host.file(
+            &format!("{name}.xml"),
+            &host.guest("a").edit("<panic model", &format!("{devices}<panic model")).xml(),
+        )
+    };
+    let call = |file: &std::path::Path| host.call(Pacemaker, "validate-all").named("a").param("config", file).depth(10);
+    let drive = "<disk type='file' device='cdrom'><source file='/no/cd.iso' startupPolicy='POLICY'/>\
+                 <target dev='sda' bus='sata'/></disk>";
+    call(&with("optional", &drive.replace("POLICY", "optional"))).gives(0);
+    call(&with("mandatory", &drive.replace("POLICY", "mandatory"))).gives(5).says(&["/no/cd.iso does not exist"]);
+    let pci = "<hostdev mode='subsystem' type='pci'><source><address domain='0x00ff' bus='0x01' slot='0' function='0'/>\
+               </source></hostdev>";
+    let folder = "<filesystem type='mount'><source dir='/no/folder'/><target dir='t'/></filesystem>";
+    for (name, devices, words) in [
+        ("network", "<interface type='network'><source network='lan'/></interface>", "this host has no network 'lan'"),
+        ("bridge", "<interface type='bridge'><source bridge='br7'/></interface>", "this host has no bridge 'br7'"),
+        ("device", pci, "this host has no device pci 00ff:01:00.0"),
+        ("folder", folder, "shared folder /no/folder does not exist"),
+    ] {
+        let answer = call(&with(name, devices)).gives(5).says(&[words]);
+        assert_eq!(answer.stderr.matches(words).count(), 1, "{answer}");
+    }
+    let kvm = host.file("kvm.xml", &host.guest("a").edit("type='qemu'", "type='kvm'").xml());
+    call(&kvm).gives(5).says(&["cannot run a domain of type 'kvm', only of these: qemu"]);
+    // A person asks about this host, and means the file that is named.
+    host.call(Human, "validate-all").named("a").arg("--xmlfile").arg("/not/here.xml").gives(5).says(&["/not/here.xml"]);
 }

@@ -3,6 +3,7 @@
 //!
 //! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
 
+use super::cause::cause;
 use crate::model::failure::Trouble;
 use crate::model::params::ShutdownMode;
 use crate::model::worker::{
@@ -393,7 +394,7 @@ fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
         Tool::Worker => answer(finished).map(drop).map_err(|trouble| trouble.message),
         Tool::Virsh(path) => match finished.ended {
             Ended::Exited(0) => Ok(()),
-            Ended::Exited(_) => Err(last_line(&finished.stderr, "virsh failed and did not say why")),
+            Ended::Exited(_) => Err(virsh_error(&finished.stderr)),
             Ended::Signalled(signal) => Err(format!("{} was killed by signal {signal}", path.display())),
             Ended::TimedOut => Err(format!("virsh did not answer within {:.0} s", finished.took.as_secs_f32())),
         },
@@ -406,7 +407,7 @@ fn answer(finished: &Finished) -> Result<Answer, Trouble> {
     match (last, finished.ended) {
         (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
         (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
-            Err(Trouble { step: Some(failure.during), message: without_command(failure.message) })
+            Err(Trouble { step: Some(failure.during), message: cause(&failure.message) })
         }
         (_, Ended::TimedOut) => {
             Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
@@ -418,36 +419,24 @@ fn answer(finished: &Finished) -> Result<Answer, Trouble> {
     }
 }
 
-/// The last line that a program wrote on stderr, without virsh's "error: ".
+/// The last line that a program wrote on stderr.
 fn last_line(stderr: &[u8], otherwise: &str) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or(otherwise);
-    ascii_line(line.strip_prefix("error: ").unwrap_or(line), 500)
+    ascii_line(text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or(otherwise), 500)
+}
+
+/// The last error that virsh wrote. It may be of several lines, the first of which has the cause.
+fn virsh_error(stderr: &[u8]) -> String {
+    const BEGIN: &str = "error: ";
+    let text = String::from_utf8_lossy(stderr);
+    let at = text.rfind(&format!("\n{BEGIN}")).map(|at| at + 1).or_else(|| text.starts_with(BEGIN).then_some(0));
+    match at.and_then(|at| text.get(at + BEGIN.len()..)) {
+        Some(message) => ascii_line(&cause(message), 500),
+        None => last_line(stderr, "virsh failed and did not say why"),
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn sentence(error: ChildError) -> String {
     error.to_string()
-}
-
-/// libvirt puts the whole command line of an emulator in front of what went wrong with it, where nobody sees the end.
-fn without_command(message: String) -> String {
-    let cut = message.split_once("Child process (").and_then(|(before, rest)| {
-        let (_, what) = rest.rsplit_once(") unexpected ")?;
-        Some(format!("{before}child process: unexpected {what}"))
-    });
-    cut.unwrap_or(message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_in_libvirts_words_is_cut_and_what_went_wrong_stays() {
-        let text =
-            "internal error: Child process (LC_ALL=C /usr/bin/qemu (x) unexpected -S) unexpected exit status 1: full";
-        assert_eq!(without_command(text.into()), "internal error: child process: unexpected exit status 1: full");
-        assert_eq!(without_command("no such domain".into()), "no such domain");
-    }
 }

@@ -69,7 +69,13 @@ pub fn plain(message: &str) -> &str {
     for behind in [": Connection reset by peer", ": Input/output error"] {
         text = text.strip_suffix(behind).unwrap_or(text);
     }
-    text.trim()
+    // What remains of a connection that was closed without a word, as by ssh.
+    let text = text.trim().trim_matches(':').trim();
+    match text {
+        "" if message.contains(" data: ") => "the connection was closed without a word",
+        "" => "libvirt did not say why",
+        text => text,
+    }
 }
 
 /// The host answers, and nobody at its daemon's socket: said in few words, since the paths push the reason out of sight.
@@ -114,6 +120,20 @@ fn explained(message: &str, node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_never_empty() {
+        for message in [
+            "",
+            "operation failed: ",
+            "Cannot recv data: End of file while reading data: : Input/output error",
+            "End of file while reading data: : Input/output error",
+            "Cannot recv data: Connection reset by peer",
+        ] {
+            let said = plain(message);
+            assert!(said.chars().any(char::is_alphabetic) && !said.ends_with(':'), "{message}: {said}");
+        }
+    }
 
     #[test]
     fn the_reason_stands_where_a_manager_does_not_cut_it_off() {

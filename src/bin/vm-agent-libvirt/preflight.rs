@@ -81,8 +81,11 @@ impl Ends<'_> {
             (Err(error), _) | (_, Err(error)) => return warn(format!("the domain was not checked: {error}")),
         };
         let thorough = self.migrate.rehearse == Some(Rehearsal::Thorough);
-        if thorough {
+        // libvirt says it well at the begin, but not from daemon to daemon, and virsh's words are not explained.
+        if self.migrate.rehearse.is_some() || self.migrate.flags.contains(&Flag::P2p) {
             self.same_host(there);
+        }
+        if thorough {
             self.here(&facts.disks, &facts.name);
             self.address(there);
         }

@@ -185,3 +185,34 @@ fn a_process_that_libvirt_has_lost_keeps_a_second_copy_from_being_started_and_st
         vm.call(dialect, "stop").timeout(10.0).gives(0);
     }
 }
+
+/// What libvirt puts in front of it (the time, the emulator's name, a command line) is cut off by no manager any more.
+#[test]
+fn a_refused_start_says_the_cause() {
+    let host = Host::up();
+    let disk = host.file("disk.img", &"x".repeat(1 << 20));
+    let guest = |name: &str| host.guest(name).option("--disk", disk.to_str().unwrap()).written();
+    let (first, second) = (guest("a"), guest("b"));
+    first.call(Pacemaker, "start").gives(0);
+    for use_virsh in ["no", "yes"] {
+        let answer = second.call(Pacemaker, "start").param("use_virsh", use_virsh).gives(1);
+        let words = "QEMU did not start: Failed to get \"write\" lock Is another process using the image";
+        assert!(answer.reason.contains(words) && !answer.reason.contains("qemu-system"), "{answer}");
+    }
+    first.destroy();
+    host.run(
+        "sh",
+        &[
+            "-c",
+            "mkdir -p /etc/libvirt/hooks && cp \"$1\" /etc/libvirt/hooks/qemu",
+            "sh",
+            host.script("hook", "echo no storage today >&2; exit 1").to_str().unwrap(),
+        ],
+    );
+    host.service("stop", "libvirtd");
+    host.service("start", "libvirtd");
+    for use_virsh in ["no", "yes"] {
+        let answer = second.call(Pacemaker, "start").param("use_virsh", use_virsh).gives(1);
+        answer.says(&["a hook of libvirt's refused it: ", "no storage today"]);
+    }
+}

@@ -31,6 +31,16 @@ fn a_target_that_ssh_cannot_reach_leaves_the_machine_alone() {
     stays(&guest, 10.0, &["node2", "cannot be reached", "ermission denied"]);
     target.run("mv", &["/root/.ssh/away", "/root/.ssh/authorized_keys"]);
 
+    // A login that ends at once, without a word.
+    target.run("sh", &["-c", "cp /root/.ssh/authorized_keys /root/.ssh/away; sed -i 's/^/command=\"exit 0\" /' /root/.ssh/authorized_keys"]);
+    stays(&guest, 20.0, &["node2", "cannot be reached: ", "connection"]);
+    for p2p in ["no", "yes"] {
+        let answer = guest.moves(Pacemaker, 1, 2).param("migration_p2p", p2p).timeout(20.0).gives(1);
+        println!("p2p {p2p}: {}", answer.reason);
+        assert!(!answer.reason.contains(":  (") && !answer.reason.trim_end().ends_with(':'), "{answer}");
+    }
+    target.run("mv", &["/root/.ssh/away", "/root/.ssh/authorized_keys"]);
+
     source.run("mv", &["/root/.ssh/known_hosts", "/root/.ssh/known_hosts.away"]);
     stays(&guest, 10.0, &["node2", "cannot be reached", "ost key verification failed"]);
 
@@ -436,6 +446,9 @@ fn hosts_with_the_same_uuid_are_told_apart_from_moving() {
     target.run("sh", &["-c", "printf '%s\n' \"$1\" >/etc/machine-id", "sh", id.trim()]);
     target.service("start", "libvirtd");
     stays(&guest, 5.0, &["node2 has this host's UUID", "host_uuid"]);
+    let answer = guest.moves(Pacemaker, 1, 2).param("migration_p2p", "yes").timeout(20.0).gives(1);
+    println!("p2p: {}", answer.reason);
+    assert!(answer.reason.contains("has this host's UUID"), "{answer}");
     guest.moves(Human, 1, 2).arg("--rehearse").gives(1).within(5.0).says(&["node2 has this host's UUID", "host_uuid"]);
 }
 

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What went wrong, in libvirt's words. libvirt puts the emulator's whole command line, its name and the time in front of the
+//! cause, where a manager that cuts a reason off never shows the end. Pure.
+
+/// What QEMU's last words stand behind, and what is said in its place.
+const LAST_WORDS: [(&str, &str); 2] = [
+    ("process exited while connecting to monitor: ", "QEMU did not start: "),
+    ("qemu unexpectedly closed the monitor: ", "QEMU ended: "),
+];
+
+/// The cause that a message ends with, and what it is the cause of.
+#[must_use]
+pub fn cause(message: &str) -> String {
+    for (before, instead) in LAST_WORDS {
+        if let Some((_, words)) = message.split_once(before) {
+            let words = last_words(words);
+            return format!("{instead}{}", if words.is_empty() { "it did not say why" } else { words });
+        }
+    }
+    match message
+        .split_once("Child process (")
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once(") unexpected ")?)))
+    {
+        Some((before, (_, what))) => match (before.contains("Hook script execution failed"), hook_words(what)) {
+            (true, Some(words)) => format!("a hook of libvirt's refused it: {words}"),
+            _ => format!("{before}child process: unexpected {what}"),
+        },
+        None if message.trim().is_empty() => "libvirt did not say why".into(),
+        None => message.trim().to_owned(),
+    }
+}
+
+/// The words of a script behind `exit status 1: `, if it had any.
+fn hook_words(what: &str) -> Option<&str> {
+    let words = what.strip_prefix("exit status ")?.split_once(": ")?.1.trim();
+    (!words.is_empty()).then_some(words)
+}
+
+/// The last that QEMU said, without the time, its own name and the option that it speaks of.
+fn last_words(words: &str) -> &str {
+    let mut last = words;
+    let mut rest = words;
+    while let Some(at) = rest.find("Z qemu") {
+        let (before, from) = rest.split_at(at);
+        let stamped = before.rsplit(char::is_whitespace).next().is_some_and(is_stamp);
+        let Some((_, said)) = from.split_once(": ") else { break };
+        // What follows a time is a line of its own; anything else only looks like it.
+        if stamped && !said.trim().is_empty() {
+            last = said;
+        }
+        rest = said;
+    }
+    let last = last.trim();
+    if !last.starts_with('-') {
+        return last;
+    }
+    let behind = if last.contains('{') { last.rsplit_once("}: ") } else { last.split_once(": ") };
+    behind.map_or(last, |(_, said)| said)
+}
+
+/// `2026-11-27T03:14:12.123456`.
+fn is_stamp(text: &str) -> bool {
+    text.len() >= "2026-11-27T03:14:12".len()
+        && text.contains('T')
+        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | 'T' | ':' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_stays_and_what_stands_before_it_goes() {
+        for (message, expected) in [
+            ("no such domain", "no such domain"),
+            ("", "libvirt did not say why"),
+            (
+                "internal error: process exited while connecting to monitor: 2026-11-27T03:14:12.123456Z \
+                 qemu-system-x86_64: -device {\"driver\":\"virtio-blk-pci\",\"id\":\"a\",\"write-cache\":\"on\"}: Failed \
+                 to get \"write\" lock\nIs another process using the image [/srv/web.img]?",
+                "QEMU did not start: Failed to get \"write\" lock\nIs another process using the image [/srv/web.img]?",
+            ),
+            (
+                "internal error: process exited while connecting to monitor: 2026-11-27T03:14:12Z qemu-system-x86_64: \
+                 warning: host doesn't support it\n2026-11-27T03:14:13Z qemu-system-x86_64: -object \
+                 memory-backend-file,id=pc.ram: os_mem_prealloc: Insufficient free host memory pages available to \
+                 allocate guest RAM",
+                "QEMU did not start: os_mem_prealloc: Insufficient free host memory pages available to allocate guest RAM",
+            ),
+            (
+                "internal error: qemu unexpectedly closed the monitor: 2026-11-27T03:14:12Z qemu-kvm: error while loading \
+                 state\n2026-11-27T03:14:12Z qemu-kvm: load of migration failed: Invalid argument",
+                "QEMU ended: load of migration failed: Invalid argument",
+            ),
+            ("internal error: process exited while connecting to monitor: ", "QEMU did not start: it did not say why"),
+            (
+                "Hook script execution failed: internal error: Child process (LC_ALL=C PATH=/bin \
+                 /etc/libvirt/hooks/qemu web prepare begin -) unexpected exit status 1: no storage today",
+                "a hook of libvirt's refused it: no storage today",
+            ),
+            (
+                "internal error: Child process (LC_ALL=C /usr/bin/qemu (x) unexpected -S) unexpected exit status 1: full",
+                "internal error: child process: unexpected exit status 1: full",
+            ),
+        ] {
+            assert_eq!(cause(message), expected);
+        }
+    }
+}

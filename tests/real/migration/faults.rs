@@ -342,7 +342,9 @@ fn a_source_daemon_that_dies_in_the_middle_keeps_the_machine() {
         cluster.host(1).service("kill", "libvirtd");
         let answer = call.answer();
         println!("{dialect:?} {} {:.1} s: {}", answer.code, answer.took.as_secs_f32(), answer.reason);
-        assert_eq!(answer.code, code, "{answer}");
+        // A busy target may be silent for what little time is left then: nobody knows, and that changes nothing.
+        let unknown = dialect == Rgmanager && answer.code == 7 && answer.stderr.contains("on node2 nobody answers");
+        assert!(answer.code == code || unknown, "{answer}");
         guest.never_stopped();
         cluster.host(1).service("start", "libvirtd");
         guest.runs_only_on(1);

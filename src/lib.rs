@@ -12,12 +12,12 @@
 //! - `callers`: both cluster managers and a person at a terminal.
 
 pub mod callers;
-pub mod cluster;
-pub mod engine;
+mod cluster;
+mod engine;
 pub mod host;
-pub mod hypervisor;
+mod hypervisor;
 pub mod model;
-pub mod policy;
+mod policy;
 pub mod sys;
 
 /// What must hold for any bytes at all.

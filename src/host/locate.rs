@@ -47,12 +47,6 @@ impl PathSpec {
     pub fn folders(&self) -> &[PathBuf] {
         &self.0
     }
-
-    /// Whether no folder is named.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// What a definition is written in.

@@ -2,9 +2,9 @@
 //! The facts of this host, each with its source, and what changes them.
 
 pub mod aside;
-pub mod data_port;
-pub mod disks;
-pub mod guest_check;
-pub mod locate;
-pub mod look;
-pub mod starting;
+pub(crate) mod data_port;
+pub(crate) mod disks;
+pub(crate) mod guest_check;
+pub(crate) mod locate;
+pub(crate) mod look;
+pub(crate) mod starting;

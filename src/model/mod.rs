@@ -3,13 +3,13 @@
 
 pub mod call;
 pub mod definition;
-pub mod facts;
-pub mod failure;
-pub mod mapping;
-pub mod options;
-pub mod outcome;
+pub(crate) mod facts;
+pub(crate) mod failure;
+pub(crate) mod mapping;
+pub(crate) mod options;
+pub(crate) mod outcome;
 pub mod params;
 pub mod state;
-pub mod target;
-pub mod uri;
+pub(crate) mod target;
+pub(crate) mod uri;
 pub mod worker;

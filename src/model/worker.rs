@@ -154,7 +154,6 @@ pub enum DomainVerb {
 /// How a guest is asked to shut down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "libvirt's own words")]
 pub enum Mode {
     #[default]
     Default,
@@ -168,7 +167,6 @@ pub enum Mode {
 /// How a saved domain comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "they say it")]
 pub enum Wake {
     Running,
     Paused,

@@ -21,8 +21,6 @@ use crate::sys::time::{Deadline, timespec};
 #[derive(Debug)]
 pub struct Held {
     pidfd: OwnedFd,
-    pid: u32,
-    start_time_ticks: u64,
 }
 
 impl Held {
@@ -42,20 +40,8 @@ impl Held {
         if start_time(pid)? != Some(start_time_ticks) {
             return Ok(None);
         }
-        let held = Self { pidfd, pid, start_time_ticks };
+        let held = Self { pidfd };
         Ok(if held.ended() { None } else { Some(held) })
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// When it started, in clock ticks since boot.
-    #[must_use]
-    pub fn start_time_ticks(&self) -> u64 {
-        self.start_time_ticks
     }
 
     /// Sends it a signal; one that has ended already is no error.

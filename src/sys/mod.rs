@@ -2,12 +2,12 @@
 //! Mechanism that knows no domain: time, processes, locks, the run folder, child processes, texts.
 
 pub mod child;
-pub mod files;
-pub mod held;
-pub mod interrupt;
-pub mod lock;
-pub mod proc;
-pub mod roots;
-pub mod run_dir;
+pub(crate) mod files;
+pub(crate) mod held;
+pub(crate) mod interrupt;
+pub(crate) mod lock;
+pub(crate) mod proc;
+pub(crate) mod roots;
+pub(crate) mod run_dir;
 pub mod text;
 pub mod time;

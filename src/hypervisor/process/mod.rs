@@ -110,7 +110,7 @@ pub enum Evidence {
 
 /// Looks for the domain's process: first the one that libvirt's pid file names, then all. It may wait for a process whose
 /// memory is locked, for ever: see `host::aside`.
-#[must_use]
+#[cfg(test)]
 pub fn find(roots: &Roots, who: &Identity<'_>) -> Evidence {
     find_by(roots, who, &mut |pids, found_by| examine(roots, who, pids, found_by))
 }
@@ -138,7 +138,7 @@ pub(crate) fn find_by(
 }
 
 /// The process that libvirt's pid file names, if it lives and is the domain. Its absence proves nothing.
-#[must_use]
+#[cfg(test)]
 pub fn by_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
     let pid = read_pid_file(roots, who)?;
     let mut findings = Findings::default();

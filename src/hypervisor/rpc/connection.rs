@@ -114,6 +114,7 @@ impl Connection {
     }
 
     /// The next event, waiting for it until `deadline`; `None` then.
+    #[cfg(test)]
     pub fn next_event(&mut self, deadline: Deadline) -> Result<Option<LifecycleEvent>, RpcError> {
         let wait = Wait::new("waiting for an event", deadline);
         let mut looked = false;

@@ -49,8 +49,6 @@ pub enum RpcError {
     Libvirt {
         /// `virErrorNumber`.
         code: i32,
-        /// `virErrorDomain`: the part of libvirt that it comes from.
-        domain: i32,
         /// libvirt's own words.
         message: String,
     },

@@ -42,10 +42,6 @@ pub enum Procedure {
     ConnectOpen = 1,
     /// Priority.
     ConnectClose = 2,
-    /// Priority.
-    ConnectGetType = 3,
-    /// Priority.
-    ConnectGetVersion = 4,
     /// Ordinary.
     DomainGetXmlDesc = 14,
     /// Priority.
@@ -57,8 +53,7 @@ pub enum Procedure {
     /// Priority.
     DomainLookupByUuid = 24,
     /// Priority.
-    ConnectGetHostname = 59,
-    /// Priority.
+    #[cfg(test)]
     ConnectSupportsFeature = 60,
     /// Priority.
     AuthList = 66,
@@ -70,8 +65,6 @@ pub enum Procedure {
     DomainHasManagedSaveImage = 183,
     /// Priority.
     DomainGetState = 212,
-    /// Priority.
-    DomainGetControlInfo = 229,
     /// Priority.
     ConnectListAllDomains = 273,
     /// Ordinary.
@@ -337,9 +330,10 @@ pub fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<String>
 /// `remote_error`. Its first three values are what matters; a message that ends after them is understood too.
 pub fn error(reply: &mut Decoder<'_>) -> RpcError {
     let mut decode = || -> Result<RpcError, Malformed> {
-        let (code, domain) = (reply.i32()?, reply.i32()?);
+        // The second is the part of libvirt that it comes from.
+        let (code, _) = (reply.i32()?, reply.i32()?);
         let message = if reply.present()? { reply.words()?.into_owned() } else { "no reason given".to_owned() };
-        Ok(RpcError::Libvirt { code, domain, message })
+        Ok(RpcError::Libvirt { code, message })
     };
     decode().unwrap_or_else(RpcError::from)
 }

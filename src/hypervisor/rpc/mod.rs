@@ -17,10 +17,7 @@ pub mod message;
 mod socket;
 pub mod xdr;
 
-pub use calls::{
-    ControlInfo, FEATURE_KEEPALIVE, Info, JobStats, LIST_ACTIVE, LIST_INACTIVE, LIST_PERSISTENT, LIST_TRANSIENT,
-    XML_INACTIVE, XML_MIGRATABLE, XML_SECURE,
-};
+pub use calls::{JobStats, LIST_ACTIVE};
 pub use connection::Connection;
 pub use error::RpcError;
-pub use message::{Domain, LifecycleEvent, REBOOTED, TypedValue};
+pub use message::{Domain, REBOOTED, TypedValue};

@@ -87,7 +87,6 @@ pub enum Rehearsal {
 /// libvirt's migration flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "libvirt's own words")]
 pub enum Flag {
     Live,
     P2p,

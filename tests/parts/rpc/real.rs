@@ -4,11 +4,18 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vm_agent::hypervisor::rpc::{Connection, LIST_ACTIVE, LIST_INACTIVE, RpcError, XML_INACTIVE, XML_SECURE};
+use vm_agent::hypervisor::rpc::{Connection, LIST_ACTIVE, RpcError};
 use vm_agent::sys::time::Deadline;
 
 use super::libvirtd::Libvirtd;
 use crate::unit::rpc::{eventually, soon};
+
+/// `VIR_DOMAIN_XML_SECURE`: with passwords; needs a connection that is not read-only.
+const XML_SECURE: u32 = 1;
+/// `VIR_DOMAIN_XML_INACTIVE`: what the next start will use.
+const XML_INACTIVE: u32 = 2;
+/// `VIR_CONNECT_LIST_DOMAINS_INACTIVE`.
+const LIST_INACTIVE: u32 = 2;
 
 const RUNNING: i32 = 1;
 const SHUT_OFF: i32 = 5;
@@ -83,7 +90,6 @@ fn every_question_about_a_domain_that_has_vanished_is_answered_with_none() {
     assert_eq!(connection.xml(&brief, 0).unwrap(), None);
     assert_eq!(connection.is_persistent(&brief).unwrap(), None);
     assert_eq!(connection.autostart(&brief).unwrap(), None);
-    assert_eq!(connection.control_info(&brief).unwrap(), None);
 }
 
 #[test]
@@ -156,17 +162,13 @@ fn autostart_persistence_and_resources_are_told() {
     assert_eq!(connection.autostart(&domain).unwrap(), Some(true));
     let info = connection.info(&domain).unwrap().unwrap();
     assert_eq!((info.state, info.max_mem_kib, info.mem_kib, info.vcpus), (1, 8_388_608, 2_097_152, 2));
-    assert_eq!(connection.control_info(&domain).unwrap().unwrap().state, 0);
 }
 
 #[test]
-fn the_daemon_tells_what_it_is() {
+fn the_daemon_tells_its_version() {
     let libvirtd = Libvirtd::start("");
     let mut connection = libvirtd.connect();
-    assert_eq!(connection.hypervisor_type().unwrap(), "TEST");
-    assert!(!connection.host_name().unwrap().is_empty());
     assert!(connection.lib_version().unwrap() >= 6_000_000);
-    assert_eq!(connection.hypervisor_version().unwrap(), 2);
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn a_caller_can_poll_the_connection_itself() {
 fn a_client_that_answers_keepalive_pings_is_kept() {
     let libvirtd = Libvirtd::start("keepalive_interval = 1\nkeepalive_count = 1");
     let mut connection = libvirtd.connect();
-    assert!(connection.supports_feature(vm_agent::hypervisor::rpc::FEATURE_KEEPALIVE).unwrap());
+    assert!(connection.ask_for_pings().unwrap());
     // A client that answers none is dropped after about (count + 1) intervals: 2 s.
     assert_eq!(connection.next_event(Deadline::after(Duration::from_secs(5))).unwrap(), None);
     assert!(connection.lookup_by_name("test").unwrap().is_some());

@@ -6,7 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
-use vm_agent::hypervisor::rpc::{Connection, LifecycleEvent, RpcError};
+use vm_agent::hypervisor::rpc::message::LifecycleEvent;
+use vm_agent::hypervisor::rpc::{Connection, RpcError};
 use vm_agent::sys::time::Deadline;
 
 use super::fake::{Fake, KEEPALIVE, REMOTE, STAGES, UUID, be_silent, domain, event, message, read_call, serve, words};

@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What README.md and the manual page say, held against the tables: parameters, codes, paths and examples.
+//! What the documents say, held against the tables, the files and the tests: parameters, codes, paths, links, examples.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vm_agent::callers::manager::{OCF, RGMANAGER};
 use vm_agent::model::definition::read;
 use vm_agent::model::params::{TABLE, Use};
 
 const README: &str = include_str!("../../README.md");
 const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
+const EXIT_CODES: &str = include_str!("../../docs/EXIT-CODES.md");
+
+/// Every page for people: its path in the repository, and its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for folder in ["", "docs", "tests/hosts"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name();
+            if Path::new(&name).extension().is_some_and(|end| end == "md") {
+                let page = Path::new(folder).join(&name);
+                pages.push((page.clone(), std::fs::read_to_string(root.join(page)).unwrap()));
+            }
+        }
+    }
+    pages
+}
 
 /// The text between lines of three backticks, for the `n`th time that it contains `mark`.
 fn example(mark: &str) -> String {
@@ -57,22 +74,49 @@ fn every_parameter_of_the_table_is_told_of() {
 #[test]
 fn both_tell_of_every_exit_code() {
     for code in ["0", "1", "2", "3", "4", "5", "6", "7", "150", "190"] {
-        assert!(README.contains(&format!("\n| {code} | ")), "README.md lacks {code}");
+        assert!(EXIT_CODES.contains(&format!("\n| {code} | ")), "docs/EXIT-CODES.md lacks {code}");
         assert!(MANUAL.contains(&format!("\n.B {code}\n")), "the manual page lacks {code}");
     }
 }
 
 #[test]
 fn every_path_of_the_repository_that_is_told_of_exists() {
-    let words = README.split(|c: char| c.is_whitespace() || "`,;:()|".contains(c));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = 0;
-    for path in words.map(|word| word.trim_end_matches('.')) {
-        if ["src/", "tests/", "packaging/", "bench/", "fuzz/"].iter().any(|folder| path.starts_with(folder)) {
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "README.md tells of {path}");
-            found += 1;
+    for (page, text) in pages() {
+        // What the log tells of was there once.
+        if page == Path::new("CHANGELOG.md") {
+            continue;
+        }
+        for word in text.split(|c: char| c.is_whitespace() || "`,;:()|[]".contains(c)) {
+            let path = word.trim_end_matches('.');
+            if ["src/", "tests/", "packaging/", "bench/", "fuzz/", "docs/"].iter().any(|it| path.starts_with(it)) {
+                assert!(root.join(path).exists(), "{} tells of {path}", page.display());
+                found += 1;
+            }
         }
     }
-    assert!(found > 10, "only {found} paths were found");
+    assert!(found > 20, "only {found} paths were found");
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_one_with_a_tests_name_to_that_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, text) in pages() {
+        for (before, after) in text.match_indices("](").map(|(at, found)| (&text[..at], &text[at + found.len()..])) {
+            let (label, target) = (before.rsplit('[').next().unwrap(), after.split(')').next().unwrap());
+            if target.starts_with("http") {
+                continue;
+            }
+            let file = root.join(page.parent().unwrap()).join(target);
+            let linked = std::fs::read_to_string(&file);
+            assert!(file.exists(), "{} links to {target}", page.display());
+            if let (true, Some(test)) = (target.ends_with(".rs"), label.strip_prefix('`')) {
+                let test = format!("fn {}(", test.trim_end_matches('`'));
+                assert!(linked.unwrap().contains(&test), "{}: {target} has no {test}", page.display());
+            }
+        }
+    }
 }
 
 #[test]

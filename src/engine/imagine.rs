@@ -3,16 +3,16 @@
 //! scenario tests read as stories because of it.
 
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Domain, Libvirt, Observation, Process};
+use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Process};
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
-use crate::policy::{self, History, Next, Step};
+use crate::policy::{History, Look, Step, Tidy, World};
 use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct Imagined {
     /// The host that it last migrated to.
     pub moved_to: Option<String>,
     /// That migration is not on record as finished.
@@ -57,11 +57,17 @@ pub struct World {
     pub target_fails: Option<String>,
     /// What the definition turns out to be when it is read.
     pub definition: Option<Definition>,
+    /// Another agent that may start it, beside which a stop goes on.
+    pub beside: Option<String>,
+    /// That agent does not end in time.
+    pub stays: bool,
+    /// What is to be told of switched disks.
+    pub switched: Option<String>,
     /// What is seen after the first wait.
     pub later: Option<(Option<Libvirt>, Option<Process>)>,
 }
 
-impl Default for World {
+impl Default for Imagined {
     fn default() -> Self {
         Self {
             moved_to: None,
@@ -86,6 +92,9 @@ impl Default for World {
             lingers: false,
             target_fails: None,
             definition: None,
+            beside: None,
+            stays: false,
+            switched: None,
             later: None,
         }
     }
@@ -96,38 +105,70 @@ const ENOUGH: usize = 2000;
 
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]
-pub fn play(inv: &Invocation, seen: &Observation, world: &World) -> (Vec<Step>, Option<Outcome>) {
-    let mut seen = seen.clone();
-    let mut world = world.clone();
-    let left = inv.timeout.saturating_sub(inv.margin());
-    let (moved_to, unfinished) = (world.moved_to.clone(), world.unfinished);
-    let mut done = History { left, moved_to, unfinished, move_cut_short: unfinished, ..History::default() };
-    let mut steps = Vec::new();
-    while steps.len() < ENOUGH {
-        done.remember(&seen);
-        if policy::shows_the_start(&seen) {
-            seen.starting = None;
-        }
-        match policy::next(inv, &seen, &done) {
-            Next::Answer(outcome) => return (steps, Some(outcome)),
-            Next::Do(step) => {
-                let spent = world.carry_out(&step, &mut seen, &mut done);
-                done.left = done.left.saturating_sub(spent);
-                done.spent += spent;
-                steps.push(step);
-            }
-        }
-    }
-    (steps, None)
+pub fn play(inv: &Invocation, seen: &Observation, world: &Imagined) -> (Vec<Step>, Option<Outcome>) {
+    let mut story = Story {
+        seen: seen.clone(),
+        world: world.clone(),
+        spent: Duration::ZERO,
+        left: inv.timeout.saturating_sub(inv.margin()),
+        steps: Vec::new(),
+    };
+    let outcome = super::play(inv, &mut story);
+    let ended = story.steps.len() < ENOUGH;
+    (story.steps, ended.then_some(outcome))
 }
 
-impl World {
+/// An imagined world while a policy is played on it.
+struct Story {
+    seen: Observation,
+    world: Imagined,
+    spent: Duration,
+    left: Duration,
+    steps: Vec<Step>,
+}
+
+impl World for Story {
+    fn begin(&mut self) -> Result<History, Outcome> {
+        let noted = self.world.moved_to.clone().map(|uri| Noted { uri, finished: !self.world.unfinished });
+        let mut done = History { locked: true, ..History::on_record(noted, None) };
+        (done.beside, done.switched) = (self.world.beside.clone(), Some(self.world.switched.clone()));
+        Ok(done)
+    }
+
+    fn look(&mut self) -> Look {
+        Look { seen: self.seen.clone(), hurried: false }
+    }
+
+    fn carry_out(&mut self, step: &Step, _seen: &Observation, done: &mut History) {
+        done.left = self.left;
+        let spent = self.world.carry_out(step, &mut self.seen, done);
+        self.spent += spent;
+        self.left = self.left.saturating_sub(spent);
+        self.steps.push(step.clone());
+    }
+
+    fn tidy(&mut self, tidy: &Tidy, _seen: &Observation) {
+        match tidy {
+            Tidy::ForgetStart => self.seen.starting = None,
+            Tidy::ForgetTarget | Tidy::Mark { .. } | Tidy::Warn(_) => {}
+        }
+    }
+
+    fn time(&self) -> (Duration, Duration) {
+        (self.spent, self.left)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.steps.len() >= ENOUGH
+    }
+}
+
+impl Imagined {
     /// Changes the imagined facts as the step would, and says how long it takes.
     fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
         let second = Duration::from_secs(1);
         let result = |fails: &Option<String>| fails.clone().map_or(Ok(()), Err);
         if let Step::Wait { longest } = step {
-            done.waited += *longest;
             if let Some((libvirt, process)) = self.later.take() {
                 if let Some(libvirt) = libvirt {
                     if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
@@ -136,10 +177,11 @@ impl World {
                     seen.libvirt = libvirt;
                 }
                 seen.process = process.unwrap_or(seen.process.clone());
+                // The change ends the wait before its time is over.
+                return (*longest).min(done.left / 2);
             }
             return *longest;
         }
-        done.waited = Duration::ZERO;
         match step {
             Step::ReadDefinition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
@@ -238,6 +280,17 @@ impl World {
                 done.queue_passed = Some(result(&self.queue_stands));
                 if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
             }
+            Step::AskSwitched => {
+                done.switched = Some(self.switched.clone());
+                Duration::ZERO
+            }
+            Step::TakeLock => {
+                done.locked_at_last = Some(!self.stays);
+                if !self.stays {
+                    done.beside = None;
+                }
+                if self.stays { done.left } else { second }
+            }
             Step::CheckGuest => {
                 done.guest = Some(result(&self.check_fails));
                 Duration::ZERO
@@ -272,33 +325,5 @@ fn end(seen: &mut Observation, why: Off, after: Option<&Libvirt>) {
     }
     if let Some(libvirt) = after {
         seen.libvirt = libvirt.clone();
-    }
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ReadDefinition => f.write_str("read the definition"),
-            Self::AskKept => f.write_str("ask whether libvirt keeps a definition of it"),
-            Self::AskSaved => f.write_str("ask whether libvirt has saved memory of it"),
-            Self::DropSaved => f.write_str("discard its saved memory"),
-            Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
-            Self::Create => f.write_str("create it from the definition"),
-            Self::StartDefined => f.write_str("start libvirt's own definition"),
-            Self::Resume => f.write_str("resume it"),
-            Self::Wake => f.write_str("wake the guest"),
-            Self::Ask { mode, wait } => {
-                write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
-            }
-            Self::Destroy => f.write_str("destroy it"),
-            Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
-            Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
-            Self::AbortJob => f.write_str("abort the migration that takes it away"),
-            Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
-            Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
-            Self::PassQueue => f.write_str("wait until libvirt has begun with all that it was asked for"),
-            Self::CheckGuest => f.write_str("check the guest"),
-            Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
-        }
     }
 }

@@ -9,6 +9,7 @@ use super::aside::{self, Unlocated};
 use super::starting;
 use crate::host::disks;
 use crate::host::locate::{Found, Kind, Place};
+use crate::host::records::{self, Known};
 use crate::hypervisor::backend;
 use crate::hypervisor::process::{self, Driver, Evidence, Identity, Pulse};
 use crate::hypervisor::rpc::{self, Connection, RpcError};
@@ -23,7 +24,6 @@ use crate::model::uri::Uri;
 use crate::model::worker::{HostVerb, Lookup, NO_SUPPORT, Request, Who};
 use crate::sys::held::Held;
 use crate::sys::roots::Roots;
-use crate::sys::run_dir::{self, Known};
 use crate::sys::time::Deadline;
 use seek::{Machine, Sighting};
 use std::path::PathBuf;
@@ -145,7 +145,7 @@ impl Looker {
         let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
         let config = inv.params.config.clone();
         let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
-        let known = known.and_then(|config| run_dir::known(&roots.run, config));
+        let known = known.and_then(|config| records::known(&roots.run, config));
         Self {
             roots,
             uri,

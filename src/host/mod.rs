@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The facts of this host, each with its source, and what changes them.
+//! This host as the world that policies are played on: its facts, each with its source, and what changes them.
 
 pub mod aside;
 pub(crate) mod data_port;
@@ -7,4 +7,9 @@ pub(crate) mod disks;
 pub(crate) mod guest_check;
 pub(crate) mod locate;
 pub(crate) mod look;
+pub(crate) mod records;
 pub(crate) mod starting;
+mod turn;
+mod world;
+
+pub(crate) use world::Host;

@@ -207,3 +207,12 @@ impl Defined {
         Err(Outcome::new(Code::Installed, sentence))
     }
 }
+
+/// A migration from this host that is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// The target's connection URI.
+    pub uri: String,
+    /// Whether it was seen to have ended, with the machine at the target.
+    pub finished: bool,
+}

@@ -9,6 +9,7 @@ pub(crate) mod mapping;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub mod params;
+pub mod presence;
 pub mod state;
 pub(crate) mod target;
 pub(crate) mod uri;

@@ -4,10 +4,10 @@
 //! The rule behind the table: a copy may run at one end only when the other end is proven not to run it.
 
 use crate::model::facts::Observation;
+use crate::model::presence::{Presence, presence};
 use crate::model::state::Motion;
 use crate::model::state::{Pause, Running, State};
 use crate::model::worker::Lookup;
-use crate::policy::{self, Presence};
 use std::fmt;
 
 /// How a migration ended.
@@ -105,7 +105,7 @@ const PATIENCE: u32 = 8;
 /// What an observation of this host comes down to.
 #[must_use]
 pub fn here(seen: &Observation) -> Here {
-    match policy::presence(seen) {
+    match presence(seen) {
         Presence::Active(domain) => match (domain.motion, domain.state) {
             // Also while the job is on: what has begun cannot be aborted.
             (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Half(domain.state),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::ffi::OsString;
 use std::time::Duration;
-use vm_agent::engine::imagine::{World, play};
+use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::Starting;
 use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
@@ -150,14 +150,16 @@ prop_compose! {
         kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         saved in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         dropped in proptest::option::of(result()),
-        rebooted in any::<bool>(),
+        (rebooted, locked, locked_at_last) in any::<(bool, bool, Option<bool>)>(),
+        beside in proptest::option::of(Just("start, process 12".to_owned())),
+        switched in proptest::option::of(proptest::option::of(Just("its vda runs from /b".to_owned()))),
         (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
             leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
-            saved, dropped, rebooted,
+            saved, dropped, rebooted, locked, locked_at_last, beside, switched,
         }
     }
 }
@@ -284,13 +286,13 @@ proptest! {
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
-                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest | Step::PassQueue), "{step}");
+                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest | Step::PassQueue | Step::AskSwitched | Step::TakeLock), "{step}");
                 let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
-            Next::Answer(outcome) => check_answer(&inv, &seen, &done, &outcome)?,
+            Next::Answer(outcome, _) => check_answer(&inv, &seen, &done, &outcome)?,
         }
     }
 
@@ -301,7 +303,7 @@ proptest! {
         definition in was_read(),
     ) {
         let fails = |on: bool| on.then(|| "it failed".to_owned());
-        let world = World {
+        let world = Imagined {
             stubborn: true,
             ask_fails: fails(refusals[0]),
             resume_fails: fails(refusals[1]),
@@ -310,7 +312,7 @@ proptest! {
             destroy_fails: fails(true),
             kill_fails: fails(true),
             definition: Some(definition),
-            ..World::default()
+            ..Imagined::default()
         };
         let (steps, outcome) = play(&inv, &seen, &world);
         let outcome = outcome.expect("the policy never comes to an end");
@@ -332,7 +334,7 @@ proptest! {
 
     #[test]
     fn every_plan_comes_to_an_end_in_time((inv, seen) in (invocation(), observation()), definition in was_read(), works in any::<bool>()) {
-        let world = World { definition: Some(definition), stubborn: !works, ..World::default() };
+        let world = Imagined { definition: Some(definition), stubborn: !works, ..Imagined::default() };
         let (steps, outcome) = play(&inv, &seen, &world);
         prop_assert!(outcome.is_some(), "{steps:?}");
         let waits: Duration = steps.iter().map(|step| match step {

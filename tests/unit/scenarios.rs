@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use vm_agent::engine::imagine::{World, play};
+use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::Starting;
 use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
@@ -63,11 +63,11 @@ fn tell(facts: &str) -> String {
     text + &format!("answer {} {}\n", outcome.code.number(), outcome.reason)
 }
 
-fn read(facts: &str) -> (Invocation, Observation, World) {
+fn read(facts: &str) -> (Invocation, Observation, Imagined) {
     let mut caller = Caller::Pacemaker;
     let mut action = Action::Monitor;
     let mut env: Vec<(OsString, OsString)> = vec![("OCF_RESKEY_name".into(), "foo".into())];
-    let mut world = World::default();
+    let mut world = Imagined::default();
     let mut seen = Observation {
         name: Some("foo".into()),
         libvirt: Libvirt::NoDomain,
@@ -143,6 +143,9 @@ fn read(facts: &str) -> (Invocation, Observation, World) {
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),
+            "beside" => world.beside = said(),
+            "stays" => world.stays = true,
+            "switched" => world.switched = said(),
             other => panic!("no such fact: {other}"),
         }
     }

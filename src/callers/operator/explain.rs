@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! explain: the facts with their sources, and the policy played through from them. Does nothing.
 
-use crate::engine::imagine::{self, World};
+use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
 use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Definition, Libvirt, Observation, Process};
 use crate::model::outcome::Code;
-use crate::policy::{self, Presence};
+use crate::model::presence::{Presence, presence};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::Domain(_) => looker.saved(&seen.who(), deadline).ok_or_else(silent),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => Ok(false),
     };
-    let world = World { definition: Some(definition), saved, ..World::default() };
+    let world = Imagined { definition: Some(definition), saved, ..Imagined::default() };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
     let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
     if steps.is_empty() {
@@ -80,7 +80,7 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
         }
         Definition::Bad(outcome) => format!("cannot be used: {}", outcome.reason),
     };
-    let presence = match policy::presence(seen) {
+    let presence = match presence(seen) {
         Presence::Active(domain) => format!("it is {}", domain.state),
         Presence::Blind { ran: false, .. } => {
             "libvirt is still starting it, and has not told its process to run".into()

@@ -9,10 +9,10 @@ use crate::model::call::{Environment, Invocation};
 use crate::model::definition::{Element, read, read_large};
 use crate::model::facts::{Definition, Libvirt};
 use crate::model::params::Params;
+use crate::model::presence::{Presence, presence};
 use crate::model::target;
 use crate::model::worker::Who;
 use crate::policy::settle::{self, There};
-use crate::policy::{self, Presence};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
@@ -98,7 +98,7 @@ pub(super) fn refusal(
     let mut looker = Looker::new(&inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
     let seen = looker.look(&inv, depth, Duration::from_secs(2).min(until.left() / 4), until);
-    match policy::presence(&seen) {
+    match presence(&seen) {
         Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => return None,
         Presence::Off(_) | Presence::Unknown(_) => {}
     }

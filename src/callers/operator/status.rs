@@ -4,7 +4,7 @@
 use super::managed;
 use super::members::{self, Said};
 use crate::cluster::Cluster;
-use crate::engine::imagine::{World, play};
+use crate::engine::imagine::{Imagined, play};
 use crate::host::aside;
 use crate::host::disks;
 use crate::host::locate::{Found, Place};
@@ -166,7 +166,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
 }
 
 fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
-    let (_, outcome) = play(inv, seen, &World::default());
+    let (_, outcome) = play(inv, seen, &Imagined::default());
     let code = outcome.as_ref().map_or(Code::Generic, |outcome| outcome.code);
     let reason = outcome.map(|outcome| outcome.reason).unwrap_or_default();
     match &seen.libvirt {
@@ -257,7 +257,7 @@ fn told(inv: &Invocation, seen: &Observation) -> Vec<Told> {
         .into_iter()
         .filter_map(|(caller, action)| {
             let asked = Invocation { caller, action, recurring: true, check_level: 0, ..inv.clone() };
-            let outcome = play(&asked, seen, &World::default()).1?;
+            let outcome = play(&asked, seen, &Imagined::default()).1?;
             Some(Told {
                 caller: caller.word(),
                 action: action.word(),

@@ -6,14 +6,17 @@
 
 mod watch;
 
-use super::turn::take_turn;
 use crate::host::look::{Depth, Looker};
+use crate::host::records;
+use crate::host::turn::take_turn;
 use crate::hypervisor::backend::{self, Backend, Call, Verb};
 use crate::model::call::{Caller, Environment, Invocation};
+use crate::model::facts::Noted;
 use crate::model::facts::{Domain, Observation};
 use crate::model::failure::Trouble;
 use crate::model::options::{self, Asked};
 use crate::model::outcome::{Code, Outcome};
+use crate::model::presence::{Presence, presence};
 use crate::model::state::Motion;
 use crate::model::state::State;
 use crate::model::target::{self, Target};
@@ -23,10 +26,8 @@ use crate::policy::health::{self, Health};
 use crate::policy::hope::{self, Hope};
 use crate::policy::settle::{self, End, Here, Then, There};
 use crate::policy::tell;
-use crate::policy::{self, Presence};
 use crate::sys::interrupt;
 use crate::sys::roots::Roots;
-use crate::sys::run_dir;
 use crate::sys::text::uuid_text;
 use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -141,7 +142,7 @@ impl Mover<'_> {
         loop {
             let seen = self.look();
             let node = &self.target.node;
-            let blind = match policy::presence(&seen) {
+            let blind = match presence(&seen) {
                 Presence::Active(domain) => {
                     let (name, state) = (&domain.name, domain.state);
                     if domain.motion == Motion::Leaving {
@@ -179,8 +180,8 @@ impl Mover<'_> {
                     // A repeated call: it may have been moved already.
                     return Err(match self.ask_target(&seen) {
                         There::Running(state) => {
-                            let noted = run_dir::Noted { uri: self.target.uri.clone(), finished: true };
-                            run_dir::note_target(
+                            let noted = Noted { uri: self.target.uri.clone(), finished: true };
+                            records::note_target(
                                 &self.looker.roots.run,
                                 &seen.name.clone().unwrap_or_default(),
                                 &noted,
@@ -285,17 +286,17 @@ impl Mover<'_> {
     fn try_once(&mut self, domain: &Domain) -> (End, Hope) {
         let request = self.request(domain);
         let run = self.looker.roots.run.clone();
-        let noted = |finished| run_dir::Noted { uri: self.target.uri.clone(), finished };
+        let noted = |finished| Noted { uri: self.target.uri.clone(), finished };
         let (begun, finished) = (noted(false), noted(true));
-        run_dir::note_target(&run, &domain.name, &begun);
+        records::note_target(&run, &domain.name, &begun);
         let began = Instant::now();
         let tried = self.attempt(domain, &request);
         let hope = tried.as_ref().err().map_or(Hope::Lost, |failed| failed.hope);
         let end = self.settle(domain, tried, began);
         match &end {
             // Where it went stays noted: a start here asks there first.
-            End::Moved(_) => run_dir::note_target(&run, &domain.name, &finished),
-            End::Stayed(_) if !self.unsure => run_dir::forget_target(&run, &domain.name),
+            End::Moved(_) => records::note_target(&run, &domain.name, &finished),
+            End::Stayed(_) if !self.unsure => records::forget_target(&run, &domain.name),
             End::Stayed(_) | End::NotHere(_) | End::Impossible(_) | End::Unclear(_) => {}
         }
         (end, hope)
@@ -436,7 +437,7 @@ impl Mover<'_> {
                 continue;
             }
             if let (true, Here::Unknown(_) | Here::Leaving(_), Presence::Active(domain), Some(why)) =
-                (held, &here, policy::presence(&seen), &why)
+                (held, &here, presence(&seen), &why)
                 && matches!(domain.state, State::Running(_))
             {
                 // Nothing was sent, so it cannot run there.

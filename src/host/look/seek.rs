@@ -4,10 +4,11 @@
 //! The order: the active domain of the name; the active one of the UUID that the definition has, or had; the active one
 //! that bears this resource's mark. Only then an inactive one. Where the parameters give a name, that name alone is the
 //! machine's. Where they give a file alone, its name may be edited and it may be out of reach while the machine runs, so
-//! what it said last is remembered (`run_dir::Known`). A domain that nothing ties to the resource is a stranger's.
+//! what it said last is remembered (`records::Known`). A domain that nothing ties to the resource is a stranger's.
 
 use super::{Channel, Looker};
 use crate::host::aside;
+use crate::host::records::{self, Known};
 use crate::hypervisor::process::{Driver, Evidence, Identity};
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::hypervisor::status_files::{self, Sought};
@@ -15,7 +16,7 @@ use crate::model::definition::{self, BY_HAND, Mark, Recorded, Switched};
 use crate::model::facts::{Definition, Process};
 use crate::model::state::State;
 use crate::model::uri::Uri;
-use crate::sys::run_dir::{self, Known};
+use crate::sys::run_dir;
 use crate::sys::time::Deadline;
 
 /// What libvirt's answer comes down to.
@@ -311,7 +312,7 @@ impl Looker {
             (None, Some(_) | None, _) => return,
         };
         if self.known.as_ref() != Some(&known) {
-            run_dir::remember(&self.roots.run, &config, &known);
+            records::remember(&self.roots.run, &config, &known);
             self.known = Some(known);
         }
     }
@@ -360,7 +361,7 @@ impl Looker {
     pub fn mark_seen_to(&mut self) {
         if let (Some(last), Some(config), Some(known)) = (&self.last, &self.config, &mut self.known) {
             known.marked = last.id;
-            run_dir::remember(&self.roots.run, config, known);
+            records::remember(&self.roots.run, config, known);
         }
     }
 }

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How an action stands to other agents at the same virtual machine.
 
-use crate::host::look::Looker;
+use super::look::Looker;
+use crate::host::records;
 use crate::model::call::{Action, Invocation};
+use crate::model::facts::Noted;
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::interrupt;
 use crate::sys::lock::{self, NoTurn, Turn};
-use crate::sys::run_dir;
 use crate::sys::time::Deadline;
 
 /// Where the machine's last migration from here went, under whatever name it has or had.
-pub(super) fn noted(looker: &Looker) -> Option<run_dir::Noted> {
-    looker.names().find_map(|name| run_dir::noted_target(&looker.roots.run, name))
+pub(super) fn noted(looker: &Looker) -> Option<Noted> {
+    looker.names().find_map(|name| records::noted_target(&looker.roots.run, name))
 }
 
 /// How an action stands to other agents at the same virtual machine.
 pub(crate) enum Taken {
     /// It has its turn; and what was on record about a migration before it waited for that.
-    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, Option<run_dir::Noted>),
+    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, Option<Noted>),
     /// It changes nothing, or there is nothing to take turns at.
     Needless,
     /// It goes on beside another agent; what that one said of itself.

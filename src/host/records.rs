@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is on record about a machine on this host, in the run folder: where it last migrated to, and what a definition's
+//! file was last seen to mean. Their loss costs little.
+
+use crate::model::facts::Noted;
+use crate::sys::run_dir::{read, remove, write};
+use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
+use std::path::Path;
+
+/// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
+pub fn note_target(run: &Path, name: &str, noted: &Noted) {
+    let word = if noted.finished { "finished" } else { "begun" };
+    if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}", noted.uri)) {
+        log::debug!("the migration's target was not noted: {errno}");
+        if noted.finished {
+            // An untrue note is worse than none.
+            forget_target(run, name);
+        }
+    }
+}
+
+/// The target that was noted.
+#[must_use]
+pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
+    let text = read(run, &format!("{name}.target"))?;
+    let (word, uri) = text.split_once(' ')?;
+    Some(Noted { uri: uri.to_owned(), finished: word == "finished" })
+}
+
+/// Forgets the target: the migration is over, and where the machine is has been seen.
+pub fn forget_target(run: &Path, name: &str) {
+    remove(run, &format!("{name}.target"));
+}
+
+/// The machine that a definition's file was last seen to mean. Its loss costs only this: while the file cannot be read,
+/// a machine that bears no mark is not known by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// Its UUID, if one was told.
+    pub uuid: Option<[u8; 16]>,
+    /// libvirt's id of the run whose mark has been seen to; -1: none.
+    pub marked: i32,
+}
+
+/// A path may be longer than a file's name.
+fn known_file(config: &Path) -> String {
+    let hash = sha256_hex(config.as_os_str().as_encoded_bytes());
+    format!("{}.known", hash.get(..32).unwrap_or(&hash))
+}
+
+/// What is known of the machine that `config` defines.
+#[must_use]
+pub fn known(run: &Path, config: &Path) -> Option<Known> {
+    let text = read(run, &known_file(config))?;
+    let mut parts = text.splitn(3, ' ');
+    let (uuid, marked, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let uuid = if uuid == "-" { None } else { Some(parse_uuid(uuid)?) };
+    Some(Known { name: name.to_owned(), uuid, marked: marked.parse().ok()? })
+}
+
+/// Remembers the machine that `config` defines.
+pub fn remember(run: &Path, config: &Path, known: &Known) {
+    let uuid = known.uuid.map_or_else(|| "-".to_owned(), |uuid| uuid_text(&uuid));
+    let text = format!("{uuid} {} {}", known.marked, known.name);
+    if let Err(errno) = write(run, &known_file(config), &text) {
+        log::debug!("the machine of {} was not remembered: {errno}", config.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_was_remembered_is_known_by_its_file_and_by_no_other() {
+        let run = tempfile::tempdir().unwrap();
+        let file = Path::new("/vms/a b.xml");
+        for uuid in [None, Some([7; 16])] {
+            let known_as = Known { name: "a b".into(), uuid, marked: -1 };
+            remember(run.path(), file, &known_as);
+            assert_eq!(known(run.path(), file), Some(known_as));
+        }
+        assert_eq!(known(run.path(), Path::new("/vms/a.xml")), None);
+    }
+
+    #[test]
+    fn a_noted_target_is_read_until_it_is_forgotten() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(noted_target(run.path(), "a b"), None);
+        for finished in [false, true] {
+            let noted = Noted { uri: "qemu+ssh://n2/system".into(), finished };
+            note_target(run.path(), "a b", &noted);
+            assert_eq!(noted_target(run.path(), "a b"), Some(noted));
+        }
+        forget_target(run.path(), "a b");
+        assert_eq!(noted_target(run.path(), "a b"), None);
+    }
+}

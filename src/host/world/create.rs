@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Creating a machine from its definition, and its mark.
+
+use super::Host;
+use crate::hypervisor::backend::Verb;
+use crate::model::definition::{self, Mark};
+use crate::model::facts::{Defined, Definition, Libvirt, Observation};
+use crate::model::worker::Who;
+use crate::policy::health::{self, Health};
+use crate::sys::time::{Deadline, utc};
+use std::time::{Duration, SystemTime};
+
+/// How long reading and setting a mark may take: the domain runs as well without.
+pub(super) const MARKING: Duration = Duration::from_secs(5);
+
+impl Host<'_> {
+    /// Marks a domain that was found running, and whose name came from a file, so that it can be found without that file:
+    /// once in each run of it. Only an action that takes the machine over puts its mark in the place of another resource's.
+    pub(super) fn take_over(&mut self, seen: &Observation, takes_over: bool, started: bool) {
+        let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.libvirt) else { return };
+        if !self.looker.is_mark_due() {
+            return;
+        }
+        let well = health::health(domain.state, domain.motion) == Health::Well;
+        if !started && well {
+            let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 4));
+            let other = self.looker.mark(patience).filter(|mark| mark.name == domain.name);
+            let ours = other.as_ref().is_some_and(|mark| mark.instance == self.inv.instance);
+            let free = other.is_none_or(|mark| mark.instance == definition::BY_HAND);
+            if !ours && (free || takes_over) {
+                let mark = self.mark(domain.name.clone(), Some(defined));
+                self.set_mark(&seen.who(), &mark, patience);
+            }
+        }
+        self.looker.mark_seen_to();
+    }
+
+    /// Creates the domain from the definition that was read, with our mark in its metadata, and so that libvirt does not
+    /// delete the state of an emulated TPM at its end.
+    pub(super) fn create(&mut self, seen: &Observation) -> Result<(), String> {
+        let Definition::File(defined) = &seen.definition else { return Err("there is no definition".into()) };
+        let kept = definition::with_kept_tpm(&defined.text).map_err(|error| error.to_string())?;
+        if kept.is_some() {
+            self.looker.keeps_tpms(self.deadline)?;
+            if defined.uuid.is_none() {
+                log::warn!(
+                    "'{}' has an emulated TPM and no <uuid>: each start gives it a new, empty one",
+                    defined.name
+                );
+            }
+        }
+        let mark = self.mark(defined.name.clone(), Some(defined));
+        let text = definition::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
+            .map_err(|error| error.to_string())?;
+        self.looker.note_start();
+        self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
+    }
+
+    /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
+    pub(super) fn mark_running(&self, who: &Who, name: String) {
+        self.set_mark(who, &self.mark(name, None), self.deadline.at_most(MARKING));
+    }
+
+    fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
+        let element = mark.bare_element();
+        if let Err(error) = self.backend.call(Verb::SetMark(&element), who, patience) {
+            log::warn!("the domain runs, but could not be marked as this resource's: {error}");
+        }
+    }
+
+    /// The mark of a domain of this name, from a definition's file; without one, from libvirt's own definition, which
+    /// libvirt itself keeps true.
+    fn mark(&self, name: String, defined: Option<&Defined>) -> Mark {
+        let facts = defined.and_then(|defined| definition::parse(defined.text.as_bytes()).ok());
+        let node = self.inv.node.clone();
+        Mark {
+            instance: if self.inv.instance.is_empty() { definition::BY_HAND.into() } else { self.inv.instance.clone() },
+            name,
+            source: defined.map(|defined| defined.path.to_string_lossy().into_owned()).unwrap_or_default(),
+            sha256: defined.map(Defined::sha256).unwrap_or_default(),
+            disks: facts.map(|facts| definition::sources(&facts.disks)).unwrap_or_default(),
+            started: utc(SystemTime::now()),
+            node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The host that a machine migrated to: whether it runs there, and ending it there.
+
+use super::Host;
+use crate::host::turn::noted;
+use crate::hypervisor::backend::{self, Backend, Verb};
+use crate::model::facts::Observation;
+use crate::model::worker::Who;
+use crate::policy::History;
+use crate::policy::settle::{self, There};
+use crate::sys::text::uuid_text;
+use crate::sys::time::Deadline;
+use std::time::Duration;
+
+impl Host<'_> {
+    /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
+    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Result<bool, String> {
+        let uri = done.moved_to.as_deref().unwrap_or_default();
+        let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
+        let until = self.deadline.at_most(patience);
+        // It keeps its UUID, whatever name its definition has by now.
+        let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));
+        let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
+        let found = whos.iter().try_fold(false, |found, who| {
+            if found { Ok(true) } else { there(uri, who, until).map(|there| there != There::Off) }
+        });
+        found.inspect_err(|error| {
+            log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
+        })
+    }
+
+    /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the
+    /// migrating agent's.
+    pub(super) fn stop_at_target(&self, seen: &Observation, only_half: bool, done: &History) -> Result<String, String> {
+        let name = seen.name.clone().unwrap_or_default();
+        // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
+        let noted = noted(&self.looker).filter(|noted| !noted.finished || done.unfinished);
+        let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
+        let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(uuid_text(&d.uuid)));
+        let ask = || there(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
+        match ask()? {
+            There::Off => return Ok(format!("it does not run at {uri} either")),
+            found if only_half && found.is_whole() => return Ok(format!("at {uri} {found}; that was left alone")),
+            There::Running(_) | There::Arriving | There::Unknown(_) => {}
+        }
+        let backend = Backend { uri: uri.clone(), use_virsh: false };
+        let destroyed = backend.call(Verb::Destroy, &who, self.deadline);
+        // It may have ended by itself meanwhile: what counts is what is there now.
+        if ask()? == There::Off {
+            return Ok(format!("it was ended at {uri}"));
+        }
+        Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}")))
+    }
+}
+
+/// How the domain is at another host.
+fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, String> {
+    let lookup =
+        backend::lookup(uri, who.clone(), deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
+    Ok(settle::there(&lookup))
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The real world that a policy is played on: this host, and what it does to its virtual machine.
+//!
+//! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
+
+mod create;
+mod elsewhere;
+mod wait;
+
+use super::disks;
+use super::guest_check;
+use super::look::{Depth, Looker};
+use super::records;
+use super::turn::{Taken, noted, take_turn};
+use crate::hypervisor::backend::{Backend, Verb};
+use crate::model::call::{Action, Environment, Invocation};
+use crate::model::facts::{Observation, Process};
+use crate::model::outcome::Outcome;
+use crate::model::presence::{Presence, presence};
+use crate::policy::{History, Look, Step, Tidy, World};
+use crate::sys::held::Held;
+use crate::sys::interrupt;
+use crate::sys::lock;
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+use create::MARKING;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use wait::LOOK_AGAIN;
+
+/// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
+/// for that, at most, and before each look.
+const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
+/// What is kept of a destroy's time for ending the process without libvirt.
+const KILL_RESERVE: Duration = Duration::from_secs(5);
+
+/// This host, for one action.
+pub(crate) struct Host<'a> {
+    pub(super) inv: &'a Invocation,
+    pub(super) looker: Looker,
+    pub(super) backend: Backend,
+    pub(super) deadline: Deadline,
+    /// Until when may be looked. A step may use its time up: the answer is still a fact then.
+    last_look: Deadline,
+    began: Instant,
+    lock: Taken,
+    /// How long an idle wait is, where nothing tells of a change.
+    pub(super) look_again: Duration,
+    /// The last wait was ended by the end of the process, or of the domain.
+    pub(super) over: bool,
+    /// The guest began anew since a step looked for that.
+    pub(super) rebooted: bool,
+    /// Whether it has been recorded which disks were switched.
+    disks_recorded: bool,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn new(inv: &'a Invocation, env: &Environment, roots: Roots) -> Self {
+        let looker = Looker::new(inv, env, roots);
+        Self {
+            inv,
+            backend: Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh },
+            looker,
+            deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
+            last_look: Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2)),
+            began: Instant::now(),
+            lock: Taken::Needless,
+            look_again: LOOK_AGAIN.0,
+            over: false,
+            rebooted: false,
+            disks_recorded: false,
+        }
+    }
+
+    /// Looks; after an end, until libvirt has taken note of it.
+    pub(super) fn observe(&mut self, deadline: Deadline) -> Observation {
+        let seen = self.look_until_noted(deadline);
+        // A machine that is known by its mark alone is acted on where it was found.
+        self.backend.uri.clone_from(&self.looker.uri);
+        seen
+    }
+
+    fn look_until_noted(&mut self, deadline: Deadline) -> Observation {
+        let depth = Depth::of(self.inv.action);
+        let forgets = deadline.at_most(FORGETS.0);
+        let over = std::mem::take(&mut self.over);
+        loop {
+            let seen = self.looker.look(self.inv, depth, patience(self.inv, deadline), deadline);
+            if !(over && matches!(presence(&seen), Presence::Active(_))) || forgets.passed() {
+                return seen;
+            }
+            std::thread::sleep(FORGETS.1);
+        }
+    }
+
+    /// Where it once went is of no interest any more.
+    fn forget_target(&mut self) {
+        for name in self.looker.names() {
+            records::forget_target(&self.looker.roots.run, name);
+        }
+    }
+
+    /// Before the machine ends, and with it the knowledge: which of its disks do not run from what the definition says.
+    fn record_switched_disks(&mut self) {
+        if std::mem::replace(&mut self.disks_recorded, true) {
+            return;
+        }
+        let Some(name) = self.looker.name().map(str::to_owned) else { return };
+        let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 8));
+        let Some(switched) = self.looker.switched(patience) else { return };
+        if let Some(sentence) = disks::told(&name, &switched) {
+            log::error!("{sentence}; a start here will be refused until then");
+        }
+        disks::record(&self.looker.roots, &name, &switched);
+    }
+
+    /// Waits for the lock that this stop went on without.
+    fn take_lock_at_last(&self) -> Option<Taken> {
+        let name = self.looker.name()?;
+        let lock = lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline).ok()?;
+        Some(Taken::Turn(lock, None))
+    }
+
+    /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
+    fn kill(&self, pid: u32, start: u64) -> Result<(), String> {
+        let held = match Held::open(pid, start) {
+            Ok(Some(held)) => held,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(format!("it cannot be taken hold of: {error}")),
+        };
+        let left = self.deadline.left();
+        for (signal, patience) in [(Signal::TERM, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(10))] {
+            log::warn!("sending {} to process {pid}", if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" });
+            held.signal(signal).map_err(|error| format!("it cannot be signalled: {error}"))?;
+            if held.wait_end(self.deadline.at_most(patience.min(left / 3))) {
+                return Ok(());
+            }
+        }
+        Err("it is still there after SIGKILL: it waits for a device, or for storage that is gone".into())
+    }
+}
+
+impl World for Host<'_> {
+    fn begin(&mut self) -> Result<History, Outcome> {
+        self.lock = take_turn(self.inv, &mut self.looker, self.deadline)?;
+        if matches!(self.inv.action, Action::Status | Action::Monitor) {
+            return Ok(History::default());
+        }
+        let before = match &self.lock {
+            Taken::Turn(_, before) => Some(before.clone()),
+            Taken::Needless | Taken::Beside(_) => None,
+        };
+        let locked = before.is_some();
+        let mut done = History { locked, ..History::on_record(noted(&self.looker), before) };
+        done.beside = self.lock.starter().map(str::to_owned);
+        Ok(done)
+    }
+
+    fn look(&mut self) -> Look {
+        let late = self.deadline.passed();
+        let seen = self.observe(self.last_look);
+        log::debug!("seen after {:.3} s: {seen:?}", self.began.elapsed().as_secs_f32());
+        Look { seen, hurried: late || self.last_look.passed() }
+    }
+
+    fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History) {
+        if let Step::Wait { longest } = step {
+            self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
+            done.rebooted |= self.rebooted;
+            return;
+        }
+        self.look_again = LOOK_AGAIN.0;
+        let who = seen.who();
+        if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
+            self.record_switched_disks();
+        }
+        match step {
+            Step::ReadDefinition => self.looker.read_definition(self.inv),
+            Step::AskKept => {
+                let silent = || "libvirt does not say whether it keeps a definition to start it from".to_owned();
+                done.kept = Some(self.looker.kept(&who, self.deadline).ok_or_else(silent));
+            }
+            Step::AskSaved => {
+                let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
+                done.saved = Some(self.looker.saved(&who, self.deadline).ok_or_else(silent));
+            }
+            Step::DropSaved => {
+                log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
+                done.dropped = Some(self.backend.call(Verb::DropSaved, &who, self.deadline));
+                // Whether it worked is asked again.
+                done.saved = None;
+            }
+            Step::AskElsewhere => done.elsewhere = Some(self.runs_elsewhere(&who, done)),
+            Step::Create => {
+                self.looker.expect_a_new_machine();
+                done.start = Some(self.create(seen));
+            }
+            Step::StartDefined => {
+                self.looker.note_start();
+                if done.saved == Some(Ok(true)) {
+                    log::warn!("saved memory of the virtual machine is restored, since saved_memory is use");
+                }
+                let result = self.backend.call(Verb::Start, &who, self.deadline);
+                if result.is_ok() {
+                    self.mark_running(&who, seen.name.clone().unwrap_or_default());
+                }
+                done.start = Some(result);
+            }
+            Step::Resume => done.resume = Some(self.backend.call(Verb::Resume, &who, self.deadline)),
+            Step::Wake => done.woken = Some(self.backend.call(Verb::Wake, &who, self.deadline)),
+            Step::Ask { mode, wait } => {
+                // Watched before it is asked, so that no end is missed.
+                self.looker.watch(self.deadline);
+                self.forget_reboots(done);
+                let until = self.deadline.at_most(*wait);
+                let result = match self.backend.spawn(Verb::Shutdown(*mode), &who, until) {
+                    Ok(call) => self.await_end(seen, call, until, true),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = &result {
+                    log::warn!("the guest was not asked to shut down (mode {}): {error}", mode.word());
+                }
+                done.asked.push((*mode, result));
+            }
+            Step::Destroy => {
+                self.looker.watch(self.deadline);
+                let until = match seen.process {
+                    Process::Alive { .. } => self.deadline.less(KILL_RESERVE.min(self.deadline.left() / 3)),
+                    Process::NotLooked
+                    | Process::MayBe(_)
+                    | Process::Namesake(_)
+                    | Process::Gone
+                    | Process::Unknown(_) => self.deadline,
+                };
+                let result = match self.backend.spawn(Verb::Destroy, &who, until) {
+                    Ok(call) => self.await_end(seen, call, until, false),
+                    Err(error) => Err(error),
+                };
+                done.destroyed.push(result);
+            }
+            Step::AbortJob => {
+                // Where libvirt did not say whether there is a job, there hardly is one.
+                let most = Duration::from_secs(if done.leaving { 10 } else { 3 });
+                let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
+                done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
+            }
+            Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
+            Step::KillProcess { pid, start } => {
+                let result = self.kill(*pid, *start);
+                if result.is_ok() && seen.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
+                    self.looker.forget_start();
+                }
+                done.killed.push(result);
+            }
+            Step::CheckGuest => done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
+            Step::PassQueue => done.queue_passed = Some(self.looker.pass_the_queue(self.deadline)),
+            Step::AskSwitched => {
+                let switched = self.looker.newly_switched(self.deadline);
+                done.switched = Some(disks::told(self.looker.name().unwrap_or_default(), &switched));
+            }
+            Step::TakeLock => {
+                let lock = self.take_lock_at_last();
+                done.locked_at_last = Some(lock.is_some());
+                if let Some(lock) = lock {
+                    // What the other agent did until now has not been seen yet.
+                    self.lock = lock;
+                    (done.locked, done.beside, done.queue_passed) = (true, None, None);
+                }
+            }
+            Step::TurnToStart => {
+                self.looker.forget_start();
+                done.turn_to_start();
+            }
+            Step::Wait { .. } => {}
+        }
+        done.rebooted |= std::mem::take(&mut self.rebooted);
+    }
+
+    fn tidy(&mut self, tidy: &Tidy, seen: &Observation) {
+        match tidy {
+            Tidy::ForgetStart => self.looker.forget_start(),
+            Tidy::ForgetTarget => self.forget_target(),
+            Tidy::Mark { takes_over, started } => self.take_over(seen, *takes_over, *started),
+            Tidy::Warn(sentence) => log::warn!("{sentence}"),
+        }
+    }
+
+    fn time(&self) -> (Duration, Duration) {
+        (self.began.elapsed(), self.deadline.left())
+    }
+
+    fn interrupted(&self) -> bool {
+        interrupt::requested()
+    }
+}
+
+/// libvirt's share of the time: what a silent daemon may cost one look.
+fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
+    let most = match inv.action {
+        Action::Status | Action::Monitor => Duration::from_secs(3),
+        Action::Start
+        | Action::Stop
+        | Action::Kill
+        | Action::MetaData
+        | Action::ValidateAll
+        | Action::Reload
+        | Action::Restart
+        | Action::Recover
+        | Action::Migrate
+        | Action::MigrateTo
+        | Action::MigrateFrom
+        | Action::Usage => Duration::from_secs(5),
+    };
+    // Never all that is left: what comes next may be the end of a process, which needs no libvirt.
+    most.min(inv.timeout / 4).min(deadline.left() / 2)
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Waiting for what changes a virtual machine: libvirt's events, the end of its process, of a call, or of the time.
+
+use super::Host;
+use crate::hypervisor::backend::Call;
+use crate::hypervisor::rpc::REBOOTED;
+use crate::model::facts::{Observation, Process};
+use crate::model::presence::{Presence, presence};
+use crate::policy::History;
+use crate::sys::held::Held;
+use crate::sys::interrupt;
+use crate::sys::time::{Deadline, timespec};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::time::Duration;
+
+/// `virDomainEventType`: the domain was started.
+const EVENT_STARTED: i32 = 2;
+/// `virDomainEventType`: the domain is off.
+const EVENT_STOPPED: i32 = 5;
+/// `virDomainEventType`: the guest suspended itself.
+const EVENT_PMSUSPENDED: i32 = 7;
+/// `virDomainEventType`: the guest crashed.
+const EVENT_CRASHED: i32 = 8;
+/// Where nothing tells of a change, how long to wait before the first look again, and at most.
+pub(super) const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// Something changed, or may have.
+    Change,
+    /// The call that was watched has ended.
+    CallEnded,
+    /// Time is over.
+    Time,
+}
+
+impl Host<'_> {
+    /// What came before the first request to shut down is no answer to it.
+    pub(super) fn forget_reboots(&mut self, done: &History) {
+        if let Some(connection) = self.looker.connection().filter(|_| done.asked.is_empty()) {
+            let _ = connection.read_available();
+            connection.forget_events(|event| rebooted(event.event));
+        }
+    }
+
+    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait. Where the guest was
+    /// `asked`, a reboot is its answer, too.
+    pub(super) fn await_end(
+        &mut self,
+        seen: &Observation,
+        mut call: Call,
+        until: Deadline,
+        asked: bool,
+    ) -> Result<(), String> {
+        let ends = |event: i32| {
+            matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
+        };
+        match self.wait(seen, Some(&mut call), until, ends) {
+            Woken::CallEnded => {
+                call.result(until)?;
+                while self.wait(seen, None, until, ends) == Woken::Change
+                    && !self.looker.watching()
+                    && !until.passed()
+                    && !interrupt::requested()
+                {
+                    // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
+                    let now = self.observe(until);
+                    if !matches!(presence(&now), Presence::Active(_)) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            // What the call would say is of no interest: dropping it ends it.
+            Woken::Change => Ok(()),
+            Woken::Time => call.result(Deadline::after(Duration::ZERO)),
+        }
+    }
+
+    /// Waits for a lifecycle event that `matters`, the end of the process, the end of `call`, or the deadline. Where
+    /// libvirt sends no events and no call is watched it comes back after a while, so that the caller looks again.
+    pub(super) fn wait(
+        &mut self,
+        seen: &Observation,
+        mut call: Option<&mut Call>,
+        until: Deadline,
+        matters: impl Fn(i32) -> bool,
+    ) -> Woken {
+        let watching = self.looker.watching();
+        if !watching && call.is_none() && self.looker.watch(until) {
+            // What changed before the events began to flow would be missed.
+            return Woken::Change;
+        }
+        let held = match seen.process {
+            Process::Alive { pid, start, .. } => match Held::open(pid, start) {
+                Ok(Some(held)) => Some(held),
+                Ok(None) => return Woken::Change,
+                Err(_) => None,
+            },
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
+        };
+        // Only an idle wait is cut short: a call needs its time, the more so where libvirt is slow or far away.
+        let whole = watching || call.is_some();
+        let until = if whole {
+            until
+        } else {
+            let pause = self.look_again;
+            self.look_again = (pause * 2).min(LOOK_AGAIN.1);
+            until.at_most(pause)
+        };
+        loop {
+            if let Some(woken) = self.events(&matters) {
+                return woken;
+            }
+            if let Some(call) = call.as_deref_mut()
+                && call.ended()
+            {
+                return Woken::CallEnded;
+            }
+            if held.as_ref().is_some_and(Held::ended) {
+                self.over = true;
+                return Woken::Change;
+            }
+            if interrupt::requested() {
+                return Woken::Change;
+            }
+            if until.passed() {
+                return if whole { Woken::Time } else { Woken::Change };
+            }
+            let mut fds = Vec::with_capacity(4);
+            if let Some(signals) = interrupt::descriptor() {
+                fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+            }
+            if let Some(connection) = self.looker.connection() {
+                fds.push(PollFd::new(connection, PollFlags::IN));
+            }
+            if let Some(held) = &held {
+                fds.push(PollFd::new(held, PollFlags::IN));
+            }
+            if let Some(call) = &call {
+                fds.push(PollFd::new(call.running(), PollFlags::IN));
+            }
+            let _ = poll(&mut fds, Some(&timespec(until.left())));
+        }
+    }
+
+    /// Takes in what libvirt has sent; a broken connection is a change too.
+    fn events(&mut self, matters: &impl Fn(i32) -> bool) -> Option<Woken> {
+        let uuid = self.looker.last().map(|domain| domain.uuid);
+        let connection = self.looker.connection()?;
+        let late = connection.is_late();
+        if let Err(error) = connection.read_available() {
+            log::debug!("the connection to libvirt ended while waiting: {error}");
+            self.looker.hang_up();
+            return Some(Woken::Change);
+        }
+        while let Some(event) = connection.take_queued_event() {
+            if Some(event.uuid) == uuid && matters(event.event) {
+                self.rebooted |= rebooted(event.event);
+                self.over = event.event == EVENT_STOPPED;
+                return Some(Woken::Change);
+            }
+        }
+        // libvirt is done with whatever kept it from answering.
+        (late && !connection.is_late()).then_some(Woken::Change)
+    }
+}
+
+/// Whether an event says that the guest began anew; Xen makes a new domain for that.
+const fn rebooted(event: i32) -> bool {
+    matches!(event, REBOOTED | EVENT_STARTED)
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What was done so far, and the time. Pure.
+
+use crate::model::facts::{Libvirt, Noted, Observation};
+use crate::model::params::ShutdownMode;
+use crate::model::presence::{self, Presence, presence};
+use crate::model::state::{Motion, Pause, State};
+use std::time::Duration;
+
+/// What was done so far, and the time.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What is left until this agent must have answered.
+    pub left: Duration,
+    /// Since the action began.
+    pub spent: Duration,
+    /// The host that it last migrated to from here, if that is noted.
+    pub moved_to: Option<String>,
+    /// Whether that migration is on record as begun, and not as finished.
+    pub unfinished: bool,
+    /// Whether a migration from here was on record as begun when this action began: its agent may have paused the guest.
+    pub move_cut_short: bool,
+    /// Whether it was seen leaving during this action.
+    pub leaving: bool,
+    /// Whether its migration's job was seen during this action, with the whole machine still here.
+    pub driven: bool,
+    /// Whether it was seen in post-copy: then a half of it is at the target.
+    pub half: bool,
+    /// Whether libvirt has said during this action that no migration takes it away.
+    pub settled: bool,
+    /// Whether it runs there, when asked; an error when nobody answered.
+    pub elsewhere: Option<Result<bool, String>>,
+    /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
+    pub kept: Option<Result<bool, String>>,
+    /// Whether libvirt has saved memory of it, when asked; an error when it did not say.
+    pub saved: Option<Result<bool, String>>,
+    /// Result of deleting that, when tried.
+    pub dropped: Option<Result<(), String>>,
+    /// Result of creating or starting, when tried.
+    pub start: Option<Result<(), String>>,
+    /// Result of resuming, when tried.
+    pub resume: Option<Result<(), String>>,
+    /// Result of waking the guest, when tried.
+    pub woken: Option<Result<(), String>>,
+    /// Requests to shut down, with the mode and, when refused, libvirt's words.
+    pub asked: Vec<(ShutdownMode, Result<(), String>)>,
+    /// Whether the guest began anew after it was asked to shut down.
+    pub rebooted: bool,
+    /// Result of aborting an outgoing migration, when tried.
+    pub aborted: Option<Result<(), String>>,
+    /// Result of ending it at the target of that migration, when tried; a sentence either way.
+    pub at_target: Option<Result<String, String>>,
+    /// Whether libvirt has begun with all that it was asked for, when that was waited for; an error when it has not.
+    pub queue_passed: Option<Result<(), String>>,
+    /// Results of destroying.
+    pub destroyed: Vec<Result<(), String>>,
+    /// Results of ending the process.
+    pub killed: Vec<Result<(), String>>,
+    /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
+    pub waited: Duration,
+    /// Result of the last guest check.
+    pub guest: Option<Result<(), String>>,
+    /// Whether restart and recover are past their stop.
+    pub stopped: bool,
+    /// Whether this action holds the machine's lock.
+    pub locked: bool,
+    /// Another agent that may start what this stop ends, and beside which it went on.
+    pub beside: Option<String>,
+    /// Whether the lock was got in the end; `None`: not tried.
+    pub locked_at_last: Option<bool>,
+    /// What is to be told of disks that were switched, when asked.
+    pub switched: Option<Option<String>>,
+}
+
+impl History {
+    /// What is known when an action begins: the migration on record, and the one `before` this agent waited for the lock,
+    /// where it has that.
+    #[must_use]
+    pub fn on_record(noted: Option<Noted>, before: Option<Option<Noted>>) -> Self {
+        let mut done = Self::default();
+        done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
+        done.move_cut_short = done.unfinished;
+        if let Some(before) = before
+            && noted.as_ref().is_some_and(|noted| noted.finished)
+            && before != noted
+        {
+            // It was moved while this waited for its turn, so it was here when this was asked for.
+            (done.leaving, done.driven, done.unfinished) = (true, true, true);
+        }
+        done.moved_to = noted.map(|noted| noted.uri);
+        done
+    }
+
+    /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
+    /// agent asked it for. An agent that has not asked cannot know that, see `Step::PassQueue`.
+    #[must_use]
+    pub fn shows_a_start_over(&self, seen: &Observation) -> bool {
+        presence::shows_the_start(seen) || (self.may_be_over(seen) && self.queue_passed == Some(Ok(())))
+    }
+
+    /// Whether libvirt says that a machine is off which this agent asked it to start.
+    pub(super) fn may_be_over(&self, seen: &Observation) -> bool {
+        seen.starting.is_some()
+            && self.start.is_some()
+            && matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
+            && matches!(presence(seen), Presence::Off(_))
+    }
+
+    /// Remembers of an observation what later ones may not show any more.
+    pub fn remember(&mut self, seen: &Observation) {
+        if let Libvirt::Domain(domain) = &seen.libvirt {
+            let half = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed));
+            let between = half || domain.state == State::Paused(Pause::Migration);
+            if domain.motion == Motion::Arriving {
+                (self.leaving, self.driven) = (false, false);
+            } else if domain.motion == Motion::Leaving || between {
+                self.leaving = true;
+                self.driven |= domain.motion == Motion::Leaving && !half;
+                self.half |= half;
+            } else if domain.state.active() && domain.motion == Motion::None {
+                // It is here, and nothing takes it away: what was begun did not come to its end.
+                (self.leaving, self.driven, self.half, self.unfinished) = (false, false, false, false);
+                self.settled = true;
+            }
+        }
+    }
+
+    /// The stop of a restart is done: what was tried in it does not count for its start.
+    pub fn turn_to_start(&mut self) {
+        let moved_to = self.moved_to.take();
+        *self = Self { left: self.left, spent: self.spent, moved_to, stopped: true, ..Self::default() };
+    }
+}

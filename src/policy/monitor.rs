@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! monitor and status. Pure.
+
+use super::history::History;
+use super::step::{Next, Step};
+use super::stop::{pass_queue, queue_passed};
+use super::words::{advice, as_process, end_of, its_process, still_starting};
+use super::{SECOND_LOOK, answer, degraded, guest_check, meant_is_unknown, starting_up, wait_or};
+use crate::model::call::Invocation;
+use crate::model::facts::Observation;
+use crate::model::outcome::Code;
+use crate::model::presence::{Presence, busy, label, presence};
+use crate::model::state::{Motion, Pause, State};
+use crate::policy::health::{self, Health};
+
+pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let second_look = || {
+        let longest = SECOND_LOOK.min(inv.timeout / 3);
+        (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
+    };
+    match presence(seen) {
+        Presence::Active(domain) if starting_up(seen, domain) => wait_or(done, inv.timeout / 2, || {
+            format!("libvirt is still starting '{}', which is {}", domain.name, domain.state)
+        }),
+        Presence::Active(domain) => {
+            let health = health::health(domain.state, domain.motion);
+            let code = health::code(health, inv);
+            // The last moments of a migration that somebody else drives look like one that is stuck.
+            if domain.state == State::Paused(Pause::Migration)
+                && health == Health::Failed
+                && let Some(look) = second_look()
+            {
+                return look;
+            }
+            // "Not running" needs libvirt's word on where it comes from, which it may give at the next look.
+            if domain.motion == Motion::Unknown
+                && code == Code::NotRunning
+                && let Some(look) = second_look()
+            {
+                return look;
+            }
+            // libvirt notices an end within milliseconds, unless it hangs.
+            if let Some(ends) = end_of(seen, domain) {
+                return second_look().unwrap_or_else(|| answer(Code::Generic, ends));
+            }
+            if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
+                match &done.guest {
+                    None => return Next::Do(Step::CheckGuest),
+                    Some(Err(why)) => {
+                        return answer(Code::Generic, format!("'{}' runs, but its check failed: {why}", domain.name));
+                    }
+                    Some(Ok(())) => {}
+                }
+            }
+            with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
+        }
+        // It may be the shell of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
+        Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
+            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        }
+        Presence::Blind { pid, name, ending: true, no_answer, .. } => second_look().unwrap_or_else(|| {
+            let its = its_process(pid, name, label(seen));
+            answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", no_answer.why))
+        }),
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
+            wait_or(done, inv.timeout / 2, || still_starting(label(seen), (pid, name), no_answer))
+        }
+        Presence::Blind { pid, name, no_answer, .. } => {
+            let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
+            if let Some(Err(why)) = &done.guest {
+                return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
+            }
+            let code = if inv.params.degraded_when_blind { degraded(inv) } else { Code::Ok };
+            answer(code, format!("{runs}, but {}", no_answer.why))
+        }
+        Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
+            let its = its_process(pid, name, label(seen));
+            answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
+        }),
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(label(seen), done),
+        Presence::Off(why) => match second_look() {
+            Some(look) if inv.recurring => look,
+            Some(_) | None => answer(Code::NotRunning, why),
+        },
+        // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it
+        // stopped here, which fails for the same reason and has this node fenced; Pacemaker takes 5 for "not here".
+        Presence::Unknown(why) if inv.probe() && meant_is_unknown(seen) => answer(Code::Installed, why),
+        // libvirt is at it, and will be through: a probe that answers 1 may cost a healthy copy elsewhere.
+        Presence::Unknown(why) if busy(seen) => wait_or(done, inv.timeout / 2, || why),
+        // A short wait covers a daemon that is restarting.
+        Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
+    }
+}
+
+/// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.
+fn with_problems(inv: &Invocation, code: Code, sentence: String) -> Next {
+    match (code, inv.params.problems.first()) {
+        (Code::Ok, Some(problem)) => answer(degraded(inv), format!("{sentence}, but {problem}")),
+        (_, _) => answer(code, sentence),
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! migrate_from: the target's side of a migration. Pure.
+
+use super::history::History;
+use super::step::Next;
+use super::words::{as_process, its_process, not_told_to_run};
+use super::{RESTARTING, SECOND_LOOK, fail, ok, wait_or, wait_or_else};
+use crate::model::call::Invocation;
+use crate::model::facts::Observation;
+use crate::model::presence::{Presence, label, presence};
+use crate::policy::health::{self, Health};
+
+/// The target's side: the source has said that it moved, so it runs, or is about to.
+pub(super) fn receive(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    match presence(seen) {
+        Presence::Active(domain) => match health::health(domain.state, domain.motion) {
+            Health::Well | Health::Degraded => ok(format!("'{}' has arrived and is {}", domain.name, domain.state)),
+            Health::Arriving | Health::Elsewhere => wait_or(done, inv.timeout, || {
+                format!("'{}' is still arriving: its memory did not come in time", domain.name)
+            }),
+            Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
+        },
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => wait_or(done, inv.timeout, || {
+            let label = label(seen);
+            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+        }),
+        Presence::Blind { pid, name, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
+            let as_process = as_process(pid, name, label(seen));
+            ok(format!("'{}' has arrived {as_process}, though {}", label(seen), no_answer.why))
+        }),
+        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+            format!("{} runs, but libvirt does not know it", its_process(pid, name, label(seen)))
+        }),
+        Presence::Off(why) => wait_or(done, SECOND_LOOK, || format!("{why}; it did not arrive")),
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || why),
+    }
+}

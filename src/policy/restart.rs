@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! restart and recover: a stop, and a start, as one action. Pure.
+
+use super::history::History;
+use super::start::{refusal, start};
+use super::step::{Next, Step};
+use super::stop::stop;
+use super::words::{has_saved_memory, no_definition};
+use super::{RESTARTING, answer, fail, ok, over, wait_or};
+use crate::model::call::{Action, Invocation};
+use crate::model::facts::{Definition, Observation};
+use crate::model::outcome::Code;
+use crate::model::params::SavedMemory;
+use crate::model::presence::{Presence, label, presence};
+use crate::policy::health::{self, Health};
+
+/// The next step of a restart, which ends with a start once `done.stopped`.
+pub(super) fn restart(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    if done.stopped {
+        return start(inv, seen, done);
+    }
+    if inv.action == Action::Recover
+        && let Presence::Active(domain) = presence(seen)
+        && health::health(domain.state, domain.motion) == Health::Well
+    {
+        return ok(format!("'{}' is {}; nothing to recover", domain.name, domain.state));
+    }
+    if let Some(refusal) = refusal(inv) {
+        return over(refusal);
+    }
+    // A restart that cannot start again is a stop: so the definition is read first.
+    if seen.definition == Definition::NotLooked {
+        return Next::Do(Step::ReadDefinition);
+    }
+    if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen, done)) {
+        return next;
+    }
+    if let (Presence::Active(_), Some(hindrance)) = (presence(seen), &seen.hindrance) {
+        return fail(format!("not stopped, since it could not be started again: {hindrance}"));
+    }
+    match stop(inv, seen, done) {
+        Next::Answer(outcome, _) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
+        next @ (Next::Do(_) | Next::Answer(..)) => next,
+    }
+}
+
+/// What keeps a restart from its stop: nothing to start from afterwards, as far as is known.
+fn startable_again(seen: &Observation, done: &History) -> Option<Next> {
+    let looked_at = match &seen.definition {
+        Definition::Bad(outcome) => return Some(over(outcome.clone())),
+        Definition::None { looked_at } => looked_at,
+        Definition::NotLooked | Definition::File(_) => return None,
+    };
+    let name = label(seen);
+    match (presence(seen), &done.kept) {
+        (Presence::Active(_), None) => Some(Next::Do(Step::AskKept)),
+        (Presence::Active(_), Some(Ok(false))) => {
+            let why = no_definition(name, looked_at);
+            Some(answer(Code::Installed, format!("{why}; it was not stopped, since it could not be started again")))
+        }
+        (Presence::Active(_), Some(Err(why))) => Some(fail(format!("'{name}' was not stopped: {why}"))),
+        (Presence::Blind { no_answer, .. }, None) => Some(wait_or(done, RESTARTING, || {
+            format!("'{name}' was not stopped, since it may have no definition to start from: {}", no_answer.why)
+        })),
+        (Presence::Active(_), Some(Ok(true)))
+        | (Presence::Blind { .. }, Some(_))
+        | (Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_), _) => None,
+    }
+}
+
+/// What else keeps a restart from its stop: saved memory, for which its start would be refused.
+fn saved_before_stop(inv: &Invocation, seen: &Observation, done: &History) -> Option<Next> {
+    let (Presence::Active(domain), SavedMemory::Refuse) = (presence(seen), inv.params.saved_memory) else {
+        return None;
+    };
+    match &done.saved {
+        None => Some(Next::Do(Step::AskSaved)),
+        Some(Ok(false)) => None,
+        Some(Ok(true)) => Some(fail(format!("{}; it was not stopped", has_saved_memory(&domain.name)))),
+        Some(Err(why)) => Some(fail(format!("'{}' was not stopped: {why}", domain.name))),
+    }
+}

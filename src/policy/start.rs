@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! start. Pure.
+
+use super::history::History;
+use super::step::{Next, Step};
+use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting};
+use super::{
+    PAUSE_BETWEEN_CHECKS, RESTARTING, SECOND_LOOK, answer, fail, guest_check, meant_is_unknown, ok, over, refused,
+    wait_or,
+};
+use crate::model::call::Invocation;
+use crate::model::facts::{Blind, Definition, Domain, Libvirt, Observation, Process};
+use crate::model::outcome::{Code, Outcome};
+use crate::model::params::SavedMemory;
+use crate::model::presence::{Presence, label, presence};
+use crate::model::state::{Pause, State};
+use crate::policy::health::{self, Health};
+use std::time::Duration;
+
+/// How long a start waits for a daemon that refuses connections, before another node may try.
+const DAEMON_RETURNS: Duration = Duration::from_secs(10);
+
+/// How long it waits for one that does not answer.
+const DAEMON_ANSWERS: Duration = Duration::from_secs(60);
+
+/// Refuses to start, or to stop for a start, with parameters that the start needs and cannot use.
+pub(super) fn refusal(inv: &Invocation) -> Option<Outcome> {
+    refused(inv.params.problems.iter().filter(|problem| problem.hinders_start()))
+}
+
+pub(super) fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    // What runs is left running, whatever the parameters are: any other answer would have it stopped.
+    match presence(seen) {
+        Presence::Active(domain) => match end_of(seen, domain) {
+            Some(ends) => wait_or(done, RESTARTING, || format!("not started: {ends}; stop it first")),
+            None => start_active(inv, domain, done),
+        },
+        Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
+            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        }
+        Presence::Blind { pid, name, ending: true, no_answer, .. } => wait_or(done, inv.timeout, || {
+            let its = its_process(pid, name, label(seen));
+            format!("not started: {its} was killed or ends, and has not come to its end; {}", no_answer.why)
+        }),
+        // To call that started would leave a machine that never runs, and that every monitor calls well.
+        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
+            wait_or(done, inv.timeout, || still_starting(label(seen), (pid, name), no_answer))
+        }
+        Presence::Blind { pid, name, no_answer, .. } => {
+            let as_process = as_process(pid, name, label(seen));
+            ok(format!("'{}' already runs {as_process}, though {}", label(seen), no_answer.why))
+        }
+        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+            let its = its_process(pid, name, label(seen));
+            format!("{its} still runs though libvirt says it does not; not starting a second copy")
+        }),
+        Presence::Unknown(why) => {
+            // Waiting does not mend a parameter or a definition, and these cannot tell which domain is meant.
+            if let Some(refusal) = refusal(inv).filter(|_| meant_is_unknown(seen)) {
+                return over(refusal);
+            }
+            if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
+                return over(outcome.clone());
+            }
+            wait_or(done, inv.timeout, || if seen.starting.is_some() { why } else { format!("not started: {why}") })
+        }
+        Presence::Off(_) => refusal(inv).map_or_else(|| start_off(inv, seen, done), over),
+    }
+}
+
+fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
+    let name = &domain.name;
+    let state = domain.state;
+    match (state, health::health(state, domain.motion)) {
+        (State::InShutdown, _) => wait_or(done, inv.timeout, || format!("'{name}' is still {state}; not started")),
+        (_, Health::Arriving | Health::Elsewhere) => wait_or(done, inv.timeout, || {
+            format!("'{name}' is migrating and was left alone; it was not running here in time")
+        }),
+        // rgmanager re-adopts what runs by a start after any change of its configuration: whoever paused the machine
+        // has not asked for it to run on. Only a pause that an agent made for a migration, and did not live to undo, is
+        // ours to end.
+        (State::Paused(Pause::User), _) if done.move_cut_short => match &done.resume {
+            None => Next::Do(Step::Resume),
+            Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
+            Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
+        },
+        (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
+            ok(format!("'{name}' is {state} and was left so{}", advice(domain, Health::Degraded)))
+        }
+        (State::Paused(Pause::Migration), _) => {
+            wait_or(done, SECOND_LOOK, || format!("'{name}' is {state}{}", advice(domain, Health::Failed)))
+        }
+        (State::Paused(Pause::StartingUp), _) => {
+            wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
+        }
+        (_, Health::Failed) => fail(format!("'{name}' is {state}; stop it first, then start it again")),
+        (_, health @ (Health::Well | Health::Degraded | Health::Off)) => match (&done.guest, guest_check(inv)) {
+            (_, false) | (Some(Ok(())), true) => ok(started(domain, health, done)),
+            (None, true) => Next::Do(Step::CheckGuest),
+            (Some(Err(why)), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
+                log::debug!("the guest's check failed: {why}");
+                Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+            }
+            (Some(Err(_)), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Do(Step::CheckGuest),
+            (Some(Err(why)), true) => fail(format!("'{name}' runs, but its check still fails: {why}")),
+        },
+    }
+}
+
+fn started(domain: &Domain, health: Health, done: &History) -> String {
+    let Domain { name, state, .. } = domain;
+    let seconds = done.spent.as_secs_f32();
+    if done.start.is_some() && done.saved == Some(Ok(true)) {
+        format!("'{name}' was restored from its saved memory and is {state} after {seconds:.1} s")
+    } else if done.start.is_some() {
+        format!("'{name}' was started and is {state} after {seconds:.1} s")
+    } else if done.resume.is_some() {
+        format!("'{name}' was paused for a migration that was cut short; it was resumed and is {state}")
+    } else {
+        format!("'{name}' is already {state}{}", advice(domain, health))
+    }
+}
+
+fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let name = label(seen);
+    if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
+        let why = format!("'{name}' was not started: {}", no_answer.why);
+        let patience = match no_answer.kind {
+            Blind::Dead => DAEMON_RETURNS,
+            Blind::Hung | Blind::Busy => DAEMON_ANSWERS,
+            Blind::Refused => Duration::ZERO,
+        };
+        return wait_or(done, patience, || why);
+    }
+    if done.may_be_over(seen) && done.queue_passed.is_none() && !done.left.is_zero() {
+        return Next::Do(Step::PassQueue);
+    }
+    match &done.start {
+        // libvirt has not come to what this start asked it for, and will.
+        Some(Err(why)) if seen.starting.is_some() => {
+            return fail(format!("libvirt may still start '{name}', as it was asked to: {why}"));
+        }
+        Some(Err(why)) => return fail(format!("'{name}' was not started: {why}")),
+        Some(Ok(())) => {
+            let now = match &seen.libvirt {
+                Libvirt::Domain(domain) => domain.state.to_string(),
+                Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                    "gone".into()
+                }
+            };
+            return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
+        }
+        None => {}
+    }
+    if let Libvirt::Unusable(why) = &seen.libvirt {
+        return answer(Code::Configured, why.clone());
+    }
+    if let Some(hindrance) = &seen.hindrance {
+        return fail(format!("'{name}' was not started: {hindrance}"));
+    }
+    // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
+    match (&done.moved_to, &done.elsewhere) {
+        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Some(Ok(true))) => {
+            return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
+        }
+        (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
+    }
+    // Both may write the same disks, for all that can be seen; that it is another machine only a UUID tells.
+    if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) = (&seen.process, &seen.definition) {
+        return wait_or(done, RESTARTING, || format!("'{name}' was not started: {why}; end that process first"));
+    }
+    match (&seen.definition, &seen.libvirt) {
+        (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
+        (Definition::Bad(outcome), _) => over(outcome.clone()),
+        (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::Create),
+        (
+            Definition::File(_),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+        ) => Next::Do(Step::Create),
+        (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::StartDefined),
+        (
+            Definition::None { looked_at },
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+        ) => answer(Code::Installed, no_definition(name, looked_at)),
+    }
+}
+
+/// `start`, once it is clear what becomes of memory that libvirt has saved (virsh managedsave, libvirt-guests): its own
+/// definition would be started with it, a file beside it would leave it behind for the start after that.
+fn unless_saved(inv: &Invocation, name: &str, done: &History, start: Step) -> Next {
+    match (&done.saved, inv.params.saved_memory, &done.dropped) {
+        (None, _, _) => Next::Do(Step::AskSaved),
+        (Some(Ok(false)), _, _) => Next::Do(start),
+        (Some(Err(why)), _, _) => fail(format!("'{name}' was not started: {why}")),
+        (Some(Ok(true)), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
+        (Some(Ok(true)), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
+        (Some(Ok(true)), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
+        (Some(Ok(true)), SavedMemory::Drop, Some(dropped)) => {
+            let why = dropped.as_ref().err().map_or("libvirt still has it", String::as_str);
+            fail(format!("'{name}' was not started: its saved memory could not be discarded: {why}"))
+        }
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! stop and kill. Pure.
+
+use super::history::History;
+use super::step::{Next, Step};
+use super::words::{end_of, its_process};
+use super::{PAUSE_BETWEEN_CHECKS, RESTARTING, fail, ok, starting_up, wait_or};
+use crate::model::call::{Action, Invocation};
+use crate::model::facts::{Blind, Domain, Observation, Process};
+use crate::model::params::ShutdownMode;
+use crate::model::presence::{Presence, clearing_up, dead, hung, label, presence};
+use crate::model::state::{Motion, Pause, State};
+use crate::policy::health::{self, Health};
+use std::time::Duration;
+
+/// How long a process may outlive libvirt's word that the domain is gone, before it is ended or reported.
+const STRAY: Duration = Duration::from_secs(3);
+
+/// How long a guest may take to wake.
+const WAKES: Duration = Duration::from_secs(5);
+
+/// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long libvirt may take from beginning with a start until questions about the domain show it.
+const QUEUE_SHOWS: Duration = Duration::from_secs(1);
+
+/// Between two requests to a guest that was asked often.
+const ASK_SLOWLY: Duration = Duration::from_secs(10);
+
+/// What is kept of a stop's time for destroying: libvirt needs 10 s for a QEMU that hangs, and its process must end.
+#[must_use]
+pub fn destroy_reserve(timeout: Duration) -> Duration {
+    if timeout >= Duration::from_secs(40) { Duration::from_secs(20) } else { timeout / 2 }
+}
+
+pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
+    let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
+    let name = label(seen);
+    match presence(seen) {
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(name, done),
+        // Whatever a silent daemon was asked for by others it may still begin with.
+        Presence::Off(_) if hung(seen) && !ended && !force(inv) && !patience(inv, done).is_zero() => {
+            Next::Do(Step::Wait { longest: patience(inv, done) })
+        }
+        // It was leaving: it may have arrived, and a copy there is still a copy.
+        Presence::Off(_) if done.leaving => gone_while_leaving(name, ended, done),
+        // It is not here. If it has arrived there, it is that host's; this note may be old.
+        Presence::Off(_) if done.unfinished && !acted => {
+            let uri = done.moved_to.as_deref().unwrap_or("another host");
+            ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
+        }
+        Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
+        Presence::Off(why) => match &seen.hindrance {
+            Some(hindrance) => ok(format!("{why}; a start would be refused: {hindrance}")),
+            None => ok(why),
+        },
+        Presence::Active(domain) => stop_active(inv, domain, seen, done),
+        Presence::Blind { pid, start, name: own, no_answer, .. } => {
+            let patience = match no_answer.kind {
+                // It may be restarting.
+                Blind::Dead | Blind::Refused => RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited),
+                // There is no guest yet that could be asked.
+                Blind::Hung | Blind::Busy if seen.told_to_run == Some(false) => {
+                    RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
+                }
+                // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
+                Blind::Hung | Blind::Busy => patience(inv, done),
+            };
+            // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
+            if !patience.is_zero() && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
+                return Next::Do(Step::Wait { longest: patience });
+            }
+            end_process(inv, name, (pid, start, own), done, &no_answer.why)
+        }
+        Presence::Stray { pid, start, name: own } => {
+            if done.waited < a_moment(inv) {
+                return Next::Do(Step::Wait { longest: a_moment(inv) - done.waited });
+            }
+            end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
+        }
+        // Its process was seen to end, and libvirt, which could have made another, does not run.
+        Presence::Unknown(_) if ended_by_killing(done) && dead(seen) && seen.starting.is_none() => {
+            ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
+        }
+        // What was asked here has ended it; libvirt gives back what it held.
+        Presence::Unknown(_)
+            if (ended || !done.destroyed.is_empty() || !done.asked.is_empty())
+                && seen.starting.is_none()
+                && clearing_up(seen) =>
+        {
+            until_let_go(inv, name, done, inv.timeout)
+        }
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || match seen.starting {
+            Some(_) => why,
+            None => format!("not stopped: {why}"),
+        }),
+    }
+}
+
+/// Its process is gone by what was done here, and libvirt has not let go of it yet: as long as it does not answer it runs
+/// hooks, which give storage back. It is waited for, at most so long and as long as there is time; then the process counts.
+fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration) -> Next {
+    // What may have to be ended at the target of its migration needs time too.
+    let reserve = if done.leaving { destroy_reserve(inv.timeout) / 2 } else { Duration::ZERO };
+    let patience = done.left.saturating_sub(reserve).min(longest.saturating_sub(done.waited));
+    if !patience.is_zero() {
+        return Next::Do(Step::Wait { longest: patience });
+    }
+    if done.leaving {
+        return gone_while_leaving(name, true, done);
+    }
+    let seconds = done.spent.as_secs_f32();
+    ok(format!("'{name}' {} after {seconds:.1} s; its process is gone, libvirt is not through with it yet", how(done)))
+}
+
+/// Whether libvirt, which says that the domain is off, has begun with every start that it was asked for before, and had a
+/// moment since to let it be seen.
+pub(super) fn queue_passed(inv: &Invocation, done: &History) -> bool {
+    matches!(done.queue_passed, Some(Ok(()))) && done.waited >= QUEUE_SHOWS.min(inv.timeout / 8)
+}
+
+/// Makes sure of it. A start whose agent is gone may stand in libvirt's queue behind others that wait for storage, while
+/// questions, which overtake, are answered that there is no such domain.
+pub(super) fn pass_queue(name: &str, done: &History) -> Next {
+    match &done.queue_passed {
+        Some(Ok(())) => Next::Do(Step::Wait { longest: QUEUE_SHOWS }),
+        Some(Err(_)) if done.waited.is_zero() && !done.left.is_zero() => {
+            Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+        }
+        None | Some(Err(_)) if !done.left.is_zero() => Next::Do(Step::PassQueue),
+        None => fail(format!("libvirt may still start '{name}', as it was asked to")),
+        Some(Err(why)) => fail(format!("libvirt may still start '{name}', as it was asked to: {why}")),
+    }
+}
+
+/// What a stop has until it must begin to end the machine by force.
+fn patience(inv: &Invocation, done: &History) -> Duration {
+    done.left.saturating_sub(reserve(inv))
+}
+
+/// What is kept of a stop's time.
+fn reserve(inv: &Invocation) -> Duration {
+    if matches!(inv.action, Action::Restart | Action::Recover) {
+        // The start that follows needs its time too.
+        inv.timeout / 2
+    } else {
+        destroy_reserve(inv.timeout)
+    }
+}
+
+/// It was taken away by a migration, and then it was gone, or was `ended` here.
+fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
+    if !ended {
+        return match &done.at_target {
+            None => Next::Do(Step::StopAtTarget { only_half: false }),
+            Some(Ok(there)) => ok(format!("'{name}' does not run here; {there}")),
+            Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
+        };
+    }
+    let how = format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32());
+    match &done.at_target {
+        // A copy that nobody drove is not what went elsewhere: that one is whoever's it is by now.
+        None if !done.driven && !done.half => {
+            ok(format!("{how}; it was migrating once, see whether it runs elsewhere"))
+        }
+        None if done.left.is_zero() => ok(how),
+        None => Next::Do(Step::StopAtTarget { only_half: !done.driven }),
+        // Here it is ended for certain. A target that does not answer is the cluster's to fence.
+        Some(Ok(there) | Err(there)) => ok(format!("{how}; {there}")),
+    }
+}
+
+fn a_moment(inv: &Invocation) -> Duration {
+    STRAY.min(inv.timeout / 4)
+}
+
+fn ended_by_killing(done: &History) -> bool {
+    matches!(done.killed.last(), Some(Ok(())))
+}
+
+fn force(inv: &Invocation) -> bool {
+    inv.action == Action::Kill || inv.params.force_stop
+}
+
+fn how(done: &History) -> &'static str {
+    if !done.killed.is_empty() {
+        "was ended by ending its process,"
+    } else if !done.destroyed.is_empty() && done.rebooted {
+        "rebooted when it was asked to shut down, and was destroyed in its firmware"
+    } else if !done.destroyed.is_empty() {
+        "was destroyed"
+    } else {
+        "shut down"
+    }
+}
+
+/// Ends the process (its number, its start, its own name) of `label`.
+fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &History, why: &str) -> Next {
+    let (pid, start, name) = process;
+    let its = || its_process(pid, name, label);
+    if inv.params.no_kill && inv.action != Action::Kill {
+        return wait_or(done, inv.timeout, || format!("{} still runs, no_kill forbids ending it, and {why}", its()));
+    }
+    match done.killed.last() {
+        // It ends when its storage answers: that is waited for, and nothing else.
+        Some(Err(error)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
+            wait_or(done, inv.timeout, || format!("{} could not be ended: {error}", its()))
+        }
+        None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
+    }
+}
+
+fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &History) -> Next {
+    let name = &domain.name;
+    let state = domain.state;
+    let health = health::health(state, domain.motion);
+    let may_leave = match domain.motion {
+        Motion::Leaving => true,
+        // One answer that did not come does not unsay an earlier one.
+        Motion::Unknown => !done.settled && !done.left.is_zero(),
+        Motion::None | Motion::Arriving => false,
+    };
+    if may_leave && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {
+        return Next::Do(Step::AbortJob);
+    }
+    let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
+    // It has ended, and libvirt, in the middle of something else, has not taken note of it.
+    let gone = seen.process == Process::Gone;
+    // What has no process any more, or one that is ending, hears nothing.
+    let deaf = end_of(seen, domain).is_some();
+    let beyond_asking = deaf
+        || starting_up(seen, domain)
+        || match health {
+            Health::Failed | Health::Arriving | Health::Elsewhere => true,
+            // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
+            Health::Degraded => {
+                let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= WAKES);
+                (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)
+            }
+            Health::Well | Health::Off => false,
+        };
+    let patience = if forbidden { done.left } else { patience(inv, done) };
+    // The target runs it, and may still need memory from here.
+    let needed = state == State::Paused(Pause::PostCopy) || domain.motion == Motion::Leaving;
+    if needed && !gone && !force(inv) && !patience.is_zero() {
+        // No event tells of a job's end, so it is looked for again soon.
+        let soon = PAUSE_BETWEEN_CHECKS.min(patience);
+        return Next::Do(Step::Wait { longest: soon });
+    }
+    // A guest that was asked and begins anew (on_poweroff=restart, updates) would be destroyed at some time while it boots
+    // or runs. In its firmware it has not touched its disks yet.
+    let begins_anew = done.rebooted && !forbidden;
+    let ask = !force(inv) && !beyond_asking && !begins_anew && done.destroyed.is_empty();
+    if ask && !patience.is_zero() {
+        // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
+        if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {
+            return Next::Do(Step::Resume);
+        }
+        // One that sleeps cannot either: it is woken.
+        if state == State::PmSuspended {
+            return Next::Do(match done.woken {
+                None => Step::Wake,
+                Some(_) => Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) },
+            });
+        }
+        return ask_guest(&inv.params.shutdown_modes, patience, done);
+    }
+    if forbidden {
+        return wait_or(done, inv.timeout, || {
+            format!("'{name}' is still {state}: it did not shut down in time, and no_kill forbids destroying it")
+        });
+    }
+    destroy(inv, name, seen, done)
+}
+
+/// The modes in order, each again and again; a mode that is refused is followed by the next one at once.
+fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next {
+    let refused = |mode: ShutdownMode| done.asked.iter().any(|(m, result)| *m == mode && result.is_err());
+    let mut usable: Vec<ShutdownMode> = modes.iter().copied().filter(|m| !refused(*m)).collect();
+    if usable.is_empty() {
+        usable.push(ShutdownMode::Default);
+    }
+    let accepted = done.asked.iter().filter(|(_, result)| result.is_ok()).count();
+    let mode = usable.get(accepted % usable.len()).copied().unwrap_or(ShutdownMode::Default);
+    // Refused even so: not at once again.
+    let refused_last = matches!(done.asked.last(), Some((last, Err(_))) if *last == mode);
+    if refused_last && done.waited.is_zero() {
+        return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) });
+    }
+    let doublings = u32::try_from(accepted).unwrap_or(u32::MAX).min(5);
+    Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).min(patience) })
+}
+
+fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
+    match (done.destroyed.as_slice(), &seen.process) {
+        ([], _) => Next::Do(Step::Destroy),
+        // All processes were read, and it has none any more: what libvirt still says of it is old.
+        // It may be stuck, as in a migration to a port that a firewall drops (TCP gives up after two minutes).
+        ([.., _], Process::Gone) => until_let_go(inv, name, done, RESTARTING),
+        ([.., _], Process::Alive { pid, start, name: own, .. }) => {
+            let why = match done.destroyed.last() {
+                Some(Err(error)) => error.as_str(),
+                Some(Ok(())) | None => "libvirt's destroy did not end it",
+            };
+            end_process(inv, name, (*pid, *start, own), done, why)
+        }
+        ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
+            if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {
+                if done.waited.is_zero() {
+                    return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });
+                }
+                return Next::Do(Step::Destroy);
+            }
+            let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
+            // libvirt may still be about to notice the end of the process.
+            wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
+        }
+    }
+}

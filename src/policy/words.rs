@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Sentences that several policies say. Pure.
+
+use crate::model::facts::{Domain, NoAnswer, Observation, Process};
+use crate::model::state::{Pause, State};
+use crate::policy::health::Health;
+
+pub(super) fn advice(domain: &Domain, health: Health) -> &'static str {
+    match (domain.state, health) {
+        (_, Health::Well | Health::Arriving | Health::Elsewhere | Health::Off) => "",
+        (State::Paused(Pause::User | Pause::Unknown | Pause::FromSnapshot), _) => "; resume it with 'virsh resume'",
+        (State::PmSuspended, _) => "; wake it with 'virsh dompmwakeup'",
+        (State::Paused(Pause::Migration), _) => {
+            "; nobody drives that migration any more: see where it runs, stop it here or 'virsh resume' it"
+        }
+        (State::Paused(Pause::IoError), _) => "; see 'virsh domblkerror', repair the storage",
+        (_, Health::Degraded | Health::Failed) => "",
+    }
+}
+
+/// That the process of a domain which libvirt calls active has ended, or is about to: what is wrong with it, in words.
+pub(super) fn end_of(seen: &Observation, domain: &Domain) -> Option<String> {
+    let Domain { name, state, .. } = domain;
+    match &seen.process {
+        Process::Gone => Some(format!("the process of '{name}' is gone, but libvirt says that it is {state}")),
+        Process::Alive { pid, ending: true, .. } => Some(format!(
+            "process {pid} of '{name}' was killed or ends, and has not come to its end: it waits for a device, or for \
+             storage that is gone; libvirt says that it is {state}"
+        )),
+        Process::Alive { ending: false, .. }
+        | Process::NotLooked
+        | Process::MayBe(_)
+        | Process::Namesake(_)
+        | Process::Unknown(_) => None,
+    }
+}
+
+/// Its process in a sentence, with the name that it was started under if that is another.
+pub(super) fn its_process(pid: u32, name: &str, label: &str) -> String {
+    match name == label {
+        true => format!("process {pid} of '{label}'"),
+        false => format!("process {pid} of '{label}' (under the name '{name}')"),
+    }
+}
+
+pub(super) fn still_starting(label: &str, (pid, name): (u32, &str), no_answer: &NoAnswer) -> String {
+    format!("libvirt is still starting '{label}': {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+}
+
+/// What an emulator is that libvirt has made and not told to run.
+pub(super) fn not_told_to_run(pid: u32, name: &str, label: &str) -> String {
+    let under = if name == label { String::new() } else { format!(" (under the name '{name}')") };
+    format!("its process {pid}{under} was not told to run yet")
+}
+
+/// The same in brackets, after the name.
+pub(super) fn as_process(pid: u32, name: &str, label: &str) -> String {
+    match name == label {
+        true => format!("(process {pid})"),
+        false => format!("(process {pid}, under the name '{name}')"),
+    }
+}
+
+/// Old memory on disks that were written since destroys them; so it is neither restored nor passed by without being told
+/// to.
+#[must_use]
+pub fn has_saved_memory(name: &str) -> String {
+    format!(
+        "'{name}' has saved memory: restore it (virsh start, saved_memory=use) or discard it (virsh managedsave-remove, =drop)"
+    )
+}
+
+/// The sentence for a virtual machine that is defined nowhere.
+#[must_use]
+pub fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
+    let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
+    if places.is_empty() {
+        format!("'{name}' has no definition: libvirt knows none, and neither path nor config is set")
+    } else {
+        format!("'{name}' has no definition: libvirt knows none, and there is no {}", places.join(", "))
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a policy is played on: the real host, or an imagined one.
+
+use super::history::History;
+use super::step::{Step, Tidy};
+use crate::model::facts::Observation;
+use crate::model::outcome::Outcome;
+use std::time::Duration;
+
+/// A world with one virtual machine in it.
+pub trait World {
+    /// Takes what an action needs before its first look, the lock for one that changes something; gives what is on record.
+    ///
+    /// # Errors
+    /// The answer, when the action must not begin.
+    fn begin(&mut self) -> Result<History, Outcome>;
+
+    /// Looks at the machine.
+    fn look(&mut self) -> Look;
+
+    /// Carries out a step, and notes in `done` what came of it. It ends by itself before the time is over.
+    fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History);
+
+    /// Does what follows from an observation or an answer, as well as it goes.
+    fn tidy(&mut self, tidy: &Tidy, seen: &Observation);
+
+    /// Since the action began, and what is left until it must have answered.
+    fn time(&self) -> (Duration, Duration);
+
+    /// Whether a signal asks for the end of the action.
+    fn interrupted(&self) -> bool;
+}
+
+/// What a look showed.
+#[derive(Debug)]
+pub struct Look {
+    /// The facts.
+    pub seen: Observation,
+    /// It was given hardly any time: a daemon that did not answer in that was not silent.
+    pub hurried: bool,
+}

@@ -7,7 +7,9 @@ use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Proce
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
-use crate::policy::{History, Look, Step, Tidy, World};
+use crate::policy::migrate::{self, Failed, Moving, Tried};
+use crate::policy::settle::There;
+use crate::policy::{Fix, History, Look, Step, Tidy, World};
 use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
@@ -61,6 +63,24 @@ pub struct Imagined {
     pub beside: Option<String>,
     /// That agent does not end in time.
     pub stays: bool,
+    /// A migration is only rehearsed, and finds this in its way.
+    pub rehearse: bool,
+    /// See `rehearse`.
+    pub in_the_way: Option<String>,
+    /// This host's name, and the connection URI to its libvirt.
+    pub own: String,
+    /// See `own`.
+    pub uri: String,
+    /// How it is at the migration's target.
+    pub there: There,
+    /// A try to move it fails, as often as this is told; then one succeeds.
+    pub move_fails: Vec<Failed>,
+    /// What is seen after a try that failed.
+    pub after_move: Option<Libvirt>,
+    /// What libvirt is asked to put right stays as it is.
+    pub stuck: bool,
+    /// A signal asks for the end.
+    pub interrupted: bool,
     /// What is to be told of switched disks.
     pub switched: Option<String>,
     /// What is seen after the first wait.
@@ -94,6 +114,15 @@ impl Default for Imagined {
             definition: None,
             beside: None,
             stays: false,
+            rehearse: false,
+            in_the_way: None,
+            own: "here".into(),
+            uri: "qemu:///system".into(),
+            there: There::Off,
+            move_fails: Vec::new(),
+            after_move: None,
+            stuck: false,
+            interrupted: false,
             switched: None,
             later: None,
         }
@@ -107,6 +136,7 @@ const ENOUGH: usize = 2000;
 #[must_use]
 pub fn play(inv: &Invocation, seen: &Observation, world: &Imagined) -> (Vec<Step>, Option<Outcome>) {
     let mut story = Story {
+        inv: inv.clone(),
         seen: seen.clone(),
         world: world.clone(),
         spent: Duration::ZERO,
@@ -120,6 +150,7 @@ pub fn play(inv: &Invocation, seen: &Observation, world: &Imagined) -> (Vec<Step
 
 /// An imagined world while a policy is played on it.
 struct Story {
+    inv: Invocation,
     seen: Observation,
     world: Imagined,
     spent: Duration,
@@ -129,6 +160,11 @@ struct Story {
 
 impl World for Story {
     fn begin(&mut self) -> Result<History, Outcome> {
+        if self.inv.action.moves() {
+            let target = Some(migrate::destination(&self.inv, &self.world.own, &self.world.uri)?);
+            let moving = Moving { target, rehearse: self.world.rehearse, ..Moving::default() };
+            return Ok(History { locked: true, moving, ..History::default() });
+        }
         let noted = self.world.moved_to.clone().map(|uri| Noted { uri, finished: !self.world.unfinished });
         let mut done = History { locked: true, ..History::on_record(noted, None) };
         (done.beside, done.switched) = (self.world.beside.clone(), Some(self.world.switched.clone()));
@@ -147,10 +183,10 @@ impl World for Story {
         self.steps.push(step.clone());
     }
 
-    fn tidy(&mut self, tidy: &Tidy, _seen: &Observation) {
+    fn tidy(&mut self, tidy: &Tidy, _seen: &Observation, _done: &History) {
         match tidy {
             Tidy::ForgetStart => self.seen.starting = None,
-            Tidy::ForgetTarget | Tidy::Mark { .. } | Tidy::Warn(_) => {}
+            Tidy::ForgetTarget | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
         }
     }
 
@@ -159,7 +195,7 @@ impl World for Story {
     }
 
     fn interrupted(&self) -> bool {
-        self.steps.len() >= ENOUGH
+        self.steps.len() >= ENOUGH || self.world.interrupted
     }
 }
 
@@ -280,6 +316,26 @@ impl Imagined {
                 done.queue_passed = Some(result(&self.queue_stands));
                 if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
             }
+            Step::AskTarget => {
+                done.moving.there = Some(self.there.clone());
+                second
+            }
+            Step::Rehearse => {
+                done.moving.rehearsed = Some(result(&self.in_the_way));
+                second
+            }
+            Step::Move => self.move_it(seen, done),
+            Step::PutRight(fix) => {
+                if !self.stuck {
+                    self.put_right(*fix, seen);
+                }
+                second
+            }
+            Step::TryAgain { pause, why } => {
+                done.moving.start_over(why);
+                *pause
+            }
+            Step::Pause(duration) => *duration,
             Step::AskSwitched => {
                 done.switched = Some(self.switched.clone());
                 Duration::ZERO
@@ -300,6 +356,34 @@ impl Imagined {
                 Duration::ZERO
             }
             Step::Wait { .. } => Duration::ZERO,
+        }
+    }
+}
+
+impl Imagined {
+    fn move_it(&mut self, seen: &mut Observation, done: &mut History) -> Duration {
+        let took = Duration::from_secs(2);
+        let failed = (!self.move_fails.is_empty()).then(|| self.move_fails.remove(0));
+        match (&failed, &self.after_move) {
+            (Some(_), Some(libvirt)) => seen.libvirt = libvirt.clone(),
+            (Some(_), None) => {}
+            (None, _) => {
+                end(seen, Off::Migrated, self.after_end.as_ref());
+                self.there = There::Running(State::Running(Running::Plain));
+            }
+        }
+        let (name, began) = (seen.name.clone().unwrap_or_default(), done.spent);
+        done.moving.note_try(Tried { name, began, ended: began + took, there: None, failed });
+        took
+    }
+
+    fn put_right(&mut self, fix: Fix, seen: &mut Observation) {
+        match (fix, &mut seen.libvirt) {
+            (Fix::ResumeHere, _) => run(seen),
+            (Fix::DestroyHere, _) => end(seen, Off::Destroyed, None),
+            (Fix::DestroyThere, _) => self.there = There::Off,
+            (Fix::AbortHere, Libvirt::Domain(domain)) => domain.motion = Motion::None,
+            (Fix::AbortHere, _) => {}
         }
     }
 }

@@ -5,7 +5,6 @@ use super::look::Looker;
 use crate::host::records;
 use crate::model::call::{Action, Invocation};
 use crate::model::facts::Noted;
-use crate::model::outcome::{Code, Outcome};
 use crate::sys::interrupt;
 use crate::sys::lock::{self, NoTurn, Turn};
 use crate::sys::time::Deadline;
@@ -36,7 +35,7 @@ impl Taken {
 
 /// An action that changes something waits for another agent that is at it. A stop tells one that starts or moves the
 /// machine to end, and goes on beside it when it does not.
-pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, Outcome> {
+pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, String> {
     let must_act = match inv.action {
         Action::Status
         | Action::Monitor
@@ -67,14 +66,12 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
             log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
             Ok(Taken::Beside(holder))
         }
-        Err(NoTurn::Taken(_)) if interrupt::requested() => Err(Outcome::new(
-            Code::Generic,
-            format!("{} was interrupted by a signal while another vm-agent was at '{name}'", inv.action.word()),
-        )),
-        Err(NoTurn::Taken(holder)) => Err(Outcome::new(
-            Code::Generic,
-            format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"),
-        )),
+        Err(NoTurn::Taken(_)) if interrupt::requested() => {
+            Err(format!("{} was interrupted by a signal while another vm-agent was at '{name}'", inv.action.word()))
+        }
+        Err(NoTurn::Taken(holder)) => {
+            Err(format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"))
+        }
         Err(NoTurn::Impossible(error)) => {
             log::debug!("acting without a lock: {error}");
             Ok(Taken::Needless)

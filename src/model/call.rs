@@ -77,6 +77,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it moves a machine away from this host.
+    #[must_use]
+    pub const fn moves(self) -> bool {
+        matches!(self, Self::Migrate | Self::MigrateTo)
+    }
+
     /// The action called `word`.
     #[must_use]
     pub fn parse(word: &[u8]) -> Option<Self> {

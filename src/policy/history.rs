@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was done so far, and the time. Pure.
 
+use super::migrate::Moving;
 use crate::model::facts::{Libvirt, Noted, Observation};
 use crate::model::params::ShutdownMode;
 use crate::model::presence::{self, Presence, presence};
@@ -68,6 +69,10 @@ pub struct History {
     pub beside: Option<String>,
     /// Whether the lock was got in the end; `None`: not tried.
     pub locked_at_last: Option<bool>,
+    /// Whether a signal asks for the end of the action.
+    pub interrupted: bool,
+    /// A migration from here that this action is.
+    pub moving: Moving,
     /// What is to be told of disks that were switched, when asked.
     pub switched: Option<Option<String>>,
 }
@@ -108,6 +113,7 @@ impl History {
 
     /// Remembers of an observation what later ones may not show any more.
     pub fn remember(&mut self, seen: &Observation) {
+        self.moving.looked();
         if let Libvirt::Domain(domain) = &seen.libvirt {
             let half = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed));
             let between = half || domain.state == State::Paused(Pause::Migration);

@@ -8,6 +8,7 @@ pub mod converge;
 pub mod health;
 mod history;
 pub mod hope;
+pub mod migrate;
 mod monitor;
 mod receive;
 mod restart;
@@ -28,7 +29,7 @@ use crate::model::state::{Motion, Pause, State};
 use health::Health;
 pub use history::History;
 use std::time::Duration;
-pub use step::{Next, Step, Tidy};
+pub use step::{Fix, Next, Step, Tidy};
 pub use stop::destroy_reserve;
 pub use words::{has_saved_memory, no_definition};
 pub use world::{Look, World};
@@ -45,9 +46,27 @@ const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 /// The next step of `inv`, or its answer.
 #[must_use]
 pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    if inv.action.moves() {
+        return migrate::migrate(inv, seen, done);
+    }
     match decide(inv, seen, done) {
         Next::Answer(outcome, _) => conclude(inv, seen, done, outcome),
+        Next::Do(step) if done.left.is_zero() => {
+            let (action, seconds) = (inv.action.word(), inv.timeout.as_secs_f32());
+            fail(format!("{action} was not finished within {seconds:.0} s; next: {step}"))
+        }
+        Next::Do(_) if done.interrupted => interrupted(inv, seen),
         next @ Next::Do(_) => next,
+    }
+}
+
+/// The answer of an action that could not begin.
+#[must_use]
+pub fn not_begun(inv: &Invocation, why: String) -> Outcome {
+    if inv.action.moves() {
+        settle::outcome(settle::End::Stayed(why), inv.caller)
+    } else {
+        Outcome::new(Code::Generic, why)
     }
 }
 
@@ -103,14 +122,13 @@ fn worth_a_warning(inv: &Invocation, seen: &Observation) -> bool {
 }
 
 /// The answer to SIGTERM or SIGINT: where things stand.
-#[must_use]
-pub fn interrupted(inv: &Invocation, seen: &Observation) -> Outcome {
+fn interrupted(inv: &Invocation, seen: &Observation) -> Next {
     let now = match presence(seen) {
         Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
         Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
         Presence::Off(why) | Presence::Unknown(why) => why,
     };
-    Outcome::new(Code::Generic, format!("{} was interrupted by a signal; {now}", inv.action.word()))
+    fail(format!("{} was interrupted by a signal; {now}", inv.action.word()))
 }
 
 fn decide(inv: &Invocation, seen: &Observation, done: &History) -> Next {

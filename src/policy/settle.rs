@@ -3,7 +3,9 @@
 //!
 //! The rule behind the table: a copy may run at one end only when the other end is proven not to run it.
 
+use crate::model::call::Caller;
 use crate::model::facts::Observation;
+use crate::model::outcome::{Code, Outcome};
 use crate::model::presence::{Presence, presence};
 use crate::model::state::Motion;
 use crate::model::state::{Pause, Running, State};
@@ -23,6 +25,20 @@ pub enum End {
     Impossible(String),
     /// It cannot be told where it runs.
     Unclear(String),
+}
+
+/// What a manager is told of that end.
+#[must_use]
+pub fn outcome(end: End, caller: Caller) -> Outcome {
+    let rgmanager = |code: Code| if caller == Caller::Rgmanager { code } else { Code::Generic };
+    // To Pacemaker every failure is 1: other codes ban nodes, and 6 stops the machine everywhere.
+    match end {
+        End::Moved(why) => Outcome::new(Code::Ok, why),
+        End::Stayed(why) => Outcome::new(rgmanager(Code::StayedHere), why),
+        End::NotHere(why) | End::Unclear(why) => Outcome::new(rgmanager(Code::NotRunning), why),
+        End::Impossible(why) if caller == Caller::Human => Outcome::new(Code::Args, why),
+        End::Impossible(why) => Outcome::new(rgmanager(Code::Configured), why),
+    }
 }
 
 /// How it is here.

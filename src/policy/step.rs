@@ -68,6 +68,23 @@ pub enum Step {
     PassQueue,
     /// Run the guest's checks (status_program or monitor_scripts).
     CheckGuest,
+    /// Ask the target of the migration whether the machine is there.
+    AskTarget,
+    /// Check at both ends whether the machine could be moved.
+    Rehearse,
+    /// Move the machine, and watch over that until libvirt's call ends.
+    Move,
+    /// After a migration: put this right.
+    PutRight(Fix),
+    /// Wait so long, and try again to move it; and why it failed.
+    TryAgain {
+        /// How long.
+        pause: Duration,
+        /// Why it failed.
+        why: String,
+    },
+    /// Look again after so long, whatever happens meanwhile.
+    Pause(Duration),
     /// Ask whether disks were switched to other files since the machine's start, if nobody was told yet.
     AskSwitched,
     /// Wait for the lock that this stop went on without.
@@ -80,8 +97,21 @@ impl Step {
     /// Whether the facts are as they were, so that nobody needs to look again.
     #[must_use]
     pub const fn leaves_the_facts(&self) -> bool {
-        matches!(self, Self::AskSwitched)
+        matches!(self, Self::AskSwitched | Self::AskTarget | Self::Rehearse)
     }
+}
+
+/// What a migration may have left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// Paused here: the target is proven not to run it.
+    ResumeHere,
+    /// A copy stands still here: it runs there.
+    DestroyHere,
+    /// An incoming placeholder there: it runs here, or nobody will fill it.
+    DestroyThere,
+    /// A migration that is still under way.
+    AbortHere,
 }
 
 /// What follows from an observation or an answer. It is done as well as it goes, and changes no answer.
@@ -98,6 +128,8 @@ pub enum Tidy {
         /// Whether it was started by this action, and has its mark.
         started: bool,
     },
+    /// It runs where its migration went: that stays on record.
+    NoteMoved,
     /// Log the answer as a warning, though it is a success.
     Warn(String),
 }
@@ -125,6 +157,15 @@ impl fmt::Display for Step {
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
             Self::PassQueue => f.write_str("wait until libvirt has begun with all that it was asked for"),
             Self::CheckGuest => f.write_str("check the guest"),
+            Self::AskTarget => f.write_str("ask the target whether it is there"),
+            Self::Rehearse => f.write_str("check both ends"),
+            Self::Move => f.write_str("move it to the target"),
+            Self::PutRight(Fix::ResumeHere) => f.write_str("resume it here"),
+            Self::PutRight(Fix::DestroyHere) => f.write_str("end the copy left here"),
+            Self::PutRight(Fix::DestroyThere) => f.write_str("remove the placeholder left at the target"),
+            Self::PutRight(Fix::AbortHere) => f.write_str("abort the migration"),
+            Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", pause.as_secs()),
+            Self::Pause(_) => f.write_str("look again"),
             Self::AskSwitched => f.write_str("ask whether its disks were switched"),
             Self::TakeLock => f.write_str("wait for the lock of another vm-agent"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),

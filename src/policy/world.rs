@@ -12,7 +12,7 @@ pub trait World {
     /// Takes what an action needs before its first look, the lock for one that changes something; gives what is on record.
     ///
     /// # Errors
-    /// The answer, when the action must not begin.
+    /// Why the action cannot begin; or its answer, when there is nothing to do.
     fn begin(&mut self) -> Result<History, Outcome>;
 
     /// Looks at the machine.
@@ -22,7 +22,7 @@ pub trait World {
     fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History);
 
     /// Does what follows from an observation or an answer, as well as it goes.
-    fn tidy(&mut self, tidy: &Tidy, seen: &Observation);
+    fn tidy(&mut self, tidy: &Tidy, seen: &Observation, done: &History);
 
     /// Since the action began, and what is left until it must have answered.
     fn time(&self) -> (Duration, Duration);

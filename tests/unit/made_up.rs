@@ -12,6 +12,7 @@ use vm_agent::model::params::ShutdownMode;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::policy::health::{Health, health};
+use vm_agent::policy::migrate::Moving;
 use vm_agent::policy::{self, History, Next, Step};
 
 fn caller() -> impl Strategy<Value = Caller> {
@@ -159,7 +160,7 @@ prop_compose! {
         History {
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
             leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
-            saved, dropped, rebooted, locked, locked_at_last, beside, switched,
+            saved, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside, switched,
         }
     }
 }

@@ -13,6 +13,9 @@ use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnsw
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
+use vm_agent::policy::hope::Hope;
+use vm_agent::policy::migrate::{Failed, NEVER};
+use vm_agent::policy::settle::There;
 use vm_agent::sys::text::ascii_line;
 
 #[test]
@@ -54,9 +57,22 @@ fn tell(facts: &str) -> String {
             _ => lines.push((step.to_string(), 1)),
         }
     }
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(line, times)| if times > 1 { format!("{line} ({times} times)") } else { line })
+        .collect();
     let mut text = String::new();
-    for (line, times) in lines {
-        text += &if times > 1 { format!("{line} ({times} times)\n") } else { format!("{line}\n") };
+    let mut rest = lines.as_slice();
+    while let [first, ..] = rest {
+        // Two steps in turn, again and again.
+        let turns = rest.chunks_exact(2).take_while(|pair| *pair == &rest[..2]).count();
+        if turns > 2 {
+            text += &format!("{first}, {} ({turns} times)\n", rest[1]);
+            rest = &rest[2 * turns..];
+        } else {
+            text += &format!("{first}\n");
+            rest = &rest[1..];
+        }
     }
     let outcome = outcome.expect("the policy never comes to an end");
     assert_eq!(outcome.reason, ascii_line(&outcome.reason, 1000), "a reason that is not one plain line");
@@ -78,6 +94,7 @@ fn read(facts: &str) -> (Invocation, Observation, Imagined) {
         hindrance: None,
     };
     let mut later = false;
+    let mut target = None;
     for line in facts.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
         let (key, rest) = line.split_once(' ').unwrap_or((line, ""));
         let said = || Some(rest.to_owned());
@@ -143,13 +160,22 @@ fn read(facts: &str) -> (Invocation, Observation, Imagined) {
             "arrives" => world.arrives = true,
             "target" => world.target_fails = said(),
             "check" => world.check_fails = said(),
+            "to" => target = Some(rest.into()),
+            "there" => world.there = there(rest),
+            "move-fails" => world.move_fails.push(failed(rest)),
+            "after-move" => world.after_move = Some(libvirt(rest)),
+            "rehearse" => world.rehearse = true,
+            "in-the-way" => world.in_the_way = said(),
+            "stuck" => world.stuck = true,
+            "interrupted" => world.interrupted = true,
             "beside" => world.beside = said(),
             "stays" => world.stays = true,
             "switched" => world.switched = said(),
             other => panic!("no such fact: {other}"),
         }
     }
-    (Invocation::from_manager(caller, action, None, &Environment::from_pairs(env)), seen, world)
+    let inv = Invocation::from_manager(caller, action, None, &Environment::from_pairs(env));
+    (Invocation { target, ..inv }, seen, world)
 }
 
 fn libvirt(words: &str) -> Libvirt {
@@ -181,6 +207,28 @@ fn libvirt(words: &str) -> Libvirt {
         }),
         ref other => panic!("no such libvirt: {other:?}"),
     }
+}
+
+fn there(words: &str) -> There {
+    match words.split_once(' ').unwrap_or((words, "")) {
+        ("off", _) => There::Off,
+        ("arriving", _) => There::Arriving,
+        ("running", _) => There::Running(named("running")),
+        ("silent", why) => There::Unknown(why.to_owned()),
+        other => panic!("no such target: {other:?}"),
+    }
+}
+
+/// `lost 1 why`: what there is to hope for, after how many looks the target need not be asked, and why it failed.
+fn failed(words: &str) -> Failed {
+    let [hope, looks, why] = words.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("no such failure: {words}") };
+    let hope = match hope {
+        "lost" => Hope::Lost,
+        "soon" => Hope::Soon,
+        "silent" => Hope::Silent,
+        other => panic!("no such hope: {other}"),
+    };
+    Failed { why: why.to_owned(), hope, held: false, looks: looks.parse().unwrap_or(NEVER) }
 }
 
 fn process(words: &str) -> Process {

@@ -3,10 +3,13 @@
 
 use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
+use crate::hypervisor::backend;
 use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Definition, Libvirt, Observation, Process};
 use crate::model::outcome::Code;
 use crate::model::presence::{Presence, presence};
+use crate::policy::migrate;
+use crate::policy::settle::{self, There};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::fmt::Write;
@@ -31,7 +34,11 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::Domain(_) => looker.saved(&seen.who(), deadline).ok_or_else(silent),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => Ok(false),
     };
-    let world = Imagined { definition: Some(definition), saved, ..Imagined::default() };
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let there =
+        if inv.action.moves() { at_target(inv, &seen, &own, &looker.uri, deadline, &mut text) } else { There::Off };
+    let world =
+        Imagined { own, uri: looker.uri.clone(), there, definition: Some(definition), saved, ..Imagined::default() };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
     let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
     if steps.is_empty() {
@@ -47,6 +54,24 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         }
         None => (text + "\nit would come to no end", Code::Generic),
     }
+}
+
+/// How it is at the target of a migration, which is asked.
+fn at_target(
+    inv: &Invocation,
+    seen: &Observation,
+    own: &str,
+    uri: &str,
+    deadline: Deadline,
+    text: &mut String,
+) -> There {
+    // What makes no sense is told by the story.
+    let Ok(target) = migrate::destination(inv, own, uri) else { return There::Off };
+    let patience = deadline.at_most(Duration::from_secs(10).min(deadline.left() / 3));
+    let there =
+        backend::lookup(&target.uri, seen.who(), patience).map_or_else(There::Unknown, |lookup| settle::there(&lookup));
+    let _ = writeln!(text, "target {} ({}): {there}", target.node, target.uri);
+    there
 }
 
 fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {

@@ -63,10 +63,12 @@ enum Verb {
     Monitor(Which),
     /// Say what an action would find and do, and do nothing
     Explain {
-        /// The action (start, stop, monitor, ...)
+        /// The action (start, stop, monitor, migrate, ...)
         action: OsString,
         #[command(flatten)]
         which: Which,
+        /// Where to, for a migration
+        host: Option<OsString>,
     },
     /// Check the parameters; with -o OCF_CHECK_LEVEL=10 also this host
     ValidateAll(Which),
@@ -160,13 +162,9 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Outcome::new(report.code, String::new())
             });
         }
-        Verb::Explain { action, which } => {
+        Verb::Explain { action, which, host } => {
             let word = crate::sys::text::shown(&action);
             let action = match Action::parse(action.as_encoded_bytes()) {
-                Some(Action::Migrate | Action::MigrateTo) => {
-                    say(&mut stderr(), "vm-agent: use 'vm-agent migrate NAME HOST --rehearse': it asks the other host");
-                    return Code::Args.number();
-                }
                 None | Some(Action::MetaData | Action::ValidateAll | Action::Usage) => {
                     say(&mut stderr(), &format!("vm-agent: '{word}' is not an action that can be explained"));
                     return Code::Unimplemented.number();
@@ -174,7 +172,8 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Some(action) => action,
             };
             return with(&which, action, env, verbose, |inv, env| {
-                let (text, code) = explain::run(inv, env);
+                let inv = Invocation { target: host.or_else(|| inv.target.clone()), ..inv.clone() };
+                let (text, code) = explain::run(&inv, env);
                 say(&mut stdout(), &text);
                 Outcome::new(code, String::new())
             });
@@ -188,7 +187,11 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             return with(&which, Action::Migrate, env, verbose, |inv, env| {
                 let inv = Invocation { target: host, ..inv.clone() };
                 unless_refused(&inv, env, which.force || rehearse, |inv| {
-                    crate::engine::migrate::run(inv, env, Roots::default(), rehearse)
+                    if rehearse {
+                        engine::rehearse(inv, env, Roots::default())
+                    } else {
+                        engine::run(inv, env, Roots::default())
+                    }
                 })
             });
         }

@@ -5,6 +5,7 @@
 
 mod create;
 mod elsewhere;
+mod moving;
 mod wait;
 
 use super::disks;
@@ -17,7 +18,8 @@ use crate::model::call::{Action, Environment, Invocation};
 use crate::model::facts::{Observation, Process};
 use crate::model::outcome::Outcome;
 use crate::model::presence::{Presence, presence};
-use crate::policy::{History, Look, Step, Tidy, World};
+use crate::policy::migrate::{self, Moving};
+use crate::policy::{self, History, Look, Step, Tidy, World};
 use crate::sys::held::Held;
 use crate::sys::interrupt;
 use crate::sys::lock;
@@ -31,6 +33,8 @@ use wait::LOOK_AGAIN;
 /// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
 /// for that, at most, and before each look.
 const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
+/// How long waking a guest may take.
+const WAKES: Duration = Duration::from_secs(10);
 /// What is kept of a destroy's time for ending the process without libvirt.
 const KILL_RESERVE: Duration = Duration::from_secs(5);
 
@@ -41,9 +45,11 @@ pub(crate) struct Host<'a> {
     pub(super) backend: Backend,
     pub(super) deadline: Deadline,
     /// Until when may be looked. A step may use its time up: the answer is still a fact then.
-    last_look: Deadline,
-    began: Instant,
+    pub(super) last_look: Deadline,
+    pub(super) began: Instant,
     lock: Taken,
+    /// A migration is only rehearsed.
+    rehearses: bool,
     /// How long an idle wait is, where nothing tells of a change.
     pub(super) look_again: Duration,
     /// The last wait was ended by the end of the process, or of the domain.
@@ -65,11 +71,18 @@ impl<'a> Host<'a> {
             last_look: Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2)),
             began: Instant::now(),
             lock: Taken::Needless,
+            rehearses: false,
             look_again: LOOK_AGAIN.0,
             over: false,
             rebooted: false,
             disks_recorded: false,
         }
+    }
+
+    /// The same, for a migration that is only rehearsed.
+    pub(crate) const fn rehearsing(mut self) -> Self {
+        self.rehearses = true;
+        self
     }
 
     /// Looks; after an end, until libvirt has taken note of it.
@@ -140,9 +153,23 @@ impl<'a> Host<'a> {
     }
 }
 
+/// Waits so long, whatever happens.
+fn pause(duration: Duration, deadline: Deadline) {
+    std::thread::sleep(duration.min(deadline.left()));
+}
+
 impl World for Host<'_> {
     fn begin(&mut self) -> Result<History, Outcome> {
-        self.lock = take_turn(self.inv, &mut self.looker, self.deadline)?;
+        let moves = self.inv.action.moves();
+        let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let uri = &self.looker.uri;
+        let target = moves.then(|| migrate::destination(self.inv, &own, uri)).transpose()?;
+        let lock = take_turn(self.inv, &mut self.looker, self.deadline);
+        self.lock = lock.map_err(|why| policy::not_begun(self.inv, why))?;
+        if moves {
+            let moving = Moving { target, rehearse: self.rehearses, ..Moving::default() };
+            return Ok(History { locked: true, moving, ..History::default() });
+        }
         if matches!(self.inv.action, Action::Status | Action::Monitor) {
             return Ok(History::default());
         }
@@ -207,7 +234,13 @@ impl World for Host<'_> {
                 done.start = Some(result);
             }
             Step::Resume => done.resume = Some(self.backend.call(Verb::Resume, &who, self.deadline)),
-            Step::Wake => done.woken = Some(self.backend.call(Verb::Wake, &who, self.deadline)),
+            Step::Wake => {
+                log::warn!(
+                    "'{}' is asleep (suspended by the guest); it is woken",
+                    seen.name.as_deref().unwrap_or_default()
+                );
+                done.woken = Some(self.backend.call(Verb::Wake, &who, self.deadline.at_most(WAKES)));
+            }
             Step::Ask { mode, wait } => {
                 // Watched before it is asked, so that no end is missed.
                 self.looker.watch(self.deadline);
@@ -271,16 +304,26 @@ impl World for Host<'_> {
                 self.looker.forget_start();
                 done.turn_to_start();
             }
+            Step::AskTarget => done.moving.there = Some(self.ask_target(seen, done)),
+            Step::Rehearse => done.moving.rehearsed = Some(self.rehearse(seen, done)),
+            Step::Move => self.move_it(seen, done),
+            Step::PutRight(fix) => {
+                self.put_right(*fix, seen, done);
+                pause(migrate::LOOK_AGAIN, self.deadline);
+            }
+            Step::TryAgain { pause, why } => self.wait_for_the_target(*pause, why, done),
+            Step::Pause(duration) => pause(*duration, self.deadline),
             Step::Wait { .. } => {}
         }
         done.rebooted |= std::mem::take(&mut self.rebooted);
     }
 
-    fn tidy(&mut self, tidy: &Tidy, seen: &Observation) {
+    fn tidy(&mut self, tidy: &Tidy, seen: &Observation, done: &History) {
         match tidy {
             Tidy::ForgetStart => self.looker.forget_start(),
             Tidy::ForgetTarget => self.forget_target(),
             Tidy::Mark { takes_over, started } => self.take_over(seen, *takes_over, *started),
+            Tidy::NoteMoved => self.note_target(seen, done, true),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),
         }
     }
@@ -312,5 +355,6 @@ fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
         | Action::Usage => Duration::from_secs(5),
     };
     // Never all that is left: what comes next may be the end of a process, which needs no libvirt.
-    most.min(inv.timeout / 4).min(deadline.left() / 2)
+    let share = if inv.action.moves() { 8 } else { 4 };
+    most.min(inv.timeout / share).min(deadline.left() / 2)
 }

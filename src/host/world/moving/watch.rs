@@ -2,7 +2,7 @@
 //! One try of a migration, watched until libvirt's call ends: samples of its job go to the governor, whose orders go to
 //! libvirt. Nothing is decided here about where the machine is.
 
-use super::{ABORT, BEGIN, Mover, SAMPLE};
+use super::{ABORT, Mover, SAMPLE, tell_progress};
 use crate::host::data_port;
 use crate::hypervisor::backend::{Call, Verb};
 use crate::hypervisor::rpc::TypedValue;
@@ -10,10 +10,10 @@ use crate::model::call::Caller;
 use crate::model::worker::{End, Who};
 use crate::policy::converge::{DEFAULT_DOWNTIME, Governor, Order, Sample, progress};
 use crate::policy::hope::Hope;
+use crate::policy::migrate::BEGIN;
 use crate::policy::settle::{self, Here};
 use crate::policy::tell::too_late;
 use crate::sys::interrupt;
-use crate::sys::text::say;
 use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl GaveUp {
     }
 }
 
-impl Mover<'_> {
+impl Mover<'_, '_> {
     /// Watches a migration until its call ends; says why it was ended from here, if it was.
     pub(super) fn watch_over(
         &mut self,
@@ -74,7 +74,7 @@ impl Mover<'_> {
         let mut last: Option<Sample> = None;
         let mut connections = data_port::Watch::default();
         let mut signalled = false;
-        self.downtime = match self.inv.params.migration.downtime {
+        self.downtime = match self.host.inv.params.migration.downtime {
             0 => DEFAULT_DOWNTIME,
             ms => ms,
         };
@@ -89,12 +89,12 @@ impl Mover<'_> {
                 }
                 continue;
             }
-            if self.deadline.passed() {
+            if self.host.deadline.passed() {
                 return Some(GaveUp::because("it did not end in time".into()));
             }
             let begun = call.begun();
             signalled |= interrupt::requested();
-            if !begun && began.elapsed() > BEGIN.min(self.inv.timeout / 4) && !signalled {
+            if !begun && began.elapsed() > BEGIN.min(self.host.inv.timeout / 4) && !signalled {
                 return Some(self.silent(call.asking(), began.elapsed()));
             }
             if begun && last.is_none() && !signalled {
@@ -111,7 +111,7 @@ impl Mover<'_> {
                 None if limits.until.passed() => Some(too_late(last.as_ref())),
                 None => None,
                 Some(sample) => {
-                    let pause = if self.inv.caller == Caller::Human { SAY_SOON } else { SAY };
+                    let pause = if self.host.inv.caller == Caller::Human { SAY_SOON } else { SAY };
                     if said.elapsed() >= pause {
                         said = Instant::now();
                         self.say(&progress(sample, self.downtime));
@@ -170,31 +170,27 @@ impl Mover<'_> {
         who: &Who,
         limits: &Limits,
     ) -> Option<(GaveUp, Deadline)> {
-        let proc = self.looker.roots.proc.clone();
+        let proc = self.host.looker.roots.proc.clone();
         let stuck = connections.stuck(&proc)?;
         let why = stuck.sentence(&self.target.node);
         self.say(&why);
-        let cut = stuck.cut(&proc, self.deadline);
+        let cut = stuck.cut(&proc, self.host.deadline);
         if !cut {
             self.abort(who, limits.over);
         }
         Some((GaveUp { why, hope: Hope::Lost, held: !cut }, limits.over.at_most(ABORT)))
     }
 
-    pub(super) fn say(&self, line: &str) {
-        if self.inv.caller == Caller::Human {
-            say(&mut std::io::stderr(), &format!("vm-agent: {line}"));
-        } else {
-            log::info!("migration to {}: {line}", self.target.node);
-        }
+    fn say(&self, line: &str) {
+        tell_progress(self.host.inv.caller, &self.target, line);
     }
 
     fn sample(&mut self, at: Duration, measured: Option<u64>) -> Option<Sample> {
-        if self.looker.connection().is_none() {
+        if self.host.looker.connection().is_none() {
             // One slow answer had cost the connection.
-            self.look();
+            self.host.observe(self.host.last_look);
         }
-        let stats = self.looker.ask_last(self.deadline, |rpc, domain| rpc.job_stats(domain, 0))?;
+        let stats = self.host.looker.ask_last(self.host.deadline, |rpc, domain| rpc.job_stats(domain, 0))?;
         let number = |name: &str| {
             stats.fields.iter().find(|(field, _)| field == name).and_then(|(_, value)| match value {
                 TypedValue::Int(n) => u64::try_from(*n).ok(),
@@ -221,7 +217,7 @@ impl Mover<'_> {
 
     /// Gives an order to libvirt; whether it took it.
     fn order(&self, what: &str, verb: Verb<'_>, who: &Who) -> bool {
-        let result = self.backend.call(verb, who, self.deadline.at_most(Duration::from_secs(5)));
+        let result = self.host.backend.call(verb, who, self.host.deadline.at_most(Duration::from_secs(5)));
         match &result {
             Ok(()) => self.say(what),
             Err(error) => log::warn!("{what} failed: {error}"),
@@ -238,7 +234,7 @@ impl Mover<'_> {
         over: Deadline,
         why: String,
     ) -> Option<(GaveUp, Deadline)> {
-        if matches!(settle::here(&self.look()), Here::Half(_)) {
+        if matches!(settle::here(&self.host.observe(self.host.last_look)), Here::Half(_)) {
             governor.commit();
             return None;
         }
@@ -246,9 +242,9 @@ impl Mover<'_> {
         Some((GaveUp::because(why), over.at_most(ABORT)))
     }
 
-    pub(super) fn abort(&self, who: &Who, deadline: Deadline) {
+    fn abort(&self, who: &Who, deadline: Deadline) {
         self.say("aborting");
-        if let Err(error) = self.backend.call(Verb::AbortJob, who, deadline.at_most(ABORT)) {
+        if let Err(error) = self.host.backend.call(Verb::AbortJob, who, deadline.at_most(ABORT)) {
             log::warn!("aborting failed: {error}");
         }
     }

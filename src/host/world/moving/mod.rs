@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Moving a machine: one try, from the checks to the end of libvirt's call; and what is done at both ends around it.
+
+mod watch;
+
+use super::Host;
+use crate::host::records;
+use crate::hypervisor::backend::{self, Backend, Call, Verb};
+use crate::model::call::Caller;
+use crate::model::facts::{Domain, Libvirt, Noted, Observation};
+use crate::model::failure::Trouble;
+use crate::model::options::{self, Asked};
+use crate::model::target::Target;
+use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Step, Who};
+use crate::policy::converge::{Governor, Policy};
+use crate::policy::hope;
+use crate::policy::migrate::{BEGIN, Failed, NEVER, Tried};
+use crate::policy::settle::{self, There};
+use crate::policy::{Fix, History, tell};
+use crate::sys::interrupt;
+use crate::sys::text::{ascii_line, say, uuid_text};
+use crate::sys::time::timespec;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::time::Duration;
+use watch::{GaveUp, Limits};
+
+/// Between two samples of the job's statistics.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// How long an abort may take before the call is ended.
+const ABORT: Duration = Duration::from_secs(5);
+
+impl<'a> Host<'a> {
+    /// Puts on record where the machine goes, or went.
+    pub(super) fn note_target(&self, seen: &Observation, done: &History, finished: bool) {
+        let Some(target) = &done.moving.target else { return };
+        let moved = done.moving.tried.as_ref().map(|tried| tried.name.clone());
+        let name = moved.or_else(|| seen.name.clone()).unwrap_or_default();
+        records::note_target(&self.looker.roots.run, &name, &Noted { uri: target.uri.clone(), finished });
+    }
+
+    /// How the domain is at the target.
+    pub(super) fn ask_target(&self, seen: &Observation, done: &History) -> There {
+        let Some(target) = &done.moving.target else { return There::Unknown("it is not known".into()) };
+        // It may be gone from here: it keeps its UUID.
+        let who = match (self.looker.last(), seen.who()) {
+            (_, who @ Who::Uuid(_)) => who,
+            (Some(last), Who::Name(_)) if done.moving.tries > 0 => Who::Uuid(uuid_text(&last.uuid)),
+            (_, Who::Name(name)) if name.is_empty() => return There::Unknown("its name is not known".into()),
+            (_, who @ Who::Name(_)) => who,
+        };
+        let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
+        backend::lookup(&target.uri, who, patience).map_or_else(There::Unknown, |lookup| settle::there(&lookup))
+    }
+
+    /// Checks both ends.
+    pub(super) fn rehearse(&mut self, seen: &Observation, done: &History) -> Result<(), String> {
+        let Some((mut mover, domain)) = self.mover(seen, done) else { return Err("it is not here".into()) };
+        mover.check(&domain, Rehearsal::Thorough).map_err(|failed| failed.why)
+    }
+
+    /// One try.
+    pub(super) fn move_it(&mut self, seen: &Observation, done: &mut History) {
+        self.note_target(seen, done, false);
+        let began = self.began.elapsed();
+        let Some((mut mover, domain)) = self.mover(seen, done) else { return };
+        let request = mover.request(&domain);
+        let (there, failed) = match mover.attempt(&domain, &request) {
+            Ok(lookup) => (lookup.as_ref().map(settle::there), None),
+            Err(failed) => (None, Some(failed)),
+        };
+        done.moving.note_try(Tried { name: domain.name, began, ended: self.began.elapsed(), there, failed });
+    }
+
+    fn mover<'h>(&'h mut self, seen: &Observation, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
+        let (Some(target), Libvirt::Domain(domain)) = (done.moving.target.clone(), &seen.libvirt) else { return None };
+        // What makes no sense was refused before, unless virsh is to say so.
+        let asked =
+            options::parse(self.inv.params.migration.options.as_deref().unwrap_or_default()).unwrap_or_default();
+        if let Some(word) = &asked.unknown {
+            log::info!("migrate_options are handed to virsh: '{}' is not known here", ascii_line(word, 40));
+        }
+        Some((Mover { host: self, target, asked, downtime: 0 }, domain.clone()))
+    }
+
+    /// Puts right what a migration left behind.
+    pub(super) fn put_right(&self, fix: Fix, seen: &Observation, done: &History) {
+        let Some(target) = &done.moving.target else { return };
+        let there = Backend { uri: target.uri.clone(), use_virsh: false };
+        let (what, backend, verb) = match fix {
+            Fix::ResumeHere => ("resuming it here", &self.backend, Verb::Resume),
+            Fix::DestroyHere => ("ending the copy left here", &self.backend, Verb::Destroy),
+            Fix::DestroyThere => ("removing the placeholder left at the target", &there, Verb::Destroy),
+            Fix::AbortHere => ("aborting the migration", &self.backend, Verb::AbortJob),
+        };
+        let name = done.moving.tried.as_ref().map(|tried| tried.name.as_str()).unwrap_or_default();
+        log::warn!("'{name}': {what}");
+        let patience = if fix == Fix::AbortHere { ABORT } else { Duration::from_secs(15) };
+        if let Err(error) = backend.call(verb, &seen.who(), self.deadline.at_most(patience)) {
+            log::warn!("{what} failed: {error}");
+        }
+    }
+
+    /// A pause before the next try, which a signal ends.
+    pub(super) fn wait_for_the_target(&mut self, pause: Duration, why: &str, done: &mut History) {
+        self.forget_target();
+        if done.moving.tries == 1 {
+            log::warn!("{why}; it is tried again while there is time");
+        }
+        if let Some(target) = &done.moving.target {
+            tell_progress(self.inv.caller, target, &format!("waiting {} s for {}", pause.as_secs(), target.node));
+        }
+        let mut fds = Vec::from_iter(interrupt::descriptor().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let _ = poll(&mut fds, Some(&timespec(pause.min(self.deadline.left()))));
+        done.moving.start_over(why);
+    }
+}
+
+/// A line about the progress, to a person or to the log.
+fn tell_progress(caller: Caller, target: &Target, line: &str) {
+    if caller == Caller::Human {
+        say(&mut std::io::stderr(), &format!("vm-agent: {line}"));
+    } else {
+        log::info!("migration to {}: {line}", target.node);
+    }
+}
+
+/// One try, on this host.
+struct Mover<'h, 'a> {
+    host: &'h mut Host<'a>,
+    target: Target,
+    /// What `migrate_options` ask for.
+    asked: Asked,
+    /// Milliseconds of downtime allowed now.
+    downtime: u64,
+}
+
+impl Mover<'_, '_> {
+    /// Reads what a call says until it ends, or its time is over.
+    fn until_ended(&self, call: &mut Call) {
+        let until = self.host.deadline.at_most(BEGIN);
+        while !call.ended() && !until.passed() && !interrupt::requested() {
+            let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&timespec(until.left().min(SAMPLE))));
+        }
+    }
+
+    /// What libvirt is asked for: the parameters, and the words of `migrate_options`. Each node keeps the definitions that
+    /// it has, unless these words say something else.
+    fn request(&self, domain: &Domain) -> Migrate {
+        let params = &self.host.inv.params.migration;
+        let mut request = self.asked.migrate.clone();
+        let qemu = self.host.looker.uri.starts_with("qemu");
+        for (wanted, flag) in [
+            (params.live, Flag::Live),
+            (params.p2p || params.tunnelled, Flag::P2p),
+            (params.tunnelled, Flag::Tunnelled),
+            (params.tls, Flag::Tls),
+            (params.parallel > 0, Flag::Parallel),
+            (params.compression.is_some(), Flag::Compressed),
+            (params.live && params.auto_converge && qemu, Flag::AutoConverge),
+            (params.live && params.postcopy && qemu, Flag::Postcopy),
+        ] {
+            if wanted {
+                request.flags.insert(flag);
+            }
+        }
+        log::debug!("'{}' moves with {:?}", domain.name, request.flags);
+        request.dest_uri.clone_from(&self.target.uri);
+        // Whether it would end without a pause depends on it, and the hypervisor tells it after the first pass only.
+        request.measure = params.allow_pause && params.live && qemu;
+        request.migrate_uri = request.migrate_uri.or_else(|| self.target.data_uri.clone());
+        request.downtime_ms = (params.downtime > 0).then_some(params.downtime);
+        request.bandwidth = request.bandwidth.or((params.speed > 0).then_some(params.speed));
+        request.compression = request.compression.or_else(|| params.compression.clone());
+        if params.parallel > 0 {
+            request.parallel_connections = i32::try_from(params.parallel).ok();
+        }
+        request
+    }
+
+    /// One migration, from the checks to the end of libvirt's call.
+    fn attempt(&mut self, domain: &Domain, request: &Migrate) -> Result<Option<Lookup>, Failed> {
+        let limits = Limits::of(self.host.deadline);
+        let params = &self.host.inv.params.migration;
+        let policy = Policy {
+            downtime: params.downtime,
+            downtime_max: params.downtime_max,
+            auto_converge: request.flags.contains(&Flag::AutoConverge),
+            postcopy: request.flags.contains(&Flag::Postcopy) && params.postcopy,
+            allow_pause: params.allow_pause,
+            timeout: self.asked.timeout,
+            postcopy_after_precopy: self.asked.postcopy_after_precopy,
+            end: limits.until.left(),
+            last: limits.close.left(),
+        };
+        let who = uuid(domain);
+        let words = options::split(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
+        let by_virsh = params.by_virsh || self.asked.unknown.is_some();
+        if by_virsh || self.host.inv.params.use_virsh {
+            self.check(domain, Rehearsal::Brief)?;
+            // virsh cannot say it together with the migration.
+            if let Some(ms) = request.downtime_ms {
+                let set = self.host.backend.call(Verb::SetDowntime(ms), &who, self.host.deadline.at_most(ABORT));
+                set.unwrap_or_else(|error| log::warn!("the downtime was not set: {error}"));
+            }
+        }
+        let verb = if by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
+        // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
+        let last = if request.flags.contains(&Flag::Postcopy) { self.host.deadline } else { limits.over };
+        let mut call = self.host.backend.spawn(verb, &who, last).map_err(Failed::early)?;
+        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &limits);
+        let begun = call.begun();
+        let lost = call.lost();
+        let answer = call.answer(limits.over.at_most(if begun { ABORT } else { Duration::ZERO }));
+        match (answer, ordered) {
+            (Ok(answer), _) => Ok(answer.lookup),
+            (Err(_), Some(GaveUp { why, hope, held })) => {
+                Err(Failed { why, hope, held, looks: if begun { NEVER } else { 2 } })
+            }
+            (Err(trouble), None) => Err(Failed {
+                hope: hope::of(&trouble, begun),
+                held: false,
+                looks: match trouble.step {
+                    Some(Step::ConnectDestination | Step::Preflight | Step::Leftover) => 1,
+                    Some(
+                        Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline,
+                    )
+                    | None => NEVER,
+                },
+                why: match lost {
+                    Some(worker::End::Destination) => {
+                        format!("{} was lost on the way: {}", self.target.node, tell::plain(&trouble.message))
+                    }
+                    Some(worker::End::Source) | None => self.sentence(&trouble),
+                },
+            }),
+        }
+    }
+
+    /// Checks both ends, as the worker does before a move; for virsh, which checks nothing, beforehand.
+    fn check(&mut self, domain: &Domain, rehearsal: Rehearsal) -> Result<(), Failed> {
+        let mut request = self.request(domain);
+        (request.rehearse, request.measure) = (Some(rehearsal), false);
+        let until = self.host.deadline.at_most(BEGIN);
+        let spawned = self.host.backend.spawn(Verb::Migrate(&request), &uuid(domain), until);
+        let mut call = spawned.map_err(Failed::early)?;
+        self.until_ended(&mut call);
+        let answer = call.answer(self.host.deadline.at_most(BEGIN));
+        answer.map(|_| ()).map_err(|trouble| {
+            let (hope, why) = (hope::of(&trouble, false), self.sentence(&trouble));
+            Failed { hope, held: false, looks: 1, why }
+        })
+    }
+
+    fn sentence(&self, trouble: &Trouble) -> String {
+        tell::sentence(trouble, &self.target.node, &self.target.uri)
+    }
+}
+
+fn uuid(domain: &Domain) -> Who {
+    Who::Uuid(uuid_text(&domain.uuid))
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! migrate and migrate_to: move the virtual machine, and find out where it is, whatever the call said. Pure.
+//!
+//! A migration never becomes a stop: until it is proven that the machine runs at the target, nothing here ends it at the
+//! source; and it is resumed at the source only when it is proven that the target does not run it.
+//!
+//! ```text
+//!            here, fit to move              call ended
+//!  source ----------------------> moving -------------> settling --- both ends looked at ---> moved, not here, unclear
+//!   |  ^                                                   |
+//!   |  '------------- waiting (a reason that passes) <-----+---> stayed (a reason that lasts, or no time)
+//!   '---> gone, busy, paused, unknown: answered without a move
+//! ```
+
+use super::Next;
+use super::health::{self, Health};
+use super::history::History;
+use super::hope::{self, Hope};
+use super::settle::{self, End, Here, Then, There};
+use super::step::{Fix, Step, Tidy};
+use super::tell;
+use crate::model::call::{Caller, Invocation};
+use crate::model::facts::{Domain, Observation};
+use crate::model::outcome::Outcome;
+use crate::model::presence::{Presence, label, presence};
+use crate::model::state::{Motion, State};
+use crate::model::target::{self, Target};
+use crate::sys::text::shown;
+use std::time::Duration;
+
+/// How long connecting and checking may take before the target counts as not answering.
+pub const BEGIN: Duration = Duration::from_secs(20);
+/// Between two looks at both ends while it is not clear where the machine is.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a guest that sleeps may take to wake.
+const WAKES: Duration = Duration::from_secs(10);
+/// With less time than this no more looks are taken.
+const LAST: Duration = Duration::from_secs(2);
+/// For a migration that had begun: the target is always asked.
+pub const NEVER: u32 = u32::MAX;
+
+/// A migration: where it goes, and how far it has come.
+#[derive(Clone, Debug, Default)]
+pub struct Moving {
+    /// Where to.
+    pub target: Option<Target>,
+    /// Only both ends are checked.
+    pub rehearse: bool,
+    /// What the rehearsal found, when tried.
+    pub rehearsed: Option<Result<(), String>>,
+    /// The target's word, asked for since the last look here.
+    pub there: Option<There>,
+    /// How often it was tried, and when the first try began, since the action did.
+    pub tries: u32,
+    /// See `tries`.
+    pub first_try: Duration,
+    /// The last try, as long as it is not clear what came of it.
+    pub tried: Option<Tried>,
+    /// Looks since the last try.
+    pub looks: u32,
+    /// Why the try before was given up.
+    pub gave_up: Option<String>,
+}
+
+/// A try that is over for libvirt.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The machine that was to move.
+    pub name: String,
+    /// When it began, since the action did.
+    pub began: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// What the target said of itself at the end.
+    pub there: Option<There>,
+    /// Why it failed, as far as the call says.
+    pub failed: Option<Failed>,
+}
+
+/// A migration that did not succeed, as far as the call says.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Why.
+    pub why: String,
+    /// Whether trying again could bring something else.
+    pub hope: Hope,
+    /// Nothing was sent, and libvirt will not say anything about the domain's job for some time.
+    pub held: bool,
+    /// libvirt was never asked to move it: after so many looks that find it running here, the target need not be asked.
+    pub looks: u32,
+}
+
+impl Failed {
+    /// One that failed before libvirt was asked for anything, for a reason that lasts.
+    #[must_use]
+    pub fn early(why: String) -> Self {
+        Self { why, hope: Hope::Lost, held: false, looks: NEVER }
+    }
+}
+
+impl Moving {
+    /// After each look: what was known of the target is old.
+    pub(super) fn looked(&mut self) {
+        self.there = None;
+        if let Some(tried) = &mut self.tried {
+            self.looks += 1;
+            self.there = tried.there.take();
+        }
+    }
+
+    /// What a try came to.
+    pub fn note_try(&mut self, tried: Tried) {
+        if self.tries == 0 {
+            self.first_try = tried.began;
+        }
+        self.tries += 1;
+        self.looks = 0;
+        self.tried = Some(tried);
+    }
+
+    /// A new try is due.
+    pub fn start_over(&mut self, why: &str) {
+        (self.tried, self.looks, self.there, self.gave_up) = (None, 0, None, Some(why.to_owned()));
+    }
+}
+
+/// The target that a call names, for a source named `own` at `uri`.
+///
+/// # Errors
+/// The answer: the call makes no sense, or there is nothing to do.
+pub fn destination(inv: &Invocation, own: &str, uri: &str) -> Result<Target, Outcome> {
+    let impossible = |why: String| settle::outcome(End::Impossible(why), inv.caller);
+    // A bad parameter that a migration does not use must not turn it into a stop.
+    if let Some(problem) = inv.params.problems.iter().find(|problem| problem.hinders_migration()) {
+        return Err(impossible(problem.to_string()));
+    }
+    let Some(node) = inv.target.as_ref() else {
+        return Err(impossible("where to? the call names no target node".into()));
+    };
+    let Some(node) = node.to_str() else {
+        return Err(impossible(format!("'{}' is not a node's name", shown(node))));
+    };
+    // Without the cluster's word for this node only the very same name is it: another site may have a node1 too.
+    if inv.node.as_deref().map_or(node.eq_ignore_ascii_case(own), |own| target::same_node(node, own)) {
+        let moved = End::Moved(format!("'{node}' is this node; there is nothing to do"));
+        return Err(settle::outcome(moved, inv.caller));
+    }
+    let plain_data = inv.caller == Caller::Rgmanager;
+    target::find(node, &inv.params.migration, uri, plain_data).map_err(impossible)
+}
+
+/// The next step of a migration. At the end of the time what is known is the answer.
+pub(super) fn migrate(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let next = match &done.moving.tried {
+        None => source(inv, seen, done),
+        Some(tried) => settling(inv, seen, done, tried),
+    };
+    match next {
+        Next::Do(_) if done.left.is_zero() => {
+            let there = done.moving.there.clone().unwrap_or_else(|| There::Unknown("it was not asked in time".into()));
+            let name = done.moving.tried.as_ref().map_or_else(|| label(seen).to_owned(), |tried| tried.name.clone());
+            let here = settle::here(seen);
+            over(inv, End::Unclear(tell::unclear(&name, node(done), &here, &there, None)), Vec::new())
+        }
+        next @ (Next::Do(_) | Next::Answer(..)) => next,
+    }
+}
+
+/// Before a try: the machine is here and fit to move, or it is not.
+fn source(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+    let moving = &done.moving;
+    if let (true, Some(why)) = (done.interrupted, &moving.gave_up) {
+        return stay(inv, format!("{why}; the wait was interrupted by a signal"));
+    }
+    let blind = match presence(seen) {
+        Presence::Active(domain) => return fit_to_move(inv, domain, done),
+        Presence::Off(why) => return gone(inv, &why, done),
+        Presence::Blind { pid, no_answer, .. } => {
+            End::Stayed(format!("not moved: it runs here (process {pid}), but {}", no_answer.why))
+        }
+        Presence::Stray { pid, .. } => {
+            End::Stayed(format!("not moved: process {pid} runs here, but libvirt lost the domain"))
+        }
+        Presence::Unknown(why) => End::Unclear(format!("not moved: {why}")),
+    };
+    // A short wait covers a daemon that is restarting.
+    let patience = (inv.timeout / 4).min(BEGIN).saturating_sub(done.waited).min(done.left);
+    if patience.is_zero() || done.interrupted {
+        return over(inv, blind, Vec::new());
+    }
+    Next::Do(Step::Pause(LOOK_AGAIN.min(patience)))
+}
+
+fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
+    let (name, state, moving) = (&domain.name, domain.state, &done.moving);
+    if domain.motion == Motion::Leaving {
+        let what_to_do = "wait for its end, or abort it with 'virsh domjobabort'";
+        return stay(inv, format!("'{name}' is already migrating: {what_to_do}"));
+    }
+    // Asleep it would arrive, and be called running, which it is not.
+    if state == State::PmSuspended && !moving.rehearse {
+        return match &done.woken {
+            None => Next::Do(Step::Wake),
+            Some(Ok(())) if done.waited < WAKES && !done.interrupted => Next::Do(Step::Pause(LOOK_AGAIN)),
+            Some(Ok(())) => stay(inv, tell::asleep(name, "it does not wake")),
+            Some(Err(why)) => stay(inv, tell::asleep(name, why)),
+        };
+    }
+    match (health::health(state, domain.motion), &moving.rehearsed) {
+        (Health::Well | Health::Degraded, _) if done.interrupted => {
+            stay(inv, tell::stayed(name, "it was interrupted by a signal"))
+        }
+        (Health::Well | Health::Degraded, None) if moving.rehearse => Next::Do(Step::Rehearse),
+        (Health::Well | Health::Degraded, None) => Next::Do(Step::Move),
+        (Health::Well | Health::Degraded, Some(Ok(()))) => {
+            let node = node(done);
+            let could = format!("'{name}' could be moved to {node}: nothing that can be asked stands in the way");
+            over(inv, End::Moved(could), Vec::new())
+        }
+        (Health::Well | Health::Degraded, Some(Err(why))) => stay(inv, format!("'{name}' could not be moved: {why}")),
+        (Health::Arriving | Health::Elsewhere, _) => {
+            over(inv, End::NotHere(format!("'{name}' is only arriving here; not moved")), Vec::new())
+        }
+        (Health::Failed | Health::Off, _) => {
+            stay(inv, format!("'{name}' is {state}, and was not moved: stop and start it"))
+        }
+    }
+}
+
+/// It does not run here. A repeated call: it may have been moved already.
+fn gone(inv: &Invocation, why: &str, done: &History) -> Next {
+    let node = node(done);
+    match &done.moving.there {
+        None => Next::Do(Step::AskTarget),
+        Some(There::Running(state)) => {
+            over(inv, End::Moved(format!("it is already {state} on {node}")), vec![Tidy::NoteMoved])
+        }
+        Some(There::Arriving | There::Off) => {
+            over(inv, End::NotHere(format!("{why}, and it is not on {node} either")), Vec::new())
+        }
+        Some(There::Unknown(error)) => {
+            over(inv, End::NotHere(format!("{why}; {node} cannot be asked: {error}")), Vec::new())
+        }
+    }
+}
+
+/// After a try: finds out where the machine is, and puts right what can be put right safely.
+fn settling(inv: &Invocation, seen: &Observation, done: &History, tried: &Tried) -> Next {
+    let (moving, name) = (&done.moving, &tried.name);
+    let here = settle::here(seen);
+    if let (Here::Runs(_), Some(failed)) = (&here, &tried.failed)
+        && failed.looks != NEVER
+    {
+        return match moving.looks < failed.looks {
+            true => Next::Do(Step::Pause(LOOK_AGAIN)),
+            false => stayed(inv, done, failed.hope, false, tell::stayed(name, &failed.why)),
+        };
+    }
+    // Nothing was sent, so it cannot run there.
+    if let (Some(failed), Here::Unknown(_) | Here::Leaving(_), Presence::Active(domain)) =
+        (&tried.failed, &here, presence(seen))
+        && failed.held
+        && matches!(domain.state, State::Running(_))
+    {
+        let why = format!("{}; libvirt here is held up until TCP gives up", failed.why);
+        return stayed(inv, done, failed.hope, false, tell::stayed(name, &why));
+    }
+    let there = match &moving.there {
+        Some(there) => there.clone(),
+        None if done.left.is_zero() => There::Unknown("no time was left to ask it".into()),
+        None => return Next::Do(Step::AskTarget),
+    };
+    log::debug!("after the migration: here {here:?}, there {there:?}");
+    let unsure = matches!(there, There::Unknown(_)) || matches!(here, Here::Leaving(_));
+    // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
+    let asking = done.spent.saturating_sub(tried.ended);
+    let silent = matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking > hope::SILENCE;
+    let why = tried.failed.as_ref().map(|failed| failed.why.as_str());
+    let node = node(done);
+    match settle::judge(&here, &there, moving.looks, silent || done.left < LAST) {
+        Then::Moved => {
+            let note = why.map(|why| format!(" (though libvirt said: {why})")).unwrap_or_default();
+            let seconds = done.spent.saturating_sub(tried.began).as_secs_f32();
+            let moved = format!("'{name}' was moved to {node} in {seconds:.1} s{note}");
+            // Where it went stays on record: a start here asks there first.
+            over(inv, End::Moved(moved), vec![Tidy::NoteMoved])
+        }
+        Then::Stayed => {
+            let why = why.unwrap_or("libvirt said that it moved, but it did not");
+            let hope = tried.failed.as_ref().map_or(Hope::Lost, |failed| failed.hope);
+            let sentence = match &here {
+                Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
+                Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Half(_) | Here::Gone | Here::Unknown(_) => {
+                    tell::stayed(name, why)
+                }
+            };
+            stayed(inv, done, hope, unsure, sentence)
+        }
+        Then::NotHere => {
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+            over(inv, End::NotHere(format!("'{name}' runs neither here nor on {node}{why}")), Vec::new())
+        }
+        Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &here, &there, why)), Vec::new()),
+        Then::LookAgain => Next::Do(Step::Pause(LOOK_AGAIN)),
+        Then::ResumeHere => Next::Do(Step::PutRight(Fix::ResumeHere)),
+        Then::DestroyHere => Next::Do(Step::PutRight(Fix::DestroyHere)),
+        Then::DestroyThere => Next::Do(Step::PutRight(Fix::DestroyThere)),
+        Then::AbortHere => Next::Do(Step::PutRight(Fix::AbortHere)),
+    }
+}
+
+/// It runs on here. It is tried again as long as there is time and hope, and nobody is `unsure` whether the target has it.
+fn stayed(inv: &Invocation, done: &History, hope: Hope, unsure: bool, why: String) -> Next {
+    let moving = &done.moving;
+    let pause = hope::pause(moving.tries);
+    let trying = done.spent.saturating_sub(moving.first_try);
+    let dead = hope == Hope::Silent && trying + pause > hope::SILENCE;
+    let over_soon = done.left < pause + hope::ENOUGH;
+    if hope != Hope::Lost && !unsure && !dead && !over_soon && !done.interrupted {
+        return Next::Do(Step::TryAgain { pause, why });
+    }
+    let tried = match moving.tries {
+        0 | 1 => String::new(),
+        tries => format!("; tried {tries} times in {} s", trying.as_secs()),
+    };
+    let tidies = if unsure { Vec::new() } else { vec![Tidy::ForgetTarget] };
+    over(inv, End::Stayed(format!("{why}{tried}")), tidies)
+}
+
+fn stay(inv: &Invocation, why: String) -> Next {
+    over(inv, End::Stayed(why), Vec::new())
+}
+
+fn over(inv: &Invocation, end: End, tidies: Vec<Tidy>) -> Next {
+    Next::Answer(settle::outcome(end, inv.caller), tidies)
+}
+
+fn node(done: &History) -> &str {
+    done.moving.target.as_ref().map_or("the target", |target| target.node.as_str())
+}

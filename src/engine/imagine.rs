@@ -7,7 +7,8 @@ use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Proce
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
-use crate::policy::migrate::{self, Failed, Moving, Tried};
+use crate::policy::migrate;
+use crate::policy::moving::{Failed, Moving, Tried};
 use crate::policy::settle::There;
 use crate::policy::{Fix, History, Look, Step, Tidy, World};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was done so far, and the time. Pure.
 
-use super::migrate::Moving;
+use super::moving::Moving;
 use crate::model::facts::{Libvirt, Noted, Observation};
 use crate::model::params::ShutdownMode;
 use crate::model::presence::{self, Presence, presence};

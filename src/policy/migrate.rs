@@ -16,6 +16,7 @@ use super::Next;
 use super::health::{self, Health};
 use super::history::History;
 use super::hope::{self, Hope};
+use super::moving::{NEVER, Tried};
 use super::settle::{self, End, Here, Then, There};
 use super::step::{Fix, Step, Tidy};
 use super::tell;
@@ -36,93 +37,6 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const WAKES: Duration = Duration::from_secs(10);
 /// With less time than this no more looks are taken.
 const LAST: Duration = Duration::from_secs(2);
-/// For a migration that had begun: the target is always asked.
-pub const NEVER: u32 = u32::MAX;
-
-/// A migration: where it goes, and how far it has come.
-#[derive(Clone, Debug, Default)]
-pub struct Moving {
-    /// Where to.
-    pub target: Option<Target>,
-    /// Only both ends are checked.
-    pub rehearse: bool,
-    /// What the rehearsal found, when tried.
-    pub rehearsed: Option<Result<(), String>>,
-    /// The target's word, asked for since the last look here.
-    pub there: Option<There>,
-    /// How often it was tried, and when the first try began, since the action did.
-    pub tries: u32,
-    /// See `tries`.
-    pub first_try: Duration,
-    /// The last try, as long as it is not clear what came of it.
-    pub tried: Option<Tried>,
-    /// Looks since the last try.
-    pub looks: u32,
-    /// Why the try before was given up.
-    pub gave_up: Option<String>,
-}
-
-/// A try that is over for libvirt.
-#[derive(Clone, Debug)]
-pub struct Tried {
-    /// The machine that was to move.
-    pub name: String,
-    /// When it began, since the action did.
-    pub began: Duration,
-    /// When it ended.
-    pub ended: Duration,
-    /// What the target said of itself at the end.
-    pub there: Option<There>,
-    /// Why it failed, as far as the call says.
-    pub failed: Option<Failed>,
-}
-
-/// A migration that did not succeed, as far as the call says.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// Why.
-    pub why: String,
-    /// Whether trying again could bring something else.
-    pub hope: Hope,
-    /// Nothing was sent, and libvirt will not say anything about the domain's job for some time.
-    pub held: bool,
-    /// libvirt was never asked to move it: after so many looks that find it running here, the target need not be asked.
-    pub looks: u32,
-}
-
-impl Failed {
-    /// One that failed before libvirt was asked for anything, for a reason that lasts.
-    #[must_use]
-    pub fn early(why: String) -> Self {
-        Self { why, hope: Hope::Lost, held: false, looks: NEVER }
-    }
-}
-
-impl Moving {
-    /// After each look: what was known of the target is old.
-    pub(super) fn looked(&mut self) {
-        self.there = None;
-        if let Some(tried) = &mut self.tried {
-            self.looks += 1;
-            self.there = tried.there.take();
-        }
-    }
-
-    /// What a try came to.
-    pub fn note_try(&mut self, tried: Tried) {
-        if self.tries == 0 {
-            self.first_try = tried.began;
-        }
-        self.tries += 1;
-        self.looks = 0;
-        self.tried = Some(tried);
-    }
-
-    /// A new try is due.
-    pub fn start_over(&mut self, why: &str) {
-        (self.tried, self.looks, self.there, self.gave_up) = (None, 0, None, Some(why.to_owned()));
-    }
-}
 
 /// The target that a call names, for a source named `own` at `uri`.
 ///

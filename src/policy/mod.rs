@@ -10,6 +10,7 @@ mod history;
 pub mod hope;
 pub mod migrate;
 mod monitor;
+pub mod moving;
 mod receive;
 mod restart;
 pub mod settle;

@@ -12,7 +12,7 @@ use vm_agent::model::params::ShutdownMode;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::policy::health::{Health, health};
-use vm_agent::policy::migrate::Moving;
+use vm_agent::policy::moving::Moving;
 use vm_agent::policy::{self, History, Next, Step};
 
 fn caller() -> impl Strategy<Value = Caller> {

@@ -14,7 +14,7 @@ use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
 use vm_agent::policy::hope::Hope;
-use vm_agent::policy::migrate::{Failed, NEVER};
+use vm_agent::policy::moving::{Failed, NEVER};
 use vm_agent::policy::settle::There;
 use vm_agent::sys::text::ascii_line;
 

@@ -31,7 +31,6 @@ use health::Health;
 pub use history::History;
 use std::time::Duration;
 pub use step::{Fix, Next, Step, Tidy};
-pub use stop::destroy_reserve;
 pub use words::{has_saved_memory, no_definition};
 pub use world::{Look, World};
 

@@ -30,7 +30,7 @@ const ASK_SLOWLY: Duration = Duration::from_secs(10);
 
 /// What is kept of a stop's time for destroying: libvirt needs 10 s for a QEMU that hangs, and its process must end.
 #[must_use]
-pub fn destroy_reserve(timeout: Duration) -> Duration {
+fn destroy_reserve(timeout: Duration) -> Duration {
     if timeout >= Duration::from_secs(40) { Duration::from_secs(20) } else { timeout / 2 }
 }
 

@@ -59,7 +59,7 @@ pub enum Kind {
 }
 
 /// The answer of a search.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Found {
     /// A definition, read once: what was read is what must be used.
     File {
@@ -75,6 +75,16 @@ pub enum Found {
         /// What was looked at, in order.
         looked_at: Vec<LookedAt>,
     },
+}
+
+/// Without a definition's text, which may hold passwords.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, text, kind } => write!(f, "{} ({kind:?}, {} bytes)", path.display(), text.len()),
+            Self::NotFound { looked_at } => write!(f, "nothing at {looked_at:?}"),
+        }
+    }
 }
 
 /// A place without a definition.

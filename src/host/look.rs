@@ -43,7 +43,6 @@ const NO_CONNECT: i32 = 5;
 const PROCESSES: Duration = Duration::from_secs(3);
 
 /// How libvirt is asked.
-#[derive(Debug)]
 enum Channel {
     /// By its own protocol, at one of these sockets, which are one daemon's each: the read-only one, which also serves who
     /// may not write, and the other. The name is what it is asked to open.
@@ -64,7 +63,6 @@ impl Channel {
 }
 
 /// Looks at one domain, again and again during an action.
-#[derive(Debug)]
 pub struct Looker {
     /// Where the host's files are.
     pub roots: Roots,
@@ -803,7 +801,7 @@ fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definitio
     let Ok(text) = String::from_utf8(text) else {
         return bad(Code::Installed, format!("{} is not UTF-8 text", path.display()));
     };
-    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text };
+    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text: text.into() };
     if let Some(wanted) = &inv.params.name
         && let Err(outcome) = defined.is_for(wanted)
     {

@@ -21,8 +21,8 @@ const LIBEXEC: &str = "/usr/libexec/vm-agent";
 /// The worker's file name.
 const WORKER: &str = "vm-agent-libvirt";
 
-/// A change of a domain.
-#[derive(Clone, Copy, Debug)]
+/// A change of a domain. It holds a definition's text, and is never shown.
+#[derive(Clone, Copy)]
 pub enum Verb<'a> {
     /// Start a transient domain from this XML.
     Create(&'a str),
@@ -261,7 +261,7 @@ pub fn worker_path() -> Option<PathBuf> {
 fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
     let domain = |verb| Request::domain(uri, who.clone(), verb);
     match verb {
-        Verb::Create(xml) => Request::host(uri, HostVerb::Create { xml: xml.to_owned() }),
+        Verb::Create(xml) => Request::host(uri, HostVerb::Create { xml: xml.into() }),
         Verb::Start => domain(DomainVerb::Start),
         Verb::Resume => domain(DomainVerb::Resume),
         Verb::Wake => domain(DomainVerb::Wake),
@@ -278,7 +278,7 @@ fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
         Verb::Destroy => domain(DomainVerb::Destroy),
         Verb::DropSaved => domain(DomainVerb::DropSaved),
         Verb::AbortJob => domain(DomainVerb::AbortJob),
-        Verb::SetMark(xml) => domain(DomainVerb::SetMark { xml: xml.to_owned() }),
+        Verb::SetMark(xml) => domain(DomainVerb::SetMark { xml: xml.into() }),
         Verb::Suspend => domain(DomainVerb::Suspend),
         Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
         Verb::Postcopy => domain(DomainVerb::StartPostcopy),

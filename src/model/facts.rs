@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
+use crate::model::definition::DefinitionText;
 use crate::model::outcome::{Code, Outcome};
 use crate::model::state::Motion;
 use crate::model::state::State;
@@ -128,7 +129,7 @@ pub struct Defined {
     /// Where it was read.
     pub path: PathBuf,
     /// The text, as read.
-    pub text: String,
+    pub text: DefinitionText,
     /// The name in it.
     pub name: String,
     /// The UUID in it.

@@ -5,6 +5,7 @@ pub mod call;
 pub mod definition;
 pub(crate) mod facts;
 pub(crate) mod failure;
+mod in_words;
 pub(crate) mod mapping;
 pub(crate) mod options;
 pub(crate) mod outcome;

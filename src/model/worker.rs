@@ -12,6 +12,7 @@ mod reply;
 pub use migration::{Flag, Migrate, Rehearsal, same_host};
 pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Lacks, Line, Lookup, Progress, Reply, Step};
 
+use super::definition::DefinitionText;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub enum HostVerb {
     Create {
         /// The definition; on standard input.
         #[serde(skip)]
-        xml: String,
+        xml: DefinitionText,
     },
     /// Bring a domain back from the file that its memory was saved to.
     Restore {
@@ -88,7 +89,7 @@ pub enum HostVerb {
     Check {
         /// Its definition; on standard input.
         #[serde(skip)]
-        xml: String,
+        xml: DefinitionText,
     },
 }
 
@@ -145,7 +146,7 @@ pub enum DomainVerb {
     SetMark {
         /// The mark, an element without prefix; on standard input.
         #[serde(skip)]
-        xml: String,
+        xml: DefinitionText,
     },
     /// Move it to another host.
     Migrate(Box<Migrate>),

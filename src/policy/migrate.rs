@@ -184,7 +184,7 @@ fn settling(inv: &Invocation, seen: &Observation, done: &History, tried: &Tried)
         None if done.left.is_zero() => There::Unknown("no time was left to ask it".into()),
         None => return Next::Do(Step::AskTarget),
     };
-    log::debug!("after the migration: here {here:?}, there {there:?}");
+    log::debug!("after the migration: here {here}, there {there}");
     let unsure = matches!(there, There::Unknown(_)) || matches!(here, Here::Leaving(_));
     // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
     let asking = done.spent.saturating_sub(tried.ended);

@@ -7,6 +7,7 @@
 mod anything;
 pub(crate) mod definitions;
 mod documents;
+mod hidden;
 mod layers;
 mod made_up;
 mod meta_data;

@@ -27,7 +27,7 @@ pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
         }
         DomainVerb::Xml { inactive } => call(&|domain| {
             let xml = domain.xml_desc(flag(*inactive, sys::VIR_DOMAIN_XML_INACTIVE))?;
-            Ok(Answer { xml: Some(xml), ..Answer::default() })
+            Ok(Answer { xml: Some(xml.into()), ..Answer::default() })
         }),
         DomainVerb::Start => call(&|domain| {
             domain.create_with_flags(0)?;

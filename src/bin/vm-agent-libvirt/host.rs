@@ -29,7 +29,7 @@ pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
             connection.restore_domain_flags(path, None, flags).map(|()| Answer::default())
         }
         HostVerb::SavedXml { path } => {
-            connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml), ..Answer::default() })
+            connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() })
         }
         HostVerb::Check { xml } => {
             let root = definition::read(xml).map_err(|error| own(Step::Input, error.to_string()))?;

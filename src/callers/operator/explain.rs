@@ -5,7 +5,7 @@ use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::model::facts::{Definition, Libvirt, Observation};
 use crate::model::outcome::Code;
 use crate::model::presence::{Presence, presence};
 use crate::policy::migrate;
@@ -75,36 +75,6 @@ fn at_target(
 }
 
 fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
-    let libvirt = match &seen.libvirt {
-        Libvirt::Domain(domain) => {
-            format!("knows '{}', {} ({})", domain.name, domain.state, crate::sys::text::uuid_text(&domain.uuid))
-        }
-        Libvirt::NoDomain => "answered: there is no such domain".into(),
-        Libvirt::Unusable(why) => format!("not asked: {why}"),
-        Libvirt::Ambiguous(why) => format!("answered, but {why}"),
-        Libvirt::NoAnswer(no_answer) => no_answer.why.clone(),
-    };
-    let process = match &seen.process {
-        Process::NotLooked => "not asked, since libvirt's word is enough".into(),
-        Process::Alive { pid, name, .. } if seen.name.as_ref().is_none_or(|asked| asked == name) => {
-            format!("process {pid} is the domain's")
-        }
-        Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
-        Process::Gone => "all processes were read, and none is the domain's".into(),
-        Process::MayBe(why) => format!("{why}, and may be the domain"),
-        Process::Namesake(why) => format!("none is the domain's: {why}"),
-        Process::Unknown(why) => format!("proves nothing: {why}"),
-    };
-    let definition = match definition {
-        Definition::NotLooked => "not looked for".into(),
-        Definition::File(defined) => format!("{} (sha256 {})", defined.path.display(), defined.sha256()),
-        Definition::None { looked_at } if looked_at.is_empty() => "no file is named; libvirt's own counts".into(),
-        Definition::None { looked_at } => {
-            let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
-            format!("no file: there is no {}; libvirt's own counts", places.join(", "))
-        }
-        Definition::Bad(outcome) => format!("cannot be used: {}", outcome.reason),
-    };
     let presence = match presence(seen) {
         Presence::Active(domain) => format!("it is {}", domain.state),
         Presence::Blind { ran: false, .. } => {
@@ -123,6 +93,8 @@ fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
         None => String::new(),
     };
     format!(
-        "libvirt ({uri}): {libvirt}\nprocess table: {process}\ndefinition: {definition}\n{record}taken together: {presence}\n"
+        "libvirt ({uri}): {}\nprocess table: {}\ndefinition: {definition}\n{record}taken together: {presence}\n",
+        seen.libvirt,
+        seen.process_in_words()
     )
 }

@@ -187,7 +187,7 @@ impl World for Host<'_> {
     fn look(&mut self) -> Look {
         let late = self.deadline.passed();
         let seen = self.observe(self.last_look);
-        log::debug!("seen after {:.3} s: {seen:?}", self.began.elapsed().as_secs_f32());
+        log::debug!("seen after {:.3} s: {seen}", self.began.elapsed().as_secs_f32());
         Look { seen, hurried: late || self.last_look.passed() }
     }
 

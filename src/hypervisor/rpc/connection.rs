@@ -5,6 +5,7 @@
 //! answered, and the answers to calls that were given up are dropped.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -30,7 +31,6 @@ const EVENTS_KEPT: usize = 4096;
 const LEAVE: Duration = Duration::from_millis(250);
 
 /// A connection to one of libvirt's daemons.
-#[derive(Debug)]
 pub struct Connection {
     socket: Socket,
     inbox: Inbox,
@@ -41,6 +41,13 @@ pub struct Connection {
     stream: Stream,
     /// What the call was doing that was given up.
     given_up: &'static str,
+}
+
+/// Without what came over it, which may be a definition.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a connection ({:?})", self.stream)
+    }
 }
 
 /// Where a connection stands.

@@ -15,7 +15,7 @@ const ROOM_FOR_MORE: usize = 4096;
 const KEEP: usize = 65_536;
 
 /// Received bytes: those of the messages taken out last, and those not yet taken.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
     taken: usize,

@@ -12,6 +12,7 @@ mod marking;
 mod names;
 mod needs;
 mod strict;
+mod text;
 mod tpm;
 
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
@@ -22,4 +23,5 @@ pub use marking::with_mark;
 pub use names::Attribute;
 pub use needs::{ConsolePort, SecretName, console_ports, huge_pages, secrets};
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
+pub use text::DefinitionText;
 pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};

@@ -14,7 +14,6 @@ const XML: &str = "http://www.w3.org/XML/1998/namespace";
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// An attribute of an element.
-#[derive(Debug)]
 pub struct Attribute<'t> {
     /// The name without its prefix, unless nothing declares the prefix.
     pub name: &'t str,

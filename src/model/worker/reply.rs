@@ -2,6 +2,7 @@
 //! The lines that the worker prints. Pure. Numbers are libvirt's own (states, reasons, events, errors): the worker does
 //! not interpret them, so that there is one place that does.
 
+use crate::model::definition::DefinitionText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -84,7 +85,7 @@ pub struct Answer {
     pub lookup: Option<Lookup>,
     /// XML: xml, saved-xml.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub xml: Option<String>,
+    pub xml: Option<DefinitionText>,
     /// The host: host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,

@@ -25,7 +25,6 @@ use crate::sys::time::{Deadline, timespec};
 pub const ASIDE_WORD: &str = "__look";
 
 /// What came of a question.
-#[derive(Debug)]
 pub(crate) struct Said {
     /// All that was answered, as far as it came.
     pub(crate) text: Vec<u8>,

@@ -41,8 +41,8 @@ pub const CLEAN_UP: Duration = Duration::from_secs(1);
 /// How much is kept of each stream, unless told otherwise.
 const CAPTURE: usize = 256 * 1024;
 
-/// A program to run, its arguments and its surroundings.
-#[derive(Clone, Debug)]
+/// A program to run, its arguments and its surroundings. Its input may be a definition, and is never shown.
+#[derive(Clone)]
 #[must_use]
 pub struct Child<'a> {
     program: &'a Path,
@@ -66,7 +66,7 @@ pub enum Ended {
 }
 
 /// What is known of a program after its end.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Finished {
     /// How it ended.
     pub ended: Ended,
@@ -80,6 +80,14 @@ pub struct Finished {
     pub survivors: u32,
     /// From its start to its end.
     pub took: Duration,
+}
+
+/// Without its output, which may be a definition.
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = String::from_utf8_lossy(&self.stderr);
+        write!(f, "{:?}, {} bytes of output, {errors:?}", self.ended, self.stdout.len())
+    }
 }
 
 /// Why a program did not run.

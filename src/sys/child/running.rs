@@ -41,7 +41,6 @@ pub enum Line {
 ///
 /// Its descriptor ([`AsFd`]) is readable when there is something to do for [`Running::next_line`]. Call that, or
 /// [`Running::line_at_hand`], until it says [`Line::Later`] before polling again.
-#[derive(Debug)]
 pub struct Running {
     program: PathBuf,
     epoll: OwnedFd,

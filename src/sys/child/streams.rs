@@ -25,7 +25,6 @@ pub(super) enum Keep {
 }
 
 /// A stream of a child.
-#[derive(Debug)]
 pub(super) struct Stream {
     pipe: Pipe,
     pub(super) keep: Keep,

@@ -28,8 +28,8 @@ fn host_verb() -> impl Strategy<Value = HostVerb> {
     let wake = of(select(vec![Wake::Running, Wake::Paused]));
     prop_oneof![
         Just(HostVerb::Host),
-        xml().prop_map(|xml| HostVerb::Create { xml }),
-        xml().prop_map(|xml| HostVerb::Check { xml }),
+        xml().prop_map(|xml| HostVerb::Create { xml: xml.into() }),
+        xml().prop_map(|xml| HostVerb::Check { xml: xml.into() }),
         (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| HostVerb::Restore {
             path,
             wake,
@@ -57,7 +57,7 @@ fn domain_verb() -> impl Strategy<Value = DomainVerb> {
         mode.prop_map(|mode| DomainVerb::Shutdown { mode }),
         (word(), any::<bool>()).prop_map(|(path, bypass_cache)| DomainVerb::Save { path, bypass_cache }),
         any::<u64>().prop_map(|ms| DomainVerb::SetDowntime { ms }),
-        xml().prop_map(|xml| DomainVerb::SetMark { xml }),
+        xml().prop_map(|xml| DomainVerb::SetMark { xml: xml.into() }),
         // Boxed, as the strategy's value is too large for a test's stack.
         migrate().prop_map(|migrate| DomainVerb::Migrate(Box::new(migrate))).boxed(),
     ]

@@ -75,7 +75,7 @@ impl Libvirtd {
     }
 
     fn create(&self, domain: &str) {
-        ok(&self.host(HostVerb::Create { xml: definition(domain) }));
+        ok(&self.host(HostVerb::Create { xml: definition(domain).into() }));
     }
 
     /// State and reason; nothing when it is absent.
@@ -117,7 +117,7 @@ fn a_transient_domain_lives_from_create_to_destroy() {
     assert_eq!(daemon.state("web"), Some((3, 1)));
     ok(&daemon.of("web", DomainVerb::Resume));
     assert_eq!(daemon.state("web"), Some((1, 5)));
-    let error = failure(&daemon.host(HostVerb::Create { xml: definition("web") }));
+    let error = failure(&daemon.host(HostVerb::Create { xml: definition("web").into() }));
     assert_eq!(error.during, Step::Call);
     ok(&daemon.of("web", DomainVerb::Destroy));
     assert_eq!(daemon.state("web"), None);
@@ -162,7 +162,7 @@ fn the_mark_is_set_and_replaced() {
         let xml = ok(&daemon.of("web", DomainVerb::Xml { inactive: false })).xml.unwrap();
         let namespace = "xmlns:vm-agent=\"https://vm-agent.org/xmlns/domain/1.0\"";
         let written = mark.replace("<mark", &format!("<vm-agent:mark {namespace}"));
-        assert!(xml.contains(&written) && xml.matches("<vm-agent:mark").count() == 1, "{written} {xml}");
+        assert!(xml.contains(&written) && xml.matches("<vm-agent:mark").count() == 1, "{written} {}", *xml);
     }
 }
 

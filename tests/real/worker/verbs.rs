@@ -77,7 +77,7 @@ fn xml_that_is_malformed_is_refused_in_libvirts_words() {
 #[test]
 fn a_created_domain_is_told_in_the_answer() {
     let xml = definition("web \u{e4} &lt;1>");
-    let answer = ok(&of_host(HostVerb::Create { xml }));
+    let answer = ok(&of_host(HostVerb::Create { xml: xml.into() }));
     let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
     assert_eq!((&*facts.name, facts.state, facts.persistent), ("web \u{e4} <1>", 1, Some(false)));
 }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The facts as sentences, for `explain` and for the log of who wants to know everything. Never with a definition's text.
+
+use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::sys::text::uuid_text;
+use std::fmt;
+
+impl fmt::Display for Libvirt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => {
+                write!(f, "knows '{}', {} ({})", domain.name, domain.state, uuid_text(&domain.uuid))
+            }
+            Self::NoDomain => f.write_str("answered: there is no such domain"),
+            Self::Unusable(why) => write!(f, "not asked: {why}"),
+            Self::Ambiguous(why) => write!(f, "answered, but {why}"),
+            Self::NoAnswer(no_answer) => f.write_str(&no_answer.why),
+        }
+    }
+}
+
+impl Observation {
+    /// The process table's word.
+    #[must_use]
+    pub fn process_in_words(&self) -> String {
+        match &self.process {
+            Process::NotLooked => "not asked, since libvirt's word is enough".into(),
+            Process::Alive { pid, name, .. } if self.name.as_ref().is_none_or(|asked| asked == name) => {
+                format!("process {pid} is the domain's")
+            }
+            Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
+            Process::Gone => "all processes were read, and none is the domain's".into(),
+            Process::MayBe(why) => format!("{why}, and may be the domain"),
+            Process::Namesake(why) => format!("none is the domain's: {why}"),
+            Process::Unknown(why) => format!("proves nothing: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLooked => f.write_str("not looked for"),
+            Self::File(defined) => write!(f, "{} (sha256 {})", defined.path.display(), defined.sha256()),
+            Self::None { looked_at } if looked_at.is_empty() => f.write_str("no file is named; libvirt's own counts"),
+            Self::None { looked_at } => {
+                let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
+                write!(f, "no file: there is no {}; libvirt's own counts", places.join(", "))
+            }
+            Self::Bad(outcome) => write!(f, "cannot be used: {}", outcome.reason),
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("a machine of unknown name");
+        let process = self.process_in_words();
+        write!(f, "{name}: libvirt: {}; process table: {process}; definition: {}", self.libvirt, self.definition)?;
+        if self.starting.is_some() {
+            f.write_str("; a start is on record")?;
+        }
+        if let Some(hindrance) = &self.hindrance {
+            write!(f, "; in the way of a start: {hindrance}")?;
+        }
+        Ok(())
+    }
+}

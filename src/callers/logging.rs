@@ -9,18 +9,22 @@ use crate::sys::text::ascii_line;
 use crate::sys::time::{Deadline, utc};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The longest line that is logged.
 const LINE: usize = 1000;
 
 struct Sinks {
     tag: String,
+    /// How much goes to all but the trace.
+    level: LevelFilter,
+    /// Gets everything, each line with the time since the begin.
+    trace: Option<(File, Instant)>,
     stderr: bool,
     /// Facility number for syslog, when it is wanted.
     syslog: Option<u8>,
@@ -31,7 +35,7 @@ struct Sinks {
 }
 
 /// Turns logging on for this caller; `instance` is the resource's name in the cluster.
-pub fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool) {
+pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool, trace: Option<File>) {
     let debug = verbose || env.text("HA_debug").is_some_and(|v| v != "0");
     let level = if debug { LevelFilter::Debug } else { LevelFilter::Info };
     if caller == Caller::Human {
@@ -45,10 +49,14 @@ pub fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool) {
         }
         return;
     }
+    let trace = trace.map(|file| (file, Instant::now()));
+    let most = if trace.is_some() { LevelFilter::Debug } else { level };
     let yes = |name| env.text(name).and_then(crate::model::params::boolean) == Some(true);
     let sinks = if caller == Caller::Rgmanager {
         Sinks {
             tag: "vm".into(),
+            level,
+            trace,
             stderr: true,
             syslog: Some(facility("daemon").unwrap_or(3)),
             file: None,
@@ -58,6 +66,8 @@ pub fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool) {
     } else {
         Sinks {
             tag: if instance.is_empty() { "vm".into() } else { format!("vm({instance})") },
+            level,
+            trace,
             stderr: true,
             syslog: env.text("HA_LOGFACILITY").or_else(|| env.text("HA_logfacility")).and_then(facility),
             file: env.get("HA_LOGFILE").map(PathBuf::from),
@@ -66,7 +76,23 @@ pub fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool) {
         }
     };
     if log::set_boxed_logger(Box::new(sinks)).is_ok() {
-        log::set_max_level(level);
+        log::set_max_level(most);
+    }
+}
+
+/// Puts on record what a person did, where an administrator looks for it: in syslog, and so in the journal.
+pub(super) fn record(line: &str) {
+    // daemon.notice
+    to_syslog(3 * 8 + 5, "vm-agent", &ascii_line(line, LINE));
+}
+
+fn to_syslog(priority: u8, tag: &str, line: &str) {
+    let datagram = format!("<{priority}>{tag}[{}]: {line}", std::process::id());
+    // Without waiting: a log that nobody reads must not stop the agent.
+    if let Ok(socket) = UnixDatagram::unbound()
+        && socket.set_nonblocking(true).is_ok()
+    {
+        let _ = socket.send_to(datagram.as_bytes(), "/dev/log");
     }
 }
 
@@ -142,6 +168,13 @@ impl Log for Sinks {
     fn log(&self, record: &Record<'_>) {
         let text = ascii_line(&record.args().to_string(), LINE);
         let line = format!("{}: {text}", word(record.level()));
+        if let Some((file, began)) = &self.trace {
+            let mut file = file;
+            let _ = writeln!(file, "{:.3} {line}", began.elapsed().as_secs_f32());
+        }
+        if record.level() > self.level {
+            return;
+        }
         if self.stderr {
             let _ = writeln!(std::io::stderr(), "{line}");
         }
@@ -149,14 +182,7 @@ impl Log for Sinks {
             return;
         }
         if let Some(facility) = self.syslog {
-            let priority = facility * 8 + severity(record.level());
-            let datagram = format!("<{priority}>{}[{}]: {line}", self.tag, std::process::id());
-            // Without waiting: a log that nobody reads must not stop the agent.
-            if let Ok(socket) = UnixDatagram::unbound()
-                && socket.set_nonblocking(true).is_ok()
-            {
-                let _ = socket.send_to(datagram.as_bytes(), "/dev/log");
-            }
+            to_syslog(facility * 8 + severity(record.level()), &self.tag, &line);
         }
         match (&self.file, &self.debug_file) {
             (Some(file), _) if record.level() <= Level::Info => self.append(file, &line),

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A cluster manager's call: the action is the first argument, everything else is in the environment.
 
-use crate::callers::logging;
 use crate::callers::validate;
+use crate::callers::{logging, repeated, trace};
 use crate::engine;
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
 use crate::sys::text::{ascii_line, say};
+use log::Level;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -63,12 +64,15 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         | Action::MigrateFrom => {}
     }
     let inv = Invocation::from_manager(caller, action, args.get(1).map(OsString::as_os_str), env);
-    logging::init(caller, env, &inv.instance, false);
+    logging::init(caller, env, &inv.instance, false, trace::begin(action, env));
+    log::debug!("{}", trace::called(&inv, env));
     let outcome = if action == Action::ValidateAll {
         validate::run(&inv, env, &mut |finding| say(&mut std::io::stderr(), finding))
     } else {
-        for problem in &inv.params.problems {
-            log::warn!("{problem}; {}", problem.consequence());
+        if !watches(action) {
+            for problem in problems(&inv) {
+                log::warn!("{problem}");
+            }
         }
         engine::run(&inv, env, Roots::default())
     };
@@ -76,15 +80,23 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     outcome.code.number()
 }
 
+/// Whether the call only asks: it comes a few times a minute.
+const fn watches(action: Action) -> bool {
+    matches!(action, Action::Status | Action::Monitor)
+}
+
+/// What is wrong with the parameters, and what becomes of it.
+fn problems(inv: &Invocation) -> impl Iterator<Item = String> {
+    inv.params.problems.iter().map(|problem| format!("{problem}; {}", problem.consequence()))
+}
+
 /// Tells the manager and the log how it ended. A monitor that finds all well leaves no line.
 fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
-    let watching = matches!(inv.action, Action::Status | Action::Monitor | Action::ValidateAll);
     let (word, reason) = (inv.action.word(), &outcome.reason);
     match outcome.code {
         // Each finding has been printed.
         _ if inv.action == Action::ValidateAll => {}
-        Code::Ok if watching => log::debug!("{word}: {reason}"),
-        Code::NotRunning if watching && !inv.recurring => log::debug!("{word}: {reason}"),
+        _ if watches(inv.action) => watched(inv, outcome),
         Code::Ok => log::info!("{word}: {reason}"),
         Code::Degraded | Code::StayedHere => log::warn!("{word}: {reason}"),
         Code::NotRunning
@@ -98,6 +110,27 @@ fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
     if outcome.code != Code::Ok {
         exit_reason(env, reason);
     }
+}
+
+/// The same of a status or monitor, whose answers repeat themselves.
+fn watched(inv: &Invocation, outcome: &Outcome) {
+    let line = format!("{}: {}", inv.action.word(), outcome.reason);
+    let mut lines: Vec<(Level, String)> = problems(inv).map(|problem| (Level::Info, problem)).collect();
+    match outcome.code {
+        Code::Ok => log::debug!("{line}"),
+        Code::NotRunning if !inv.recurring => log::debug!("{line}"),
+        // rgmanager asks the members one after another where a service runs, by the same call as it watches it.
+        Code::NotRunning if inv.caller == Caller::Rgmanager => lines.push((Level::Info, line)),
+        Code::Degraded | Code::StayedHere => lines.push((Level::Warn, line)),
+        Code::NotRunning
+        | Code::Generic
+        | Code::Args
+        | Code::Unimplemented
+        | Code::Perm
+        | Code::Installed
+        | Code::Configured => log::error!("{line}"),
+    }
+    repeated::say(inv, &Roots::default().run, &lines);
 }
 
 /// The line that Pacemaker shows beside a failed action: the last one on stderr wins.

@@ -4,4 +4,6 @@
 pub(crate) mod logging;
 pub mod manager;
 pub mod operator;
+mod repeated;
+mod trace;
 pub(crate) mod validate;

@@ -242,7 +242,7 @@ fn with(
         }
     };
     let inv = Invocation::from_manager(Caller::Human, action, None, &env);
-    logging::init(Caller::Human, &env, "", verbose);
+    logging::init(Caller::Human, &env, "", verbose, None);
     let named = [&which.name, &which.xmlfile].into_iter().flatten().any(|value| !value.is_empty());
     let outcome = match inv.params.problems.first() {
         Some(problem) if action != Action::ValidateAll => Outcome::new(Code::Args, problem.to_string()),

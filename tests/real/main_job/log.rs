@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 /// The host's /dev/log, with this test as its syslog.
-fn syslog(host: &Host) -> UnixDatagram {
+pub fn syslog(host: &Host) -> UnixDatagram {
     let process = host.processes(|_| true).into_iter().next().unwrap();
     let path = format!("/proc/{}/root/dev/log", process.pid);
     let _ = std::fs::remove_file(&path);
@@ -19,6 +19,18 @@ fn next_line(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 2048];
     let length = socket.recv(&mut buffer).unwrap();
     String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+/// All that has come and was not read yet.
+pub fn waiting_lines(socket: &UnixDatagram) -> String {
+    socket.set_nonblocking(true).unwrap();
+    let mut text = String::new();
+    let mut buffer = [0; 2048];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        text.push('\n');
+    }
+    text
 }
 
 fn text(path: &std::path::Path) -> String {
@@ -69,4 +81,71 @@ fn rgmanagers_log_is_clulog_where_it_is_installed_and_syslog_elsewhere() {
     host.run("ln", &["-sf", clulog.to_str().unwrap(), "/usr/sbin/clulog"]);
     vm.call(Rgmanager, "kill").gives(0);
     assert!(text(&file).starts_with("-m vm -s 6 kill: 'a' was destroyed"), "{}", text(&file));
+}
+
+#[test]
+fn what_a_question_says_each_time_is_logged_when_it_is_new() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--variant", "none").written();
+    let log = |call: Call<'_>, code: i32| {
+        let answer = call.gives(code);
+        answer.stderr.lines().filter(|line| !line.starts_with("ocf-exit-reason:")).collect::<Vec<_>>().join("\n")
+    };
+    let asks =
+        |code: i32| log(vm.call(Rgmanager, "status").param("migration_speed", "1G").param("no_kill", "perhaps"), code);
+    let first = asks(7);
+    assert!(first.contains("INFO: status: 'a' is not running") && first.contains("INFO: no_kill: "), "{first}");
+    assert_eq!((asks(7), asks(7)), (String::new(), String::new()));
+    vm.call(Rgmanager, "start").gives(0);
+    assert_eq!((asks(0), asks(0)), (String::new(), String::new()));
+    vm.destroy();
+    let again = asks(7);
+    assert!(again.contains("INFO: status: 'a' is not running") && !again.contains("no_kill"), "{again}");
+    // To Pacemaker, which watches only what it has started, it is an error each time.
+    for _ in 0..2 {
+        let line = log(vm.call(Pacemaker, "monitor").recurring(), 7);
+        assert!(line.contains("ERROR: monitor: 'a' is not running"), "{line}");
+    }
+}
+
+#[test]
+fn what_a_person_did_is_on_record() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--variant", "none").written();
+    let socket = syslog(&host);
+    vm.call(Human, "start").var("SUDO_USER", "alice").gives(0);
+    let line = next_line(&socket);
+    // daemon is facility 3, notice is severity 5.
+    assert!(line.starts_with("<29>vm-agent["), "{line}");
+    assert!(line.contains(": root, by sudo alice: start 'a': answer 0: 'a' was started"), "{line}");
+    vm.call(Human, "status").gives(0);
+    vm.call(Human, "explain stop").gives(0);
+    vm.call(Human, "kill").arg("--force").gives(0);
+    let line = next_line(&socket);
+    assert!(line.contains(": root: kill 'a' --force: answer 0: 'a' was destroyed"), "{line}");
+    assert_eq!(waiting_lines(&socket), "");
+}
+
+#[test]
+fn a_trace_is_left_where_other_agents_leave_theirs() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--variant", "none").written();
+    let folder = host.shared().join("traces");
+    let traced =
+        |dialect| vm.call(dialect, "start").param("trace_ra", "1").var("OCF_RESKEY_trace_dir", &folder).gives(0);
+    let answer = traced(Pacemaker);
+    assert!(!answer.stderr.contains("DEBUG"), "{answer}");
+    let files: Vec<_> = std::fs::read_dir(folder.join("vm")).unwrap().map(|file| file.unwrap().path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    assert!(file.file_name().unwrap().to_str().unwrap().starts_with("a.start.20"), "{file:?}");
+    let trace = text(file);
+    for part in
+        ["start is asked for by pacemaker", "name='a'", "DEBUG: step: create it", "INFO: start: 'a' was started"]
+    {
+        assert!(trace.contains(part), "no '{part}' in {trace}");
+    }
+    // By default it is where all agents leave theirs; one that cannot be made hinders nothing.
+    vm.call(Pacemaker, "monitor").var("OCF_TRACE_RA", "yes").gives(0);
+    assert!(host.run("ls", &["/var/lib/heartbeat/trace_ra/vm"]).starts_with("a.monitor.20"));
+    vm.call(Pacemaker, "monitor").var("OCF_TRACE_RA", "yes").var("OCF_TRACE_FILE", "/nowhere/trace").gives(0);
 }

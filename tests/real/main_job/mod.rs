@@ -9,6 +9,7 @@ mod log;
 mod nameless;
 mod other;
 mod parameters;
+mod secrets;
 mod start;
 mod stop;
 mod validate;

@@ -22,11 +22,12 @@ use crate::model::state::Motion;
 use crate::model::state::{Pause, State};
 use crate::model::uri::Uri;
 use crate::model::worker::{HostVerb, Lookup, NO_SUPPORT, Request, Who};
+use crate::sys::child::find_program;
 use crate::sys::held::Held;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use seek::{Machine, Sighting};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
@@ -334,6 +335,12 @@ impl Looker {
         self.last.as_ref()
     }
 
+    /// The names of all domains that libvirt knows; none where it does not say.
+    pub(crate) fn all_names(&mut self) -> Vec<String> {
+        let domains = self.connection.as_mut().and_then(|connection| connection.list_all(0).ok());
+        domains.unwrap_or_default().into_iter().map(|domain| domain.name).collect()
+    }
+
     /// What was read of the definition.
     #[must_use]
     pub const fn definition(&self) -> &Definition {
@@ -622,8 +629,13 @@ impl Looker {
             if !error.is_nobody_listening() {
                 return Err(Unconnected::NoAnswer(blind(&error)));
             }
-            // A socket at which nobody listens says more than one that this host never had.
-            if first.as_ref().is_none_or(|first| first.is_absent_socket() && !error.is_absent_socket()) {
+            // A socket at which nobody listens says more than one that this host never had; and the socket of a daemon that
+            // is installed more than one of another kind.
+            let says_more = |first: &RpcError| {
+                first.is_absent_socket()
+                    && (!error.is_absent_socket() || (!has_daemon(first.socket()) && has_daemon(error.socket())))
+            };
+            if first.as_ref().is_none_or(says_more) {
                 first = Some(error);
             }
         }
@@ -668,6 +680,13 @@ impl Looker {
         self.last = Some(domain.clone());
         Ok(Libvirt::Domain(Domain { name: domain.name, uuid: domain.uuid, state, motion }))
     }
+}
+
+/// Whether the daemon of such a socket (`virtqemud-sock`, `libvirt-sock-ro`) is installed here.
+fn has_daemon(socket: Option<&Path>) -> bool {
+    let name = socket.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let daemon = name.split("-sock").next().map(|word| if word == "libvirt" { "libvirtd" } else { word });
+    daemon.is_some_and(|daemon| find_program(daemon).is_some())
 }
 
 fn leaving(stats: Option<&rpc::JobStats>) -> Motion {

@@ -222,7 +222,7 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
         (vec!["stop", "--xmlfile", copy.to_str().unwrap()], "pcs resource disable web"),
         (vec!["kill", "foo"], "pcs resource disable web"),
         (vec!["restart", "foo"], "pcs resource restart web"),
-        (vec!["migrate", "foo", "node2"], "pcs resource move web NODE"),
+        (vec!["migrate", "foo", "node2"], "pcs resource move web node2"),
     ] {
         let (code, text) = cluster.run(&[&[AGENT][..], &words].concat());
         assert_eq!(code, 4, "{words:?}: {text}");

@@ -8,6 +8,7 @@ use crate::host::look::Looker;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::Params;
 use crate::sys::roots::Roots;
+use crate::sys::text::shown;
 use crate::sys::time::Deadline;
 use std::path::Path;
 use std::time::Duration;
@@ -19,11 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(12);
 #[must_use]
 pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     // What a cluster says in its place: pcs resource, clusvcadm, and what follows the resource's name.
-    let (verb, option, node) = match inv.action {
-        Action::Stop | Action::Kill => ("disable", "-d", ("", "")),
-        Action::Start => ("enable", "-e", ("", "")),
-        Action::Restart | Action::Recover => ("restart", "-R", ("", "")),
-        Action::Migrate => ("move", "-M", (" NODE", " -m NODE")),
+    let host = inv.target.as_ref().map_or_else(|| "NODE".to_owned(), |host| shown(host));
+    let (verb, option, to) = match inv.action {
+        Action::Stop | Action::Kill => ("disable", "-d", (String::new(), String::new())),
+        Action::Start => ("enable", "-e", (String::new(), String::new())),
+        Action::Restart | Action::Recover => ("restart", "-R", (String::new(), String::new())),
+        Action::Migrate => ("move", "-M", (format!(" {host}"), format!(" -m {host}"))),
         Action::Status
         | Action::Monitor
         | Action::MetaData
@@ -47,8 +49,8 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     };
     if let Some(Resource { name, managed: true, .. }) = &resource {
         let instead = match kind {
-            Kind::Rgmanager => format!("clusvcadm {option} {name}{}", node.1),
-            Kind::Pacemaker => format!("pcs resource {verb} {name}{}", node.0),
+            Kind::Rgmanager => format!("clusvcadm {option} {name}{}", to.1),
+            Kind::Pacemaker => format!("pcs resource {verb} {name}{}", to.0),
         };
         return Some(format!(
             "nothing was done: {} manages this virtual machine as '{name}'; use '{instead}', or add --force",

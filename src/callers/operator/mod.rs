@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! By hand: the command line of a person, and what only a person wants. May use everything; nothing else uses it.
 
+mod by_hand;
 mod explain;
 mod managed;
 mod members;
@@ -15,6 +16,7 @@ use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
 use crate::sys::text::say;
 use crate::sys::time::Deadline;
+use by_hand::Hint;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -24,7 +26,9 @@ use std::io::{stderr, stdout};
 ///
 /// Cluster managers call this program as vm.sh, vm or VirtualDomain, with parameters in the environment; these are the
 /// words for a person. The exit codes are the same: 0 done or running, 7 not running, 1 failed or not knowable, 2 wrong
-/// arguments, 3 no such action, 5 something is missing here, 6 wrong parameters.
+/// arguments, 3 no such action, 4 refused by hand since a cluster manages it, 5 something is missing here, 6 wrong
+/// parameters. Clusters are also told 150 (rgmanager: the migration failed, it runs on here) and 190 (Pacemaker: it runs,
+/// but not as it should).
 #[derive(Parser)]
 #[command(name = "vm-agent", version, max_term_width = 100)]
 struct Cli {
@@ -114,7 +118,7 @@ struct Which {
     #[arg(short, long, value_name = "URI")]
     connect: Option<OsString>,
     /// End within so many seconds
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<f64>,
     /// Act even though a cluster manages it, or it may run on another node
     #[arg(long)]
@@ -175,7 +179,11 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 let inv = Invocation { target: host.or_else(|| inv.target.clone()), ..inv.clone() };
                 let (text, code) = explain::run(&inv, env);
                 say(&mut stdout(), &text);
-                Outcome::new(code, String::new())
+                let refusal = if which.force { None } else { managed::refusal(&inv, env) };
+                if let Some(refusal) = &refusal {
+                    say(&mut stdout(), &format!("by hand it would be refused ({}): {refusal}", Code::Perm.number()));
+                }
+                Outcome::new(if refusal.is_some() { Code::Perm } else { code }, String::new())
             });
         }
         Verb::ValidateAll(which) => {
@@ -186,13 +194,10 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         Verb::Migrate { which, host, rehearse } => {
             return with(&which, Action::Migrate, env, verbose, |inv, env| {
                 let inv = Invocation { target: host, ..inv.clone() };
-                unless_refused(&inv, env, which.force || rehearse, |inv| {
-                    if rehearse {
-                        engine::rehearse(inv, env, Roots::default())
-                    } else {
-                        engine::run(inv, env, Roots::default())
-                    }
-                })
+                if rehearse {
+                    return engine::rehearse(&inv, env, Roots::default());
+                }
+                change(&inv, env, which.force, |inv| engine::run(inv, env, Roots::default()))
             });
         }
         Verb::Start(which) => (which, Action::Start),
@@ -205,25 +210,39 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
     };
     let (which, action) = outcome;
     with(&which, action, env, verbose, |inv, env| {
-        unless_refused(inv, env, which.force, |inv| engine::run(inv, env, Roots::default()))
+        let act = |inv: &Invocation| engine::run(inv, env, Roots::default());
+        if by_hand::changes(action) { change(inv, env, which.force, act) } else { act(inv) }
     })
 }
 
-/// Does it unless the cluster that runs here stands against it, in the time that asking the cluster has left.
-fn unless_refused(
-    inv: &Invocation,
-    env: &Environment,
-    force: bool,
-    act: impl FnOnce(&Invocation) -> Outcome,
-) -> Outcome {
-    if force {
-        return act(inv);
-    }
+/// Changes something unless the cluster that runs here stands against it, in the time that asking the cluster has left;
+/// puts on record that it was asked for, and what came of it.
+fn change(inv: &Invocation, env: &Environment, force: bool, act: impl FnOnce(&Invocation) -> Outcome) -> Outcome {
     let deadline = Deadline::after(inv.timeout);
-    match managed::refusal(inv, env) {
+    let refusal = if force { None } else { managed::refusal(inv, env) };
+    let outcome = match refusal {
         Some(refusal) => Outcome::new(Code::Perm, refusal),
-        None => act(&Invocation { timeout: deadline.left(), ..inv.clone() }),
-    }
+        None => {
+            let hint = Hint::look(inv, env);
+            let starts = matches!(inv.action, Action::Start | Action::Restart | Action::Recover);
+            if let (Some(Hint::Waits(why)), true) = (&hint, starts) {
+                say(&mut stderr(), &format!("vm-agent: {why}; {} waits for it as long as it may", inv.action.word()));
+            }
+            let outcome = act(&Invocation { timeout: deadline.left(), ..inv.clone() });
+            if let Some(Hint::Mistyped(question)) = &hint {
+                say(&mut stderr(), &format!("vm-agent: {question}"));
+            }
+            outcome
+        }
+    };
+    by_hand::record(inv, env, force, &outcome);
+    outcome
+}
+
+/// The seconds of `--timeout`.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds < 1e9);
+    seconds.ok_or_else(|| "expected seconds, more than 0, as in 30 or 0.5".to_owned())
 }
 
 /// Reads the parameters, does it, and says how it ended.
@@ -249,6 +268,10 @@ fn with(
         None if !named => Outcome::new(Code::Args, "which virtual machine? give its name (see --help)"),
         Some(_) | None => act(&inv, &env),
     };
+    let asked = matches!(action, Action::Status | Action::Monitor) && outcome.code == Code::NotRunning;
+    if asked && let Some(Hint::Mistyped(question)) = Hint::look(&inv, &env) {
+        say(&mut stderr(), &format!("vm-agent: {question}"));
+    }
     if !outcome.reason.is_empty() {
         let line = format!("vm-agent: {}", outcome.reason);
         match outcome.code {
@@ -281,9 +304,6 @@ impl Which {
         set("config", &self.xmlfile);
         set("hypervisor_uri", &self.connect);
         if let Some(seconds) = self.timeout {
-            if !(seconds > 0.0 && seconds < 1e9) {
-                return Err(format!("--timeout {seconds}: expected seconds, more than 0"));
-            }
             set("CRM_meta_timeout", &Some(format!("{:.0}", (seconds * 1000.0).ceil()).into()));
         }
         for option in &self.options {

@@ -37,10 +37,12 @@ pub struct Report {
     /// The state in words; why it is unknown.
     state: String,
     uuid: Option<String>,
-    /// Since when its process runs.
+    /// When this agent started it, on whatever host; nothing where it did not.
     since: Option<String>,
     uri: String,
     pid: Option<u32>,
+    /// When that process began: after a migration, when it began to arrive here.
+    process_since: Option<String>,
     persistent: Option<bool>,
     autostart: Option<bool>,
     vcpus: Option<u32>,
@@ -110,8 +112,8 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
     let definition = definition(looker.definition(), mark, deadline);
     let (presence, state, code) = state(inv, &seen);
-    let pid = match seen.process {
-        Process::Alive { pid, .. } => Some(pid),
+    let process = match seen.process {
+        Process::Alive { pid, start, .. } => Some((pid, start)),
         Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
     };
     let mut report = Report {
@@ -128,12 +130,10 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
             Libvirt::Domain(domain) => Some(uuid_text(&domain.uuid)),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
         },
-        since: match seen.process {
-            Process::Alive { start, .. } => since(start),
-            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
-        },
+        since: definition.started.clone(),
         uri: looker.uri.clone(),
-        pid,
+        pid: process.map(|(pid, _)| pid),
+        process_since: process.and_then(|(_, start)| since(start)),
         persistent,
         autostart,
         vcpus: facts.as_ref().and_then(|f| f.vcpus_current),
@@ -217,12 +217,15 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
     }
     if let Some(mark) = mark {
         let text = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
-        facts.created_from = text(&mark.source);
         facts.started = text(&mark.started);
-        facts.started_on = text(&mark.node);
+        // Without it another program has started the domain, from a text that nobody knows.
+        if facts.started.is_some() {
+            facts.created_from = text(&mark.source);
+            facts.started_on = text(&mark.node);
+        }
         facts.resource = text(&mark.instance);
         // Without parameters the file that it came from is the one to compare with.
-        if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() {
+        if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() && !mark.sha256.is_empty() {
             let place = Place::File(Path::new(&mark.source));
             facts.unchanged = match aside::definition(&place, deadline.at_most(Duration::from_secs(2))) {
                 Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
@@ -338,7 +341,8 @@ impl Report {
         }
         line("hypervisor", &self.uri);
         if let Some(pid) = self.pid {
-            line("process", &pid.to_string());
+            let since = self.process_since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
+            line("process", &format!("{pid}{since}"));
         }
         if let (Some(vcpus), Some(kib)) = (self.vcpus, self.memory_kib) {
             line("size", &format!("{vcpus} vCPU, {} MiB", kib / 1024));
@@ -369,6 +373,8 @@ impl Report {
                     text(&definition.resource)
                 ),
             );
+        } else if let Some(resource) = &definition.resource {
+            line("started", &format!("by another program; taken over for '{resource}'"));
         }
         if self.persistent == Some(true) {
             line("libvirt", "has a definition of its own for it");

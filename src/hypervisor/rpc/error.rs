@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::xdr::Malformed;
@@ -71,6 +71,19 @@ impl RpcError {
     #[must_use]
     pub fn is_absent_socket(&self) -> bool {
         matches!(self, Self::Connect { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The socket to which there is no connection.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        match self {
+            Self::Connect { socket, .. } => Some(socket),
+            Self::AuthenticationRequired(_)
+            | Self::Timeout { .. }
+            | Self::Closed { .. }
+            | Self::Protocol(_)
+            | Self::Libvirt { .. } => None,
+        }
     }
 
     /// Whether nobody listens at the socket: it is absent, or nobody accepts connections there.

@@ -15,6 +15,7 @@ fn status_tells_a_person_everything_on_one_screen() {
     for part in [
         "a: running\n",
         ", since 20",
+        "process     ",
         &uuid,
         "qemu:///system",
         "1 vCPU, 32 MiB",
@@ -115,4 +116,51 @@ fn explain_tells_facts_plan_and_code_and_changes_nothing() {
     assert!(answer.stdout.contains("ask the guest to shut down"), "{answer}");
     let answer = vm.call(Human, "explain stop").param("force_stop", "1").gives(0);
     assert!(answer.stdout.contains("destroy it") && !answer.stdout.contains("ask the guest"), "{answer}");
+}
+
+#[test]
+fn a_mistyped_name_is_met_with_the_one_that_was_meant() {
+    let host = Host::up();
+    let vm = host.guest("webserver").written();
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    let asks = |action: &str, name: &str| host.call(Human, action).named(name).run();
+    for action in ["status", "monitor", "stop", "start"] {
+        let answer = asks(action, "wbeserver");
+        assert!(answer.stderr.contains("did you mean 'webserver'?"), "{answer}");
+    }
+    for name in ["webserver", "mail"] {
+        let answer = asks("stop", name);
+        assert!(!answer.stderr.contains("did you mean"), "{answer}");
+    }
+}
+
+#[test]
+fn what_was_typed_wrongly_is_refused_in_words_for_a_person() {
+    let host = Host::up();
+    let typed = |words: &[&str], expected: &str| {
+        let call = words.iter().fold(host.call(Human, "start web"), |call, word| call.arg(*word));
+        let answer = call.gives(2);
+        assert!(answer.stderr.contains(expected), "{answer}");
+    };
+    typed(&["--timeout", "1x"], "expected seconds, more than 0, as in 30 or 0.5");
+    typed(
+        &["-c", "nonsense"],
+        "hypervisor_uri: 'nonsense' cannot be used: the URI names no driver; expected qemu, kvm, xen, lxc or a URI",
+    );
+    let help = host.call(Human, "--help").gives(0);
+    for code in ["4 refused by hand", "150 (rgmanager", "190 (Pacemaker"] {
+        assert!(help.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(code), "no '{code}' in {help}");
+    }
+}
+
+#[test]
+fn a_start_that_waits_for_libvirt_says_so_at_once_and_names_the_daemon_that_is_installed() {
+    let host = Host::up();
+    let vm = host.guest("a").written();
+    host.service("stop", "libvirtd");
+    let mut start = vm.call(Human, "start").timeout(8.0).spawn();
+    start.says("start waits for it as long as it may");
+    assert!(start.runs());
+    let answer = start.answer();
+    assert!(answer.stderr.contains("/run/libvirt/libvirt-sock") && !answer.stderr.contains("virtqemud"), "{answer}");
 }

@@ -8,7 +8,7 @@ use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
-use crate::sys::text::{ascii_line, say};
+use crate::sys::text::{ascii_line, names_shortened, say};
 use log::Level;
 use std::ffi::OsString;
 use std::io::Write;
@@ -136,5 +136,5 @@ fn watched(inv: &Invocation, outcome: &Outcome) {
 /// The line that Pacemaker shows beside a failed action: the last one on stderr wins.
 fn exit_reason(env: &Environment, reason: &str) {
     let prefix = env.text("OCF_EXIT_REASON_PREFIX").unwrap_or("ocf-exit-reason:");
-    say(&mut std::io::stderr(), &format!("{prefix}{}", ascii_line(reason, REASON)));
+    say(&mut std::io::stderr(), &format!("{prefix}{}", ascii_line(&names_shortened(reason, REASON), REASON)));
 }

@@ -6,6 +6,9 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write;
 
+/// The longest name that a sentence without room shows whole.
+const NAME: usize = 32;
+
 /// `text` as one printable ASCII line of at most `limit` characters: Pacemaker 2.1 cuts exit reasons at 128 and breaks
 /// its own messages on other characters.
 #[must_use]
@@ -31,6 +34,28 @@ pub fn ascii_line(text: &str, limit: usize) -> String {
         line.push_str("...");
     }
     line
+}
+
+/// A sentence that is longer than `limit`, with the names in it (what stands in single quotes) shortened in their middle:
+/// the reason, which comes after a name, must not be pushed out of sight by it.
+#[must_use]
+pub fn names_shortened(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    // Every second part is between quotes. An apostrophe in the text only makes this shorten less, or other words.
+    let parts = text.split('\'').enumerate().map(|(place, part)| {
+        let long = place % 2 == 1 && part.chars().count() > NAME && !part.contains(' ');
+        if long { middle_out(part) } else { part.to_owned() }
+    });
+    parts.collect::<Vec<_>>().join("'")
+}
+
+/// The beginning and the end of a name.
+fn middle_out(name: &str) -> String {
+    let end = name.chars().count().saturating_sub(NAME / 2 - 1);
+    let (first, last) = (name.chars().take(NAME / 2 - 2), name.chars().skip(end));
+    first.chain("...".chars()).chain(last).collect()
 }
 
 /// A value for a message: printable, and not longer than fits.
@@ -81,4 +106,21 @@ pub fn sha256_hex(text: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_leaves_room_for_the_reason() {
+        let name = format!("begin{}end", "x".repeat(102));
+        let text = names_shortened(&format!("'{name}' was not started: the disk of '{name}' is in use"), 120);
+        assert_eq!(text.len(), "'' was not started: the disk of '' is in use".len() + 2 * NAME, "{text}");
+        assert!(text.starts_with("'beginxxxxxxxxx...xxx") && text.contains("end' was not started: "), "{text}");
+        let short = format!("'{name}' runs");
+        assert_eq!(names_shortened(&short, 120), short);
+        let sentence = format!("libvirt's words: {}", "it isn't there ".repeat(10));
+        assert_eq!(names_shortened(&sentence, 120), sentence);
+    }
 }

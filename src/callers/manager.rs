@@ -4,7 +4,8 @@
 use crate::callers::validate;
 use crate::callers::{logging, repeated, trace};
 use crate::engine;
-use crate::model::call::{Action, Caller, Environment, Invocation};
+use crate::model::action::{Action, Class};
+use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
@@ -22,46 +23,35 @@ pub const OCF: &str = include_str!("../../agent-metadata/ocf.xml");
 /// Pacemaker 2.1 cuts an exit reason at 128 characters.
 const REASON: usize = 120;
 
-const USAGE: &str = "usage: {start|stop|status|monitor|reload|reload-agent|reconfig|recover|restart|kill|migrate TARGET|\
-                     migrate_to|migrate_from|meta-data|validate-all|usage}";
+/// All words that a manager may call.
+fn usage() -> String {
+    let words: Vec<&str> = Action::ALL.iter().flat_map(|action| action.row().words).copied().collect();
+    format!("usage: {{{}}} [TARGET of migrate]", words.join("|"))
+}
 
 /// Carries the call out; the result is the exit code.
 #[must_use]
 pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     let Some(word) = args.first() else {
-        say(&mut std::io::stderr(), USAGE);
+        say(&mut std::io::stderr(), &usage());
         exit_reason(env, "no action was named; expected start, stop, monitor, ...");
         return Code::Args.number();
     };
     let Some(action) = Action::parse(word.as_bytes()) else {
         let reason = format!("'{}' is not an action of this agent", shown(word));
-        say(&mut std::io::stderr(), USAGE);
+        say(&mut std::io::stderr(), &usage());
         exit_reason(env, &reason);
         return Code::Unimplemented.number();
     };
-    match action {
-        Action::MetaData => {
-            let text = if caller == Caller::Rgmanager { RGMANAGER } else { OCF };
-            // A reader that closes the pipe early has what it wanted.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return Code::Ok.number();
-        }
-        Action::Usage => {
-            say(&mut std::io::stdout(), USAGE);
-            return Code::Ok.number();
-        }
-        Action::Start
-        | Action::Stop
-        | Action::Kill
-        | Action::Status
-        | Action::Monitor
-        | Action::ValidateAll
-        | Action::Reload
-        | Action::Restart
-        | Action::Recover
-        | Action::Migrate
-        | Action::MigrateTo
-        | Action::MigrateFrom => {}
+    if action == Action::MetaData {
+        let text = if caller == Caller::Rgmanager { RGMANAGER } else { OCF };
+        // A reader that closes the pipe early has what it wanted.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return Code::Ok.number();
+    }
+    if action == Action::Usage {
+        say(&mut std::io::stdout(), &usage());
+        return Code::Ok.number();
     }
     let inv = Invocation::from_manager(caller, action, args.get(1).map(OsString::as_os_str), env);
     logging::init(caller, env, &inv.instance, false, trace::begin(action, env));
@@ -82,7 +72,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
 
 /// Whether the call only asks: it comes a few times a minute.
 const fn watches(action: Action) -> bool {
-    matches!(action, Action::Status | Action::Monitor)
+    matches!(action.class(), Class::Watch)
 }
 
 /// What is wrong with the parameters, and what becomes of it.

@@ -2,7 +2,7 @@
 //! The administrator's own checks of a guest: `status_program` (a bash command line, as vm.sh documents) and
 //! `monitor_scripts` (programs, without a shell). Bounded by the deadline, ended with all their children.
 
-use crate::model::params::Params;
+use crate::model::call::Invocation;
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::text::ascii_line;
 use crate::sys::text::shown;
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// A sentence about the first that failed; its own exit code never becomes ours.
-pub fn run(params: &Params, deadline: Deadline) -> Result<(), String> {
-    if let Some(program) = &params.status_program {
+pub fn run(inv: &Invocation, deadline: Deadline) -> Result<(), String> {
+    if let Some(program) = &inv.params.status_program {
         let bash = find_program("bash").ok_or("status_program needs bash, which is not installed")?;
-        check("status_program", &bash, vec!["-c".into(), program.clone()], deadline)?;
+        check("status_program", Child::new(&bash).args(["-c".into(), program.clone()]), inv, deadline)?;
     }
-    if let Some(scripts) = &params.monitor_scripts {
+    if let Some(scripts) = &inv.params.monitor_scripts {
         for (program, args) in commands(scripts.as_bytes())? {
-            check(&shown(program.as_os_str()), &program, args, deadline)?;
+            check(&shown(program.as_os_str()), Child::new(&program).args(args), inv, deadline)?;
         }
     }
     Ok(())
@@ -50,8 +50,8 @@ pub fn commands(scripts: &[u8]) -> Result<Vec<(PathBuf, Vec<OsString>)>, String>
     Ok(commands)
 }
 
-fn check(label: &str, program: &Path, args: Vec<OsString>, deadline: Deadline) -> Result<(), String> {
-    let finished = Child::new(program).args(args).inherit_ocf().run(deadline).map_err(|error| error.to_string())?;
+fn check(label: &str, program: Child<'_>, inv: &Invocation, deadline: Deadline) -> Result<(), String> {
+    let finished = program.envs(&inv.ocf).run(deadline).map_err(|error| error.to_string())?;
     let said = || {
         let text = String::from_utf8_lossy(&finished.stderr);
         let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());

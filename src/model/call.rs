@@ -2,6 +2,9 @@
 //! Who called, for what: argv and environment become one `Invocation`, the same for every caller. Pure, but for
 //! `Environment::of_this_process`, the only place that reads the environment.
 
+pub use crate::model::action::Action;
+pub use crate::model::caller::Caller;
+
 use crate::model::params::{Concern, Params, Problem};
 use crate::sys::text::shown;
 use std::ffi::{OsStr, OsString};
@@ -11,146 +14,6 @@ use std::time::Duration;
 /// A longer timeout counts as this one, a year: it must still fit where milliseconds are counted.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// Who called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// rgmanager, which executes `vm.sh`.
-    Rgmanager,
-    /// Pacemaker, known by its `CRM_meta` variables.
-    Pacemaker,
-    /// Any other caller of OCF agents.
-    Ocf,
-    /// A person.
-    Human,
-}
-
-impl Caller {
-    /// The word for it in `VM_AGENT_CALLER` and in messages.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Rgmanager => "rgmanager",
-            Self::Pacemaker => "pacemaker",
-            Self::Ocf => "ocf",
-            Self::Human => "human",
-        }
-    }
-
-    /// The caller called `word`.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Rgmanager, Self::Pacemaker, Self::Ocf, Self::Human].into_iter().find(|c| c.word() == word)
-    }
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make it run here.
-    Start,
-    /// Make it not run here.
-    Stop,
-    /// Make it not run here, without asking the guest.
-    Kill,
-    /// Tell whether it runs here (rgmanager's and a person's word).
-    Status,
-    /// Tell whether it runs here (OCF's word).
-    Monitor,
-    /// Print the meta-data.
-    MetaData,
-    /// Check the parameters and, at level 10, the host.
-    ValidateAll,
-    /// Take changed parameters over; the virtual machine is not touched (OCF 1.0, OCF 1.1, rgmanager).
-    Reload,
-    /// Stop it, then start it.
-    Restart,
-    /// Restart it unless it runs well.
-    Recover,
-    /// Move it to another node (rgmanager's and a person's word).
-    Migrate,
-    /// Move it to another node, on the source (Pacemaker).
-    MigrateTo,
-    /// Receive it, on the target (Pacemaker).
-    MigrateFrom,
-    /// Print the list of actions.
-    Usage,
-}
-
-impl Action {
-    /// Whether it moves a machine away from this host.
-    #[must_use]
-    pub const fn moves(self) -> bool {
-        matches!(self, Self::Migrate | Self::MigrateTo)
-    }
-
-    /// The action called `word`.
-    #[must_use]
-    pub fn parse(word: &[u8]) -> Option<Self> {
-        Some(match word {
-            b"start" => Self::Start,
-            b"stop" => Self::Stop,
-            b"kill" => Self::Kill,
-            b"status" => Self::Status,
-            b"monitor" => Self::Monitor,
-            b"meta-data" => Self::MetaData,
-            b"validate-all" => Self::ValidateAll,
-            b"reload" | b"reload-agent" | b"reconfig" => Self::Reload,
-            b"restart" => Self::Restart,
-            b"recover" => Self::Recover,
-            b"migrate" => Self::Migrate,
-            b"migrate_to" => Self::MigrateTo,
-            b"migrate_from" => Self::MigrateFrom,
-            b"usage" | b"help" => Self::Usage,
-            _ => return None,
-        })
-    }
-
-    /// Its name in messages.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
-            Self::Status => "status",
-            Self::Monitor => "monitor",
-            Self::MetaData => "meta-data",
-            Self::ValidateAll => "validate-all",
-            Self::Reload => "reload",
-            Self::Restart => "restart",
-            Self::Recover => "recover",
-            Self::Migrate => "migrate",
-            Self::MigrateTo => "migrate_to",
-            Self::MigrateFrom => "migrate_from",
-            Self::Usage => "usage",
-        }
-    }
-
-    /// The timeout when the caller names none, as the meta-data publish it; but no more than an OCF caller's own limit.
-    #[must_use]
-    pub const fn default_timeout(self, caller: Caller) -> Duration {
-        Duration::from_secs(match self {
-            // An OCF caller that tells no time is likely drbd-reactor's wrapper, a systemd unit: it is killed after 90 s.
-            Self::Start | Self::Restart | Self::Recover | Self::Stop | Self::Kill if matches!(caller, Caller::Ocf) => {
-                80
-            }
-            Self::Start | Self::Restart | Self::Recover => 300,
-            Self::Stop | Self::Kill => 120,
-            Self::Status | Self::Monitor => match caller {
-                Caller::Rgmanager | Caller::Human => 10,
-                Caller::Pacemaker | Caller::Ocf => 30,
-            },
-            Self::Migrate | Self::MigrateTo => 600,
-            Self::MigrateFrom => 60,
-            Self::Reload => match caller {
-                Caller::Rgmanager => 10,
-                Caller::Pacemaker | Caller::Ocf | Caller::Human => 20,
-            },
-            Self::ValidateAll | Self::MetaData | Self::Usage => 20,
-        })
-    }
-}
-
 /// The environment, as pairs of bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
@@ -158,6 +21,7 @@ pub struct Environment(Vec<(OsString, OsString)>);
 impl Environment {
     /// This process's environment.
     #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this is the place where it is read")]
     pub fn of_this_process() -> Self {
         Self(std::env::vars_os().collect())
     }
@@ -188,10 +52,15 @@ impl Environment {
         self.0.iter().any(|(n, _)| n.as_bytes().starts_with(prefix))
     }
 
-    /// All pairs, for children that are promised the caller's environment.
+    /// All pairs.
     #[must_use]
     pub fn pairs(&self) -> &[(OsString, OsString)] {
         &self.0
+    }
+
+    /// What a caller of OCF agents says: for the administrator's programs, which are promised it.
+    fn ocf(&self) -> Vec<(OsString, OsString)> {
+        self.0.iter().filter(|(name, _)| name.as_bytes().starts_with(b"OCF_")).cloned().collect()
     }
 }
 
@@ -218,6 +87,8 @@ pub struct Invocation {
     pub target: Option<OsString>,
     /// Where a migration comes from.
     pub source: Option<String>,
+    /// The call as a cluster manager makes it, in variables of the environment: what the administrator's own programs get.
+    pub ocf: Vec<(OsString, OsString)>,
 }
 
 /// Which program this is called as: by `VM_AGENT_CALLER`, else by `argv[0]`, else by the environment.
@@ -284,6 +155,7 @@ impl Invocation {
             source: env.text("OCF_RESKEY_CRM_meta_migrate_source").map(str::to_owned),
             target,
             params,
+            ocf: env.ocf(),
         }
     }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Words and facts: the call and its parameters, states, definitions, what was observed, what is answered. Pure.
 
+pub mod action;
 pub mod call;
+pub mod caller;
 pub mod definition;
 pub(crate) mod facts;
 pub(crate) mod failure;

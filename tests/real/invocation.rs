@@ -246,6 +246,18 @@ fn a_name_that_could_leave_its_folder_is_refused_and_no_machine_was_ever_started
 }
 
 #[test]
+fn a_start_that_names_no_machine_is_not_configured() {
+    for dialect in [Rgmanager, Pacemaker, Ocf] {
+        for action in ["start", "restart", "recover", "validate-all"] {
+            call(dialect, action).gives(6).says(&["neither name nor config is set"]);
+        }
+        call(dialect, "start").param("path", "/tmp").gives(6);
+        call(dialect, "start").param("config", "").gives(6).says(&["neither name nor config is set"]);
+    }
+    call(Human, "start").gives(2);
+}
+
+#[test]
 fn reasons_are_plain_and_short_whatever_is_in_them() {
     let name = "Mäuschen \"<&>\" \u{202e}\u{1f600}\u{2018}".repeat(8);
     for dialect in [Rgmanager, Pacemaker] {

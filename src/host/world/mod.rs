@@ -286,7 +286,7 @@ impl World for Host<'_> {
                 }
                 done.killed.push(result);
             }
-            Step::CheckGuest => done.guest = Some(guest_check::run(&self.inv.params, self.deadline)),
+            Step::CheckGuest => done.guest = Some(guest_check::run(self.inv, self.deadline)),
             Step::PassQueue => done.queue_passed = Some(self.looker.pass_the_queue(self.deadline)),
             Step::AskSwitched => {
                 let switched = self.looker.newly_switched(self.deadline);

@@ -156,9 +156,9 @@ impl<'a> Child<'a> {
         self
     }
 
-    /// Hands on all variables of our environment whose names begin with `OCF_`.
-    pub fn inherit_ocf(mut self) -> Self {
-        self.env.extend(std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"OCF_")));
+    /// Sets these variables of its environment.
+    pub fn envs(mut self, variables: &[(OsString, OsString)]) -> Self {
+        self.env.extend_from_slice(variables);
         self
     }
 

@@ -22,6 +22,10 @@ fn a_status_program_is_run_at_depth_10_only_and_by_bash() {
         vm.watch(dialect).depth(10).gives(0);
     }
     vm.call(Human, "monitor").depth(10).param("status_program", "exit 3").gives(1).says(&["ended with 3"]);
+    // By hand it gets what a cluster's call would give it, and nothing of a cluster's that called the shell.
+    let program = "[[ $OCF_RESKEY_name == a && $OCF_CHECK_LEVEL == 10 && -z $OCF_RESKEY_old ]]";
+    let by_hand = vm.call(Human, "monitor").depth(10).param("status_program", program);
+    by_hand.var("VM_AGENT_CALLER", "human").var("OCF_RESKEY_old", "x").gives(0);
 }
 
 #[test]

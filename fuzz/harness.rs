@@ -6,8 +6,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::host::guest_check;
-use crate::host::locate::PathSpec;
 use crate::model::call::{self, Action, Environment, Invocation};
 use crate::model::definition::{self, DomainXml, Mark};
 use crate::model::target;
@@ -144,7 +142,5 @@ pub fn invocation(bytes: &[u8]) {
         {
             assert!(!found.uri.contains(['\n', '\0']));
         }
-        let _ = inv.params.monitor_scripts.as_ref().map(|scripts| guest_check::commands(scripts.as_bytes()));
-        let _ = inv.params.path.as_ref().map(|path| PathSpec::parse(path));
     }
 }

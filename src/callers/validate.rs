@@ -5,8 +5,6 @@
 //! Level 10 looks at this host.
 
 use crate::host::aside::{self, There};
-use crate::host::guest_check;
-use crate::host::locate::PathSpec;
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::call::{Caller, Environment, Invocation};
@@ -19,7 +17,6 @@ use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,14 +81,8 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
     if params.name.is_none() && params.config.is_none() && !one_is_bad {
         findings.push(wrong("neither name nor config is set; expected one of them".into()));
     }
-    if let Some(Err(error)) = params.path.as_deref().map(PathSpec::parse) {
-        findings.push(wrong(format!("path: {error}")));
-    }
     if params.path.is_some() && params.name.is_none() && params.config.is_none() {
         findings.push(wrong("path is set but not name; expected both".into()));
-    }
-    if let Some(Err(text)) = params.monitor_scripts.as_ref().map(|s| guest_check::commands(s.as_bytes())) {
-        findings.push(wrong(text));
     }
     if params.no_kill && params.force_stop {
         findings.push(wrong("no_kill and force_stop are both set; expected one of them at most".into()));
@@ -170,8 +161,8 @@ fn host(
     if inv.params.status_program.is_some() && find_program("bash").is_none() {
         missing("status_program is set, but bash is not installed".into());
     }
-    if let Some(Ok(commands)) = inv.params.monitor_scripts.as_ref().map(|s| guest_check::commands(s.as_bytes())) {
-        let programs: Vec<&Path> = commands.iter().map(|(program, _)| program.as_path()).collect();
+    if let Some(Ok(scripts)) = &inv.params.monitor_scripts {
+        let programs: Vec<&Path> = scripts.iter().map(|script| script.program.as_path()).collect();
         let there = aside::what_is_at(&programs, deadline.at_most(deadline.left() / 4));
         for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
             missing(format!("monitor_scripts: there is no program {}", program.display()));

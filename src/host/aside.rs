@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::locate::{Found, Instead, Kind, LocateError, LookedAt, Place, Wait};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
+use crate::model::params::PathSpec;
 use crate::sys::child::aside::{self, Patience, Said};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
@@ -51,11 +52,10 @@ pub fn definition(place: &Place<'_>, deadline: Deadline) -> Result<Found, Unloca
         known => return known.map_err(unlocated),
     }
     let began = std::time::Instant::now();
-    let words: Vec<&OsStr> = match place {
-        Place::File(path) => vec![OsStr::new("file"), path.as_os_str()],
-        Place::Path(spec, name) => vec![OsStr::new("path"), spec, OsStr::new(*name)],
+    let question: Vec<OsString> = match place {
+        Place::File(path) => vec!["file".into(), path.into()],
+        Place::Path(spec, name) => vec!["path".into(), spec.text(), name.into()],
     };
-    let question: Vec<OsString> = words.into_iter().map(OsStr::to_owned).collect();
     match aside::ask(&question, Patience { deadline, silence: None, interruptible: true }) {
         Ok(said) => parse(&said.text).unwrap_or_else(|| Err(Unlocated::Silent(began.elapsed()))),
         // No process to be had: then without one.
@@ -65,7 +65,7 @@ pub fn definition(place: &Place<'_>, deadline: Deadline) -> Result<Found, Unloca
 
 fn unlocated(error: LocateError) -> Unlocated {
     match error {
-        LocateError::RelativeFolder(_) | LocateError::Name(_) => Unlocated::Parameter(error.to_string()),
+        LocateError::Name(_) => Unlocated::Parameter(error.to_string()),
         LocateError::WouldWait(_) => Unlocated::Silent(Duration::ZERO),
         LocateError::NotAFile { .. }
         | LocateError::Io { .. }
@@ -197,9 +197,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     let said = match words.split_first() {
         Some((what, [path])) if *what == "file" => tell(&Place::File(Path::new(path))),
-        Some((what, [spec, name])) if *what == "path" => match name.to_str() {
-            Some(name) => tell(&Place::Path(spec, name)),
-            None => None,
+        Some((what, [spec, name])) if *what == "path" => match (PathSpec::parse(spec), name.to_str()) {
+            (Ok(spec), Some(name)) => tell(&Place::Path(&spec, name)),
+            (_, _) => None,
         },
         Some((what, paths)) if *what == "at" => paths.iter().try_for_each(|path| {
             let byte = match std::fs::metadata(path) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds a definition's file and reads it once.
 //!
-//! A path is data: no entry is split, expanded or evaluated beyond its colons. "Not here" is said only of what is proven
-//! not to be here; a candidate that exists and cannot be read is an error, or the agent would start another definition
-//! by mistake. Must not look into a definition beyond telling XML from a Xen file. Symbolic links are followed:
+//! "Not here" is said only of what is proven not to be here; a candidate that exists and cannot be read is an error, or the
+//! agent would start another definition by mistake. Must not look into a definition beyond telling XML from a Xen file. Symbolic links are followed:
 //! administrators use them. A file system that does not answer (NFS, FUSE, GFS2) blocks the caller for ever, unless it
 //! is told to wait for nothing: then what would have to be waited for is an error, and is asked for aside.
 
@@ -13,7 +12,6 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -22,32 +20,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::model::definition::MAX_BYTES;
-
-/// A path specification, `/a:/b`: the folders to search, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PathSpec(Vec<PathBuf>);
-
-impl PathSpec {
-    /// Reads `/a:/b`. Empty entries are ignored; everything else is taken literally.
-    ///
-    /// # Errors
-    /// An entry is not absolute.
-    pub fn parse(spec: &OsStr) -> Result<Self, LocateError> {
-        let entries = spec.as_bytes().split(|&b| b == b':').filter(|entry| !entry.is_empty());
-        let folders = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry)));
-        let folders = folders.map(|folder| match folder.is_absolute() {
-            true => Ok(folder),
-            false => Err(LocateError::RelativeFolder(folder)),
-        });
-        Ok(Self(folders.collect::<Result<_, _>>()?))
-    }
-
-    /// The folders, in order.
-    #[must_use]
-    pub fn folders(&self) -> &[PathBuf] {
-        &self.0
-    }
-}
+use crate::model::params::PathSpec;
 
 /// What a definition is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +97,7 @@ pub enum Place<'a> {
     /// A file.
     File(&'a Path),
     /// A path specification to search, for this name.
-    Path(&'a OsStr, &'a str),
+    Path(&'a PathSpec, &'a str),
 }
 
 /// Whether storage may be waited for.
@@ -144,7 +117,7 @@ impl Place<'_> {
     pub fn find(&self, wait: Wait) -> Result<Found, LocateError> {
         match self {
             Self::File(path) => file(path, wait),
-            Self::Path(spec, name) => PathSpec::parse(spec).and_then(|spec| in_path(&spec, name, wait)),
+            Self::Path(spec, name) => in_path(spec, name, wait),
         }
     }
 }
@@ -152,8 +125,6 @@ impl Place<'_> {
 /// Why it is not known whether, or what, a definition is.
 #[derive(Debug)]
 pub enum LocateError {
-    /// An entry of a path specification is not absolute.
-    RelativeFolder(PathBuf),
     /// A name that can be no file's name.
     Name(String),
     /// Something exists that cannot be a definition.
@@ -191,9 +162,6 @@ pub enum LocateError {
 impl fmt::Display for LocateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RelativeFolder(entry) => {
-                write!(f, "the path entry '{}' is not absolute; expected /folder:/folder", shown(entry))
-            }
             Self::Name(name) => write!(f, "'{}' is not a domain's name: it can be no file's name", printable(name)),
             Self::NotAFile { path, what } => write!(f, "{} is {what}; expected a regular file", shown(path)),
             Self::WouldWait(path) => write!(f, "{} cannot be looked at without waiting for it", shown(path)),

@@ -762,20 +762,14 @@ fn fault(inv: &Invocation) -> Option<String> {
 
 /// The URI to use: the parameters', else the environment's, else the host's own hypervisor.
 fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
-    let of_driver = |driver: &str| match driver {
-        "kvm" | "qemu" => "qemu:///system".to_owned(),
-        "xen" => "xen:///system".to_owned(),
-        "lxc" => "lxc:///system".to_owned(),
-        other => other.to_owned(),
-    };
     if let Some(asked) = &inv.params.hypervisor {
-        return of_driver(asked);
+        return asked.clone();
     }
     if let Some(uri) = env.text("LIBVIRT_DEFAULT_URI") {
         return uri.to_owned();
     }
     let dom0 = std::fs::read(roots.proc.join("xen/capabilities")).is_ok_and(|text| text.starts_with(b"control_d"));
-    of_driver(if dom0 { "xen" } else { "qemu" })
+    if dom0 { "xen:///system" } else { "qemu:///system" }.to_owned()
 }
 
 /// Reads the definition that the parameters point at; its storage may take as long as the deadline says.

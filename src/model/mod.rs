@@ -8,8 +8,6 @@ pub mod definition;
 pub(crate) mod facts;
 pub(crate) mod failure;
 mod in_words;
-pub(crate) mod mapping;
-pub(crate) mod options;
 pub(crate) mod outcome;
 pub mod params;
 pub mod presence;

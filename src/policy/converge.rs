@@ -9,7 +9,7 @@
 //!
 //! What the guest pays for comes as late as possible, and never while the forecast says that it ends in time without.
 
-use crate::model::options::Late;
+use crate::model::params::options::Late;
 use std::time::Duration;
 
 /// What may be done, and until when.

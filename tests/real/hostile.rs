@@ -7,7 +7,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use vm_agent::model::params::TABLE;
+use vm_agent::model::params::table;
 
 /// As many hostile calls of each kind.
 const CALLS: usize = 110;
@@ -82,7 +82,7 @@ fn value() -> impl Strategy<Value = OsString> {
 
 fn variable() -> impl Strategy<Value = OsString> {
     // status_program is bash by contract, and evaluates.
-    let params = TABLE.iter().flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied()));
+    let params = table().flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied()));
     let params = params.filter(|name| *name != "status_program").map(|name| format!("OCF_RESKEY_{name}"));
     let others = [
         "OCF_CHECK_LEVEL",

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
 use vm_agent::callers::manager::{OCF, RGMANAGER};
-use vm_agent::model::params::TABLE;
+use vm_agent::model::params::table;
 
 /// A machine that nobody has; another one for each test, since agents at one machine wait for each other.
 fn nobody() -> String {
@@ -151,7 +151,7 @@ fn empty_values_are_unset() {
         for action in ["monitor", "stop", "validate-all", "start"] {
             let plain = call(dialect, action).named(nobody()).run();
             let mut empty = call(dialect, action).named(nobody());
-            for row in TABLE.iter().filter(|row| row.name != "name") {
+            for row in table().filter(|row| row.name != "name") {
                 for name in [row.name].iter().chain(row.aliases) {
                     empty = empty.param(name, "");
                 }
@@ -166,7 +166,7 @@ fn empty_values_are_unset() {
 fn bytes_that_are_no_text_are_a_problem_of_their_parameter_and_no_more() {
     let bytes = OsStr::from_bytes(b"\xff/\xfe\x80\n\x1b[2J");
     for dialect in [Rgmanager, Pacemaker] {
-        for row in TABLE {
+        for row in table() {
             for name in [row.name].iter().chain(row.aliases) {
                 let with = |action: &str| call(dialect, action).named(nobody()).param(name, bytes);
                 // rgmanager counts in whole seconds, and a start waits for a daemon as long as it may.

@@ -2,6 +2,7 @@
 //! Definitions and callers' words of any bytes at all: what the fuzz targets check, on some thousand inputs at each run.
 use crate::harness;
 use proptest::prelude::*;
+use vm_agent::model::params::table;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
@@ -19,12 +20,12 @@ proptest! {
     #[test]
     fn a_callers_words_of_any_bytes_are_read(
         first in prop::collection::vec(any::<u8>(), 0..20),
-        lines in prop::collection::vec((0..vm_agent::model::params::TABLE.len(), prop::collection::vec(any::<u8>(), 0..60)), 0..12),
+        lines in prop::collection::vec((0..table().count(), prop::collection::vec(any::<u8>(), 0..60)), 0..12),
         numbers in prop::collection::vec("(CRM_meta_timeout|CRM_meta_interval|RGMANAGER_meta_timeout)=[ -~]{0,24}", 0..3),
     ) {
         let mut bytes = first;
         for (row, value) in lines {
-            bytes.extend(format!("\nOCF_RESKEY_{}=", vm_agent::model::params::TABLE[row].name).into_bytes());
+            bytes.extend(format!("\nOCF_RESKEY_{}=", table().nth(row).unwrap().name).into_bytes());
             bytes.extend(value);
         }
         for number in numbers {

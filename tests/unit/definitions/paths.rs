@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
-use vm_agent::host::locate::{self, Found, Instead, Kind, LocateError, PathSpec, Wait};
+use vm_agent::host::locate::{self, Found, Instead, Kind, LocateError, Wait};
 use vm_agent::model::definition::MAX_BYTES;
+use vm_agent::model::params::PathSpec;
 
 /// Looks without waiting and with it: what is known at once is what is found in the long run.
 fn both(look: impl Fn(Wait) -> Result<Found, LocateError>) -> Result<Found, LocateError> {
@@ -213,7 +214,7 @@ fn a_path_specification_is_split_at_colons_only() {
     assert_eq!(folders(":"), Ok(vec![]));
     assert!(PathSpec::parse(OsStr::new("")).unwrap().folders().is_empty());
     for (spec, entry) in
-        [("a", "a"), ("/a:b/c", "b/c"), ("/a: /b", " /b"), ("./a", "./a"), ("~/a", "~/a"), ("/a:x\ny", "x?y")]
+        [("a", "a"), ("/a:b/c", "b/c"), ("/a: /b", " /b"), ("./a", "./a"), ("~/a", "~/a"), ("/a:x\ny", "x y")]
     {
         assert_eq!(folders(spec), Err(format!("the path entry '{entry}' is not absolute; expected /folder:/folder")));
     }

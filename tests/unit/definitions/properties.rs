@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use proptest::prelude::*;
-use vm_agent::host::locate::{PathSpec, in_path};
+use vm_agent::host::locate::in_path;
 use vm_agent::model::definition::{Mark, parse, with_mark};
+use vm_agent::model::params::PathSpec;
 
 use super::facts::{FULL, facts};
 

@@ -9,7 +9,7 @@ use crate::hypervisor::backend::{self, Backend, Call, Verb};
 use crate::model::call::Caller;
 use crate::model::facts::{Domain, Libvirt, Noted, Observation};
 use crate::model::failure::Trouble;
-use crate::model::options::{self, Asked};
+use crate::model::params::options::Asked;
 use crate::model::target::Target;
 use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Step, Who};
 use crate::policy::converge::{Governor, Policy};
@@ -75,8 +75,7 @@ impl<'a> Host<'a> {
     fn mover<'h>(&'h mut self, seen: &Observation, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
         let (Some(target), Libvirt::Domain(domain)) = (done.moving.target.clone(), &seen.libvirt) else { return None };
         // What makes no sense was refused before, unless virsh is to say so.
-        let asked =
-            options::parse(self.inv.params.migration.options.as_deref().unwrap_or_default()).unwrap_or_default();
+        let asked = self.inv.params.migration.options.asked.clone();
         if let Some(word) = &asked.unknown {
             log::info!("migrate_options are handed to virsh: '{}' is not known here", ascii_line(word, 40));
         }
@@ -194,7 +193,6 @@ impl Mover<'_, '_> {
             last: limits.close.left(),
         };
         let who = uuid(domain);
-        let words = options::split(params.options.as_deref().unwrap_or_default()).unwrap_or_default();
         let by_virsh = params.by_virsh || self.asked.unknown.is_some();
         if by_virsh || self.host.inv.params.use_virsh {
             self.check(domain, Rehearsal::Brief)?;
@@ -204,7 +202,7 @@ impl Mover<'_, '_> {
                 set.unwrap_or_else(|error| log::warn!("the downtime was not set: {error}"));
             }
         }
-        let verb = if by_virsh { Verb::MigrateByVirsh(request, &words) } else { Verb::Migrate(request) };
+        let verb = if by_virsh { Verb::MigrateByVirsh(request, &params.options.words) } else { Verb::Migrate(request) };
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
         let last = if request.flags.contains(&Flag::Postcopy) { self.host.deadline } else { limits.over };
         let mut call = self.host.backend.spawn(verb, &who, last).map_err(Failed::early)?;

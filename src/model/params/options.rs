@@ -5,6 +5,33 @@
 use crate::model::worker::{Flag, Migrate};
 use std::time::Duration;
 
+/// `migrate_options`, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The words, as a shell would take them apart: for virsh.
+    pub words: Vec<String>,
+    /// What they ask for.
+    pub asked: Asked,
+    /// A sentence about the word that makes no sense; then nothing is asked for. It is for virsh to say so if virsh gets
+    /// the words in any case.
+    pub wrong: Option<String>,
+}
+
+impl Options {
+    /// Reads the words.
+    ///
+    /// # Errors
+    /// A sentence: they are no words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let words = shlex::split(text).ok_or("a quote does not end; expected words")?;
+        let (asked, wrong) = match asked(&words) {
+            Ok(asked) => (asked, None),
+            Err(why) => (Asked::default(), Some(why)),
+        };
+        Ok(Self { words, asked, wrong })
+    }
+}
+
 /// What `migrate_options` asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -31,11 +58,11 @@ pub enum Late {
 ///
 /// # Errors
 /// A sentence about the word that lacks its value, has a wrong one, or cannot stand beside another.
-pub fn parse(text: &str) -> Result<Asked, String> {
+fn asked(words: &[String]) -> Result<Asked, String> {
     let mut asked = Asked::default();
     let (mut timeout, mut suspend, mut postcopy) = (None, false, false);
     let migrate = &mut asked.migrate;
-    let mut words = split(text)?.into_iter();
+    let mut words = words.iter().cloned();
     while let Some(word) = words.next() {
         let (option, mut value) = match word.split_once('=') {
             Some((option, value)) => (option.to_owned(), Some(value.to_owned())),
@@ -89,14 +116,6 @@ pub fn parse(text: &str) -> Result<Asked, String> {
     Ok(asked)
 }
 
-/// The words, as a shell would take them apart.
-///
-/// # Errors
-/// They are none.
-pub fn split(text: &str) -> Result<Vec<String>, String> {
-    shlex::split(text).ok_or_else(|| "a quote does not end; expected words".into())
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     match number("--timeout", text)? {
         0 => Err("'--timeout 0' is no time; expected seconds".into()),
@@ -139,6 +158,11 @@ fn flag(option: &str) -> Option<Option<Flag>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Asked, String> {
+        let options = Options::parse(text)?;
+        options.wrong.map_or(Ok(options.asked), Err)
+    }
 
     #[test]
     fn known_words_become_flags_and_values() {

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rows of what says which virtual machine is meant, and how it is started, watched and stopped.
+
+use super::Params;
+use super::hypervisor;
+use super::path::PathSpec;
+use super::scripts::scripts;
+use super::table::Concern::{Identity, Start, Stop, Watch};
+use super::table::Setter::{Bytes, Flag, Text};
+use super::table::{Kind, Param, Wrong, row};
+use super::values::{SavedMemory, ShutdownMode};
+use crate::sys::text::shown;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub(super) static ROWS: &[Param] = &[
+    row(Identity, "name", Text(name))
+        .unique()
+        .restarts()
+        .told(
+            "Name of the virtual machine",
+            "Name of the virtual machine. Without it, the name in the file config counts. Recommended: with it, the \
+             virtual machine is found even when the file cannot be read.",
+        )
+        .readme("Name of the virtual machine")
+        .vm_sh(1, "string", None, "Name", "Name of the virtual machine; also the name in its definition.")
+        .primary(),
+    row(Identity, "config", Bytes(config))
+        .alias(&["xmlfile"])
+        .unique()
+        .restarts()
+        .told(
+            "Definition's file",
+            "Full path of the file with the definition (libvirt XML); wins over path. A transient virtual machine is \
+             created from it; libvirt's own definition of that name, if there is one, is left as it is.",
+        )
+        .readme("Its definition's file (libvirt XML); wins over path")
+        .vm_sh(
+            8,
+            "string",
+            None,
+            "Definition's file",
+            "Full path of the file with the virtual machine's definition (libvirt XML); wins over path.",
+        ),
+    row(Start, "path", Bytes(path))
+        .restarts()
+        .told(
+            "Folders with definitions",
+            "Folders to search for the definition, as /folder:/folder; the first that has a file NAME or NAME.xml \
+             wins. Needs name.",
+        )
+        .readme("Folders with definitions, `/folder:/folder`")
+        .vm_sh(
+            12,
+            "string",
+            None,
+            "Folders with definitions",
+            "Folders to search for the definition, as /folder:/folder; the first that has a file NAME or NAME.xml \
+             wins.",
+        ),
+    row(Identity, "hypervisor", Text(hypervisor))
+        .default("auto")
+        .restarts()
+        .told(
+            "Hypervisor",
+            "auto, a libvirt connection URI (qemu:///system), or a driver's name (qemu, kvm, xen, lxc). auto is \
+             xen:///system in a Xen dom0, else qemu:///system.",
+        )
+        .readme("URI, or qemu, kvm, xen, lxc")
+        .vm_sh(19, "string", Some("auto"), "Hypervisor", "auto, or the hypervisor: qemu, kvm, xen or lxc."),
+    row(Identity, "hypervisor_uri", Text(hypervisor))
+        .default("auto")
+        .restarts()
+        .told("Hypervisor's URI", "auto, or a libvirt connection URI; wins over hypervisor.")
+        .readme("URI; wins over hypervisor")
+        .vm_sh(
+            20,
+            "string",
+            Some("auto"),
+            "Hypervisor's URI",
+            "auto, or the libvirt URI of the hypervisor; wins over hypervisor.",
+        ),
+    row(Start, "use_virsh", Flag(|p| &mut p.use_virsh))
+        .default("no")
+        .told("Use virsh", "yes: change the virtual machine through the command virsh; no: through libvirt directly.")
+        .readme("Change it through virsh, not the worker")
+        .vm_sh(
+            7,
+            "integer",
+            Some(""),
+            "Use virsh",
+            "1: change the virtual machine through the command virsh; otherwise through libvirt directly.",
+        ),
+    row(Stop, "no_kill", Flag(|p| &mut p.no_kill))
+        .default("no")
+        .told(
+            "Never destroy when stopping",
+            "yes: stop only asks the guest to shut down, never destroys it, and fails when its time is over (with \
+             fencing, the node is then fenced).",
+        )
+        .readme("Never destroy when stopping: fail instead")
+        .vm_sh(
+            22,
+            "boolean",
+            Some("false"),
+            "Never destroy when stopping",
+            "yes: stop only asks the guest to shut down, never destroys it, and fails when its time is over.",
+        ),
+    row(Stop, "force_stop", Flag(|p| &mut p.force_stop))
+        .default("no")
+        .told(
+            "Destroy when stopping",
+            "yes: stop destroys the virtual machine at once, without asking the guest to shut down.",
+        )
+        .readme("Destroy at once when stopping"),
+    row(Stop, "shutdown_mode", Text(shutdown_modes))
+        .default("default")
+        .told(
+            "Ways of asking for a shutdown",
+            "Ways of asking the guest to shut down, in order, separated by commas: default, acpi, agent, initctl, \
+             signal, paravirt. A way that is refused is followed by the next one; the last resort before destroying \
+             is what libvirt does by default.",
+        )
+        .readme("works, several in order"),
+    row(Start, "status_program", Bytes(status_program))
+        .told(
+            "Check of the guest (bash)",
+            "Bash command line that checks the guest: run by monitors of depth 10, and after a start until it \
+             succeeds; it must exit with 0.",
+        )
+        .readme("Check of the guest: a bash command line")
+        .vm_sh(
+            18,
+            "string",
+            Some(""),
+            "Check of the guest",
+            "Bash command line that checks the guest: run by a status of depth 10 and after a start; it must exit \
+             with 0.",
+        )
+        .reconfig(),
+    row(Start, "monitor_scripts", Bytes(monitor_scripts))
+        .told(
+            "Checks of the guest (programs)",
+            "Programs that check the guest: run by monitors of depth 10, and after a start until they succeed; each \
+             must exit with 0. Separated by blanks; arguments need quotes, as in \"'/usr/local/bin/check web' \
+             /usr/local/bin/other\". No shell is used.",
+        )
+        .readme("Checks of the guest: programs, without a shell"),
+    row(Start, "saved_memory", Text(saved_memory))
+        .kind(Kind::Select(&["refuse", "use", "drop"]))
+        .default("refuse")
+        .told(
+            "What becomes of saved memory",
+            "What a start does with memory that libvirt has saved of the virtual machine (virsh managedsave, \
+             libvirt-guests), which destroys disks that were written since: refuse to start, use it, or drop it.",
+        )
+        .readme("What a start does with memory that libvirt has saved: refuse, use or drop")
+        .vm_sh(
+            23,
+            "string",
+            None,
+            "What becomes of saved memory",
+            "What a start does with memory that libvirt has saved of the virtual machine (virsh managedsave, \
+             libvirt-guests), which destroys disks that were written since: refuse to start (the default), use it, \
+             or drop it.",
+        )
+        .reconfig(),
+    row(Watch, "degraded_when_blind", Flag(|p| &mut p.degraded_when_blind))
+        .default("no")
+        .told(
+            "Show a silent libvirt as degraded",
+            "yes: a recurring monitor answers \"degraded\" (190) instead of 0 while libvirt does not answer and only \
+             the process of the virtual machine can be seen.",
+        )
+        .readme("Answer 190 while only the process can be seen"),
+];
+
+/// Whether a domain may have this name (libvirt's own rule, less what cannot be a file name).
+fn name(params: &mut Params, name: &str) -> Result<(), Wrong> {
+    let why = if name.trim().is_empty() {
+        "is blank; expected the virtual machine's name"
+    } else if name.contains('/') || name == "." || name == ".." {
+        "is not a virtual machine's name: it may not contain '/'"
+    } else if name.chars().any(char::is_control) {
+        "is not a virtual machine's name: it contains a control character"
+    } else {
+        params.name = Some(name.to_owned());
+        return Ok(());
+    };
+    Err(Wrong::Refused(format!("'{}' {why}", shown(name.as_ref()))))
+}
+
+fn config(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    if !Path::new(value).is_absolute() {
+        return Err(Wrong::Refused(format!("'{}' is not a full path; expected /folder/file", shown(value))));
+    }
+    params.config = Some(PathBuf::from(value));
+    Ok(())
+}
+
+fn path(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    params.path = Some(PathSpec::parse(value).map_err(Wrong::Refused)?);
+    Ok(())
+}
+
+/// The later row wins, unless it says `auto`.
+fn hypervisor(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    let named = hypervisor::named(text).map_err(|why| Wrong::Refused(format!("'{}' {why}", shown(text.as_ref()))))?;
+    params.hypervisor = named.or(params.hypervisor.take());
+    Ok(())
+}
+
+fn shutdown_modes(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let modes: Result<Vec<_>, _> = words.map(|word| ShutdownMode::parse(word).ok_or(word)).collect();
+    params.shutdown_modes = modes.map_err(|word| {
+        Wrong::Refused(format!(
+            "'{}' is not a way to shut down; expected default, acpi, agent, initctl, signal or paravirt",
+            shown(word.as_ref())
+        ))
+    })?;
+    Ok(())
+}
+
+fn status_program(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    params.status_program = Some(value.to_owned());
+    Ok(())
+}
+
+/// A check of depth 10 says what is wrong with them as well.
+fn monitor_scripts(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    let read = scripts(value.as_bytes());
+    let wrong = read.as_ref().err().cloned();
+    params.monitor_scripts = Some(read);
+    wrong.map_or(Ok(()), |why| Err(Wrong::Refused(why)))
+}
+
+fn saved_memory(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    params.saved_memory = SavedMemory::parse(text).ok_or_else(|| Wrong::expected(text, "refuse, use or drop"))?;
+    Ok(())
+}

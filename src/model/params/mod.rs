@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The one table of parameters, and the typed values read from it. Pure: it sees names and values, never the host.
+//!
+//! A text is read here, once; what follows works with its value. Reading never fails as a whole: a value that cannot be
+//! read becomes a `Problem` beside the other values. A `stop` or a `monitor` works with any; `start` and `migrate` refuse
+//! only what they use, and `validate-all` refuses all.
+//!
+//! A new parameter is a field and its row (`machine.rs`, `moving.rs`), whose setter fills the field; both meta-data,
+//! README's table and the manual page's list are made from the rows.
+
+pub mod hypervisor;
+mod machine;
+pub mod mapping;
+mod migration;
+mod moving;
+pub mod options;
+pub mod path;
+mod predecessors;
+pub mod scripts;
+mod table;
+mod values;
+
+pub use migration::Migration;
+pub use path::PathSpec;
+pub use scripts::Script;
+pub use table::{Concern, Kind, LONGEST, Param, Use, VmSh, boolean};
+pub use values::{SavedMemory, ShutdownMode};
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+
+use Concern::{Identity, Migration as Moving, Nothing, Start, Stop, Watch};
+use table::Wrong;
+
+/// Every parameter of this agent and of both predecessors, in the order in which they are read and published.
+pub fn table() -> impl Iterator<Item = &'static Param> {
+    [machine::ROWS, moving::ROWS, predecessors::ROWS].into_iter().flatten()
+}
+
+/// The row whose name or alias is `name`.
+#[must_use]
+pub fn find(name: &[u8]) -> Option<&'static Param> {
+    table().find(|row| row.is_called(name))
+}
+
+/// A parameter that cannot be used, in words: its name, its value and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The parameter's name, as the caller wrote it.
+    pub param: String,
+    /// What is wrong, with the value and what was expected.
+    pub text: String,
+    /// What it hinders.
+    pub concerns: Concern,
+    /// Whether it is used all the same, as the predecessor reads it: then it hinders nothing.
+    pub used: bool,
+}
+
+impl Problem {
+    /// Whether a start cannot do without this parameter.
+    #[must_use]
+    pub const fn hinders_start(&self) -> bool {
+        !self.used && matches!(self.concerns, Identity | Start)
+    }
+
+    /// Whether a migration cannot do without this parameter.
+    #[must_use]
+    pub const fn hinders_migration(&self) -> bool {
+        !self.used && matches!(self.concerns, Identity | Moving)
+    }
+
+    /// What becomes of it, for the log.
+    #[must_use]
+    pub const fn consequence(&self) -> &'static str {
+        match (self.used, self.concerns) {
+            (true, _) => "correct it",
+            (false, Identity) => "start and migrate refuse it",
+            (false, Start) => "start refuses it",
+            (false, Moving) => "migrate refuses it",
+            (false, Stop | Watch | Nothing) => "it is left out of account",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.param, self.text)
+    }
+}
+
+/// All parameters with their values. `Params::read` fills the defaults in; by `Default` nothing is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Params {
+    /// The virtual machine's name, when given.
+    pub name: Option<String>,
+    /// The definition's file, when given.
+    pub config: Option<PathBuf>,
+    /// Folders to look for the definition in.
+    pub path: Option<PathSpec>,
+    /// The connection URI, when one was asked for.
+    pub hypervisor: Option<String>,
+    /// Whether changes go through `virsh` rather than the worker.
+    pub use_virsh: bool,
+    /// Never destroy in stop.
+    pub no_kill: bool,
+    /// Destroy at once in stop.
+    pub force_stop: bool,
+    /// Ways to ask for a shutdown, in order; never empty after reading.
+    pub shutdown_modes: Vec<ShutdownMode>,
+    /// A bash command line that checks the guest at depth 10.
+    pub status_program: Option<OsString>,
+    /// Programs that check the guest at depth 10, or what is wrong with them.
+    pub monitor_scripts: Option<Result<Vec<Script>, String>>,
+    /// What a start does with saved memory.
+    pub saved_memory: SavedMemory,
+    /// Answer "degraded" when only the process could be seen.
+    pub degraded_when_blind: bool,
+    /// How and where to migrate.
+    pub migration: Migration,
+    /// What could not be used.
+    pub problems: Vec<Problem>,
+}
+
+/// A value as it was given: its place among all, its name, its text.
+type Given<'a> = (usize, &'a [u8], &'a OsStr);
+
+impl Params {
+    /// Reads the parameters from (name, value) pairs, in the order of the table. Of several values for one parameter the
+    /// last counts, and its own name wins over an alias. Problems come in the order in which the values were given.
+    pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a OsStr)>) -> Self {
+        let mut given: BTreeMap<&str, Given<'a>> = BTreeMap::new();
+        for (place, (name, value)) in pairs.into_iter().enumerate() {
+            let Some(row) = find(name).filter(|_| !value.is_empty()) else { continue };
+            let own = row.name.as_bytes();
+            if name == own || given.get(row.name).is_none_or(|(_, earlier, _)| *earlier != own) {
+                given.insert(row.name, (place, name, value));
+            }
+        }
+        let mut params = Self::default();
+        let mut problems: Vec<(usize, Problem)> = Vec::new();
+        for row in table() {
+            if let Some(default) = row.default {
+                // A test holds that it can be used.
+                let _ = row.set(&mut params, OsStr::new(default));
+            }
+            if let Some((place, name, value)) = given.get(row.name)
+                && let Err(wrong) = row.set(&mut params, value)
+            {
+                let (text, used) = match wrong {
+                    Wrong::Refused(text) => (text, false),
+                    Wrong::Used(text) => (text, true),
+                };
+                let param = String::from_utf8_lossy(name).into_owned();
+                problems.push((*place, Problem { param, text, concerns: row.concerns, used }));
+            }
+        }
+        problems.sort_by_key(|(place, _)| *place);
+        params.problems.extend(problems.into_iter().map(|(_, problem)| problem));
+        for (param, text) in params.migration.contradictions() {
+            params.problems.push(Problem { param: param.into(), text, concerns: Moving, used: false });
+        }
+        params
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Params {
+        Params::read(pairs.iter().map(|(n, v)| (n.as_bytes(), OsStr::new(*v))))
+    }
+
+    #[test]
+    fn both_predecessors_spellings_are_read() {
+        assert_eq!(read(&[("xmlfile", "/a.xml")]).config, read(&[("config", "/a.xml")]).config);
+    }
+
+    #[test]
+    fn an_empty_value_is_unset() {
+        assert_eq!(read(&[("use_virsh", ""), ("snapshot", ""), ("name", "")]), read(&[]));
+    }
+
+    #[test]
+    fn hypervisor_uri_wins_over_hypervisor_in_any_order() {
+        for pairs in [
+            [("hypervisor", "xen"), ("hypervisor_uri", "qemu:///system")],
+            [("hypervisor_uri", "qemu:///system"), ("hypervisor", "xen")],
+        ] {
+            assert_eq!(read(&pairs).hypervisor.as_deref(), Some("qemu:///system"));
+        }
+    }
+
+    #[test]
+    fn a_bad_value_names_parameter_value_and_expectation() {
+        let params = read(&[("no_kill", "perhaps")]);
+        assert_eq!(params.problems[0].to_string(), "no_kill: 'perhaps' is not a boolean; expected yes or no");
+        assert!(!params.no_kill);
+    }
+
+    #[test]
+    fn an_unsupported_parameter_is_a_problem_only_when_it_asks_for_something() {
+        assert!(
+            read(&[("snapshot", "no"), ("migrate", "live"), ("autoset_utilization_cpu", "false")]).problems.is_empty()
+        );
+        assert_eq!(read(&[("snapshot", "/s")]).problems.len(), 1);
+    }
+
+    #[test]
+    fn what_the_predecessor_takes_for_no_is_off() {
+        for name in ["stateless", "save_config_on_stop", "autoset_utilization_hv_memory"] {
+            for off in ["0", "No", "off", "never", ""] {
+                assert_eq!(read(&[(name, off)]).problems, [], "{name}={off}");
+            }
+            assert_eq!(read(&[(name, "On")]).problems.len(), 1, "{name}");
+        }
+        assert_eq!(read(&[("backingfile", "never")]).problems.len(), 1);
+    }
+
+    #[test]
+    fn a_default_that_is_given_changes_nothing() {
+        for row in table() {
+            if let Some(default) = row.default {
+                assert_eq!(read(&[(row.name, default)]), read(&[]), "{}", row.name);
+            }
+        }
+        let params = read(&[]);
+        assert_eq!(params.problems, []);
+        assert_eq!(params.shutdown_modes, [ShutdownMode::Default]);
+        assert!(params.migration.live && params.migration.auto_converge && params.migration.downtime_max == 2000);
+    }
+
+    #[test]
+    fn an_own_name_wins_over_an_alias_in_any_order() {
+        for pairs in [[("config", "/a"), ("xmlfile", "relative")], [("xmlfile", "relative"), ("config", "/a")]] {
+            assert_eq!(read(&pairs), read(&[("config", "/a")]));
+        }
+    }
+
+    #[test]
+    fn texts_are_read_once_and_a_bad_one_is_a_problem() {
+        for (name, bad) in [
+            ("path", "/a:b"),
+            ("monitor_scripts", "relative"),
+            ("migrate_options", "--bandwidth"),
+            ("migrate_options", "'--live"),
+            ("migration_mapping", "n:a:b"),
+            ("hypervisor", "qemu:///nowhere"),
+        ] {
+            let problems = read(&[(name, bad)]).problems;
+            assert_eq!(problems.iter().map(|p| p.param.as_str()).collect::<Vec<_>>(), [name], "{bad}");
+        }
+        // virsh says what makes no sense to it; what are no words it never gets.
+        assert_eq!(read(&[("migrate_options", "--bandwidth"), ("migrate_backend", "virsh")]).problems, []);
+        assert_eq!(read(&[("migrate_options", "'--live"), ("migrate_backend", "virsh")]).problems.len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_leaves_its_folder_is_refused() {
+        for name in ["../b", "a/b", "..", " "] {
+            assert_eq!(read(&[("name", name)]).name, None, "{name}");
+        }
+    }
+}

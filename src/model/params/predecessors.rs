@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rows of what the predecessors have and this agent does not: parameters that rgmanager alone reads, and what is
+//! not supported. The OCF meta-data publish them as deprecated, so that a resource of a predecessor's is taken as it is.
+
+use super::table::Concern::{Nothing, Start, Stop};
+use super::table::Setter::{Manager, Unsupported};
+use super::table::{Kind, Param, row};
+
+pub(super) static ROWS: &[Param] = &[
+    row(Start, "snapshot", Unsupported)
+        .told(
+            "Folder for saved memory",
+            "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it. What a \
+             start does with memory that libvirt itself has saved, saved_memory says.",
+        )
+        .vm_sh(
+            13,
+            "string",
+            Some(""),
+            "Folder for saved memory",
+            "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it.",
+        ),
+    row(Stop, "save_config_on_stop", Unsupported).kind(Kind::Boolean).told(
+        "Write the definition at a stop",
+        "Whether the definition is read from libvirt and written to the file config at a stop. Not supported \
+             yet: validate-all refuses it. Write what is to last into the file.",
+    ),
+    row(Stop, "sync_config_on_stop", Unsupported).kind(Kind::Boolean).told(
+        "Copy the definition at a stop",
+        "Whether csync2 copies the file config to the other nodes at a stop. Not supported yet: validate-all \
+             refuses it. Copy the file when it changes, or keep it on a shared folder.",
+    ),
+    row(Start, "backingfile", Unsupported).told(
+        "Base of an overlay",
+        "Image for which an overlay is made at each start. Not supported yet: start refuses it. A disk with the \
+             element transient in its definition is given an overlay by libvirt.",
+    ),
+    row(Start, "stateless", Unsupported).kind(Kind::Boolean).told(
+        "Make overlays anew",
+        "Whether each start makes the overlay anew. Not supported yet: start refuses it. A disk with the element \
+             transient in its definition loses its changes at each stop.",
+    ),
+    row(Start, "copyindirs", Unsupported).told(
+        "Folders for the overlay",
+        "Folders that are copied into the overlay at each start. Not supported yet: start refuses it.",
+    ),
+    row(Start, "start_resources", Unsupported).kind(Kind::Boolean).told(
+        "Start networks and pools",
+        "Whether a start brings up the virtual networks and storage pools of the definition. Not supported yet: \
+             start refuses it. Let libvirt do so: virsh net-autostart, virsh pool-autostart.",
+    ),
+    row(Nothing, "autoset_utilization_cpu", Unsupported).kind(Kind::Boolean).told(
+        "Write the utilization cpu",
+        "Whether monitors write the resource's utilization attribute cpu. Not supported yet: validate-all \
+             refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "autoset_utilization_host_memory", Unsupported).kind(Kind::Boolean).told(
+        "Write the utilization host_memory",
+        "Whether monitors write the resource's utilization attribute host_memory. Not supported yet: \
+             validate-all refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "autoset_utilization_hv_memory", Unsupported).kind(Kind::Boolean).told(
+        "Write the utilization hv_memory",
+        "Whether monitors write the resource's utilization attribute hv_memory. Not supported yet: validate-all \
+             refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "unset_utilization_cpu", Unsupported).kind(Kind::Boolean).told(
+        "Remove the utilization cpu",
+        "Whether monitors remove the resource's utilization attribute cpu. Not supported yet: validate-all \
+             refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "unset_utilization_host_memory", Unsupported).kind(Kind::Boolean).told(
+        "Remove the utilization host_memory",
+        "Whether monitors remove the resource's utilization attribute host_memory. Not supported yet: \
+             validate-all refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "unset_utilization_hv_memory", Unsupported).kind(Kind::Boolean).told(
+        "Remove the utilization hv_memory",
+        "Whether monitors remove the resource's utilization attribute hv_memory. Not supported yet: validate-all \
+             refuses it. Set utilization with the tools of the cluster.",
+    ),
+    row(Nothing, "domain", Manager)
+        .told(
+            "Failover domain (rgmanager)",
+            "Members that may run the virtual machine. Read by rgmanager alone; Pacemaker has location constraints.",
+        )
+        .vm_sh(
+            2,
+            "string",
+            None,
+            "Failover domain",
+            "Failover domain: the members that may run the virtual machine when its host fails. Read by rgmanager.",
+        )
+        .reconfig(),
+    row(Nothing, "autostart", Manager)
+        .kind(Kind::Boolean)
+        .told(
+            "Start with the cluster (rgmanager)",
+            "Whether it is started when the cluster gains quorum. Read by rgmanager alone; Pacemaker has the meta \
+             attribute target-role.",
+        )
+        .vm_sh(
+            3,
+            "boolean",
+            Some("1"),
+            "Start when the cluster gains quorum",
+            "Whether the virtual machine is started when the cluster gains quorum; otherwise it waits in the state \
+             disabled. Read by rgmanager.",
+        )
+        .reconfig(),
+    row(Nothing, "exclusive", Manager)
+        .kind(Kind::Boolean)
+        .told(
+            "Wants a host of its own (rgmanager)",
+            "Whether it wants a host without other services. Read by rgmanager alone; Pacemaker has colocation \
+             constraints and utilization.",
+        )
+        .vm_sh(
+            4,
+            "boolean",
+            Some("0"),
+            "Wants a host of its own",
+            "Whether after a failure only a member without other services is chosen, and other services avoid its \
+             host. Read by rgmanager.",
+        )
+        .reconfig(),
+    row(Nothing, "recovery", Manager)
+        .told(
+            "Recovery policy (rgmanager)",
+            "What follows a failure. Read by rgmanager alone; Pacemaker has migration-threshold, and on-fail for \
+             each operation.",
+        )
+        .vm_sh(
+            5,
+            "string",
+            None,
+            "Recovery policy",
+            "After a failure: restart (here first, the default), relocate (elsewhere at once) or disable. Read by \
+             rgmanager.",
+        )
+        .reconfig(),
+    row(Nothing, "depend", Manager)
+        .told(
+            "Service this one depends on (rgmanager)",
+            "Service that must run before. Read by rgmanager alone; Pacemaker has order constraints.",
+        )
+        .vm_sh(
+            14,
+            "string",
+            None,
+            "Service this one depends on",
+            "Service that must run before this one is started, as service:name. Read by rgmanager.",
+        ),
+    row(Nothing, "depend_mode", Manager)
+        .told(
+            "Kind of dependency (rgmanager)",
+            "Whether it is stopped with the service it depends on. Read by rgmanager alone; Pacemaker has order \
+             constraints, with symmetrical=false for soft.",
+        )
+        .vm_sh(
+            15,
+            "string",
+            Some("hard"),
+            "Kind of dependency (soft or hard)",
+            "hard: started and stopped with the service it depends on; soft: needs it only when starting. Read by \
+             rgmanager.",
+        ),
+    row(Nothing, "max_restarts", Manager)
+        .told(
+            "Restarts before relocation (rgmanager)",
+            "Restarts on one member before it is relocated. Read by rgmanager alone; Pacemaker has the meta \
+             attribute migration-threshold.",
+        )
+        .vm_sh(
+            16,
+            "string",
+            Some("0"),
+            "Restarts before relocation",
+            "Restarts on one member, within restart_expire_time, before it is relocated. Read by rgmanager.",
+        )
+        .reconfig(),
+    row(Nothing, "restart_expire_time", Manager)
+        .told(
+            "Time after which a restart is forgotten (rgmanager)",
+            "Time after which a restart is forgotten. Read by rgmanager alone; Pacemaker has the meta attribute \
+             failure-timeout.",
+        )
+        .vm_sh(
+            17,
+            "string",
+            Some("0"),
+            "Time after which a restart is forgotten",
+            "Time after which a restart is forgotten. Read by rgmanager.",
+        )
+        .reconfig(),
+];

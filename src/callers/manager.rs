@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A cluster manager's call: the action is the first argument, everything else is in the environment.
 
+use crate::callers::meta_data::{OCF, RGMANAGER};
 use crate::callers::validate;
 use crate::callers::{logging, repeated, trace};
 use crate::engine;
@@ -14,11 +15,6 @@ use log::Level;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-
-/// The meta-data as rgmanager reads them.
-pub const RGMANAGER: &str = include_str!("../../agent-metadata/rgmanager.xml");
-/// The meta-data as callers of OCF agents read them.
-pub const OCF: &str = include_str!("../../agent-metadata/ocf.xml");
 
 /// Pacemaker 2.1 cuts an exit reason at 128 characters.
 const REASON: usize = 120;
@@ -44,7 +40,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         return Code::Unimplemented.number();
     };
     if action == Action::MetaData {
-        let text = if caller == Caller::Rgmanager { RGMANAGER } else { OCF };
+        let text = if caller == Caller::Rgmanager { &RGMANAGER } else { &OCF };
         // A reader that closes the pipe early has what it wanted.
         let _ = std::io::stdout().write_all(text.as_bytes());
         return Code::Ok.number();

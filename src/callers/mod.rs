@@ -3,6 +3,7 @@
 
 pub(crate) mod logging;
 pub mod manager;
+pub mod meta_data;
 pub mod operator;
 mod repeated;
 mod trace;

@@ -73,9 +73,9 @@ fn links_are_relative_so_that_they_hold_wherever_the_tree_lies() {
 fn each_link_speaks_its_callers_language() {
     let (_stage, root) = staged("/usr");
     let meta_data = |link: &str| said(Command::new(root.join(link)).arg("meta-data").env_clear()).ok();
-    assert_eq!(meta_data(LINKS[0].0), vm_agent::callers::manager::OCF);
-    assert_eq!(meta_data(LINKS[1].0), vm_agent::callers::manager::OCF);
-    assert_eq!(meta_data(LINKS[2].0), vm_agent::callers::manager::RGMANAGER);
+    assert_eq!(meta_data(LINKS[0].0), *vm_agent::callers::meta_data::OCF);
+    assert_eq!(meta_data(LINKS[1].0), *vm_agent::callers::meta_data::OCF);
+    assert_eq!(meta_data(LINKS[2].0), *vm_agent::callers::meta_data::RGMANAGER);
     let version = said(Command::new(root.join("sbin/vm-agent")).arg("--version").env_clear()).ok();
     assert_eq!(version.trim(), concat!("vm-agent ", env!("CARGO_PKG_VERSION")));
 }

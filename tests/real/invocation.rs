@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
-use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::params::table;
 
 /// A machine that nobody has; another one for each test, since agents at one machine wait for each other.
@@ -34,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn meta_data_need_no_environment_and_no_open_files_but_the_output() {
-    for (link, expected) in [("vm.sh", RGMANAGER), ("vm", OCF), ("VirtualDomain", OCF)] {
+    for (link, expected) in [("vm.sh", RGMANAGER.as_str()), ("vm", OCF.as_str()), ("VirtualDomain", OCF.as_str())] {
         for files in ["", "<&-", "2>&-", "<&- 2>&-"] {
             let output = shell(link, &format!("exec env -i \"$0\" meta-data {files}"));
             assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), expected), "{link} {files}");
@@ -139,9 +139,9 @@ fn further_arguments_are_ignored() {
 #[test]
 fn the_caller_can_be_named() {
     let answer = call(Human, "meta-data").var("VM_AGENT_CALLER", "rgmanager").gives(0);
-    assert_eq!(answer.stdout, RGMANAGER);
+    assert_eq!(answer.stdout, *RGMANAGER);
     let answer = call(Rgmanager, "meta-data").var("VM_AGENT_CALLER", "pacemaker").gives(0);
-    assert_eq!(answer.stdout, OCF);
+    assert_eq!(answer.stdout, *OCF);
     call(Human, "monitor").var("OCF_RESKEY_name", nobody()).gives(7);
 }
 

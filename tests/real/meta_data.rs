@@ -6,7 +6,7 @@ use crate::installed::{self, Host, Said, agent, need, said};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
-use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::definition::{Element, read};
 
 const PROVIDED: &str = "ocf:vm-agent:vm";
@@ -44,9 +44,9 @@ fn meta_data_are_printed_pure_at_once_and_always_the_same() {
         ("RUST_LOG", "trace"),
     ];
     for (called, document) in [
-        ("/usr/share/cluster/vm.sh", RGMANAGER),
-        ("/usr/lib/ocf/resource.d/vm-agent/vm", OCF),
-        ("/usr/lib/ocf/resource.d/vm-agent/VirtualDomain", OCF),
+        ("/usr/share/cluster/vm.sh", RGMANAGER.as_str()),
+        ("/usr/lib/ocf/resource.d/vm-agent/vm", OCF.as_str()),
+        ("/usr/lib/ocf/resource.d/vm-agent/VirtualDomain", OCF.as_str()),
     ] {
         for closing in ["", "<&-", "2>&-", "<&- 2>&-"] {
             for environment in [&[], hostile] {
@@ -65,7 +65,7 @@ fn meta_data_are_printed_pure_at_once_and_always_the_same() {
 
 #[test]
 fn a_person_gets_both_dialects() {
-    for (dialect, document) in [("ocf", OCF), ("rgmanager", RGMANAGER)] {
+    for (dialect, document) in [("ocf", OCF.as_str()), ("rgmanager", RGMANAGER.as_str())] {
         let mut command = Command::new(agent());
         command.args(["meta-data", "--dialect", dialect]).env_clear();
         assert_eq!(said(&mut command).ok(), document);
@@ -105,7 +105,7 @@ fn words(text: &str) -> String {
 fn the_tools_of_a_cluster_show_every_parameter_and_action() {
     need(&["pcs", "crm", "crm_resource"]);
     let host = Host::with_the_program("/usr");
-    let document = read(OCF).unwrap();
+    let document = read(&OCF).unwrap();
     let parameters = published(&document);
     let long = |p: &Element<'_>| words(&p.text_of("longdesc").unwrap());
 
@@ -138,6 +138,60 @@ fn the_tools_of_a_cluster_show_every_parameter_and_action() {
             assert!(there || word == "status", "pcs does not show {word}:\n{pcs}");
         }
     }
+}
+
+/// A resource of VirtualDomain's with each parameter that it has; what is not supported here is off.
+#[test]
+fn the_tools_of_a_cluster_take_a_resource_of_virtual_domains_whose_provider_is_changed() {
+    need(&["pcs", "crm", "cibadmin"]);
+    let host = Host::with_the_program("/usr");
+    let options = [
+        "config=/etc/vm/web.xml",
+        "hypervisor=qemu:///system",
+        "force_stop=0",
+        "migration_transport=ssh",
+        "migration_user=root",
+        "migration_downtime=0",
+        "migration_speed=0",
+        "migration_network_suffix=-mig",
+        "migrateuri=tcp://%n",
+        "migrate_options=--verbose",
+        "monitor_scripts=/bin/true",
+        "autoset_utilization_cpu=false",
+        "autoset_utilization_host_memory=false",
+        "autoset_utilization_hv_memory=false",
+        "unset_utilization_cpu=false",
+        "unset_utilization_host_memory=false",
+        "unset_utilization_hv_memory=false",
+        "migrateport=49152",
+        "remoteuri=qemu+ssh://%n/system",
+        "save_config_on_stop=false",
+        "sync_config_on_stop=no",
+        "snapshot=no",
+        "backingfile=no",
+        "stateless=false",
+        "copyindirs=no",
+        "shutdown_mode=acpi",
+        "start_resources=false",
+    ]
+    .join(" ");
+    for agent in ["ocf:heartbeat:VirtualDomain", PROVIDED] {
+        let with = |prepare: &str, command: &str| {
+            let script = format!("cibadmin --empty >/root/cib.xml && {prepare} && {command} {options}");
+            host.run(&["bash", "-c", &script])
+        };
+        let fencing_is_off = "export CIB_file=/root/cib.xml && crm_attribute -n stonith-enabled -v false";
+        for answer in [
+            with("true", &format!("pcs -f /root/cib.xml resource create v {agent}")),
+            with(fencing_is_off, &format!("crm configure primitive v {agent} params")),
+        ] {
+            assert_eq!(answer.code, 0, "{agent}: {answer:?}");
+        }
+    }
+    let mut line = vec!["crm_resource", "--validate", "--class", "ocf", "--provider", "vm-agent", "--agent", "vm"];
+    line.extend(options.split(' ').flat_map(|option| ["--option", option]));
+    let checked = host.run(&line);
+    assert_eq!(checked.code, 0, "{checked:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::definition::read;
-use vm_agent::model::params::{Use, table};
+use vm_agent::model::params::{Concern, Param, Use, table};
 
 const README: &str = include_str!("../../README.md");
 const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
@@ -34,30 +34,69 @@ fn example(mark: &str) -> String {
     blocks[0].split_once('\n').unwrap().1.to_owned()
 }
 
+/// Holds what is between two texts of a file against what the tables give; with UPDATE=1 it is written there.
+fn rendered(file: &str, after: &str, before: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_at(text.find(after).unwrap() + after.len());
+    let (there, tail) = rest.split_at(if before.is_empty() { rest.len() } else { rest.find(before).unwrap() });
+    if there == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        return std::fs::write(&path, format!("{head}{expected}{tail}")).unwrap();
+    }
+    let line = there.lines().zip(expected.lines()).position(|(one, other)| one != other);
+    let line = line.unwrap_or(there.lines().count().min(expected.lines().count()));
+    panic!(
+        "{file} differs from the tables (UPDATE=1 cargo test --lib documents writes it):\n- {}\n+ {}",
+        there.lines().nth(line).unwrap_or_default(),
+        expected.lines().nth(line).unwrap_or_default()
+    );
+}
+
+#[test]
+fn the_files_show_the_meta_data() {
+    rendered("agent-metadata/ocf.xml", "", "", &OCF);
+    rendered("agent-metadata/rgmanager.xml", "", "", &RGMANAGER);
+}
+
 #[test]
 fn the_readmes_table_has_every_parameter_with_its_default() {
-    let rows: Vec<Vec<&str>> = README
-        .lines()
-        .skip_while(|line| !line.starts_with("| parameter |"))
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
-        .collect();
-    let document = read(OCF).unwrap();
-    let published: Vec<(String, &str)> = document
-        .first("parameters")
-        .unwrap()
-        .all("parameter")
-        .map(|p| {
-            let default = p.first("content").unwrap().attribute("default").unwrap_or_default();
-            (format!("`{}`", p.attribute("name").unwrap()), default)
-        })
-        .collect();
-    let told: Vec<(String, &str)> = rows
-        .iter()
-        .map(|row| (row[0].to_owned(), if row.len() == 2 { "" } else { row[1].trim_matches('|').trim() }))
-        .collect();
-    assert_eq!(told, published);
+    let rows = table().filter(|row| row.used() == Use::Agent).map(|row| {
+        let default = row.default.map(|default| format!("{default} ")).unwrap_or_default();
+        format!("| `{}` | {default}| {} |\n", row.name, row.readme)
+    });
+    rendered(
+        "README.md",
+        "| parameter | default | what it is |\n|---|---|---|\n",
+        "\nrgmanager reads these ",
+        &rows.collect::<String>(),
+    );
+}
+
+#[test]
+fn the_manual_page_lists_every_parameter() {
+    let moves = |row: &Param| row.concerns == Concern::Migration;
+    let own: Vec<&Param> = table().filter(|row| row.used() == Use::Agent).collect();
+    let mut text = String::new();
+    for (moving, end) in [(false, ";"), (true, ".")] {
+        let names = own.iter().filter(|row| moves(row) == moving).map(|row| match row.aliases {
+            [] => row.name.to_owned(),
+            aliases => format!("{} (or {})", row.name, aliases.join(", ")),
+        });
+        let names: Vec<String> = names.collect();
+        let mut line = String::new();
+        for word in (names.join(", ") + end).split(' ') {
+            if line.len() + word.len() > 117 {
+                text += &format!("{}\n", line.trim_end());
+                line.clear();
+            }
+            line += &format!("{word} ");
+        }
+        text += &format!("{}\n", line.trim_end());
+    }
+    rendered("packaging/vm-agent.8", "\n.nh\n.ad l\n", ".ad\n", &text);
 }
 
 #[test]
@@ -126,7 +165,7 @@ fn every_link_leads_to_a_file_and_one_with_a_tests_name_to_that_test() {
 fn the_example_for_rgmanager_has_only_attributes_that_rgmanager_reads() {
     let text = example("<rm>");
     let document = read(&text).unwrap();
-    let meta_data = read(RGMANAGER).unwrap();
+    let meta_data = read(&RGMANAGER).unwrap();
     let known: BTreeSet<&str> =
         meta_data.first("parameters").unwrap().all("parameter").filter_map(|p| p.attribute("name")).collect();
     for attribute in &document.first("vm").unwrap().attributes {

@@ -2,10 +2,10 @@
 //! The published meta-data, held against the table of parameters and against vm.sh's interface.
 
 use std::collections::BTreeSet;
-use vm_agent::callers::manager::{OCF, RGMANAGER};
+use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::call::{Action, Caller};
 use vm_agent::model::definition::{Element, read};
-use vm_agent::model::params::{Kind, Param, Use, boolean, find, table};
+use vm_agent::model::params::{Param, Use, find, table};
 
 /// The parameters that a document publishes.
 fn published<'a>(document: &'a Element<'_>) -> Vec<&'a Element<'a>> {
@@ -32,50 +32,89 @@ fn flags(element: &Element<'_>) -> String {
     flags.join(" ")
 }
 
-/// Whether two defaults mean the same: booleans have several spellings.
-fn same_default(kind: Kind, one: Option<&str>, other: Option<&str>) -> bool {
-    match (kind, one, other) {
-        (Kind::Boolean, Some(one), Some(other)) => boolean(one).is_some() && boolean(one) == boolean(other),
-        _ => one == other,
+/// The parameters of VirtualDomain 4.12, and their types.
+const VIRTUAL_DOMAIN: &[(&str, &str)] = &[
+    ("config", "string"),
+    ("hypervisor", "string"),
+    ("force_stop", "boolean"),
+    ("migration_transport", "string"),
+    ("migration_user", "string"),
+    ("migration_downtime", "integer"),
+    ("migration_speed", "integer"),
+    ("migration_network_suffix", "string"),
+    ("migrateuri", "string"),
+    ("migrate_options", "string"),
+    ("monitor_scripts", "string"),
+    ("autoset_utilization_cpu", "boolean"),
+    ("autoset_utilization_host_memory", "boolean"),
+    ("autoset_utilization_hv_memory", "boolean"),
+    ("unset_utilization_cpu", "boolean"),
+    ("unset_utilization_host_memory", "boolean"),
+    ("unset_utilization_hv_memory", "boolean"),
+    ("migrateport", "integer"),
+    ("remoteuri", "string"),
+    ("save_config_on_stop", "boolean"),
+    ("sync_config_on_stop", "boolean"),
+    ("snapshot", "string"),
+    ("backingfile", "string"),
+    ("stateless", "boolean"),
+    ("copyindirs", "string"),
+    ("shutdown_mode", "string"),
+    ("start_resources", "boolean"),
+];
+
+/// pcs and crmsh take no parameter that is not published, not even one that is off.
+#[test]
+fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here_as_deprecated() {
+    let document = read(&OCF).unwrap();
+    let published = published(&document);
+    for (theirs, form) in VIRTUAL_DOMAIN {
+        let ours = published.iter().find(|parameter| name(parameter) == *theirs);
+        assert_eq!(ours.map(|ours| kind(ours)), Some(*form), "{theirs}");
     }
-}
-
-#[test]
-fn ocf_publishes_exactly_what_the_agent_reads() {
-    let document = read(OCF).unwrap();
-    let names: BTreeSet<&str> = published(&document).into_iter().map(name).collect();
-    let read: BTreeSet<&str> = table().filter(|p| p.used() == Use::Agent).map(|p| p.name).collect();
-    assert_eq!(names, read);
-}
-
-#[test]
-fn each_ocf_parameter_has_the_type_default_and_reload_of_the_table() {
-    let document = read(OCF).unwrap();
-    for parameter in published(&document) {
-        let row = find(name(parameter).as_bytes()).unwrap();
-        assert_eq!(row.name, name(parameter), "an alias is not published");
-        let expected: &[&str] = match row.kind {
-            Kind::Text => &["string"],
-            Kind::Select(_) => &["select"],
-            Kind::Boolean => &["boolean"],
-            Kind::Integer => &["integer"],
+    for (theirs, ..) in VM_SH {
+        assert!(published.iter().any(|parameter| name(parameter) == *theirs), "{theirs}");
+    }
+    for parameter in published {
+        let row = find(name(parameter).as_bytes()).expect("a published name is a name or alias of the table");
+        let words = parameter.text_of("longdesc").unwrap();
+        let replaced =
+            parameter.first("deprecated").map(|it| it.first("replaced-with").and_then(|it| it.attribute("name")));
+        let expected = match row.used() {
+            _ if row.name != name(parameter) => Some(Some(row.name)),
+            Use::Agent => None,
+            Use::Manager | Use::Unsupported => Some(None),
         };
-        assert!(expected.contains(&kind(parameter)), "{}: {}", row.name, kind(parameter));
-        let published = default(parameter);
-        assert!(same_default(row.kind, published, row.default), "{}: {published:?}, {:?}", row.name, row.default);
-        let reloadable = parameter.attribute("reloadable") == Some("1");
-        assert_eq!(reloadable, row.reloadable, "{}: reloadable", row.name);
-        // pcs shows no defaults, so the words must.
-        if let Some(default) = published {
-            let words = parameter.text_of("longdesc").unwrap();
-            assert!(words.ends_with(&format!("Default: {default}.")), "{}: no default in: {words}", row.name);
-        }
+        assert_eq!(replaced, expected, "{}", name(parameter));
+        assert_eq!(words.contains("Not supported yet"), row.used() == Use::Unsupported, "{}: {words}", row.name);
+        assert_eq!(words.contains("Read by rgmanager"), row.used() == Use::Manager, "{}: {words}", row.name);
     }
+}
+
+#[test]
+fn only_what_says_which_machine_is_meant_restarts_it() {
+    let document = read(&OCF).unwrap();
+    let restarts = |parameter: &&&Element<'_>| parameter.attribute("reloadable") != Some("1");
+    let names: Vec<_> =
+        published(&document).iter().filter(restarts).map(|parameter| name(parameter).to_owned()).collect();
+    assert_eq!(names, ["name", "config", "xmlfile", "path", "hypervisor", "hypervisor_uri"]);
+}
+
+#[test]
+fn no_row_lacks_its_words() {
+    for row in table() {
+        let told = [row.short, row.long, row.vm_sh.map_or("-", |it| it.short), row.vm_sh.map_or("-", |it| it.long)];
+        assert!(told.iter().all(|words| !words.is_empty()), "{}", row.name);
+        assert_eq!(row.readme.is_empty(), row.used() != Use::Agent, "{}", row.name);
+    }
+    let mut places: Vec<u8> = table().filter_map(|row| Some(row.vm_sh?.place)).collect();
+    places.sort_unstable();
+    assert!(places.iter().zip(1..).all(|(place, expected)| *place == expected), "{places:?}");
 }
 
 #[test]
 fn each_rgmanager_parameter_is_read_by_the_agent_or_by_rgmanager_and_an_unsupported_one_says_so() {
-    let document = read(RGMANAGER).unwrap();
+    let document = read(&RGMANAGER).unwrap();
     let names: BTreeSet<&str> = published(&document).into_iter().map(name).collect();
     let rows: BTreeSet<&str> = table().filter(|p| p.vm_sh.is_some()).map(Param::vm_sh_name).collect();
     assert_eq!(names, rows);
@@ -139,7 +178,7 @@ const VM_SH_ACTIONS: &[(&str, &str)] = &[
 
 #[test]
 fn rgmanager_sees_the_interface_of_vm_sh_and_one_parameter_more() {
-    let document = read(RGMANAGER).unwrap();
+    let document = read(&RGMANAGER).unwrap();
     assert!(document.is("resource-agent"));
     assert_eq!(document.attribute("name"), Some("vm"), "the name is the element in cluster.conf");
     assert_eq!(document.text_of("version").as_deref(), Some("1.0"));
@@ -149,9 +188,10 @@ fn rgmanager_sees_the_interface_of_vm_sh_and_one_parameter_more() {
     let ours = ("saved_memory", "reconfig=1", "string", None);
     let expected: Vec<_> = VM_SH.iter().chain([&ours]).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
     assert_eq!(parameters, expected);
-    let actions: Vec<_> =
+    // rgmanager looks each up by its name and depth.
+    let actions: BTreeSet<_> =
         document.first("actions").unwrap().all("action").map(|a| (a.attribute("name").unwrap(), flags(a))).collect();
-    let expected: Vec<_> = VM_SH_ACTIONS.iter().map(|(n, f)| (*n, (*f).to_owned())).collect();
+    let expected: BTreeSet<_> = VM_SH_ACTIONS.iter().map(|(n, f)| (*n, (*f).to_owned())).collect();
     assert_eq!(actions, expected);
     let special = document.first("special").unwrap();
     assert_eq!(special.attribute("tag"), Some("rgmanager"));
@@ -167,7 +207,7 @@ fn the_agents_own_timeouts_are_the_published_ones() {
             None => text.trim_end_matches('s').parse().unwrap(),
         }
     };
-    for (text, caller) in [(OCF, Caller::Pacemaker), (RGMANAGER, Caller::Rgmanager)] {
+    for (text, caller) in [(&OCF, Caller::Pacemaker), (&RGMANAGER, Caller::Rgmanager)] {
         let document = read(text).unwrap();
         for action in document.first("actions").unwrap().all("action") {
             let word = action.attribute("name").unwrap();
@@ -188,7 +228,7 @@ fn the_agents_own_timeouts_are_the_published_ones() {
 fn meta_data_are_ascii_and_of_this_version() {
     // Pacemaker 2.1 loses messages with other characters.
     assert!(OCF.is_ascii() && RGMANAGER.is_ascii());
-    let document = read(OCF).unwrap();
+    let document = read(&OCF).unwrap();
     assert_eq!(document.attribute("version"), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(document.text_of("version").as_deref(), Some("1.1"), "reload-agent needs 1.1");
 }

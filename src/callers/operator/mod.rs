@@ -8,7 +8,7 @@ mod members;
 mod status;
 
 use crate::callers::logging;
-use crate::callers::manager::{OCF, RGMANAGER};
+use crate::callers::meta_data::{OCF, RGMANAGER};
 use crate::callers::validate;
 use crate::engine;
 use crate::model::call::{Action, Caller, Environment, Invocation};
@@ -153,8 +153,8 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         }
         Verb::MetaData { dialect } => {
             let text = match dialect {
-                Dialect::Ocf => OCF,
-                Dialect::Rgmanager => RGMANAGER,
+                Dialect::Ocf => &OCF,
+                Dialect::Rgmanager => &RGMANAGER,
             };
             say(&mut stdout(), text.trim_end());
             return Code::Ok.number();

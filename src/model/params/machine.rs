@@ -122,7 +122,7 @@ pub(super) static ROWS: &[Param] = &[
              signal, paravirt. A way that is refused is followed by the next one; the last resort before destroying \
              is what libvirt does by default.",
         )
-        .readme("works, several in order"),
+        .readme("How to ask for a shutdown, in order: default, acpi, agent, initctl, signal, paravirt"),
     row(Start, "status_program", Bytes(status_program))
         .told(
             "Check of the guest (bash)",

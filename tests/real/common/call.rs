@@ -266,7 +266,7 @@ fn rgmanager_defaults() -> Vec<(String, String)> {
         let (_, rest) = text.split_once(before)?;
         rest.split_once('"').map(|(value, _)| value.to_owned())
     };
-    let (parameters, _) = vm_agent::callers::manager::RGMANAGER.split_once("</parameters>").unwrap();
+    let (parameters, _) = vm_agent::callers::meta_data::RGMANAGER.split_once("</parameters>").unwrap();
     let parameters = parameters.split("<parameter ").skip(1);
     parameters.filter_map(|text| Some((quoted(text, "name=\"")?, quoted(text, "default=\"")?))).collect()
 }

@@ -30,11 +30,7 @@ pub fn find(
     sought: &Sought<'_>,
     fits: impl Fn(&Recorded) -> bool,
 ) -> Result<Option<Recorded>, rustix::io::Errno> {
-    let name = match driver {
-        Driver::Qemu => "libvirt/qemu",
-        Driver::Lxc => "libvirt/lxc",
-        Driver::Other => return Err(rustix::io::Errno::NOTSUP),
-    };
+    let name = driver.folder().ok_or(rustix::io::Errno::NOTSUP)?;
     let folder = open_folder(&roots.run.join(name))?;
     let text = match sought {
         Sought::Uuid(uuid) => uuid_text(uuid),

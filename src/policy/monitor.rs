@@ -7,9 +7,9 @@ use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting};
 use super::{SECOND_LOOK, answer, degraded, guest_check, meant_is_unknown, starting_up, wait_or};
 use crate::model::call::Invocation;
-use crate::model::facts::Observation;
+use crate::model::facts::{Observation, Process};
 use crate::model::outcome::Code;
-use crate::model::presence::{Presence, busy, label, presence};
+use crate::model::presence::{Presence, busy, dead, label, presence};
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 
@@ -78,8 +78,10 @@ pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> N
             answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
         Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(label(seen), done),
+        // A guest that reboots keeps its process; where domains have none to look for, it may be a new domain soon. A
+        // daemon that is dead may be restarting, and tells more then.
         Presence::Off(why) => match second_look() {
-            Some(look) if inv.recurring => look,
+            Some(look) if inv.recurring && (dead(seen) || !has_no_process(seen)) => look,
             Some(_) | None => answer(Code::NotRunning, why),
         },
         // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it
@@ -90,6 +92,11 @@ pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> N
         // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
     }
+}
+
+/// Whether all processes were read, and none is the machine's.
+const fn has_no_process(seen: &Observation) -> bool {
+    matches!(seen.process, Process::Gone | Process::Namesake(_))
 }
 
 /// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.

@@ -18,6 +18,7 @@ use crate::model::state::State;
 use crate::model::uri::Uri;
 use crate::sys::run_dir;
 use crate::sys::time::Deadline;
+use rustix::io::Errno;
 
 /// What libvirt's answer comes down to.
 pub(super) enum Sighting {
@@ -268,19 +269,29 @@ impl Looker {
 
     /// The machine of a resource whose parameters name none, or no hypervisor that could have run one: what bears its mark
     /// was started before they were changed. It is asked for where it was found.
-    pub(super) fn adopt_by_mark(&mut self) {
+    ///
+    /// # Errors
+    /// libvirt's own files cannot be read: whether a machine bears the mark is not known.
+    pub(super) fn adopt_by_mark(&mut self) -> Result<(), String> {
         if self.machine.is_some() || self.instance.is_empty() {
-            return;
+            return Ok(());
         }
         for (driver, uri) in [(Driver::Qemu, "qemu:///system"), (Driver::Lxc, "lxc:///system")] {
             let own = |it: &Recorded| it.mark.as_ref().is_some_and(|mark| self.is_own(mark, &it.name));
-            let Ok(Some(found)) = status_files::find(&self.roots, driver, &Sought::Marked, own) else { continue };
+            let found = match status_files::find(&self.roots, driver, &Sought::Marked, own) {
+                Ok(found) => found,
+                // This driver has never run a machine since the boot.
+                Err(Errno::NOENT | Errno::NOTDIR) => None,
+                Err(errno) => return Err(format!("libvirt's records of its machines cannot be read: {errno}")),
+            };
+            let Some(found) = found else { continue };
             let Some(channel) = Uri::parse(uri).ok().and_then(|uri| Channel::rpc(&uri, &self.roots)) else { continue };
             (self.uri, self.channel) = (uri.to_owned(), channel);
             self.driver = driver;
             self.machine = Some(Machine { name: found.name, uuid: found.uuid });
-            return;
+            return Ok(());
         }
+        Ok(())
     }
 
     /// What the process table says of a machine that nobody can name any more: only a process that is named like the file
@@ -335,10 +346,7 @@ impl Looker {
     /// monitor, and a switch is told of once.
     pub fn newly_switched(&mut self, deadline: Deadline) -> Vec<Switched> {
         let Some(name) = self.machine.as_ref().map(|machine| machine.name.clone()) else { return Vec::new() };
-        let folder = match self.driver {
-            Driver::Qemu if self.has_status_files => "libvirt/qemu",
-            Driver::Qemu | Driver::Lxc | Driver::Other => return Vec::new(),
-        };
+        let Some(folder) = self.driver.folder().filter(|_| self.has_status_files) else { return Vec::new() };
         let file = self.roots.run.join(folder).join(format!("{name}.xml"));
         let Ok(facts) = rustix::fs::lstat(&file) else { return Vec::new() };
         let changed = format!("{}.{}", facts.st_mtime, facts.st_mtime_nsec);

@@ -16,7 +16,7 @@ impl Host<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
     pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Result<bool, String> {
         let uri = done.moved_to.as_deref().unwrap_or_default();
-        let patience = Duration::from_secs(10).min(self.deadline.left() / 4);
+        let patience = Duration::from_secs(2).min(self.deadline.left() / 4);
         let until = self.deadline.at_most(patience);
         // It keeps its UUID, whatever name its definition has by now.
         let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));

@@ -341,7 +341,7 @@ impl World for Host<'_> {
 /// libvirt's share of the time: what a silent daemon may cost one look.
 fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
     let most = match inv.action {
-        Action::Status | Action::Monitor => Duration::from_secs(3),
+        Action::Status | Action::Monitor => Duration::from_secs(2),
         Action::Start
         | Action::Stop
         | Action::Kill

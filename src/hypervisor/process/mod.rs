@@ -40,8 +40,8 @@ pub enum Driver {
 }
 
 impl Driver {
-    /// Where libvirt keeps this driver's pid files, below `/run`.
-    fn folder(self) -> Option<&'static str> {
+    /// Where libvirt keeps this driver's pid files and status files, below `/run`.
+    pub(crate) fn folder(self) -> Option<&'static str> {
         match self {
             Self::Qemu => Some("libvirt/qemu"),
             Self::Lxc => Some("libvirt/lxc"),

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Asking libvirt: over its RPC, or through the worker for a URI that is not spoken here.
+
+use super::seek::Sighting;
+use super::{Channel, Depth, Looker};
+use super::{MIGRATION_OUT, NO_CONNECT, NOT_FOR_THIS_JOB};
+use crate::hypervisor::backend;
+use crate::hypervisor::rpc::{self, Connection, RpcError};
+use crate::model::facts::{Blind, Domain, Libvirt, NoAnswer};
+use crate::model::state::Motion;
+use crate::model::state::{Pause, State};
+use crate::model::worker::{Lookup, Who};
+use crate::sys::child::find_program;
+use crate::sys::time::Deadline;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+impl Looker {
+    /// Asks libvirt, on the open connection if there is one; a connection that broke is made anew once.
+    pub(super) fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+        if let Some(fault) = self.fault.clone() {
+            if let Err(why) = self.adopt_by_mark() {
+                return Ok(Libvirt::Ambiguous(format!("{why} ({fault})")));
+            }
+            let Some(machine) = &self.machine else { return Ok(Libvirt::Unusable(fault)) };
+            log::warn!("'{}' is known by its mark alone, since {fault}", machine.name);
+        }
+        if matches!(self.channel, Channel::Worker | Channel::None) {
+            return by_worker(&self.uri, self.sought_name().as_deref(), deadline);
+        }
+        let mut may_be_stale = self.connection.is_some();
+        // What is kept back tells a daemon that is silent from one that does not answer for this domain.
+        let (all, deadline) = (deadline, deadline.less(deadline.left() / 5));
+        loop {
+            match self.connect(deadline) {
+                Ok(()) => {}
+                Err(Unconnected::NoAnswer(no_answer)) => return Err(no_answer),
+                // No daemon here can ever have run a machine by this URI.
+                Err(Unconnected::NoDriver(message)) => {
+                    self.fault = Some(format!("hypervisor '{}' cannot be used here: {message}", self.uri));
+                    return self.ask(depth, deadline);
+                }
+            }
+            match self.ask_connection(depth, deadline) {
+                Ok(libvirt) => return Ok(libvirt),
+                // The connection is kept: its late answer ends the wait for this domain.
+                Err(error) if error.is_silence_about_a_domain() && self.answers_others(all) => {
+                    return Err(busy(&error));
+                }
+                Err(error) => {
+                    self.hang_up();
+                    if !may_be_stale || !matches!(error, RpcError::Closed { .. }) || deadline.passed() {
+                        return Err(blind(&error));
+                    }
+                    may_be_stale = false;
+                }
+            }
+        }
+    }
+
+    /// Whether libvirt's daemon, if it answers in time, has a driver for the hypervisor.
+    pub fn check_hypervisor(&mut self, deadline: Deadline) -> Result<(), String> {
+        match self.connect(deadline) {
+            Err(Unconnected::NoDriver(message)) => Err(format!("'{}' cannot be used here: {message}", self.uri)),
+            Ok(()) | Err(Unconnected::NoAnswer(_)) => Ok(()),
+        }
+    }
+
+    pub(super) fn connect(&mut self, deadline: Deadline) -> Result<(), Unconnected> {
+        let Channel::Rpc { sockets, name } = &self.channel else { return Ok(()) };
+        if let Some(connection) = &mut self.connection {
+            connection.set_deadline(deadline);
+            return Ok(());
+        }
+        let began = Instant::now();
+        let mut first: Option<RpcError> = None;
+        for (readable, writable) in sockets {
+            let share = if readable == writable { deadline } else { deadline.less(deadline.left() / 2) };
+            let error = match Connection::open(readable, Some(name), true, share) {
+                Ok(connection) => {
+                    (self.connection, self.socket) = (Some(connection), Some(readable.clone()));
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            // Anybody may fill the read-only socket, and it may be switched off. The other is for few, and we are root. It
+            // is the same daemon's: another one's word would be none about what this one runs.
+            let silent = matches!(error, RpcError::Timeout { .. });
+            if (silent || error.is_nobody_listening())
+                && readable != writable
+                && let Ok(connection) = Connection::open(writable, Some(name), true, deadline)
+            {
+                (self.connection, self.socket) = (Some(connection), Some(writable.clone()));
+                return Ok(());
+            }
+            if let RpcError::Timeout { doing, .. } = error {
+                return Err(Unconnected::NoAnswer(blind(&RpcError::Timeout { doing, waited: began.elapsed() })));
+            }
+            if let RpcError::Libvirt { code: NO_CONNECT, message, .. } = error {
+                return Err(Unconnected::NoDriver(message));
+            }
+            if !error.is_nobody_listening() {
+                return Err(Unconnected::NoAnswer(blind(&error)));
+            }
+            // A socket at which nobody listens says more than one that this host never had; and the socket of a daemon that
+            // is installed more than one of another kind.
+            let says_more = |first: &RpcError| {
+                first.is_absent_socket()
+                    && (!error.is_absent_socket() || (!has_daemon(first.socket()) && has_daemon(error.socket())))
+            };
+            if first.as_ref().is_none_or(says_more) {
+                first = Some(error);
+            }
+        }
+        Err(Unconnected::NoAnswer(match first {
+            Some(error) => blind(&error),
+            None => NoAnswer { kind: Blind::Dead, why: format!("'{}' has no socket to connect to", self.uri) },
+        }))
+    }
+
+    /// Whether the daemon answers another client, after it has not answered about a domain.
+    pub(super) fn answers_others(&self, deadline: Deadline) -> bool {
+        let (Some(socket), Channel::Rpc { name, .. }) = (&self.socket, &self.channel) else { return false };
+        Connection::open(socket, Some(name), true, deadline).is_ok()
+    }
+
+    pub(super) fn ask_connection(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, RpcError> {
+        self.open_connection()?.catch_up()?;
+        (self.hindrance, self.is_anothers) = (None, false);
+        let (domain, state) = match self.seek(depth.thorough)? {
+            Sighting::Domain(domain, state) => (domain, state),
+            Sighting::Nothing => return Ok(Libvirt::NoDomain),
+            Sighting::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
+        };
+        let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
+        let mut motion = Motion::None;
+        if (unclear || (depth.thorough && state.active()))
+            && let Some(connection) = &mut self.connection
+        {
+            connection.set_deadline(deadline.at_most(Duration::from_secs(1)));
+            motion = match connection.job_stats(&domain, 0) {
+                Ok(stats) => leaving(stats.as_ref()),
+                Err(RpcError::Libvirt { code, .. }) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
+                Err(RpcError::Libvirt { .. }) => Motion::None,
+                // The connection is of no more use, but the state that it told is.
+                Err(error) => {
+                    log::debug!("whether a migration is on was not answered: {error}");
+                    self.hang_up();
+                    Motion::Unknown
+                }
+            };
+        }
+        self.last = Some(domain.clone());
+        Ok(Libvirt::Domain(Domain { name: domain.name, uuid: domain.uuid, state, motion }))
+    }
+}
+
+/// Whether the daemon of such a socket (`virtqemud-sock`, `libvirt-sock-ro`) is installed here.
+pub(super) fn has_daemon(socket: Option<&Path>) -> bool {
+    let name = socket.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let daemon = name.split("-sock").next().map(|word| if word == "libvirt" { "libvirtd" } else { word });
+    daemon.is_some_and(|daemon| find_program(daemon).is_some())
+}
+
+pub(super) fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
+    let operation = stats.and_then(|s| s.fields.iter().find(|(field, _)| field == "operation"));
+    match operation {
+        Some((_, rpc::TypedValue::Int(MIGRATION_OUT))) => Motion::Leaving,
+        Some(_) | None => Motion::None,
+    }
+}
+
+/// Why there is no connection.
+pub(super) enum Unconnected {
+    NoAnswer(NoAnswer),
+    /// libvirt's daemon has no driver for the URI; its words.
+    NoDriver(String),
+}
+
+/// What it says that a daemon that answers others did not answer about the domain. libvirt holds a domain's lock from the
+/// beginning of a start to its end, while storage and hooks take their time, and again while it clears up behind the
+/// domain; a lookup waits for that lock.
+pub(super) fn busy(error: &RpcError) -> NoAnswer {
+    let waited = if let RpcError::Timeout { waited, .. } = error { waited.as_secs_f32() } else { 0.0 };
+    NoAnswer { kind: Blind::Busy, why: format!("libvirt is busy with it and does not answer (waited {waited:.1} s)") }
+}
+
+/// What a failed call says about the daemon.
+pub(super) fn blind(error: &RpcError) -> NoAnswer {
+    let kind = match error {
+        RpcError::Connect { .. } if error.is_nobody_listening() => Blind::Dead,
+        RpcError::Closed { .. } => Blind::Dead,
+        RpcError::Timeout { .. } => Blind::Hung,
+        RpcError::Connect { .. }
+        | RpcError::AuthenticationRequired(_)
+        | RpcError::Protocol(_)
+        | RpcError::Libvirt { .. } => Blind::Refused,
+    };
+    if let RpcError::Timeout { waited, .. } = error {
+        let why = if *waited < Duration::from_millis(50) {
+            "libvirt's daemon does not answer in the time that is left".to_owned()
+        } else {
+            format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32())
+        };
+        return NoAnswer { kind, why };
+    }
+    let why = match kind {
+        Blind::Dead => format!("libvirt's daemon does not run ({error})"),
+        Blind::Hung | Blind::Busy => format!("libvirt's daemon does not answer ({error})"),
+        Blind::Refused => format!("libvirt cannot be asked ({error})"),
+    };
+    NoAnswer { kind, why }
+}
+
+/// Asks through the worker, for a URI that is not spoken here: the same answers at a higher price.
+pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+    let Some(name) = name else {
+        return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
+    };
+    let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
+    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(refused)? {
+        Lookup::Absent => Ok(Libvirt::NoDomain),
+        Lookup::Found(facts) => {
+            let state = State::from_numbers(facts.state, facts.reason);
+            let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
+            let motion = match (facts.job_operation, facts.job_error) {
+                (Some(MIGRATION_OUT), _) => Motion::Leaving,
+                (Some(_), _) => Motion::None,
+                (None, Some(code)) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
+                (None, Some(_)) => Motion::None,
+                (None, None) => Motion::Unknown,
+            };
+            let uuid = crate::sys::text::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?;
+            Ok(Libvirt::Domain(Domain { uuid, name: facts.name, state, motion }))
+        }
+    }
+}

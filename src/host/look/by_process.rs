@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the process table says of the domain.
+
+use super::{Depth, Looker};
+use crate::host::aside::{self};
+use crate::hypervisor::process::{self, Driver, Evidence, Identity, Pulse};
+use crate::model::facts::{Libvirt, Process};
+use crate::sys::held::Held;
+use crate::sys::time::Deadline;
+
+impl Looker {
+    pub(super) fn process(&self, libvirt: &Libvirt, depth: Depth, deadline: Deadline) -> Process {
+        let (name, uuid, active) = match libvirt {
+            Libvirt::Domain(domain) => (Some(domain.name.as_str()), Some(domain.uuid), domain.state.active()),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+                (self.name(), None, false)
+            }
+        };
+        let Some(name) = name else {
+            return match libvirt {
+                Libvirt::NoAnswer(_) => self.process_by_ties(deadline),
+                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
+                    Process::NotLooked
+                }
+            };
+        };
+        // Where a name was given, a definition that was read tells its UUID all the same.
+        let uuid = uuid.or_else(|| self.sought_uuids().into_iter().next()).or_else(|| self.defined_uuid());
+        let who = Identity { name, uuid, driver: self.driver };
+        let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
+        if answered && self.driver == Driver::Other {
+            return Process::NotLooked;
+        }
+        if self.is_anothers {
+            // The process of that name is known, and is not this machine's.
+            return Process::Gone;
+        }
+        if active {
+            // libvirt may not have noticed its end.
+            match process::pulse(&self.roots, &who) {
+                Pulse::Ended(_) => return Process::Gone,
+                Pulse::Ending(pid, start) => {
+                    return Process::Alive { pid, start, incoming: false, name: name.to_owned(), ending: true };
+                }
+                Pulse::Beats if !depth.process => return Process::NotLooked,
+                Pulse::Beats => {}
+            }
+            if let Some(found) = process::held_by_libvirt(&self.roots, &who) {
+                return alive(found);
+            }
+        }
+        match aside::process(&self.roots, &who, deadline) {
+            Evidence::Alive(found) => alive(found),
+            Evidence::MayBe(why) => Process::MayBe(why),
+            Evidence::Namesake(_) | Evidence::Absent if active => {
+                Process::Unknown("it is not among the processes that can be seen here".into())
+            }
+            Evidence::Namesake(why) => Process::Namesake(why),
+            Evidence::Absent => Process::Gone,
+            Evidence::Unknown(why) => Process::Unknown(why),
+        }
+    }
+
+    /// A process that was seen to be the domain's stays it until its end: while it ends, stuck in the kernel perhaps, it
+    /// shows nothing any more that it could be known by, and still has the disks open.
+    pub(super) fn unless_it_lives(&mut self, process: Process, libvirt: &Libvirt) -> Process {
+        let active = matches!(libvirt, Libvirt::Domain(domain) if domain.state.active());
+        match (&process, &self.process) {
+            (Process::Alive { pid, start, name, .. }, _) => self.process = Some((*pid, *start, name.clone())),
+            (Process::NotLooked, _) | (_, None) => {}
+            (
+                Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+                Some((pid, start, name)),
+            ) => match Held::open(*pid, *start) {
+                Ok(Some(_)) => {
+                    let (pid, start, name) = (*pid, *start, name.clone());
+                    let ending = process::is_ending(&self.roots, pid);
+                    return Process::Alive { pid, start, incoming: false, name, ending };
+                }
+                // That is why it is not found, though libvirt has not noticed yet.
+                Ok(None) if active && matches!(process, Process::Unknown(_)) => return Process::Gone,
+                Ok(None) | Err(_) => self.process = None,
+            },
+        }
+        process
+    }
+}
+
+fn alive(found: process::Alive) -> Process {
+    Process::Alive {
+        pid: found.pid,
+        start: found.start_time_ticks,
+        incoming: found.incoming,
+        name: found.name,
+        ending: found.ending,
+    }
+}

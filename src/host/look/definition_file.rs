@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Reading the definition that the parameters point at.
+
+use crate::host::aside::{self, Unlocated};
+use crate::host::locate::{Found, Kind, Place};
+use crate::model::call::Invocation;
+use crate::model::definition;
+use crate::model::facts::{Defined, Definition};
+use crate::model::outcome::{Code, Outcome};
+use crate::sys::time::Deadline;
+
+/// Reads the definition that the parameters point at; its storage may take as long as the deadline says.
+pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definition {
+    let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
+    let place = match (&inv.params.config, &inv.params.path, &inv.params.name) {
+        (Some(config), _, _) => Place::File(config),
+        (None, Some(path), Some(name)) => Place::Path(path, name),
+        (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
+        (None, None, _) => return Definition::None { looked_at: Vec::new() },
+    };
+    let found = aside::definition(&place, deadline);
+    let (path, text) = match found {
+        Ok(Found::File { path, kind: Kind::Xml, text }) => (path, text),
+        Ok(Found::File { path, kind: Kind::XenConfig, .. }) => {
+            return bad(
+                Code::Installed,
+                format!("{} is not XML; Xen's own configuration files are not supported yet", path.display()),
+            );
+        }
+        Ok(Found::NotFound { looked_at }) if inv.params.config.is_some() => {
+            let places: Vec<String> = looked_at.iter().map(ToString::to_string).collect();
+            return bad(Code::Installed, format!("config: there is no {}", places.join(", ")));
+        }
+        Ok(Found::NotFound { looked_at }) => {
+            return Definition::None { looked_at: looked_at.into_iter().map(|place| place.path).collect() };
+        }
+        Err(Unlocated::Parameter(why)) => return bad(Code::Configured, format!("path: {why}")),
+        Err(Unlocated::Unusable(why)) => return bad(Code::Installed, why),
+        Err(Unlocated::Silent(waited)) => {
+            let waited = waited.as_secs_f32();
+            return bad(
+                Code::Generic,
+                format!("the definition could not be read within {waited:.0} s: its storage hangs"),
+            );
+        }
+    };
+    let facts = match definition::parse(&text) {
+        Ok(facts) => facts,
+        Err(error) => return bad(Code::Installed, format!("{}: {error}", path.display())),
+    };
+    let Ok(text) = String::from_utf8(text) else {
+        return bad(Code::Installed, format!("{} is not UTF-8 text", path.display()));
+    };
+    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text: text.into() };
+    if let Some(wanted) = &inv.params.name
+        && let Err(outcome) = defined.is_for(wanted)
+    {
+        return Definition::Bad(outcome);
+    }
+    if let Err(text) = fits(&facts.domain_type, uri) {
+        return bad(Code::Installed, format!("{} {text}", defined.path.display()));
+    }
+    Definition::File(Box::new(defined))
+}
+
+/// Whether a definition of this type is for the hypervisor of `uri`.
+pub(super) fn fits(domain_type: &str, uri: &str) -> Result<(), String> {
+    let driver = uri.split([':', '+']).next().unwrap_or_default();
+    let wanted = match domain_type {
+        "kvm" | "qemu" => "qemu",
+        other => other,
+    };
+    if driver == wanted || !matches!(wanted, "qemu" | "xen" | "lxc") || !matches!(driver, "qemu" | "xen" | "lxc") {
+        return Ok(());
+    }
+    Err(format!("is for the hypervisor '{domain_type}', but {uri} is used: set hypervisor to {wanted}"))
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looking: brings together what libvirt, the process table and the definition say about one domain.
+//!
+//! The order is a matter of cost: a monitor of a running domain is one connection and four small messages.
+
+mod asking;
+mod by_process;
+mod definition_file;
+mod more;
+mod seek;
+
+use super::starting;
+use crate::host::disks;
+use crate::host::records::{self, Known};
+use crate::hypervisor::process::Driver;
+use crate::hypervisor::rpc::{self, Connection};
+use crate::model::call::{Action, Environment, Invocation};
+use crate::model::facts::Starting;
+use crate::model::facts::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
+use crate::model::state::Motion;
+use crate::model::state::{Pause, State};
+use crate::model::uri::Uri;
+use crate::sys::roots::Roots;
+use crate::sys::time::Deadline;
+use asking::Unconnected;
+use definition_file::read_definition;
+use seek::Machine;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
+/// says that it does not support the question; it is no other case.
+const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
+/// libvirt's version that keeps the state of a transient domain's emulated TPM when the definition says so.
+const TPM_KEPT_SINCE: u64 = 7_000_000;
+/// `virDomainJobOperation`: leaving by migration.
+const MIGRATION_OUT: i32 = 5;
+/// `VIR_ERR_NO_CONNECT`: libvirt has no driver for a URI.
+const NO_CONNECT: i32 = 5;
+
+/// How long processes that do not show what they run may take from one look, at most.
+const PROCESSES: Duration = Duration::from_secs(3);
+
+/// How libvirt is asked.
+enum Channel {
+    /// By its own protocol, at one of these sockets, which are one daemon's each: the read-only one, which also serves who
+    /// may not write, and the other. The name is what it is asked to open.
+    Rpc { sockets: Vec<(PathBuf, PathBuf)>, name: String },
+    /// Through the worker.
+    Worker,
+    /// Not at all: the URI cannot be used (see `Looker::fault`).
+    None,
+}
+
+impl Channel {
+    /// libvirt's own protocol, if the URI's daemon has a socket here.
+    fn rpc(uri: &Uri, roots: &Roots) -> Option<Self> {
+        let readable = uri.local_sockets(true, &roots.run)?;
+        let writable = uri.local_sockets(false, &roots.run).unwrap_or_else(|| readable.clone());
+        Some(Self::Rpc { sockets: readable.into_iter().zip(writable).collect(), name: uri.open_name() })
+    }
+}
+
+/// Looks at one domain, again and again during an action.
+pub struct Looker {
+    /// Where the host's files are.
+    pub roots: Roots,
+    /// The connection URI, as libvirt's library would be given it.
+    pub uri: String,
+    channel: Channel,
+    driver: Driver,
+    connection: Option<Connection>,
+    /// The socket at which the daemon last answered.
+    socket: Option<PathBuf>,
+    watching: bool,
+    name: Option<String>,
+    /// Whether the name is the parameters', and not one that was read from the definition.
+    name_given: bool,
+    /// The definition's file, where the parameters name it.
+    config: Option<PathBuf>,
+    instance: String,
+    /// Why the parameters can never have started a machine: they name none, or no hypervisor.
+    fault: Option<String>,
+    /// Whether libvirt's own files on this host are those of the daemon that is asked.
+    has_status_files: bool,
+    /// What the definition's file was last seen to mean.
+    known: Option<Known>,
+    /// The machine that was found.
+    machine: Option<Machine>,
+    /// Whether the domain that the machine is remembered as bears another resource's mark by now.
+    is_anothers: bool,
+    /// What hinders a start of the named machine.
+    hindrance: Option<String>,
+    definition: Definition,
+    /// The end of the action's time.
+    deadline: Deadline,
+    /// The domain that was last seen.
+    last: Option<rpc::Domain>,
+    /// Its process that was last seen.
+    process: Option<(u32, u64, String)>,
+}
+
+/// How much is worth finding out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Find the process even though libvirt says that the domain is active. (Before "not running" it is always looked for.)
+    pub process: bool,
+    /// Look for the resource's mark when no domain has the name, and whether the domain is migrating.
+    pub thorough: bool,
+}
+
+impl Depth {
+    /// What an action needs.
+    #[must_use]
+    pub const fn of(action: Action) -> Self {
+        let acts = !matches!(action, Action::Status | Action::Monitor | Action::MigrateFrom);
+        Self { process: acts, thorough: acts }
+    }
+}
+
+impl Looker {
+    /// Prepares to look for the domain of `inv`. Touches nothing but, without a URI, the sign of a Xen host.
+    #[must_use]
+    pub fn new(inv: &Invocation, env: &Environment, roots: Roots) -> Self {
+        let uri = uri(inv, env, &roots);
+        let parsed = Uri::parse(&uri);
+        let channel = match &parsed {
+            Ok(parsed) => Channel::rpc(parsed, &roots).unwrap_or(Channel::Worker),
+            Err(_) => Channel::None,
+        };
+        let fault =
+            fault(inv).or_else(|| Some(format!("hypervisor '{uri}' cannot be used: {}", parsed.as_ref().err()?)));
+        // Only the system's own domains are found in the process table by their names.
+        let driver = match (&channel, &parsed) {
+            (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" => match uri.driver.as_str() {
+                "qemu" => Driver::Qemu,
+                "lxc" => Driver::Lxc,
+                _ => Driver::Other,
+            },
+            (Channel::Rpc { .. } | Channel::Worker | Channel::None, _) => Driver::Other,
+        };
+        let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
+        let config = inv.params.config.clone();
+        let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
+        let known = known.and_then(|config| records::known(&roots.run, config));
+        Self {
+            roots,
+            uri,
+            channel,
+            driver,
+            connection: None,
+            socket: None,
+            watching: false,
+            name: inv.params.name.clone(),
+            name_given: inv.params.name.is_some(),
+            config,
+            instance: inv.instance.clone(),
+            fault,
+            has_status_files: driver != Driver::Other && !own_socket,
+            known,
+            machine: None,
+            is_anothers: false,
+            hindrance: None,
+            definition: Definition::NotLooked,
+            deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
+            last: None,
+            process: None,
+        }
+    }
+
+    /// Looks. libvirt gets at most `patience` of `deadline`.
+    pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Observation {
+        if self.name.is_none() && self.fault.is_none() {
+            self.read_definition(inv);
+        }
+        let mut libvirt = match self.ask(depth, deadline.at_most(patience)) {
+            Ok(libvirt) => libvirt,
+            Err(no_answer) => Libvirt::NoAnswer(no_answer),
+        };
+        match &libvirt {
+            Libvirt::Domain(domain) if domain.state.active() => {
+                let machine = Machine { name: domain.name.clone(), uuid: domain.uuid };
+                self.machine = Some(machine.clone());
+                self.remember(Some(machine));
+            }
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
+                self.remember(None)
+            }
+            Libvirt::NoAnswer(_) => self.identify(),
+        }
+        let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
+        let process = self.unless_it_lives(process, &libvirt);
+        let starting = self.starting(&libvirt);
+        if let (Some(_), Libvirt::Domain(domain)) = (&starting, &mut libvirt)
+            && domain.state == State::Paused(Pause::StartingUp)
+            && domain.motion == Motion::Unknown
+        {
+            // libvirt was asked to start it, and is at that: what it could not say in the middle of it is no migration.
+            domain.motion = Motion::None;
+        }
+        let told_to_run = self.told_to_run(&libvirt, &process);
+        let (name, definition) = (self.name().map(str::to_owned), self.definition.clone());
+        let active = matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active());
+        let switched = match &definition {
+            Definition::File(defined) if active && depth.thorough => {
+                self.switched(deadline).and_then(|switched| disks::told(&defined.name, &switched))
+            }
+            Definition::File(defined) if !active => disks::hindrance(&self.roots, defined),
+            Definition::File(_) | Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
+        };
+        let hindrance = self.hindrance.clone().or(switched);
+        Observation { name, libvirt, process, definition, hindrance, starting, told_to_run }
+    }
+
+    fn starting(&self, libvirt: &Libvirt) -> Option<Starting> {
+        let dead = matches!(libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }));
+        self.names().find_map(|name| starting::read(&self.roots, name, dead))
+    }
+
+    fn told_to_run(&self, libvirt: &Libvirt, process: &Process) -> Option<bool> {
+        let (Libvirt::NoAnswer(_), Process::Alive { pid, name, .. }) = (libvirt, process) else { return None };
+        let folder = self.driver.folder()?;
+        starting::told_to_run(&self.roots, folder, name, *pid)
+    }
+
+    /// Puts on record that libvirt is about to be asked to start the machine.
+    pub fn note_start(&self) {
+        if let Some(name) = &self.name {
+            starting::note(&self.roots, name, self.socket.as_deref());
+        }
+    }
+
+    /// Takes that off the record: what came of the start has been seen.
+    pub fn forget_start(&self) {
+        for name in self.names() {
+            starting::forget(&self.roots, name);
+        }
+    }
+
+    /// Waits until libvirt has begun with all that it was asked for until now, by whomever.
+    ///
+    /// # Errors
+    /// It has not; a sentence.
+    pub fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), String> {
+        if !matches!(self.channel, Channel::Rpc { .. }) {
+            return Ok(());
+        }
+        self.connect(deadline).map_err(|unconnected| match unconnected {
+            Unconnected::NoAnswer(no_answer) => no_answer.why,
+            Unconnected::NoDriver(message) => message,
+        })?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.pass_the_queue().map_err(|error| {
+            self.hang_up();
+            format!("libvirt has not come to all that it was asked for ({error})")
+        })
+    }
+
+    /// Names the machine as far as that is possible without asking libvirt's daemon.
+    pub fn name_it(&mut self, inv: &Invocation) {
+        if self.name.is_none() && self.fault.is_none() {
+            self.read_definition(inv);
+        }
+        match &self.fault {
+            // What is not known is found out, and told, when libvirt is to be asked.
+            Some(_) => drop(self.adopt_by_mark()),
+            None => self.identify(),
+        }
+    }
+
+    /// What comes next makes a new machine: the one that was found is gone.
+    pub fn expect_a_new_machine(&mut self) {
+        self.machine = None;
+    }
+
+    /// Finds and reads the definition's file; its name is the domain's if no other was given.
+    pub fn read_definition(&mut self, inv: &Invocation) {
+        if self.definition == Definition::NotLooked {
+            self.definition = read_definition(inv, self.uri.as_str(), self.definitions_share(inv));
+            if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
+                self.name = Some(defined.name.clone());
+            }
+        }
+    }
+
+    /// The end of the action's time.
+    #[must_use]
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// How long the definition's storage may take. A start can do nothing without it; who only watches must answer.
+    fn definitions_share(&self, inv: &Invocation) -> Deadline {
+        let quarter = self.deadline.at_most(inv.timeout / 4);
+        match inv.action {
+            Action::Start | Action::MigrateFrom => self.deadline.less((inv.timeout / 4).min(Duration::from_secs(10))),
+            Action::Restart | Action::Recover => self.deadline.at_most(inv.timeout / 2),
+            Action::Status => quarter.at_most(Duration::from_secs(2)),
+            Action::Monitor => quarter.at_most(Duration::from_secs(5)),
+            Action::Stop
+            | Action::Kill
+            | Action::Migrate
+            | Action::MigrateTo
+            | Action::Reload
+            | Action::MetaData
+            | Action::ValidateAll
+            | Action::Usage => quarter.at_most(Duration::from_secs(10)),
+        }
+    }
+
+    /// The virtual machine's name: the one that it was found under, else what the parameters, the definition, or an
+    /// earlier reading of it tell.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.names().next()
+    }
+
+    /// The names that the virtual machine has or had: the records of an earlier action may be kept under any of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let found = self.machine.as_ref().map(|machine| machine.name.as_str());
+        let name = self.name.as_deref().filter(|name| found != Some(*name));
+        let known = self.known.as_ref().map(|known| known.name.as_str());
+        let known = known.filter(|known| found != Some(*known) && name != Some(*known));
+        found.into_iter().chain(name).chain(known)
+    }
+
+    /// What was read of the definition.
+    #[must_use]
+    pub const fn definition(&self) -> &Definition {
+        &self.definition
+    }
+}
+
+/// Why parameters can never have started a machine.
+fn fault(inv: &Invocation) -> Option<String> {
+    let params = &inv.params;
+    let names_one = params.name.is_some() || params.config.is_some();
+    let problem = params.problems.iter().find(|problem| {
+        let of = |names: &[&str]| names.contains(&problem.param.as_str());
+        of(&["name", "hypervisor", "hypervisor_uri"]) || (of(&["config", "xmlfile"]) && !names_one)
+    });
+    problem.map(ToString::to_string).or_else(|| (!names_one).then(|| "neither name nor config is set".to_owned()))
+}
+
+/// The URI to use: the parameters', else the environment's, else the host's own hypervisor.
+fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
+    if let Some(asked) = &inv.params.hypervisor {
+        return asked.clone();
+    }
+    if let Some(uri) = env.text("LIBVIRT_DEFAULT_URI") {
+        return uri.to_owned();
+    }
+    let dom0 = std::fs::read(roots.proc.join("xen/capabilities")).is_ok_and(|text| text.starts_with(b"control_d"));
+    if dom0 { "xen:///system" } else { "qemu:///system" }.to_owned()
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What more can be asked about the domain that was found.
+
+use super::Looker;
+use super::TPM_KEPT_SINCE;
+use crate::hypervisor::backend;
+use crate::hypervisor::rpc::{self, Connection, RpcError};
+use crate::model::definition;
+use crate::model::worker::{HostVerb, Lookup, NO_SUPPORT, Request, Who};
+use crate::sys::time::Deadline;
+use std::time::Duration;
+
+impl Looker {
+    /// The domain that was last seen, as the RPC knows it.
+    #[must_use]
+    pub fn last(&self) -> Option<&rpc::Domain> {
+        self.last.as_ref()
+    }
+
+    /// The names of all domains that libvirt knows; none where it does not say.
+    pub(crate) fn all_names(&mut self) -> Vec<String> {
+        let domains = self.connection.as_mut().and_then(|connection| connection.list_all(0).ok());
+        domains.unwrap_or_default().into_iter().map(|domain| domain.name).collect()
+    }
+
+    /// Asks more about the domain that was last seen; `None` when libvirt cannot say.
+    pub fn ask_last<T>(
+        &mut self,
+        deadline: Deadline,
+        ask: impl FnOnce(&mut Connection, &rpc::Domain) -> Result<Option<T>, RpcError>,
+    ) -> Option<T> {
+        let (connection, domain) = (self.connection.as_mut()?, self.last.as_ref()?);
+        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        match ask(connection, domain) {
+            Ok(answer) => answer,
+            Err(RpcError::Libvirt { message, .. }) => {
+                log::debug!("libvirt did not say: {message}");
+                None
+            }
+            Err(error) => {
+                log::debug!("libvirt did not say: {error}");
+                self.hang_up();
+                None
+            }
+        }
+    }
+
+    /// Whether libvirt keeps a definition of the domain that was last seen, `who`; `None` when it does not say.
+    pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
+        self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
+            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+                Lookup::Found(facts) => facts.persistent,
+                Lookup::Absent => None,
+            }
+        })
+    }
+
+    /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start; `None` when
+    /// libvirt does not say.
+    pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
+        let ask = |rpc: &mut Connection, domain: &rpc::Domain| match rpc.has_managed_save(domain) {
+            // A driver that cannot save memory has saved none.
+            Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),
+            answer => answer,
+        };
+        self.ask_last(deadline, ask).or_else(|| {
+            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+                Lookup::Found(facts) => facts.saved,
+                Lookup::Absent => Some(false),
+            }
+        })
+    }
+
+    /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.
+    ///
+    /// # Errors
+    /// A sentence: it does not, or does not say.
+    pub fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
+        let by_rpc = self.connection.as_mut().and_then(|connection| {
+            connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+            connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
+        });
+        let version = by_rpc.or_else(|| {
+            let request = Request::host(&self.uri, HostVerb::Host);
+            let host = backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.host?;
+            host.daemon_version.map(u64::from)
+        });
+        match version {
+            Some(version) if version >= TPM_KEPT_SINCE => Ok(()),
+            Some(version) => Err(format!(
+                "libvirt {}.{} deletes the state of its emulated TPM at each stop; 7.0 keeps it",
+                version / 1_000_000,
+                version / 1_000 % 1_000
+            )),
+            None => Err("libvirt does not say its version, and one before 7.0 deletes an emulated TPM's state".into()),
+        }
+    }
+
+    /// Our mark in the domain that was last seen, if it has one and libvirt shows it.
+    pub fn mark(&mut self, deadline: Deadline) -> Option<definition::Mark> {
+        let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
+        definition::parse(xml.as_bytes()).ok()?.mark
+    }
+
+    /// An open connection over which more can be asked, if there is one.
+    pub fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Whether lifecycle events of the domain are sent.
+    #[must_use]
+    pub const fn watching(&self) -> bool {
+        self.watching
+    }
+
+    /// Asks for the domain's lifecycle events on the open connection; whether they will come.
+    pub fn watch(&mut self, deadline: Deadline) -> bool {
+        if self.watching {
+            return true;
+        }
+        let (Some(connection), Some(domain)) = (&mut self.connection, &self.last) else { return false };
+        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        match connection.watch_lifecycle(domain) {
+            Ok(()) => {
+                self.watching = true;
+                // A driver without such events reboots otherwise: as an end and a start.
+                if let Err(error) = connection.watch_reboots(domain) {
+                    log::debug!("no word of reboots from libvirt: {error}");
+                    if !matches!(error, RpcError::Libvirt { .. }) {
+                        self.hang_up();
+                    }
+                }
+            }
+            Err(error) => {
+                log::debug!("no events from libvirt: {error}");
+                self.hang_up();
+            }
+        }
+        self.watching
+    }
+
+    /// Drops the connection: after an error nothing more can be read from it.
+    pub fn hang_up(&mut self) {
+        self.connection = None;
+        self.watching = false;
+    }
+}

@@ -126,3 +126,23 @@ fn a_rehearsal_names_a_target_whose_own_name_leads_nowhere() {
     // As vm.sh did, rgmanager's call says where to send it.
     guest.moved(1, 2, &[]);
 }
+
+/// What a move would do is told from the facts at both ends, and nothing is done.
+#[test]
+fn explain_tells_the_facts_of_both_ends_and_moves_nothing() {
+    let cluster = Cluster::up();
+    let guest = cluster.travels("a");
+    let explain = |code: i32, words: &[&str]| {
+        let call = guest.call(1, Human, "explain migrate").arg(cluster.host(2).node());
+        let answer = call.gives(code);
+        for word in words {
+            assert!(answer.stdout.contains(word), "no '{word}' in {answer}");
+        }
+    };
+    explain(0, &["knows 'a'", "target node2 (qemu+ssh://node2/system", "it is not running", "1. move it", "answer 0"]);
+    guest.runs_only_on(1);
+    // The plan ends where the machine is already.
+    guest.moved(1, 2, &[]);
+    explain(0, &["target node2", "it is running", "ask the target", "answer 0: it is already running on node2"]);
+    guest.runs_only_on(2);
+}

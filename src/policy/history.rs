@@ -15,6 +15,8 @@ pub struct History {
     pub left: Duration,
     /// Since the action began.
     pub spent: Duration,
+    /// The name under which libvirt last showed it active: its definition may have another by now, or be out of reach.
+    pub name: Option<String>,
     /// The host that it last migrated to from here, if that is noted.
     pub moved_to: Option<String>,
     /// Whether that migration is on record as begun, and not as finished.
@@ -115,6 +117,9 @@ impl History {
     pub fn remember(&mut self, seen: &Observation) {
         self.moving.looked();
         if let Libvirt::Domain(domain) = &seen.libvirt {
+            if domain.state.active() {
+                self.name = Some(domain.name.clone());
+            }
             let half = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed));
             let between = half || domain.state == State::Paused(Pause::Migration);
             if domain.motion == Motion::Arriving {

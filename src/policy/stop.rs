@@ -25,6 +25,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long libvirt may take from beginning with a start until questions about the domain show it.
 const QUEUE_SHOWS: Duration = Duration::from_secs(1);
 
+/// How long a guest's agent may take to obey before the guest is asked in another way: it runs the guest's own scripts.
+const AGENT_OBEYS: Duration = Duration::from_secs(10);
+
 /// Between two requests to a guest that was asked often.
 const ASK_SLOWLY: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ fn destroy_reserve(timeout: Duration) -> Duration {
 pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
-    let name = label(seen);
+    let name = done.name.as_deref().unwrap_or_else(|| label(seen));
     match presence(seen) {
         Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(name, done),
         // Whatever a silent daemon was asked for by others it may still begin with.
@@ -290,7 +293,8 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
         return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) });
     }
     let doublings = u32::try_from(accepted).unwrap_or(u32::MAX).min(5);
-    Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).min(patience) })
+    let least = if mode == ShutdownMode::Agent { AGENT_OBEYS } else { Duration::ZERO };
+    Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).max(least).min(patience) })
 }
 
 fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {

@@ -228,6 +228,10 @@ fn a_person_is_sent_to_the_cluster_that_manages_the_machine() {
         assert_eq!(code, 4, "{words:?}: {text}");
         assert!(text.contains("nothing was done") && text.contains(instead), "{words:?}: {text}");
     }
+    for (host, action) in [(1, "explain stop"), (2, "explain start")] {
+        let told = cluster.person(host, action).gives(4).stdout;
+        assert!(told.contains("by hand it would be refused (4): nothing was done: Pacemaker manages"), "{told}");
+    }
     assert_eq!(cluster.hosts[0].state("foo"), "running");
     // What only looks is never refused, and an unmanaged resource is left to people.
     cluster.must(&[AGENT, "status", "foo"]);
@@ -251,6 +255,8 @@ fn what_a_person_may_start_in_maintenance(cluster: &Managed) {
         let answer = start(action).gives(4).says(&["'foo' runs on node1 (running)", "nothing was done", "--force"]);
         println!("{action} {:.1} s: {}", answer.took.as_secs_f32(), answer.reason);
     }
+    let told = start("explain start").gives(4).stdout;
+    assert!(told.contains("by hand it would be refused (4): 'foo' runs on node1 (running)"), "{told}");
     let status = start("status").gives(7);
     println!("{:.1} s: {}", status.took.as_secs_f32(), status.stdout);
     assert!(status.stdout.contains("on node1    it RUNS there (running)"), "{status}");

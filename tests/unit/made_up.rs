@@ -158,6 +158,7 @@ prop_compose! {
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
+            name: None,
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
             leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
             saved, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside, switched,

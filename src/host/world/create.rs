@@ -26,9 +26,9 @@ impl Host<'_> {
             let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 4));
             let other = self.looker.mark(patience).filter(|mark| mark.name == domain.name);
             let ours = other.as_ref().is_some_and(|mark| mark.instance == self.inv.instance);
-            let free = other.is_none_or(|mark| mark.instance == definition::BY_HAND);
+            let free = other.as_ref().is_none_or(|mark| mark.instance == definition::BY_HAND);
             if !ours && (free || takes_over) {
-                let mark = self.mark(domain.name.clone(), Some(defined));
+                let mark = taken_over(self.mark(domain.name.clone(), Some(defined)), other);
                 self.set_mark(&seen.who(), &mark, patience);
             }
         }
@@ -82,5 +82,14 @@ impl Host<'_> {
             started: utc(SystemTime::now()),
             node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
         }
+    }
+}
+
+/// The mark of a machine that was found running. What it was started from, and when, is known only where an agent has
+/// started it from the same file.
+fn taken_over(mark: Mark, other: Option<Mark>) -> Mark {
+    match other {
+        Some(other) if other.source == mark.source => Mark { instance: mark.instance, ..other },
+        Some(_) | None => Mark { sha256: String::new(), started: String::new(), ..mark },
     }
 }

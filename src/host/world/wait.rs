@@ -74,6 +74,11 @@ impl Host<'_> {
             }
             // What the call would say is of no interest: dropping it ends it.
             Woken::Change => Ok(()),
+            // libvirt has the request, and waits for the guest's agent: that is no refusal.
+            Woken::Time if asked => {
+                log::info!("libvirt has not answered yet whether the guest was asked to shut down");
+                Ok(())
+            }
             Woken::Time => call.result(Deadline::after(Duration::ZERO)),
         }
     }

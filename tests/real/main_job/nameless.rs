@@ -25,6 +25,25 @@ fn is_watched_and_stopped(vm: &Vm<'_>) {
     assert_eq!(vm.qemu().pid, first);
     let answer = vm.call_by_file("stop").param("force_stop", "yes").timeout(20.0).gives(0);
     assert!(!vm.lives(), "it runs on after {answer}");
+    // Named is what was stopped, whatever the file says by now.
+    assert!(answer.stderr.contains("INFO: stop: 'a' was destroyed"), "{answer}");
+}
+
+#[test]
+fn what_a_machine_was_started_from_is_told_only_where_it_is_known() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let shown = || vm.call(Human, "status").gives(0).stdout;
+    vm.call_by_file("monitor").gives(0);
+    let text = shown();
+    assert!(text.contains("by another program; taken over for 'rsc'"), "{text}");
+    assert!(!text.contains("unchanged since") && text.contains("state       running\n"), "{text}");
+    vm.destroy();
+    // Started by a person from the same file: that is known, and stays so.
+    host.call(Human, "start").param("xmlfile", &vm.file).gives(0);
+    vm.call_by_file("start").gives(0);
+    let text = shown();
+    assert!(text.contains(", unchanged since") && text.contains("for 'rsc'"), "{text}");
 }
 
 /// It runs, started for somebody else from the same file; the cluster has found it running, and then the file goes.

@@ -65,6 +65,13 @@ make_kernel() {
 	apt-get -o APT::Sandbox::User=root download "$package"
 	dpkg-deb -x "$package"_*.deb .
 	rm "$package"_*.deb
+	# Debian 12 has the modules in /lib, Debian 13 in /usr/lib, and so have their programs: each finds them.
+	if [ -d usr/lib/modules ]; then
+		ln -s usr/lib lib
+	else
+		mkdir -p usr
+		ln -s ../lib usr/lib
+	fi
 	depmod -b . "${package#linux-image-}"
 }
 

@@ -145,3 +145,26 @@ fn a_virsh_that_hangs_is_ended_with_all_that_it_started() {
         .start(expect(&[1], (4.0, 4.0), Gone, &["virsh did not answer within"]))
         .play();
 }
+
+#[test]
+fn a_guest_that_obeys_its_agent_after_a_while_is_not_asked_in_another_way() {
+    let host = Host::up();
+    let vm = host.guest("a").polite().written().created();
+    let real = host.shared().join("real-worker");
+    std::fs::copy(WORKER, &real).unwrap();
+    // The guest has no agent: its power button stands for one that takes its time.
+    let slow = host.script(
+        "slow",
+        &format!(
+            "for word; do shift; [ \"$word\" != --mode=agent ] || {{ word=--mode=acpi; sleep 3; }}; set -- \"$@\" \"$word\"; done\n\
+             exec {} \"$@\"",
+            real.display()
+        ),
+    );
+    vm.ticks();
+    replace(&host, WORKER, &slow);
+    let answer = vm.call(Pacemaker, "stop").param("shutdown_mode", "agent,acpi").gives(0);
+    assert!(answer.stderr.contains("'a' shut down after ") && !answer.stderr.contains("not asked"), "{answer}");
+    assert_eq!(host.console("a").matches("button ").count(), 1, "asked more than once: {}", host.console("a"));
+    restore(&host);
+}

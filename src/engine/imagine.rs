@@ -4,6 +4,7 @@
 
 use crate::model::call::Invocation;
 use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Process};
+use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
@@ -21,43 +22,43 @@ pub struct Imagined {
     /// That migration is not on record as finished.
     pub unfinished: bool,
     /// Whether it runs there.
-    pub elsewhere: Result<bool, String>,
+    pub elsewhere: Result<bool, Failure>,
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Result<bool, String>,
     /// Whether libvirt has saved memory of it.
     pub saved: Result<bool, String>,
-    /// Deleting that fails with these words.
-    pub drop_fails: Option<String>,
+    /// Deleting that fails.
+    pub drop_fails: Option<Failure>,
     /// The guest ignores requests to shut down.
     pub stubborn: bool,
     /// The guest begins anew when it is asked to shut down.
     pub reboots: bool,
-    /// Requests to shut down are refused with these words.
-    pub ask_fails: Option<String>,
-    /// Starting fails with these words.
-    pub start_fails: Option<String>,
+    /// Requests to shut down fail.
+    pub ask_fails: Option<Failure>,
+    /// Starting fails.
+    pub start_fails: Option<Failure>,
     /// The domain is off again right after its start.
     pub start_dies: bool,
-    /// Resuming fails with these words.
-    pub resume_fails: Option<String>,
-    /// Waking the guest fails with these words.
-    pub wake_fails: Option<String>,
+    /// Resuming fails.
+    pub resume_fails: Option<Failure>,
+    /// Waking the guest fails.
+    pub wake_fails: Option<Failure>,
     /// libvirt does not come to all that it was asked for, in these words.
     pub queue_stands: Option<String>,
     /// What libvirt says once the process has ended, as long as it is not done with the domain.
     pub after_end: Option<Libvirt>,
-    /// Destroying fails with these words (after 10 s).
-    pub destroy_fails: Option<String>,
-    /// Ending the process fails with these words.
-    pub kill_fails: Option<String>,
+    /// Destroying fails (after 10 s).
+    pub destroy_fails: Option<Failure>,
+    /// Ending the process fails.
+    pub kill_fails: Option<Failure>,
     /// The guest's check fails with these words.
     pub check_fails: Option<String>,
     /// An outgoing migration arrives in spite of being aborted.
     pub arrives: bool,
     /// The aborted job is still there after the abort.
     pub lingers: bool,
-    /// Ending it at the migration's target fails with these words.
-    pub target_fails: Option<String>,
+    /// Ending it at the migration's target fails.
+    pub target_fails: Option<Failure>,
     /// What the definition turns out to be when it is read.
     pub definition: Option<Definition>,
     /// Another agent that may start it, beside which a stop goes on.
@@ -204,7 +205,6 @@ impl Imagined {
     /// Changes the imagined facts as the step would, and says how long it takes.
     fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
         let second = Duration::from_secs(1);
-        let result = |fails: &Option<String>| fails.clone().map_or(Ok(()), Err);
         if let Step::Wait { longest } = step {
             if let Some((libvirt, process)) = self.later.take() {
                 if let Some(libvirt) = libvirt {
@@ -387,6 +387,11 @@ impl Imagined {
             (Fix::AbortHere, _) => {}
         }
     }
+}
+
+/// What comes of a step that fails, or not.
+fn result<E: Clone>(fails: &Option<E>) -> Result<(), E> {
+    fails.clone().map_or(Ok(()), Err)
 }
 
 fn run(seen: &mut Observation) {

@@ -4,10 +4,10 @@
 //! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
 
 use super::cause::cause;
-use crate::model::failure::Trouble;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::params::ShutdownMode;
 use crate::model::worker::{
-    self, Answer, DomainVerb, Flag, HostVerb, Line, Lookup, Migrate, Progress, Reply, Request, Who,
+    self, Answer, DomainVerb, ErrorReply, Flag, HostVerb, Line, Lookup, Migrate, Progress, Reply, Request, Who,
 };
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, Running};
 use crate::sys::text::ascii_line;
@@ -73,49 +73,51 @@ impl Backend {
     /// Makes the change and waits for the call's end.
     ///
     /// # Errors
-    /// A sentence: libvirt's own message, or why it could not be asked.
-    pub fn call(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(), String> {
+    /// libvirt said no, or could not be asked.
+    pub fn call(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(), Failure> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
-        judge(&tool, &running.finish(deadline).map_err(sentence)?)
+        judge(&tool, &running.finish(deadline).map_err(not_run)?).map(drop)
     }
 
     /// Begins the change; its end is told by `Call`.
     ///
     /// # Errors
     /// It could not be begun.
-    pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, String> {
+    pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
         let (tool, running) = self.spawn_tool(verb, who, deadline)?;
         Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
-    fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), String> {
+    fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), Failure> {
         // Only the worker can check without moving.
         let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse.is_some());
         let by_virsh = (self.use_virsh && !rehearsal) || matches!(verb, Verb::MigrateByVirsh(..));
         let worker = if by_virsh { None } else { worker_path() };
         if rehearsal && worker.is_none() {
-            return Err(format!("the checks before a migration need the worker {WORKER}, which is not installed"));
+            return Err(missing(format!(
+                "the checks before a migration need the worker {WORKER}, which is not installed"
+            )));
         }
         let Some(worker) = worker else {
             let Some(virsh) = child::find_program("virsh") else {
-                return Err(if by_virsh {
+                return Err(missing(if by_virsh {
                     "virsh is not installed".into()
                 } else {
                     format!("neither the worker {LIBEXEC}/{WORKER} nor virsh is installed")
-                });
+                }));
             };
             if !by_virsh {
                 log::warn!("the worker {WORKER} is missing; virsh is used in its place");
             }
             let (args, input) = virsh_words(&self.uri, verb, who);
-            let running = changing(verb, child_of(&virsh, args, input.as_deref())).spawn(deadline).map_err(sentence)?;
+            let running = changing(verb, child_of(&virsh, args, input.as_deref())).spawn(deadline).map_err(not_run)?;
             return Ok((Tool::Virsh(virsh), running));
         };
         let mut request = request(&self.uri, verb, who);
         request.timeout = Some(deadline.left());
         let input = request.input();
         let args = request.argv().into_iter().map(OsString::from).collect();
-        let running = changing(verb, child_of(&worker, args, input)).spawn(deadline).map_err(sentence)?;
+        let running = changing(verb, child_of(&worker, args, input)).spawn(deadline).map_err(not_run)?;
         Ok((Tool::Worker, running))
     }
 }
@@ -123,13 +125,13 @@ impl Backend {
 /// Asks the worker something, and waits for the answer.
 ///
 /// # Errors
-/// A sentence: libvirt's own message, or why it could not be asked.
-pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, String> {
-    let worker = worker_path().ok_or_else(|| format!("the worker {LIBEXEC}/{WORKER} is not installed"))?;
+/// libvirt said no, or could not be asked.
+pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
+    let worker = worker_path().ok_or_else(|| missing(format!("the worker {LIBEXEC}/{WORKER} is not installed")))?;
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
     let child = child_of(&worker, args, input).capture(8 * 1024 * 1024);
-    answer(&child.run(deadline).map_err(sentence)?).map_err(|trouble| trouble.message)
+    answer(&child.run(deadline).map_err(not_run)?)
 }
 
 /// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
@@ -141,10 +143,10 @@ fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
 /// Asks the worker how a domain is at `uri`, here or elsewhere.
 ///
 /// # Errors
-/// A sentence, as of [`ask_worker`].
-pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, String> {
+/// As of [`ask_worker`].
+pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
     let answer = ask_worker(&Request::domain(uri, who, DomainVerb::State), deadline)?;
-    answer.lookup.ok_or_else(|| "the worker did not say".into())
+    answer.lookup.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"))
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
@@ -228,24 +230,13 @@ impl Call {
     /// What came of it, waiting no longer than `deadline`; virsh finds nothing out.
     ///
     /// # Errors
-    /// What failed, and at which step.
-    pub fn answer(self, deadline: Deadline) -> Result<Answer, Trouble> {
-        let mut finished = self.running.finish(deadline).map_err(sentence)?;
+    /// As of [`Backend::call`].
+    pub fn answer(self, deadline: Deadline) -> Result<Answer, Failure> {
+        let mut finished = self.running.finish(deadline).map_err(not_run)?;
         if finished.stdout.is_empty() {
             finished.stdout = self.last;
         }
-        match self.tool {
-            Tool::Worker => answer(&finished),
-            Tool::Virsh(_) => judge(&self.tool, &finished).map(|()| Answer::default()).map_err(Trouble::from),
-        }
-    }
-
-    /// What came of it, waiting no longer than `deadline`.
-    ///
-    /// # Errors
-    /// A sentence, as for `Backend::call`.
-    pub fn result(self, deadline: Deadline) -> Result<(), String> {
-        self.answer(deadline).map(drop).map_err(|trouble| trouble.message)
+        judge(&self.tool, &finished)
     }
 }
 
@@ -389,34 +380,61 @@ fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
     }
 }
 
-fn judge(tool: &Tool, finished: &Finished) -> Result<(), String> {
-    match tool {
-        Tool::Worker => answer(finished).map(drop).map_err(|trouble| trouble.message),
-        Tool::Virsh(path) => match finished.ended {
-            Ended::Exited(0) => Ok(()),
-            Ended::Exited(_) => Err(virsh_error(&finished.stderr)),
-            Ended::Signalled(signal) => Err(format!("{} was killed by signal {signal}", path.display())),
-            Ended::TimedOut => Err(format!("virsh did not answer within {:.0} s", finished.took.as_secs_f32())),
-        },
-    }
+/// What came of a call. virsh finds nothing out.
+fn judge(tool: &Tool, finished: &Finished) -> Result<Answer, Failure> {
+    let Tool::Virsh(path) = tool else { return answer(finished) };
+    Err(match finished.ended {
+        Ended::Exited(0) => return Ok(Answer::default()),
+        Ended::Exited(_) => virsh_failure(&finished.stderr),
+        Ended::Signalled(signal) => {
+            Failure::new(FailureKind::Crashed, format!("{} was killed by signal {signal}", path.display()))
+        }
+        Ended::TimedOut => timed_out("virsh", finished),
+    })
 }
 
-fn answer(finished: &Finished) -> Result<Answer, Trouble> {
+/// The worker's answer. One that it gave counts, however the worker ended after it.
+fn answer(finished: &Finished) -> Result<Answer, Failure> {
     let text = String::from_utf8_lossy(&finished.stdout);
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).map(Line::parse);
-    match (last, finished.ended) {
-        (Some(Ok(Line::End(Reply::Ok(answer)))), _) => Ok(*answer),
-        (Some(Ok(Line::End(Reply::Error(failure)))), _) => {
-            Err(Trouble { step: Some(failure.during), message: cause(&failure.message) })
+    Err(match (last, finished.ended) {
+        (Some(Ok(Line::End(Reply::Ok(answer)))), _) => return Ok(*answer),
+        (Some(Ok(Line::End(Reply::Error(error)))), _) => refused(&error),
+        (_, Ended::TimedOut) => timed_out("libvirt", finished),
+        (_, Ended::Signalled(signal)) => {
+            Failure::new(FailureKind::Crashed, format!("the worker was killed by signal {signal}"))
         }
-        (_, Ended::TimedOut) => {
-            Err(format!("libvirt did not answer within {:.0} s", finished.took.as_secs_f32()).into())
+        (last, Ended::Exited(code)) => {
+            let kind = if matches!(last, Some(Err(_))) { FailureKind::Garbled } else { FailureKind::Crashed };
+            let otherwise = format!("the worker ended with {code} and without an answer");
+            Failure::new(kind, last_line(&finished.stderr, &otherwise))
         }
-        (_, Ended::Signalled(signal)) => Err(format!("the worker was killed by signal {signal}").into()),
-        (_, Ended::Exited(code)) => {
-            Err(last_line(&finished.stderr, &format!("the worker ended with {code} and without an answer")).into())
-        }
-    }
+    })
+}
+
+/// What the worker tells of an error, libvirt's or its own.
+fn refused(error: &ErrorReply) -> Failure {
+    let kind = match error.during {
+        worker::Step::Deadline => FailureKind::TimedOut,
+        worker::Step::Arguments
+        | worker::Step::Input
+        | worker::Step::Connect
+        | worker::Step::ConnectDestination
+        | worker::Step::Lookup
+        | worker::Step::Preflight
+        | worker::Step::Leftover
+        | worker::Step::Call => FailureKind::Refused((error.code != 0).then_some(error.code)),
+    };
+    Failure { kind, at: Some(error.during), said: cause(&error.message) }
+}
+
+fn timed_out(whom: &str, finished: &Finished) -> Failure {
+    let said = format!("{whom} did not answer within {:.0} s", finished.took.as_secs_f32());
+    Failure::new(FailureKind::TimedOut, said)
+}
+
+fn missing(said: String) -> Failure {
+    Failure::new(FailureKind::Missing, said)
 }
 
 /// The last line that a program wrote on stderr.
@@ -426,17 +444,27 @@ fn last_line(stderr: &[u8], otherwise: &str) -> String {
 }
 
 /// The last error that virsh wrote. It may be of several lines, the first of which has the cause.
-fn virsh_error(stderr: &[u8]) -> String {
+fn virsh_failure(stderr: &[u8]) -> Failure {
     const BEGIN: &str = "error: ";
     let text = String::from_utf8_lossy(stderr);
     let at = text.rfind(&format!("\n{BEGIN}")).map(|at| at + 1).or_else(|| text.starts_with(BEGIN).then_some(0));
     match at.and_then(|at| text.get(at + BEGIN.len()..)) {
-        Some(message) => ascii_line(&cause(message), 500),
-        None => last_line(stderr, "virsh failed and did not say why"),
+        Some(message) => Failure::refused(ascii_line(&cause(message), 500)),
+        None => Failure::new(FailureKind::Crashed, last_line(stderr, "virsh failed and did not say why")),
     }
 }
 
+/// A program that did not run, or whose end is not known.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn sentence(error: ChildError) -> String {
-    error.to_string()
+fn not_run(error: ChildError) -> Failure {
+    let kind = match error {
+        ChildError::NotFound(_) => FailureKind::Missing,
+        ChildError::TooSlow(_) => FailureKind::TimedOut,
+        ChildError::NotAbsolute(_)
+        | ChildError::NotExecutable(_)
+        | ChildError::NotStarted(..)
+        | ChildError::Launcher(_)
+        | ChildError::Lost(_) => FailureKind::Crashed,
+    };
+    Failure::new(kind, error.to_string())
 }

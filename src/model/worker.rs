@@ -10,7 +10,7 @@ mod migration;
 mod reply;
 
 pub use migration::{Flag, Migrate, Rehearsal, same_host};
-pub use reply::{Answer, DomainFacts, End, Failure, HostFacts, Lacks, Line, Lookup, Progress, Reply, Step};
+pub use reply::{Answer, DomainFacts, End, ErrorReply, HostFacts, Lacks, Line, Lookup, Progress, Reply, Step};
 
 use super::definition::DefinitionText;
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 
 use super::moving::Moving;
 use crate::model::facts::{Libvirt, Noted, Observation};
+use crate::model::failure::Failure;
 use crate::model::params::ShutdownMode;
 use crate::model::presence::{self, Presence, presence};
 use crate::model::state::{Motion, Pause, State};
@@ -32,33 +33,33 @@ pub struct History {
     /// Whether libvirt has said during this action that no migration takes it away.
     pub settled: bool,
     /// Whether it runs there, when asked; an error when nobody answered.
-    pub elsewhere: Option<Result<bool, String>>,
+    pub elsewhere: Option<Result<bool, Failure>>,
     /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
     pub kept: Option<Result<bool, String>>,
     /// Whether libvirt has saved memory of it, when asked; an error when it did not say.
     pub saved: Option<Result<bool, String>>,
     /// Result of deleting that, when tried.
-    pub dropped: Option<Result<(), String>>,
+    pub dropped: Option<Result<(), Failure>>,
     /// Result of creating or starting, when tried.
-    pub start: Option<Result<(), String>>,
+    pub start: Option<Result<(), Failure>>,
     /// Result of resuming, when tried.
-    pub resume: Option<Result<(), String>>,
+    pub resume: Option<Result<(), Failure>>,
     /// Result of waking the guest, when tried.
-    pub woken: Option<Result<(), String>>,
-    /// Requests to shut down, with the mode and, when refused, libvirt's words.
-    pub asked: Vec<(ShutdownMode, Result<(), String>)>,
+    pub woken: Option<Result<(), Failure>>,
+    /// Requests to shut down, with the mode and what came of each.
+    pub asked: Vec<(ShutdownMode, Result<(), Failure>)>,
     /// Whether the guest began anew after it was asked to shut down.
     pub rebooted: bool,
     /// Result of aborting an outgoing migration, when tried.
-    pub aborted: Option<Result<(), String>>,
-    /// Result of ending it at the target of that migration, when tried; a sentence either way.
-    pub at_target: Option<Result<String, String>>,
+    pub aborted: Option<Result<(), Failure>>,
+    /// Result of ending it at the target of that migration, when tried; how it is there, or why it may still run.
+    pub at_target: Option<Result<String, Failure>>,
     /// Whether libvirt has begun with all that it was asked for, when that was waited for; an error when it has not.
     pub queue_passed: Option<Result<(), String>>,
     /// Results of destroying.
-    pub destroyed: Vec<Result<(), String>>,
+    pub destroyed: Vec<Result<(), Failure>>,
     /// Results of ending the process.
-    pub killed: Vec<Result<(), String>>,
+    pub killed: Vec<Result<(), Failure>>,
     /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
     /// Result of the last guest check.

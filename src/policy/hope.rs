@@ -5,7 +5,7 @@
 //! by itself is waited for, while the machine runs on. Nothing but the words of a connection's failure tells the kinds
 //! apart; a kind that is not known is taken for one that passes, which costs time and nothing else.
 
-use crate::model::failure::Trouble;
+use crate::model::failure::Failure;
 use crate::model::worker::Step;
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ const SILENT: [&str; 5] = ["timed out", "no route to host", "network is unreacha
 /// What a failed try leaves to hope for. One that had `begun` may have been aborted by somebody, a stop perhaps: it is not
 /// done again, unless the source's daemon did not even reach the target.
 #[must_use]
-pub fn of(trouble: &Trouble, begun: bool) -> Hope {
-    match trouble.step {
-        Some(Step::ConnectDestination) => of_connection(&trouble.message),
+pub fn of(failure: &Failure, begun: bool) -> Hope {
+    match failure.at {
+        Some(Step::ConnectDestination) => of_connection(&failure.said),
         Some(Step::Leftover | Step::Connect) if !begun => Hope::Soon,
-        Some(Step::Call) if trouble.message.contains("ailed to connect to remote libvirt URI") => {
-            of_connection(&trouble.message)
+        Some(Step::Call) if failure.said.contains("ailed to connect to remote libvirt URI") => {
+            of_connection(&failure.said)
         }
         Some(
             Step::Leftover
@@ -94,8 +94,12 @@ pub fn pause(tries: u32) -> Duration {
 mod tests {
     use super::*;
 
+    fn at(step: Step, said: &str) -> Failure {
+        Failure { at: Some(step), ..Failure::refused(said) }
+    }
+
     fn connecting(message: &str) -> Hope {
-        of(&Trouble { step: Some(Step::ConnectDestination), message: message.into() }, false)
+        of(&at(Step::ConnectDestination, message), false)
     }
 
     #[test]
@@ -129,13 +133,13 @@ mod tests {
 
     #[test]
     fn what_libvirt_had_begun_is_not_done_again_unless_its_daemon_did_not_reach_the_target() {
-        let call = |message: &str| of(&Trouble { step: Some(Step::Call), message: message.into() }, true);
+        let call = |message: &str| of(&at(Step::Call, message), true);
         assert_eq!(call("operation aborted: migration out job: canceled by client"), Hope::Lost);
         let p2p = "operation failed: Failed to connect to remote libvirt URI qemu+ssh://n/system: Cannot recv data: ";
         assert_eq!(call(&format!("{p2p}kex_exchange_identification: Connection closed by remote host")), Hope::Soon);
         assert_eq!(call(&format!("{p2p}Host key verification failed.")), Hope::Lost);
         for step in [Step::Preflight, Step::Deadline] {
-            assert_eq!(of(&Trouble { step: Some(step), message: String::new() }, false), Hope::Lost);
+            assert_eq!(of(&at(step, ""), false), Hope::Lost);
         }
     }
 

@@ -117,7 +117,7 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
             None => Next::Do(Step::Wake),
             Some(Ok(())) if done.waited < WAKES && !done.interrupted => Next::Do(Step::Pause(LOOK_AGAIN)),
             Some(Ok(())) => stay(inv, tell::asleep(name, "it does not wake")),
-            Some(Err(why)) => stay(inv, tell::asleep(name, why)),
+            Some(Err(why)) => stay(inv, tell::asleep(name, &why.said)),
         };
     }
     match (health::health(state, domain.motion), &moving.rehearsed) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How far a migration has come. Pure.
 
-use super::hope::Hope;
+use super::hope::{self, Hope};
 use super::settle::There;
+use crate::model::failure::Failure;
 use crate::model::target::Target;
+use crate::model::worker::Step;
 use std::time::Duration;
 
 /// For a migration that had begun: the target is always asked.
@@ -63,8 +65,20 @@ pub struct Failed {
 impl Failed {
     /// One that failed before libvirt was asked for anything, for a reason that lasts.
     #[must_use]
-    pub fn early(why: String) -> Self {
-        Self { why, hope: Hope::Lost, held: false, looks: NEVER }
+    pub fn early(failure: Failure) -> Self {
+        Self { why: failure.said, hope: Hope::Lost, held: false, looks: NEVER }
+    }
+
+    /// One whose call failed, for which libvirt had `begun` or not; `why` is the sentence for it.
+    #[must_use]
+    pub fn of(failure: &Failure, begun: bool, why: String) -> Self {
+        let looks = match failure.at {
+            Some(Step::ConnectDestination | Step::Preflight | Step::Leftover) => 1,
+            Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline) | None => {
+                NEVER
+            }
+        };
+        Self { why, hope: hope::of(failure, begun), held: false, looks }
     }
 }
 

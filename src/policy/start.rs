@@ -10,6 +10,7 @@ use super::{
 };
 use crate::model::call::Invocation;
 use crate::model::facts::{Blind, Definition, Domain, Libvirt, Observation, Process};
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
 use crate::model::presence::{Presence, label, presence};
@@ -82,7 +83,7 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
         (State::Paused(Pause::User), _) if done.move_cut_short => match &done.resume {
             None => Next::Do(Step::Resume),
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
-            Some(Err(why)) => fail(format!("'{name}' is {state} and could not be resumed: {why}")),
+            Some(Err(why)) => failed(why, format!("'{name}' is {state} and could not be resumed: {why}")),
         },
         (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
             ok(format!("'{name}' is {state} and was left so{}", advice(domain, Health::Degraded)))
@@ -140,7 +141,7 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Some(Err(why)) if seen.starting.is_some() => {
             return fail(format!("libvirt may still start '{name}', as it was asked to: {why}"));
         }
-        Some(Err(why)) => return fail(format!("'{name}' was not started: {why}")),
+        Some(Err(why)) => return failed(why, format!("'{name}' was not started: {why}")),
         Some(Ok(())) => {
             let now = match &seen.libvirt {
                 Libvirt::Domain(domain) => domain.state.to_string(),
@@ -197,8 +198,20 @@ fn unless_saved(inv: &Invocation, name: &str, done: &History, start: Step) -> Ne
         (Some(Ok(true)), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
         (Some(Ok(true)), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
         (Some(Ok(true)), SavedMemory::Drop, Some(dropped)) => {
-            let why = dropped.as_ref().err().map_or("libvirt still has it", String::as_str);
-            fail(format!("'{name}' was not started: its saved memory could not be discarded: {why}"))
+            let sentence = |why| format!("'{name}' was not started: its saved memory could not be discarded: {why}");
+            match dropped {
+                Ok(()) => fail(sentence("libvirt still has it")),
+                Err(why) => failed(why, sentence(&why.said)),
+            }
         }
     }
+}
+
+/// A change that this start needs has failed. What is not installed here may be so on another node.
+fn failed(why: &Failure, sentence: String) -> Next {
+    let code = match why.kind {
+        FailureKind::Missing => Code::Installed,
+        FailureKind::Refused(_) | FailureKind::TimedOut | FailureKind::Crashed | FailureKind::Garbled => Code::Generic,
+    };
+    answer(code, sentence)
 }

@@ -171,7 +171,8 @@ fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
         None if done.left.is_zero() => ok(how),
         None => Next::Do(Step::StopAtTarget { only_half: !done.driven }),
         // Here it is ended for certain. A target that does not answer is the cluster's to fence.
-        Some(Ok(there) | Err(there)) => ok(format!("{how}; {there}")),
+        Some(Ok(there)) => ok(format!("{how}; {there}")),
+        Some(Err(why)) => ok(format!("{how}; {why}")),
     }
 }
 
@@ -208,8 +209,13 @@ fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &
     }
     match done.killed.last() {
         // It ends when its storage answers: that is waited for, and nothing else.
-        Some(Err(error)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
-            wait_or(done, inv.timeout, || format!("{} could not be ended: {error}", its()))
+        Some(Err(why)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
+            wait_or(done, inv.timeout, || {
+                // libvirt's own refusal may be the cause of the other.
+                let destroy = done.destroyed.last().and_then(|destroyed| destroyed.as_ref().err());
+                let destroy = destroy.map(|why| format!("; libvirt's destroy failed: {why}")).unwrap_or_default();
+                format!("{} could not be ended: {why}{destroy}", its())
+            })
         }
         None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
     }
@@ -305,7 +311,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
         ([.., _], Process::Gone) => until_let_go(inv, name, done, RESTARTING),
         ([.., _], Process::Alive { pid, start, name: own, .. }) => {
             let why = match done.destroyed.last() {
-                Some(Err(error)) => error.as_str(),
+                Some(Err(why)) => &why.said,
                 Some(Ok(())) | None => "libvirt's destroy did not end it",
             };
             end_process(inv, name, (*pid, *start, own), done, why)
@@ -317,7 +323,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> 
                 }
                 return Next::Do(Step::Destroy);
             }
-            let why = last.as_ref().err().map_or("libvirt's destroy did not end it", String::as_str);
+            let why = last.as_ref().err().map_or("libvirt's destroy did not end it", |why| &why.said);
             // libvirt may still be about to notice the end of the process.
             wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
         }

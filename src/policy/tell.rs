@@ -3,15 +3,15 @@
 
 use super::converge::Sample;
 use super::settle::{Here, There};
-use crate::model::failure::Trouble;
+use crate::model::failure::Failure;
 use crate::model::worker::{self, Step};
 
 /// What failed, with the place where it did.
 #[must_use]
-pub fn sentence(trouble: &Trouble, node: &str, uri: &str) -> String {
-    match trouble.step {
+pub fn sentence(failure: &Failure, node: &str, uri: &str) -> String {
+    match failure.at {
         Some(Step::ConnectDestination) => {
-            format!("{node} cannot be reached: {} ({uri})", daemon(plain(&trouble.message)))
+            format!("{node} cannot be reached: {} ({uri})", daemon(plain(&failure.said)))
         }
         Some(
             Step::Arguments
@@ -23,7 +23,7 @@ pub fn sentence(trouble: &Trouble, node: &str, uri: &str) -> String {
             | Step::Call
             | Step::Deadline,
         )
-        | None => explained(plain(&trouble.message), node),
+        | None => explained(plain(&failure.said), node),
     }
 }
 
@@ -139,8 +139,8 @@ mod tests {
     fn the_reason_stands_where_a_manager_does_not_cut_it_off() {
         let message = "End of file while reading data: virt-ssh-helper: cannot connect to '/run/libvirt/libvirt-sock': \
                        Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused: Input/output error";
-        let trouble = Trouble { step: Some(Step::ConnectDestination), message: message.into() };
-        let sentence = sentence(&trouble, "node2", "qemu+ssh://node2/system");
+        let failure = Failure { at: Some(Step::ConnectDestination), ..Failure::refused(message) };
+        let sentence = sentence(&failure, "node2", "qemu+ssh://node2/system");
         let expected = "node2 cannot be reached: libvirt's daemon does not run there: Connection refused";
         assert!(sentence.starts_with(expected), "{sentence}");
     }

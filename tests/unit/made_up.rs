@@ -7,6 +7,7 @@ use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::Starting;
 use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
+use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::params::ShutdownMode;
 use vm_agent::model::state::Motion;
@@ -127,8 +128,26 @@ prop_compose! {
     }
 }
 
-fn result() -> impl Strategy<Value = Result<(), String>> {
-    prop_oneof![Just(Ok(())), Just(Err("it failed".to_owned()))]
+const KINDS: [FailureKind; 6] = [
+    FailureKind::Missing,
+    FailureKind::Refused(None),
+    FailureKind::Refused(Some(55)),
+    FailureKind::TimedOut,
+    FailureKind::Crashed,
+    FailureKind::Garbled,
+];
+
+fn failure() -> impl Strategy<Value = Failure> {
+    proptest::sample::select(&KINDS).prop_map(|kind| Failure::new(kind, "it failed"))
+}
+
+fn result() -> impl Strategy<Value = Result<(), Failure>> {
+    prop_oneof![Just(Ok(())), failure().prop_map(Err)]
+}
+
+/// The answer to a question, or to a guest's check.
+fn said<T: Clone + std::fmt::Debug>(yes: T) -> impl Strategy<Value = Result<T, String>> {
+    prop_oneof![Just(Ok(yes)), Just(Err("it failed".to_owned()))]
 }
 
 fn seconds(most: u64) -> impl Strategy<Value = Duration> {
@@ -138,16 +157,16 @@ fn seconds(most: u64) -> impl Strategy<Value = Duration> {
 prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
-        (start, resume, guest) in (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(result())),
+        (start, resume, guest) in (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(said(()))),
         woken in proptest::option::of(result()),
         asked in proptest::collection::vec(result(), 0..3),
         destroyed in proptest::collection::vec(result(), 0..4),
         killed in proptest::collection::vec(result(), 0..4),
         aborted in proptest::option::of(result()),
-        at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), Just(Err("not ended".to_owned()))]),
+        at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), failure().prop_map(Err)]),
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
-        elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
-        queue_passed in proptest::option::of(result()),
+        elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), failure().prop_map(Err)]),
+        queue_passed in proptest::option::of(said(())),
         kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         saved in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         dropped in proptest::option::of(result()),
@@ -263,12 +282,42 @@ fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &
     Ok(())
 }
 
+/// The same history, in which all that failed did so in one way.
+fn failed_as(kind: FailureKind, mut done: History) -> History {
+    let single = [&mut done.start, &mut done.resume, &mut done.woken, &mut done.dropped, &mut done.aborted];
+    let single = single.into_iter().flatten();
+    let several = done.destroyed.iter_mut().chain(&mut done.killed);
+    let asked = done.asked.iter_mut().map(|(_, result)| result);
+    let results = single.chain(several).chain(asked).filter_map(|result| result.as_mut().err());
+    let elsewhere = done.elsewhere.iter_mut().filter_map(|result| result.as_mut().err());
+    let target = done.at_target.iter_mut().filter_map(|result| result.as_mut().err());
+    results.chain(elsewhere).chain(target).for_each(|failure| failure.kind = kind);
+    done
+}
+
 fn starts(step: &Step) -> bool {
     matches!(step, Step::Create | Step::StartDefined)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// How a change failed is good for a code. Where the machine is it does not tell.
+    #[test]
+    fn the_kind_of_a_failure_changes_no_step_and_no_sentence(
+        (inv, seen, done, kind) in (invocation(), observation(), history(), proptest::sample::select(&KINDS))
+    ) {
+        let asked = failed_as(FailureKind::Refused(None), done.clone());
+        match (policy::next(&inv, &seen, &asked), policy::next(&inv, &seen, &failed_as(kind, done))) {
+            (Next::Answer(refused, tidies), Next::Answer(other, others)) => {
+                prop_assert_eq!(&refused.reason, &other.reason);
+                prop_assert_eq!(tidies, others);
+                let lacks = kind == FailureKind::Missing && (refused.code, other.code) == (Code::Generic, Code::Installed);
+                prop_assert!(refused.code == other.code || lacks, "{refused:?} {other:?}");
+            }
+            (refused, other) => prop_assert_eq!(refused, other),
+        }
+    }
 
     #[test]
     fn no_step_starts_what_may_be_alive_and_no_answer_denies_it(
@@ -304,13 +353,13 @@ proptest! {
         refusals in proptest::collection::vec(any::<bool>(), 4),
         definition in was_read(),
     ) {
-        let fails = |on: bool| on.then(|| "it failed".to_owned());
+        let fails = |on: bool| on.then(|| Failure::refused("it failed"));
         let world = Imagined {
             stubborn: true,
             ask_fails: fails(refusals[0]),
             resume_fails: fails(refusals[1]),
             start_fails: fails(refusals[2]),
-            check_fails: fails(refusals[3]),
+            check_fails: refusals[3].then(|| "it failed".to_owned()),
             destroy_fails: fails(true),
             kill_fails: fails(true),
             definition: Some(definition),

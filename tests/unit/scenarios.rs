@@ -10,6 +10,7 @@ use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::Starting;
 use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
@@ -98,6 +99,7 @@ fn read(facts: &str) -> (Invocation, Observation, Imagined) {
     for line in facts.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
         let (key, rest) = line.split_once(' ').unwrap_or((line, ""));
         let said = || Some(rest.to_owned());
+        let fails = || Some(failure(rest));
         match key {
             "caller" => caller = Caller::parse(rest).unwrap(),
             "action" => {
@@ -138,12 +140,12 @@ fn read(facts: &str) -> (Invocation, Observation, Imagined) {
             "guest" if rest == "reboots" => world.reboots = true,
             "guest" => world.stubborn = rest == "stubborn",
             "start" if rest == "dies" => world.start_dies = true,
-            "start" => world.start_fails = said(),
-            "ask" => world.ask_fails = said(),
-            "resume" => world.resume_fails = said(),
-            "wake" => world.wake_fails = said(),
-            "destroy" => world.destroy_fails = said(),
-            "kill" => world.kill_fails = said(),
+            "start" => world.start_fails = fails(),
+            "ask" => world.ask_fails = fails(),
+            "resume" => world.resume_fails = fails(),
+            "wake" => world.wake_fails = fails(),
+            "destroy" => world.destroy_fails = fails(),
+            "kill" => world.kill_fails = fails(),
             "lingers" => world.lingers = true,
             "moved-to" => world.moved_to = said(),
             "unfinished" => world.unfinished = true,
@@ -151,14 +153,14 @@ fn read(facts: &str) -> (Invocation, Observation, Imagined) {
                 world.elsewhere = match rest {
                     "running" => Ok(true),
                     "not running" => Ok(false),
-                    other => Err(other.to_owned()),
+                    other => Err(failure(other)),
                 }
             }
             "kept" => world.kept = if rest == "no" { Ok(false) } else { Err(rest.to_owned()) },
             "saved" => world.saved = if rest.is_empty() { Ok(true) } else { Err(rest.to_owned()) },
-            "drop" => world.drop_fails = said(),
+            "drop" => world.drop_fails = fails(),
             "arrives" => world.arrives = true,
-            "target" => world.target_fails = said(),
+            "target" => world.target_fails = fails(),
             "check" => world.check_fails = said(),
             "to" => target = Some(rest.into()),
             "there" => world.there = there(rest),
@@ -216,6 +218,14 @@ fn there(words: &str) -> There {
         ("running", _) => There::Running(named("running")),
         ("silent", why) => There::Unknown(why.to_owned()),
         other => panic!("no such target: {other:?}"),
+    }
+}
+
+/// `refused`, or of the kind that its first word says.
+fn failure(words: &str) -> Failure {
+    match words.split_once(' ') {
+        Some(("missing", said)) => Failure::new(FailureKind::Missing, said),
+        Some(_) | None => Failure::refused(words),
     }
 }
 

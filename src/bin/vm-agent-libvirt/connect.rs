@@ -8,7 +8,7 @@ use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::model::worker::{DomainFacts, Failure, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
+use vm_agent::model::worker::{DomainFacts, ErrorReply, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);
@@ -20,14 +20,14 @@ const JOB_ANSWERS: Duration = Duration::from_millis(300);
 ///
 /// The connection stays open until the process ends. To close it libvirt asks the daemon, and an answer that we have
 /// must not wait for one that then hangs.
-pub fn open(uri: &str, during: Step) -> Result<Connect, Failure> {
+pub fn open(uri: &str, during: Step) -> Result<Connect, ErrorReply> {
     let connection = Connect::open(Some(uri)).during(during)?;
     std::mem::forget(connection.clone());
     Ok(connection)
 }
 
 /// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.
-pub fn run_event_loop() -> Result<(), Failure> {
+pub fn run_event_loop() -> Result<(), ErrorReply> {
     virt::event::event_register_default_impl().during(Step::Connect)?;
     guard::thread("events", || while virt::event::event_run_default_impl().is_ok() {})
 }
@@ -47,7 +47,7 @@ pub fn find(connection: &Connect, who: &Who) -> Result<Domain, Error> {
 }
 
 /// Whether the domain exists, and how it is.
-pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, Failure> {
+pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply> {
     match find(connection, who).and_then(|domain| facts(&domain)) {
         Ok(facts) => Ok(Lookup::Found(facts)),
         // It may also have gone between the two questions.

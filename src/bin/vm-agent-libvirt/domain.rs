@@ -7,13 +7,13 @@ use crate::{connect, ffi, migrate};
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::model::worker::{Answer, DomainVerb, Failure, Lookup, MARK_NAMESPACE, MARK_PREFIX, Mode, Step, Who};
+use vm_agent::model::worker::{Answer, DomainVerb, ErrorReply, Lookup, MARK_NAMESPACE, MARK_PREFIX, Mode, Step, Who};
 
 /// The kind of metadata that belongs to a namespace (libvirt also keeps a title and a description).
 const METADATA_ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
 
 /// Carries out `verb` on the domain `who` at `uri`.
-pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, Failure> {
+pub fn ask(uri: &str, who: &Who, verb: &DomainVerb) -> Result<Answer, ErrorReply> {
     let call = |act: &dyn Fn(&Domain) -> Result<Answer, Error>| {
         let connection = connect::open(uri, Step::Connect)?;
         let domain = connect::find(&connection, who).during(Step::Lookup)?;

@@ -6,19 +6,19 @@ use crate::output;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io::Read;
 use std::time::Duration;
-use vm_agent::model::worker::{Failure, Reply, Request, Step};
+use vm_agent::model::worker::{ErrorReply, Reply, Request, Step};
 
 /// A definition of a domain is some thousand bytes; more than this is a mistake.
 const LONGEST_INPUT: u64 = 16 << 20;
 
 /// From now on the end of the parent (of its thread that started us) ends us too, with SIGKILL.
-pub fn die_with_parent() -> Result<(), Failure> {
+pub fn die_with_parent() -> Result<(), ErrorReply> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| own(Step::Arguments, format!("cannot bind this process to its parent: {error}")))
 }
 
 /// Whether the parent is still the one that the caller named: it may have ended before the kernel knew of the bond.
-pub fn check_parent(expected: Option<u32>) -> Result<(), Failure> {
+pub fn check_parent(expected: Option<u32>) -> Result<(), ErrorReply> {
     let actual = getppid().map(Pid::as_raw_nonzero).and_then(|pid| u32::try_from(pid.get()).ok());
     match expected {
         Some(pid) if actual != Some(pid) => Err(own(Step::Arguments, format!("the caller {pid} has gone"))),
@@ -36,7 +36,7 @@ pub fn arguments() -> Result<Vec<String>, String> {
 
 /// Ends the process with an error line after `timeout`, whatever it is stuck in; `before` that, what must not go on
 /// without it is ended.
-pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), Failure> {
+pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), ErrorReply> {
     let Some(timeout) = timeout else { return Ok(()) };
     thread("deadline", move || {
         std::thread::sleep(timeout);
@@ -46,7 +46,7 @@ pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), Failure> 
 }
 
 /// Starts a thread that is never waited for.
-pub fn thread<F, T>(name: &str, run: F) -> Result<(), Failure>
+pub fn thread<F, T>(name: &str, run: F) -> Result<(), ErrorReply>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,

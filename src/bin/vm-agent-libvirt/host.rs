@@ -8,10 +8,10 @@ use crate::{connect, ffi};
 use virt::connect::Connect;
 use virt::sys;
 use vm_agent::model::definition;
-use vm_agent::model::worker::{Answer, Failure, HostFacts, HostVerb, Lacks, Lookup, Step, Wake};
+use vm_agent::model::worker::{Answer, ErrorReply, HostFacts, HostVerb, Lacks, Lookup, Step, Wake};
 
 /// Carries out `verb` at `uri`.
-pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, Failure> {
+pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, ErrorReply> {
     let connection = &connect::open(uri, Step::Connect)?;
     let answer = match verb {
         HostVerb::Create { xml } => connection.create_domain_xml(xml, 0).map(|domain| Answer {

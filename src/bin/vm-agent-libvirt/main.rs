@@ -17,7 +17,7 @@ mod output;
 mod preflight;
 
 use failure::During;
-use vm_agent::model::worker::{Answer, Ask, DomainVerb, Failure, Reply, Request, Step};
+use vm_agent::model::worker::{Answer, Ask, DomainVerb, ErrorReply, Reply, Request, Step};
 
 fn main() {
     let reply = match run() {
@@ -27,7 +27,7 @@ fn main() {
     output::finish(&reply)
 }
 
-fn run() -> Result<Answer, Failure> {
+fn run() -> Result<Answer, ErrorReply> {
     guard::die_with_parent()?;
     virt::error::clear_error_callback();
     let mut request = guard::arguments().and_then(Request::parse).during(Step::Arguments)?;

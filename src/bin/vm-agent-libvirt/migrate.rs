@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virt::domain::{Domain, MigrateParameters};
 use virt::sys;
-use vm_agent::model::worker::{Answer, End, Failure, Flag, Migrate, Progress, Reply, Step, Who};
+use vm_agent::model::worker::{Answer, End, ErrorReply, Flag, Migrate, Progress, Reply, Step, Who};
 
 /// Between two looks for a job that has not begun.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ fn moving() -> MutexGuard<'static, Option<Domain>> {
 }
 
 /// Moves the domain; answers when it is over. SIGTERM must have been held back before any thread was started.
-pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Failure> {
+pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply> {
     guard::thread("termination", || {
         loop {
             ffi::wait_for_termination();

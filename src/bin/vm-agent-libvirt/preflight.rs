@@ -15,7 +15,7 @@ use virt::domain::Domain;
 use vm_agent::model::definition::{self, Disk, DiskKind};
 use vm_agent::model::state::{Pause, State};
 use vm_agent::model::worker::{
-    DomainFacts, End, Failure, Flag, Lacks, Lookup, Migrate, Progress, Rehearsal, Step, Who, same_host,
+    DomainFacts, End, ErrorReply, Flag, Lacks, Lookup, Migrate, Progress, Rehearsal, Step, Who, same_host,
 };
 use vm_agent::sys::text::uuid_text;
 
@@ -23,7 +23,7 @@ use vm_agent::sys::text::uuid_text;
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
-pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: &Migrate) -> Result<(), Failure> {
+pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: &Migrate) -> Result<(), ErrorReply> {
     output::progress(Progress::Asking(End::Source));
     let leaving = ffi::job(domain).is_ok_and(|job| job.running());
     let mut ends = Ends {
@@ -51,7 +51,7 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: 
         return Ok(());
     }
     let during = if ends.failures.len() == ends.leftovers { Step::Leftover } else { Step::Preflight };
-    Err(Failure { code: 0, domain: 0, during, message: ends.failures.join("; ") })
+    Err(ErrorReply { code: 0, domain: 0, during, message: ends.failures.join("; ") })
 }
 
 fn warn(sentence: String) {

@@ -68,8 +68,8 @@ fn at_target(
     // What makes no sense is told by the story.
     let Ok(target) = migrate::destination(inv, own, uri) else { return There::Off };
     let patience = deadline.at_most(Duration::from_secs(10).min(deadline.left() / 3));
-    let there =
-        backend::lookup(&target.uri, seen.who(), patience).map_or_else(There::Unknown, |lookup| settle::there(&lookup));
+    let there = backend::lookup(&target.uri, seen.who(), patience)
+        .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup));
     let _ = writeln!(text, "target {} ({}): {there}", target.node, target.uri);
     there
 }

@@ -213,7 +213,10 @@ fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
 
 /// How the domain is at this host: by its name, and by its UUID if no such name runs.
 fn there(uri: &str, subject: &Subject, until: Deadline) -> There {
-    let ask = |who| backend::lookup(uri, who, until).map_or_else(There::Unknown, |lookup| settle::there(&lookup));
+    let ask = |who| {
+        backend::lookup(uri, who, until)
+            .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup))
+    };
     let by_name = ask(Who::Name(subject.name.clone()));
     match (&by_name, &subject.uuid) {
         (There::Off, Some(uuid)) => ask(Who::Uuid(uuid.clone())),

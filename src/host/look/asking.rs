@@ -218,7 +218,7 @@ pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Re
         return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
     };
     let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
-    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(refused)? {
+    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(|failure| refused(failure.said))? {
         Lookup::Absent => Ok(Libvirt::NoDomain),
         Lookup::Found(facts) => {
             let state = State::from_numbers(facts.state, facts.reason);

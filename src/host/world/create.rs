@@ -5,6 +5,7 @@ use super::Host;
 use crate::hypervisor::backend::Verb;
 use crate::model::definition::{self, Mark};
 use crate::model::facts::{Defined, Definition, Libvirt, Observation};
+use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::health::{self, Health};
 use crate::sys::time::{Deadline, utc};
@@ -37,11 +38,13 @@ impl Host<'_> {
 
     /// Creates the domain from the definition that was read, with our mark in its metadata, and so that libvirt does not
     /// delete the state of an emulated TPM at its end.
-    pub(super) fn create(&mut self, seen: &Observation) -> Result<(), String> {
-        let Definition::File(defined) = &seen.definition else { return Err("there is no definition".into()) };
-        let kept = definition::with_kept_tpm(&defined.text).map_err(|error| error.to_string())?;
+    pub(super) fn create(&mut self, seen: &Observation) -> Result<(), Failure> {
+        let Definition::File(defined) = &seen.definition else {
+            return Err(Failure::refused("there is no definition"));
+        };
+        let kept = definition::with_kept_tpm(&defined.text).map_err(|error| Failure::refused(error.to_string()))?;
         if kept.is_some() {
-            self.looker.keeps_tpms(self.deadline)?;
+            self.looker.keeps_tpms(self.deadline).map_err(Failure::refused)?;
             if defined.uuid.is_none() {
                 log::warn!(
                     "'{}' has an emulated TPM and no <uuid>: each start gives it a new, empty one",
@@ -51,7 +54,7 @@ impl Host<'_> {
         }
         let mark = self.mark(defined.name.clone(), Some(defined));
         let text = definition::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Failure::refused(error.to_string()))?;
         self.looker.note_start();
         self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
     }

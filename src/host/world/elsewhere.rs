@@ -5,6 +5,7 @@ use super::Host;
 use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend, Verb};
 use crate::model::facts::Observation;
+use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::History;
 use crate::policy::settle::{self, There};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 impl Host<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
-    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Result<bool, String> {
+    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Result<bool, Failure> {
         let uri = done.moved_to.as_deref().unwrap_or_default();
         let patience = Duration::from_secs(2).min(self.deadline.left() / 4);
         let until = self.deadline.at_most(patience);
@@ -31,11 +32,18 @@ impl Host<'_> {
 
     /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the
     /// migrating agent's.
-    pub(super) fn stop_at_target(&self, seen: &Observation, only_half: bool, done: &History) -> Result<String, String> {
+    pub(super) fn stop_at_target(
+        &self,
+        seen: &Observation,
+        only_half: bool,
+        done: &History,
+    ) -> Result<String, Failure> {
         let name = seen.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
         let noted = noted(&self.looker).filter(|noted| !noted.finished || done.unfinished);
-        let uri = noted.ok_or("where it went is not known here; look for it on the other nodes")?.uri;
+        let uri = noted
+            .ok_or_else(|| Failure::refused("where it went is not known here; look for it on the other nodes"))?
+            .uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(uuid_text(&d.uuid)));
         let ask = || there(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
         match ask()? {
@@ -49,13 +57,14 @@ impl Host<'_> {
         if ask()? == There::Off {
             return Ok(format!("it was ended at {uri}"));
         }
-        Err(destroyed.err().unwrap_or_else(|| format!("it still runs at {uri}")))
+        Err(destroyed.err().unwrap_or_else(|| Failure::refused(format!("it still runs at {uri}"))))
     }
 }
 
 /// How the domain is at another host.
-fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, String> {
-    let lookup =
-        backend::lookup(uri, who.clone(), deadline).map_err(|error| format!("{uri} cannot be asked: {error}"))?;
-    Ok(settle::there(&lookup))
+fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, Failure> {
+    match backend::lookup(uri, who.clone(), deadline) {
+        Ok(lookup) => Ok(settle::there(&lookup)),
+        Err(failure) => Err(Failure { said: format!("{uri} cannot be asked: {failure}"), ..failure }),
+    }
 }

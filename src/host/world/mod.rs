@@ -16,6 +16,7 @@ use super::turn::{Taken, noted, take_turn};
 use crate::hypervisor::backend::{Backend, Verb};
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::facts::{Observation, Process};
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
 use crate::model::presence::{Presence, presence};
 use crate::policy::migrate;
@@ -136,21 +137,22 @@ impl<'a> Host<'a> {
     }
 
     /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
-    fn kill(&self, pid: u32, start: u64) -> Result<(), String> {
+    fn kill(&self, pid: u32, start: u64) -> Result<(), Failure> {
         let held = match Held::open(pid, start) {
             Ok(Some(held)) => held,
             Ok(None) => return Ok(()),
-            Err(error) => return Err(format!("it cannot be taken hold of: {error}")),
+            Err(error) => return Err(Failure::refused(format!("it cannot be taken hold of: {error}"))),
         };
         let left = self.deadline.left();
         for (signal, patience) in [(Signal::TERM, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(10))] {
             log::warn!("sending {} to process {pid}", if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" });
-            held.signal(signal).map_err(|error| format!("it cannot be signalled: {error}"))?;
+            held.signal(signal).map_err(|error| Failure::refused(format!("it cannot be signalled: {error}")))?;
             if held.wait_end(self.deadline.at_most(patience.min(left / 3))) {
                 return Ok(());
             }
         }
-        Err("it is still there after SIGKILL: it waits for a device, or for storage that is gone".into())
+        let said = "it is still there after SIGKILL: it waits for a device, or for storage that is gone";
+        Err(Failure::new(FailureKind::TimedOut, said))
     }
 }
 

@@ -5,6 +5,7 @@ use super::Host;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::REBOOTED;
 use crate::model::facts::{Observation, Process};
+use crate::model::failure::Failure;
 use crate::model::presence::{Presence, presence};
 use crate::policy::History;
 use crate::sys::held::Held;
@@ -52,13 +53,13 @@ impl Host<'_> {
         mut call: Call,
         until: Deadline,
         asked: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let ends = |event: i32| {
             matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
         };
         match self.wait(seen, Some(&mut call), until, ends) {
             Woken::CallEnded => {
-                call.result(until)?;
+                call.answer(until)?;
                 while self.wait(seen, None, until, ends) == Woken::Change
                     && !self.looker.watching()
                     && !until.passed()
@@ -79,7 +80,7 @@ impl Host<'_> {
                 log::info!("libvirt has not answered yet whether the guest was asked to shut down");
                 Ok(())
             }
-            Woken::Time => call.result(Deadline::after(Duration::ZERO)),
+            Woken::Time => call.answer(Deadline::after(Duration::ZERO)).map(drop),
         }
     }
 

@@ -36,12 +36,12 @@ pub enum Reply {
     /// libvirt said yes.
     Ok(Box<Answer>),
     /// libvirt said no, or was not asked.
-    Error(Failure),
+    Error(ErrorReply),
 }
 
 /// Why a call failed. Good for a sentence, not for a decision: a call that failed may have worked, so look again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct ErrorReply {
     /// libvirt's `virErrorNumber`; 0 when the failure is not libvirt's.
     pub code: u32,
     /// libvirt's `virErrorDomain`: which part of it spoke.

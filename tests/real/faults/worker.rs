@@ -55,7 +55,7 @@ fn without_the_worker_and_virsh_a_stop_ends_the_process() {
             replace(host, VIRSH, Path::new(NOTHING));
         })
         .stop(ended())
-        .start(expect(&[1], (1.0, 8.0), Gone, &["nor virsh is installed"]))
+        .start(expect(&[5], (1.0, 8.0), Gone, &["nor virsh is installed"]))
         .play();
 }
 
@@ -131,7 +131,7 @@ fn a_virsh_that_is_missing_is_told_and_does_not_keep_a_machine_from_its_end() {
         .param("use_virsh", "1")
         .set(|host, _| replace(host, VIRSH, Path::new(NOTHING)))
         .stop(ended())
-        .start(expect(&[1], (1.0, 8.0), Gone, &["virsh is not installed"]))
+        .start(expect(&[5], (1.0, 8.0), Gone, &["virsh is not installed"]))
         .play();
 }
 

@@ -231,7 +231,7 @@ fn the_numbers_that_the_agent_knows_are_libvirts() {
 
 #[test]
 fn lines_are_as_documented() {
-    use vm_agent::model::worker::{Answer, DomainFacts, End, Failure, Line, Lookup, Progress};
+    use vm_agent::model::worker::{Answer, DomainFacts, End, ErrorReply, Line, Lookup, Progress};
     let facts = DomainFacts {
         name: "a".into(),
         uuid: "u".into(),
@@ -244,7 +244,7 @@ fn lines_are_as_documented() {
         job_operation: None,
         job_error: None,
     };
-    let failure = Failure { code: 42, domain: 10, during: Step::Lookup, message: "no".into() };
+    let failure = ErrorReply { code: 42, domain: 10, during: Step::Lookup, message: "no".into() };
     let answer = |answer| Line::End(Reply::Ok(Box::new(answer)));
     let progress = |progress| Line::Progress { progress };
     for (line, expected) in [

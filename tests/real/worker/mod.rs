@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::common::WORKER;
-use vm_agent::model::worker::{Answer, DomainVerb, Failure, HostVerb, Line, Progress, Reply, Request, Who};
+use vm_agent::model::worker::{Answer, DomainVerb, ErrorReply, HostVerb, Line, Progress, Reply, Request, Who};
 
 /// A hypervisor inside the worker, with one domain, `test`, as long as the worker lives.
 const IN_PROCESS: &str = "test:///default";
@@ -100,7 +100,7 @@ fn ok(request: &Request) -> Answer {
     }
 }
 
-fn failure(request: &Request) -> Failure {
+fn failure(request: &Request) -> ErrorReply {
     match ask(request) {
         Reply::Ok(answer) => panic!("{request:?}: {answer:?}"),
         Reply::Error(failure) => failure,

@@ -8,12 +8,11 @@ use crate::host::records;
 use crate::hypervisor::backend::{self, Backend, Call, Verb};
 use crate::model::call::Caller;
 use crate::model::facts::{Domain, Libvirt, Noted, Observation};
-use crate::model::failure::Trouble;
+use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
-use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Step, Who};
+use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Who};
 use crate::policy::converge::{Governor, Policy};
-use crate::policy::hope;
 use crate::policy::migrate::BEGIN;
 use crate::policy::moving::{Failed, NEVER, Tried};
 use crate::policy::settle::{self, There};
@@ -50,7 +49,8 @@ impl<'a> Host<'a> {
             (_, who @ Who::Name(_)) => who,
         };
         let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
-        backend::lookup(&target.uri, who, patience).map_or_else(There::Unknown, |lookup| settle::there(&lookup))
+        backend::lookup(&target.uri, who, patience)
+            .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup))
     }
 
     /// Checks both ends.
@@ -215,23 +215,15 @@ impl Mover<'_, '_> {
             (Err(_), Some(GaveUp { why, hope, held })) => {
                 Err(Failed { why, hope, held, looks: if begun { NEVER } else { 2 } })
             }
-            (Err(trouble), None) => Err(Failed {
-                hope: hope::of(&trouble, begun),
-                held: false,
-                looks: match trouble.step {
-                    Some(Step::ConnectDestination | Step::Preflight | Step::Leftover) => 1,
-                    Some(
-                        Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline,
-                    )
-                    | None => NEVER,
-                },
-                why: match lost {
+            (Err(failure), None) => {
+                let why = match lost {
                     Some(worker::End::Destination) => {
-                        format!("{} was lost on the way: {}", self.target.node, tell::plain(&trouble.message))
+                        format!("{} was lost on the way: {}", self.target.node, tell::plain(&failure.said))
                     }
-                    Some(worker::End::Source) | None => self.sentence(&trouble),
-                },
-            }),
+                    Some(worker::End::Source) | None => self.sentence(&failure),
+                };
+                Err(Failed::of(&failure, begun, why))
+            }
         }
     }
 
@@ -244,14 +236,14 @@ impl Mover<'_, '_> {
         let mut call = spawned.map_err(Failed::early)?;
         self.until_ended(&mut call);
         let answer = call.answer(self.host.deadline.at_most(BEGIN));
-        answer.map(|_| ()).map_err(|trouble| {
-            let (hope, why) = (hope::of(&trouble, false), self.sentence(&trouble));
-            Failed { hope, held: false, looks: 1, why }
+        answer.map(|_| ()).map_err(|failure| {
+            // It only checks, so nothing can have come there by it.
+            Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) }
         })
     }
 
-    fn sentence(&self, trouble: &Trouble) -> String {
-        tell::sentence(trouble, &self.target.node, &self.target.uri)
+    fn sentence(&self, failure: &Failure) -> String {
+        tell::sentence(failure, &self.target.node, &self.target.uri)
     }
 }
 

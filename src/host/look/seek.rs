@@ -242,7 +242,7 @@ impl Looker {
         for (uuid, why) in marked.into_iter().chain(same_uuid) {
             let found = told(self.open_connection()?, |connection| connection.lookup_by_uuid(&uuid))?;
             if let Some((domain, _)) = found.filter(|(domain, state)| state.active() && domain.name != name) {
-                let way_out = "stop that machine first, or see README on marks";
+                let way_out = "stop that machine first, or see docs/TROUBLESHOOTING.md on marks";
                 return Ok(Some(format!("'{}' runs here and {why}; {way_out}", domain.name)));
             }
         }

@@ -70,7 +70,7 @@ fn a_machine_whose_emulator_was_killed_does_not_run() {
     Fault::new(&host, 11, "QEMU killed (SIGKILL)")
         .set(set)
         .watch(expect(&[7], (0.5, 6.0), Gone, &[]))
-        .monitor(expect(&[7], (2.5, 6.0), Gone, &["'a' is not running"]))
+        .monitor(expect(&[7], (0.5, 6.0), Gone, &["'a' is not running"]))
         .stop(expect(&[0], (0.5, 6.0), Gone, &[]))
         .probe_off(expect(&[7], (0.5, 6.0), Gone, &[]))
         .start(expect(&[0], (5.0, 30.0), Started, &["was started and is running"]))

@@ -107,12 +107,11 @@ fn a_guest_that_reboots_while_the_monitor_looks_is_not_reported_as_stopped() {
 }
 
 #[test]
-fn the_second_look_ends_after_3_seconds_and_a_probe_needs_none() {
+fn a_machine_without_a_process_does_not_run_and_nobody_waits_to_say_so() {
     let host = Host::up();
     let vm = host.guest("a").written();
     for dialect in BOTH {
-        let answer = vm.watch(dialect).timeout(30.0).gives(7).within(4.5);
-        assert!(answer.took.as_secs_f32() > 2.5, "{answer}");
+        vm.watch(dialect).timeout(30.0).gives(7).within(2.0);
     }
     vm.call(Pacemaker, "monitor").gives(7).within(2.0);
     vm.call(Ocf, "monitor").gives(7).within(2.0);

@@ -5,7 +5,7 @@ use crate::callers::meta_data::{OCF, RGMANAGER};
 use crate::callers::validate;
 use crate::callers::{logging, repeated, trace};
 use crate::engine;
-use crate::model::action::{Action, Class};
+use crate::model::action::Action;
 use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
@@ -55,7 +55,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     let outcome = if action == Action::ValidateAll {
         validate::run(&inv, env, &mut |finding| say(&mut std::io::stderr(), finding))
     } else {
-        if !watches(action) {
+        if !action.watches() {
             for problem in problems(&inv) {
                 log::warn!("{problem}");
             }
@@ -64,11 +64,6 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     };
     report(&inv, env, &outcome);
     outcome.code.number()
-}
-
-/// Whether the call only asks: it comes a few times a minute.
-const fn watches(action: Action) -> bool {
-    matches!(action.class(), Class::Watch)
 }
 
 /// What is wrong with the parameters, and what becomes of it.
@@ -82,7 +77,7 @@ fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
     match outcome.code {
         // Each finding has been printed.
         _ if inv.action == Action::ValidateAll => {}
-        _ if watches(inv.action) => watched(inv, outcome),
+        _ if inv.action.watches() => watched(inv, outcome),
         Code::Ok => log::info!("{word}: {reason}"),
         Code::Degraded | Code::StayedHere => log::warn!("{word}: {reason}"),
         Code::NotRunning

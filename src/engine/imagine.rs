@@ -205,20 +205,6 @@ impl Imagined {
     /// Changes the imagined facts as the step would, and says how long it takes.
     fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
         let second = Duration::from_secs(1);
-        if let Step::Wait { longest } = step {
-            if let Some((libvirt, process)) = self.later.take() {
-                if let Some(libvirt) = libvirt {
-                    if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
-                        seen.process = Process::NotLooked;
-                    }
-                    seen.libvirt = libvirt;
-                }
-                seen.process = process.unwrap_or(seen.process.clone());
-                // The change ends the wait before its time is over.
-                return (*longest).min(done.left / 2);
-            }
-            return *longest;
-        }
         match step {
             Step::ReadDefinition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
@@ -356,12 +342,27 @@ impl Imagined {
                 done.turn_to_start();
                 Duration::ZERO
             }
-            Step::Wait { .. } => Duration::ZERO,
+            Step::Wait { longest } => self.wait(*longest, seen, done.left),
         }
     }
 }
 
 impl Imagined {
+    /// A change that comes ends the wait before its time is over.
+    fn wait(&mut self, longest: Duration, seen: &mut Observation, left: Duration) -> Duration {
+        let Some((libvirt, process)) = self.later.take() else { return longest };
+        if let Some(libvirt) = libvirt {
+            if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
+                seen.process = Process::NotLooked;
+            }
+            seen.libvirt = libvirt;
+        }
+        if let Some(process) = process {
+            seen.process = process;
+        }
+        longest.min(left / 2)
+    }
+
     fn move_it(&mut self, seen: &mut Observation, done: &mut History) -> Duration {
         let took = Duration::from_secs(2);
         let failed = (!self.move_fails.is_empty()).then(|| self.move_fails.remove(0));

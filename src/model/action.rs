@@ -257,6 +257,12 @@ impl Action {
         self.row().class
     }
 
+    /// Whether it tells if there is a machine, and changes nothing.
+    #[must_use]
+    pub const fn watches(self) -> bool {
+        matches!(self.class(), Class::Watch)
+    }
+
     /// Whether it moves a machine away from this host.
     #[must_use]
     pub const fn moves(self) -> bool {

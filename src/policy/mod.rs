@@ -82,7 +82,7 @@ fn conclude(inv: &Invocation, seen: &Observation, done: &History, outcome: Outco
             )),
         };
     }
-    let watches = well && inv.recurring && matches!(inv.action, Action::Status | Action::Monitor);
+    let watches = well && inv.recurring && inv.action.watches();
     if watches && done.switched.is_none() && !done.left.is_zero() {
         return Next::Do(Step::AskSwitched);
     }

@@ -268,7 +268,7 @@ fn with(
         None if !named => Outcome::new(Code::Args, "which virtual machine? give its name (see --help)"),
         Some(_) | None => act(&inv, &env),
     };
-    let asked = matches!(action, Action::Status | Action::Monitor) && outcome.code == Code::NotRunning;
+    let asked = action.watches() && outcome.code == Code::NotRunning;
     if asked && let Some(Hint::Mistyped(question)) = Hint::look(&inv, &env) {
         say(&mut stderr(), &format!("vm-agent: {question}"));
     }

@@ -113,7 +113,7 @@ impl Depth {
     /// What an action needs.
     #[must_use]
     pub const fn of(action: Action) -> Self {
-        let acts = !matches!(action, Action::Status | Action::Monitor | Action::MigrateFrom);
+        let acts = !action.watches() && !matches!(action, Action::MigrateFrom);
         Self { process: acts, thorough: acts }
     }
 }

@@ -164,16 +164,18 @@ fn pause(duration: Duration, deadline: Deadline) {
 impl World for Host<'_> {
     fn begin(&mut self) -> Result<History, Outcome> {
         let moves = self.inv.action.moves();
-        let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let uri = &self.looker.uri;
-        let target = moves.then(|| migrate::destination(self.inv, &own, uri)).transpose()?;
+        let destination = || {
+            let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            migrate::destination(self.inv, &own, &self.looker.uri)
+        };
+        let target = moves.then(destination).transpose()?;
         let lock = take_turn(self.inv, &mut self.looker, self.deadline);
         self.lock = lock.map_err(|why| policy::not_begun(self.inv, why))?;
         if moves {
             let moving = Moving { target, rehearse: self.rehearses, ..Moving::default() };
             return Ok(History { locked: true, moving, ..History::default() });
         }
-        if matches!(self.inv.action, Action::Status | Action::Monitor) {
+        if self.inv.action.watches() {
             return Ok(History::default());
         }
         let before = match &self.lock {
@@ -194,12 +196,9 @@ impl World for Host<'_> {
     }
 
     fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History) {
-        if let Step::Wait { longest } = step {
-            self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
-            done.rebooted |= self.rebooted;
-            return;
+        if !matches!(step, Step::Wait { .. }) {
+            self.look_again = LOOK_AGAIN.0;
         }
-        self.look_again = LOOK_AGAIN.0;
         let who = seen.who();
         if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
             self.record_switched_disks();
@@ -316,7 +315,9 @@ impl World for Host<'_> {
             }
             Step::TryAgain { pause, why } => self.wait_for_the_target(*pause, why, done),
             Step::Pause(duration) => pause(*duration, self.deadline),
-            Step::Wait { .. } => {}
+            Step::Wait { longest } => {
+                self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
+            }
         }
         done.rebooted |= std::mem::take(&mut self.rebooted);
     }

@@ -38,6 +38,14 @@ fn at(host: &Host, hook: &str) {
     until(20, &format!("{hook} hook"), || hooks(host).lines().any(|said| said == line).then_some(()));
 }
 
+/// A start at which libvirt is, and whose agent was killed.
+fn loses_its_agent(host: &Host, vm: &Vm<'_>, dialect: Dialect) {
+    hold(host, "prepare-a");
+    let start = vm.call(dialect, "start").spawn();
+    at(host, "prepare-a");
+    start.kill_group();
+}
+
 fn on_record(host: &Host) -> bool {
     !host.run("sh", &["-c", "ls /run/vm-agent/a.starting 2>/dev/null; true"]).is_empty()
 }
@@ -73,10 +81,7 @@ fn a_stop_that_waits_for_a_start_whose_agent_was_killed_ends_what_comes_up() {
     hooked(&host);
     let vm = host.guest("a").written();
     for dialect in BOTH {
-        hold(&host, "prepare-a");
-        let start = vm.call(dialect, "start").spawn();
-        at(&host, "prepare-a");
-        start.kill_group();
+        loses_its_agent(&host, &vm, dialect);
         until(10, "end of the worker", || {
             let worker = |args: &[Vec<u8>]| args[0].ends_with(b"vm-agent-libvirt");
             host.processes(worker).is_empty().then_some(())
@@ -97,10 +102,7 @@ fn a_daemon_that_is_silent_in_the_middle_of_a_start_proves_nothing_until_it_has_
     hooked(&host);
     let vm = host.guest("a").written();
     for dialect in BOTH {
-        hold(&host, "prepare-a");
-        let start = vm.call(dialect, "start").spawn();
-        at(&host, "prepare-a");
-        start.kill_group();
+        loses_its_agent(&host, &vm, dialect);
         host.service("freeze", "libvirtd");
         vm.call(dialect, "stop")
             .timeout(8.0)

@@ -46,7 +46,7 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
             world.tidy(&Tidy::ForgetStart, now, &done);
             now.starting = None;
         }
-        if done.settled && done.locked && done.moved_to.take().is_some() {
+        if done.outward.is_here() && done.locked && done.moved_to.take().is_some() {
             // It is here, and no agent takes it away: the record tells of an earlier migration.
             world.tidy(&Tidy::ForgetTarget, now, &done);
         }

@@ -2,11 +2,11 @@
 //! What was done so far, and the time. Pure.
 
 use super::moving::Moving;
+use super::outward::Outward;
 use crate::model::facts::{Libvirt, Noted, Observation};
 use crate::model::failure::Failure;
 use crate::model::params::ShutdownMode;
 use crate::model::presence::{self, Presence, presence};
-use crate::model::state::{Motion, Pause, State};
 use std::time::Duration;
 
 /// What was done so far, and the time.
@@ -20,18 +20,8 @@ pub struct History {
     pub name: Option<String>,
     /// The host that it last migrated to from here, if that is noted.
     pub moved_to: Option<String>,
-    /// Whether that migration is on record as begun, and not as finished.
-    pub unfinished: bool,
-    /// Whether a migration from here was on record as begun when this action began: its agent may have paused the guest.
-    pub move_cut_short: bool,
-    /// Whether it was seen leaving during this action.
-    pub leaving: bool,
-    /// Whether its migration's job was seen during this action, with the whole machine still here.
-    pub driven: bool,
-    /// Whether it was seen in post-copy: then a half of it is at the target.
-    pub half: bool,
-    /// Whether libvirt has said during this action that no migration takes it away.
-    pub settled: bool,
+    /// How far it is on its way from here by a migration.
+    pub outward: Outward,
     /// Whether it runs there, when asked; an error when nobody answered.
     pub elsewhere: Option<Result<bool, Failure>>,
     /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
@@ -85,18 +75,8 @@ impl History {
     /// where it has that.
     #[must_use]
     pub fn on_record(noted: Option<Noted>, before: Option<Option<Noted>>) -> Self {
-        let mut done = Self::default();
-        done.unfinished = noted.as_ref().is_some_and(|noted| !noted.finished);
-        done.move_cut_short = done.unfinished;
-        if let Some(before) = before
-            && noted.as_ref().is_some_and(|noted| noted.finished)
-            && before != noted
-        {
-            // It was moved while this waited for its turn, so it was here when this was asked for.
-            (done.leaving, done.driven, done.unfinished) = (true, true, true);
-        }
-        done.moved_to = noted.map(|noted| noted.uri);
-        done
+        let outward = Outward::on_record(noted.as_ref(), before.as_ref().map(Option::as_ref));
+        Self { outward, moved_to: noted.map(|noted| noted.uri), ..Self::default() }
     }
 
     /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
@@ -121,19 +101,7 @@ impl History {
             if domain.state.active() {
                 self.name = Some(domain.name.clone());
             }
-            let half = matches!(domain.state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed));
-            let between = half || domain.state == State::Paused(Pause::Migration);
-            if domain.motion == Motion::Arriving {
-                (self.leaving, self.driven) = (false, false);
-            } else if domain.motion == Motion::Leaving || between {
-                self.leaving = true;
-                self.driven |= domain.motion == Motion::Leaving && !half;
-                self.half |= half;
-            } else if domain.state.active() && domain.motion == Motion::None {
-                // It is here, and nothing takes it away: what was begun did not come to its end.
-                (self.leaving, self.driven, self.half, self.unfinished) = (false, false, false, false);
-                self.settled = true;
-            }
+            self.outward.remember(domain);
         }
     }
 

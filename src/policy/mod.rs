@@ -11,6 +11,7 @@ pub mod hope;
 pub mod migrate;
 mod monitor;
 pub mod moving;
+pub mod outward;
 mod receive;
 mod restart;
 pub mod settle;

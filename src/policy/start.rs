@@ -80,7 +80,7 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
         // rgmanager re-adopts what runs by a start after any change of its configuration: whoever paused the machine
         // has not asked for it to run on. Only a pause that an agent made for a migration, and did not live to undo, is
         // ours to end.
-        (State::Paused(Pause::User), _) if done.move_cut_short => match &done.resume {
+        (State::Paused(Pause::User), _) if done.outward.was_cut_short() => match &done.resume {
             None => Next::Do(Step::Resume),
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),
             Some(Err(why)) => failed(why, format!("'{name}' is {state} and could not be resumed: {why}")),

@@ -2,6 +2,7 @@
 //! stop and kill. Pure.
 
 use super::history::History;
+use super::outward::Sight;
 use super::step::{Next, Step};
 use super::words::{end_of, its_process};
 use super::{PAUSE_BETWEEN_CHECKS, RESTARTING, fail, ok, starting_up, wait_or};
@@ -48,9 +49,9 @@ pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next
             Next::Do(Step::Wait { longest: patience(inv, done) })
         }
         // It was leaving: it may have arrived, and a copy there is still a copy.
-        Presence::Off(_) if done.leaving => gone_while_leaving(name, ended, done),
+        Presence::Off(_) if done.outward.is_leaving() => gone_while_leaving(name, ended, done),
         // It is not here. If it has arrived there, it is that host's; this note may be old.
-        Presence::Off(_) if done.unfinished && !acted => {
+        Presence::Off(_) if done.outward.may_be_the_recorded_one() && !acted => {
             let uri = done.moved_to.as_deref().unwrap_or("another host");
             ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
         }
@@ -106,12 +107,12 @@ pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next
 /// hooks, which give storage back. It is waited for, at most so long and as long as there is time; then the process counts.
 fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration) -> Next {
     // What may have to be ended at the target of its migration needs time too.
-    let reserve = if done.leaving { destroy_reserve(inv.timeout) / 2 } else { Duration::ZERO };
+    let reserve = if done.outward.is_leaving() { destroy_reserve(inv.timeout) / 2 } else { Duration::ZERO };
     let patience = done.left.saturating_sub(reserve).min(longest.saturating_sub(done.waited));
     if !patience.is_zero() {
         return Next::Do(Step::Wait { longest: patience });
     }
-    if done.leaving {
+    if done.outward.is_leaving() {
         return gone_while_leaving(name, true, done);
     }
     let seconds = done.spent.as_secs_f32();
@@ -163,16 +164,14 @@ fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
         };
     }
     let how = format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32());
-    match &done.at_target {
-        // A copy that nobody drove is not what went elsewhere: that one is whoever's it is by now.
-        None if !done.driven && !done.half => {
-            ok(format!("{how}; it was migrating once, see whether it runs elsewhere"))
-        }
-        None if done.left.is_zero() => ok(how),
-        None => Next::Do(Step::StopAtTarget { only_half: !done.driven }),
+    match (&done.at_target, done.outward.sight()) {
+        // No job was seen that took this copy away, so a domain on the target is not ours to end.
+        (None, None | Some(Sight::Still)) => ok(format!("{how}; it was migrating once, see whether it runs elsewhere")),
+        (None, Some(_)) if done.left.is_zero() => ok(how),
+        (None, Some(sight)) => Next::Do(Step::StopAtTarget { only_half: sight == Sight::Half }),
         // Here it is ended for certain. A target that does not answer is the cluster's to fence.
-        Some(Ok(there)) => ok(format!("{how}; {there}")),
-        Some(Err(why)) => ok(format!("{how}; {why}")),
+        (Some(Ok(there)), _) => ok(format!("{how}; {there}")),
+        (Some(Err(why)), _) => ok(format!("{how}; {why}")),
     }
 }
 
@@ -228,7 +227,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &His
     let may_leave = match domain.motion {
         Motion::Leaving => true,
         // One answer that did not come does not unsay an earlier one.
-        Motion::Unknown => !done.settled && !done.left.is_zero(),
+        Motion::Unknown => !done.outward.is_here() && !done.left.is_zero(),
         Motion::None | Motion::Arriving => false,
     };
     if may_leave && state != State::Paused(Pause::PostCopy) && done.aborted.is_none() {

@@ -14,6 +14,7 @@ use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::policy::health::{Health, health};
 use vm_agent::policy::moving::Moving;
+use vm_agent::policy::outward::{OnRecord, Outward, Sight};
 use vm_agent::policy::{self, History, Next, Step};
 
 fn caller() -> impl Strategy<Value = Caller> {
@@ -154,6 +155,16 @@ fn seconds(most: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![Just(Duration::ZERO), (0..most * 1000).prop_map(Duration::from_millis)]
 }
 
+fn outward() -> impl Strategy<Value = Outward> {
+    let recorded = || proptest::sample::select(&[OnRecord::Nothing, OnRecord::Begun, OnRecord::Finished][..]);
+    let sight = proptest::sample::select(&[Sight::Still, Sight::Half, Sight::Whole][..]);
+    prop_oneof![
+        recorded().prop_map(Outward::Unseen),
+        any::<bool>().prop_map(|cut_short| Outward::Here { cut_short }),
+        (sight, recorded()).prop_map(|(sight, recorded)| Outward::Leaving(sight, recorded)),
+    ]
+}
+
 prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
@@ -173,13 +184,13 @@ prop_compose! {
         (rebooted, locked, locked_at_last) in any::<(bool, bool, Option<bool>)>(),
         beside in proptest::option::of(Just("start, process 12".to_owned())),
         switched in proptest::option::of(proptest::option::of(Just("its vda runs from /b".to_owned()))),
-        (stopped, leaving, driven, half, unfinished, settled, move_cut_short) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
+        (stopped, outward) in (any::<bool>(), outward()),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             name: None,
             left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
-            leaving, driven, half, unfinished, settled, move_cut_short, kept, queue_passed,
+            outward, kept, queue_passed,
             saved, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside, switched,
         }
     }

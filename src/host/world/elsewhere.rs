@@ -40,7 +40,7 @@ impl Host<'_> {
     ) -> Result<String, Failure> {
         let name = seen.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
-        let noted = noted(&self.looker).filter(|noted| !noted.finished || done.unfinished);
+        let noted = noted(&self.looker).filter(|noted| !noted.finished || done.outward.may_be_the_recorded_one());
         let uri = noted
             .ok_or_else(|| Failure::refused("where it went is not known here; look for it on the other nodes"))?
             .uri;

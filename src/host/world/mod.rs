@@ -275,7 +275,7 @@ impl World for Host<'_> {
             }
             Step::AbortJob => {
                 // Where libvirt did not say whether there is a job, there hardly is one.
-                let most = Duration::from_secs(if done.leaving { 10 } else { 3 });
+                let most = Duration::from_secs(if done.outward.is_leaving() { 10 } else { 3 });
                 let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
                 done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
             }

@@ -75,6 +75,8 @@ pub struct Invocation {
     pub params: Params,
     /// The caller's timeout for this action.
     pub timeout: Duration,
+    /// The caller waits for ever: a migration may take longer than the timeout, as long as it gets on.
+    pub open_ended: bool,
     /// Whether the caller repeats this monitor (Pacemaker's interval is not 0).
     pub recurring: bool,
     /// OCF_CHECK_LEVEL.
@@ -129,13 +131,16 @@ impl Invocation {
             }
             parsed
         };
-        // rgmanager says 0 when it enforces the published timeouts, so 0 means the published one.
+        // rgmanager says 0 when it enforces the published timeouts, so 0 means the published one. When it tells that one it
+        // enforces none, and nobody has asked for one: cluster.conf would have told another.
         let timeout = match caller {
             Caller::Rgmanager => number("OCF_RESKEY_RGMANAGER_meta_timeout", "seconds").map(Duration::from_secs),
             Caller::Pacemaker | Caller::Ocf | Caller::Human => {
                 number("OCF_RESKEY_CRM_meta_timeout", "milliseconds").map(Duration::from_millis)
             }
         };
+        let told = timeout.filter(|told| !told.is_zero());
+        let published = action.default_timeout(caller);
         let interval = number("OCF_RESKEY_CRM_meta_interval", "milliseconds").unwrap_or(0);
         let check_level = number("OCF_CHECK_LEVEL", "0, 10 or 20").unwrap_or(0);
         let target = match caller {
@@ -147,7 +152,8 @@ impl Invocation {
         Self {
             caller,
             action,
-            timeout: timeout.filter(|t| !t.is_zero()).unwrap_or_else(|| action.default_timeout(caller)).min(LONGEST),
+            timeout: told.unwrap_or(published).min(LONGEST),
+            open_ended: caller == Caller::Rgmanager && action.moves() && told == Some(published),
             recurring: interval > 0 || (caller == Caller::Rgmanager && action == Action::Status),
             check_level: u32::try_from(check_level).unwrap_or(u32::MAX),
             instance: env.get("OCF_RESOURCE_INSTANCE").map(|v| v.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -206,6 +212,22 @@ mod tests {
     fn rgmanagers_timeout_of_zero_means_the_published_one() {
         let vars = env(&[("OCF_RESKEY_RGMANAGER_meta_timeout", "0")]);
         assert_eq!(Invocation::from_manager(Caller::Rgmanager, Action::Stop, None, &vars).timeout.as_secs(), 120);
+    }
+
+    #[test]
+    fn a_migration_is_open_ended_where_rgmanager_enforces_no_timeout_and_nobody_set_one() {
+        let of = |caller, action, seconds: &str| {
+            let vars = env(&[("OCF_RESKEY_RGMANAGER_meta_timeout", seconds)]);
+            let inv = Invocation::from_manager(caller, action, None, &vars);
+            (inv.open_ended, inv.timeout.as_secs())
+        };
+        assert_eq!(of(Caller::Rgmanager, Action::Migrate, "600"), (true, 600));
+        // It enforces the published one, or cluster.conf has its own.
+        assert_eq!(of(Caller::Rgmanager, Action::Migrate, "0"), (false, 600));
+        assert_eq!(of(Caller::Rgmanager, Action::Migrate, ""), (false, 600));
+        assert_eq!(of(Caller::Rgmanager, Action::Migrate, "3600"), (false, 3600));
+        assert_eq!(of(Caller::Rgmanager, Action::Stop, "120"), (false, 120));
+        assert_eq!(of(Caller::Pacemaker, Action::MigrateTo, "600"), (false, 600));
     }
 
     #[test]

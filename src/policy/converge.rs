@@ -9,6 +9,7 @@
 //!
 //! What the guest pays for comes as late as possible, and never while the forecast says that it ends in time without.
 
+use super::progress::{PROGRESS, Passes};
 use crate::model::params::options::Late;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Policy {
     pub timeout: Option<(Duration, Late)>,
     /// Post-copy was asked to begin with the second pass.
     pub postcopy_after_precopy: bool,
+    /// Nobody waits for its end: the time counts anew whenever it gets on.
+    pub open_ended: bool,
     /// When the migration should have ended, counted from its start.
     pub end: Duration,
     /// One that is about to end may take until then.
@@ -38,14 +41,14 @@ pub struct Policy {
 /// The hypervisor's own allowance (QEMU), when none was set.
 pub const DEFAULT_DOWNTIME: u64 = 300;
 
-/// The statistics of a running job.
+/// The statistics of a running job. Before the memory, in a pass 0, its disks are copied where that was asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// Since the migration's start.
     pub at: Duration,
-    /// Bytes of memory in all.
+    /// Bytes of memory, or of disks, in all.
     pub total: u64,
-    /// Bytes of memory still to be sent in this pass.
+    /// Bytes still to be sent in this pass.
     pub remaining: u64,
     /// Bytes a second that are sent.
     pub rate: u64,
@@ -77,6 +80,9 @@ pub struct Governor {
     best: Option<(u64, Duration)>,
     /// The pass through the memory, when it was first seen, and what was left then.
     pass: (u64, Duration, u64),
+    /// Whether it gets on, and when it last did, where the time counts from there.
+    passes: Passes,
+    got_on: Duration,
     /// The rates of the last samples: each alone is chance.
     rates: [u64; 10],
     /// When the last order was given; each gets time to show what it does.
@@ -94,8 +100,6 @@ const STALL_SLOWED: Duration = Duration::from_secs(20);
 const SETTLES: Duration = Duration::from_secs(5);
 /// Kept for what is not foreseen.
 const SLACK: Duration = Duration::from_secs(1);
-/// Less than this part of the best remainder is progress.
-const PROGRESS: (u64, u64) = (99, 100);
 /// More passes than any migration that converges needs.
 const PASSES: u32 = 100;
 
@@ -105,8 +109,34 @@ impl Governor {
     pub fn new(policy: Policy) -> Self {
         let downtime = if policy.downtime == 0 { DEFAULT_DOWNTIME } else { policy.downtime };
         let zero = Duration::ZERO;
-        let (pass, rates) = ((0, zero, 0), [0; 10]);
-        Self { downtime, policy, best: None, pass, rates, ordered: zero, committed: false, paused: false }
+        Self {
+            downtime,
+            policy,
+            best: None,
+            pass: (0, zero, 0),
+            passes: Passes::new(),
+            got_on: zero,
+            rates: [0; 10],
+            ordered: zero,
+            committed: false,
+            paused: false,
+        }
+    }
+
+    /// When it last got on, where the time counts from there; else its start.
+    #[must_use]
+    pub const fn counts_from(&self) -> Duration {
+        self.got_on
+    }
+
+    /// What is left of the time until the end.
+    fn left(&self, now: &Sample) -> Duration {
+        (self.got_on + self.policy.end).saturating_sub(now.at)
+    }
+
+    /// The same for one that is about to end.
+    fn left_at_last(&self, now: &Sample) -> Duration {
+        (self.got_on + self.policy.last).saturating_sub(now.at)
     }
 
     /// Whether aborting could lose the guest.
@@ -122,6 +152,9 @@ impl Governor {
 
     /// Judges a sample.
     pub fn step(&mut self, now: &Sample) -> Option<Order> {
+        if self.passes.got_on(now.iteration, now.remaining) && self.policy.open_ended {
+            self.got_on = now.at;
+        }
         if self.committed {
             return None;
         }
@@ -132,10 +165,13 @@ impl Governor {
         if now.iteration != self.pass.0 {
             self.pass = (now.iteration, now.at, now.remaining);
         }
-        let left = self.policy.end.saturating_sub(now.at);
+        let left = self.left(now);
+        if now.iteration == 0 {
+            return left.is_zero().then_some(Order::Abort);
+        }
         if left.is_zero() {
             // What is about to end is not aborted; nor what may be, for all that is known: a moment more costs nothing.
-            let last = self.policy.last.saturating_sub(now.at);
+            let last = self.left_at_last(now);
             let hopeful = Sample { dirty: now.dirty.or(Some(0)), ..*now };
             let ends = self.ends_in(&hopeful, self.downtime).is_some_and(|need| need < last);
             return (!ends).then_some(Order::Abort);
@@ -182,7 +218,8 @@ impl Governor {
     /// What must be done while there is just time for it, when it does not end in time without: more downtime than a stall
     /// brings, or the pause.
     fn last_resort(&mut self, now: &Sample, left: Duration) -> Option<Order> {
-        if self.fits(now, self.downtime) {
+        // The first pass always gets on; where the time counts anew, nothing presses before its end.
+        if self.fits(now, self.downtime) || (self.policy.open_ended && now.iteration < 2) {
             return None;
         }
         let last_moment = |need: Duration| need * 11 / 10 + 3 * SLACK >= left;
@@ -194,15 +231,15 @@ impl Governor {
             return None;
         }
         let need = self.paused_need(now);
-        let in_time = need < self.policy.last.saturating_sub(now.at);
+        let in_time = need < self.left_at_last(now);
         (self.policy.allow_pause && last_moment(need) && in_time).then(|| self.order(now, Order::Pause)).flatten()
     }
 
-    /// Whether it ends in time with so much downtime, by the forecast.
+    /// Whether it ends in time with so much downtime, by the forecast; at all, where it may take as long as it gets on.
     #[must_use]
     pub fn fits(&self, now: &Sample, downtime: u64) -> bool {
-        let left = self.policy.end.saturating_sub(now.at);
-        self.ends_in(now, downtime).is_some_and(|need| need * 11 / 10 + SLACK <= left)
+        let left = self.left(now);
+        self.ends_in(now, downtime).is_some_and(|need| self.policy.open_ended || need * 11 / 10 + SLACK <= left)
     }
 
     /// The forecast: how long it takes until what is left can be sent within the downtime; `None` when that cannot be told,
@@ -308,6 +345,7 @@ mod tests {
             allow_pause: false,
             timeout: None,
             postcopy_after_precopy: false,
+            open_ended: false,
             end: Duration::from_secs(100),
             last: Duration::from_secs(104),
         }
@@ -508,6 +546,32 @@ mod tests {
         assert!((25.0..28.0).contains(&story.at(Order::Postcopy).unwrap()), "{story:?}");
         // One that has moved by then is not touched.
         assert!(told(&after(Late::Suspend), &IDLE).orders.is_empty());
+    }
+
+    #[test]
+    fn where_nobody_waits_it_takes_as_long_as_it_gets_on_and_no_longer() {
+        let open = Policy { open_ended: true, end: Duration::from_secs(10), last: Duration::from_secs(14), ..policy() };
+        // 275 s, and in passes that get smaller: 50, 20, 8, ... s.
+        for world in [IDLE, World { total: 2000.0, hot: 2000.0, rate: 40.0, dirty: 16.0, measured: false }] {
+            for allow_pause in [false, true] {
+                let story = told(&Policy { allow_pause, ..open.clone() }, &world);
+                let hard = |order: &Order| matches!(order, Order::Pause | Order::Abort | Order::Postcopy);
+                assert!(!story.only().iter().any(hard) && story.moved.is_some_and(|at| at > 50.0), "{story:?}");
+            }
+        }
+        // Not converging: after the first pass, of 26 s.
+        let story = told(&open, &BUSY);
+        assert_eq!(story.only(), [Order::Downtime(600), Order::Downtime(1200), Order::Abort], "{story:?}");
+        assert!((36.0..50.0).contains(&story.at(Order::Abort).unwrap()), "{story:?}");
+        let paused = told(&Policy { allow_pause: true, downtime_max: 0, ..open.clone() }, &BUSY);
+        assert!(paused.at(Order::Pause).is_some_and(|at| at > 26.0) && paused.moved.is_some(), "{paused:?}");
+        // Its disks are copied first, for a minute and a half, and then nothing comes any more.
+        let mut governor = Governor::new(open);
+        let mut copied = |second: u64| {
+            let (at, remaining) = (Duration::from_secs(second), (90 - second.min(90)) * MIB);
+            governor.step(&Sample { at, total: 90 * MIB, remaining, rate: MIB, dirty: None, iteration: 0 })
+        };
+        assert_eq!((0..120).find(|second| copied(*second).is_some()), Some(100));
     }
 
     #[test]

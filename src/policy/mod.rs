@@ -12,6 +12,7 @@ pub mod migrate;
 mod monitor;
 pub mod moving;
 pub mod outward;
+mod progress;
 mod receive;
 mod restart;
 pub mod settle;

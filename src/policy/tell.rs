@@ -39,14 +39,15 @@ pub fn asleep(name: &str, why: &str) -> String {
     format!("'{name}' not moved, is asleep here (suspended by the guest): wake or stop it first; {why}")
 }
 
-/// Why a migration that would have taken too long was given up.
+/// Why a migration that would have taken too long was given up; or one that did not get on, where nobody waits for it.
 #[must_use]
-pub fn too_late(last: Option<&Sample>) -> String {
+pub fn too_late(last: Option<&Sample>, open_ended: bool) -> String {
     let mib = |bytes: u64| bytes / (1 << 20);
+    let what = if open_ended { "no progress any more" } else { "no end in time" };
     last.map_or("it would not have ended in time".to_owned(), |sample| {
         let (left, sent) = (mib(sample.remaining), mib(sample.rate));
         let dirty = sample.dirty.map(|bytes| format!(", {} MiB/s dirtied", mib(bytes))).unwrap_or_default();
-        format!("no end in time: {left} MiB left, {sent} MiB/s sent{dirty}")
+        format!("{what}: {left} MiB left, {sent} MiB/s sent{dirty}")
     })
 }
 

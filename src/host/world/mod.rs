@@ -87,6 +87,12 @@ impl<'a> Host<'a> {
         self
     }
 
+    /// From now on so much time is left.
+    pub(super) fn count_anew(&mut self, left: Duration) {
+        self.deadline = Deadline::after(left);
+        self.last_look = Deadline::after(left + self.inv.margin() / 2);
+    }
+
     /// Looks; after an end, until libvirt has taken note of it.
     pub(super) fn observe(&mut self, deadline: Deadline) -> Observation {
         let seen = self.look_until_noted(deadline);

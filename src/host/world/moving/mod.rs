@@ -19,13 +19,15 @@ use crate::policy::settle::{self, There};
 use crate::policy::{Fix, History, tell};
 use crate::sys::interrupt;
 use crate::sys::text::{ascii_line, say, uuid_text};
-use crate::sys::time::timespec;
+use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::Duration;
 use watch::{GaveUp, Limits};
 
 /// Between two samples of the job's statistics.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// How long the worker of a migration lives whose end nobody waits for; it ends with the agent.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 /// How long an abort may take before the call is ended.
 const ABORT: Duration = Duration::from_secs(5);
 
@@ -179,8 +181,9 @@ impl Mover<'_, '_> {
 
     /// One migration, from the checks to the end of libvirt's call.
     fn attempt(&mut self, domain: &Domain, request: &Migrate) -> Result<Option<Lookup>, Failed> {
-        let limits = Limits::of(self.host.deadline);
+        let mut limits = Limits::of(self.host.deadline);
         let params = &self.host.inv.params.migration;
+        let open_ended = self.host.inv.open_ended;
         let policy = Policy {
             downtime: params.downtime,
             downtime_max: params.downtime_max,
@@ -189,6 +192,7 @@ impl Mover<'_, '_> {
             allow_pause: params.allow_pause,
             timeout: self.asked.timeout,
             postcopy_after_precopy: self.asked.postcopy_after_precopy,
+            open_ended,
             end: limits.until.left(),
             last: limits.close.left(),
         };
@@ -204,9 +208,13 @@ impl Mover<'_, '_> {
         }
         let verb = if by_virsh { Verb::MigrateByVirsh(request, &params.options.words) } else { Verb::Migrate(request) };
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
-        let last = if request.flags.contains(&Flag::Postcopy) { self.host.deadline } else { limits.over };
+        let last = match request.flags.contains(&Flag::Postcopy) {
+            _ if open_ended => Deadline::after(FOREVER),
+            true => self.host.deadline,
+            false => limits.over,
+        };
         let mut call = self.host.backend.spawn(verb, &who, last).map_err(Failed::early)?;
-        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &limits);
+        let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &mut limits);
         let begun = call.begun();
         let lost = call.lost();
         let answer = call.answer(limits.over.at_most(if begun { ABORT } else { Duration::ZERO }));

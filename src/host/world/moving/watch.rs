@@ -12,7 +12,7 @@ use crate::policy::converge::{DEFAULT_DOWNTIME, Governor, Order, Sample, progres
 use crate::policy::hope::Hope;
 use crate::policy::migrate::BEGIN;
 use crate::policy::settle::{self, Here};
-use crate::policy::tell::too_late;
+use crate::policy::tell;
 use crate::sys::interrupt;
 use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -66,9 +66,10 @@ impl Mover<'_, '_> {
         call: &mut Call,
         who: &Who,
         mut governor: Governor,
-        limits: &Limits,
+        limits: &mut Limits,
     ) -> Option<GaveUp> {
         let began = Instant::now();
+        let (time, mut counts_from) = (self.host.deadline.left(), Duration::ZERO);
         let mut said = began;
         let mut ended: Option<(GaveUp, Deadline)> = None;
         let mut last: Option<Sample> = None;
@@ -108,7 +109,7 @@ impl Mover<'_, '_> {
             let why = match &sample {
                 _ if signalled => Some("it was interrupted by a signal".to_owned()),
                 // Nothing says that it is about to end.
-                None if limits.until.passed() => Some(too_late(last.as_ref())),
+                None if limits.until.passed() => Some(self.too_late(last.as_ref())),
                 None => None,
                 Some(sample) => {
                     let pause = if self.host.inv.caller == Caller::Human { SAY_SOON } else { SAY };
@@ -116,7 +117,13 @@ impl Mover<'_, '_> {
                         said = Instant::now();
                         self.say(&progress(sample, self.downtime));
                     }
-                    self.obey(&mut governor, sample, who)
+                    let why = self.obey(&mut governor, sample, who);
+                    if governor.counts_from() > counts_from {
+                        counts_from = governor.counts_from();
+                        self.host.count_anew(time);
+                        *limits = Limits::of(self.host.deadline);
+                    }
+                    why
                 }
             };
             if let Some(why) = why
@@ -142,9 +149,13 @@ impl Mover<'_, '_> {
             Order::Pause => {
                 self.order("pausing the guest until it has moved", Verb::Suspend, who);
             }
-            Order::Abort => return Some(too_late(Some(sample))),
+            Order::Abort => return Some(self.too_late(Some(sample))),
         }
         None
+    }
+
+    fn too_late(&self, last: Option<&Sample>) -> String {
+        tell::too_late(last, self.host.inv.open_ended)
     }
 
     /// A migration that did not begin: who did not answer.
@@ -201,18 +212,21 @@ impl Mover<'_, '_> {
             })
         };
         let page = number("memory_page_size").unwrap_or(4096);
-        let iteration = number("memory_iteration").unwrap_or(1);
+        let iteration = number("memory_iteration").unwrap_or(1).max(1);
         // The hypervisor knows it when the first pass is over.
         let told = number("memory_dirty_rate").map(|pages| pages * page);
-        Some(Sample {
-            at,
-            // A job that has only begun has nothing to tell.
-            total: number("memory_total").filter(|total| *total > 0)?,
-            remaining: number("memory_remaining")?,
-            rate: number("memory_bps").unwrap_or(0),
-            dirty: told.filter(|bytes| iteration > 1 || *bytes > 0).or(measured),
-            iteration,
-        })
+        let memory = |total| {
+            let (remaining, rate) = (number("memory_remaining")?, number("memory_bps").unwrap_or(0));
+            let dirty = told.filter(|bytes| iteration > 1 || *bytes > 0).or(measured);
+            Some(Sample { at, total, remaining, rate, dirty, iteration })
+        };
+        let disks = |total| {
+            let (remaining, rate) = (number("disk_remaining")?, number("disk_bps").unwrap_or(0));
+            Some(Sample { at, total, remaining, rate, dirty: None, iteration: 0 })
+        };
+        // A job that has only begun has nothing to tell.
+        let some = |name: &str| number(name).filter(|total| *total > 0);
+        some("memory_total").and_then(memory).or_else(|| some("disk_total").and_then(disks))
     }
 
     /// Gives an order to libvirt; whether it took it.

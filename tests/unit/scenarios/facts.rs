@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Plays every story in `tests/scenarios/`: facts above the line, and below it the steps and the answer they lead to.
-//! `UPDATE=1 cargo test --lib scenarios` rewrites what is below the lines.
-//!
-//! Above the line stand `key words...` lines; the parser at the end of this file is their whole grammar.
+//! The facts of a story: `key words...` lines. `read` is their whole grammar.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use vm_agent::engine::imagine::{Imagined, play};
+use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::Starting;
 use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
@@ -17,70 +13,8 @@ use vm_agent::model::state::State;
 use vm_agent::policy::hope::Hope;
 use vm_agent::policy::moving::{Failed, NEVER};
 use vm_agent::policy::settle::There;
-use vm_agent::sys::text::ascii_line;
 
-#[test]
-fn every_story_ends_as_it_is_told() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let update = std::env::vars().any(|(name, value)| name == "UPDATE" && value == "1");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    files.sort();
-    let mut told = 0;
-    let mut wrong = String::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut out = String::new();
-        for story in text.split("\n\n\n") {
-            let (above, below) = story.split_once("\n---\n").unwrap_or((story.trim_end(), ""));
-            let lines = tell(above);
-            told += 1;
-            if below.trim() != lines.trim() {
-                wrong += &format!("{}:\n{above}\n  expected:\n{below}\n  came:\n{lines}\n\n", file.display());
-            }
-            out += &format!("{}{above}\n---\n{}", if out.is_empty() { "" } else { "\n\n\n" }, lines.trim_end());
-        }
-        if update {
-            std::fs::write(&file, out + "\n").unwrap();
-        }
-    }
-    assert!(told > 40, "only {told} stories were found");
-    assert!(update || wrong.is_empty(), "{wrong}");
-}
-
-/// The steps and the answer that the facts lead to, as text.
-fn tell(facts: &str) -> String {
-    let (inv, seen, world) = read(facts);
-    let (steps, outcome) = play(&inv, &seen, &world);
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for step in steps {
-        match lines.last_mut() {
-            Some((last, times)) if *last == step.to_string() => *times += 1,
-            _ => lines.push((step.to_string(), 1)),
-        }
-    }
-    let lines: Vec<String> = lines
-        .into_iter()
-        .map(|(line, times)| if times > 1 { format!("{line} ({times} times)") } else { line })
-        .collect();
-    let mut text = String::new();
-    let mut rest = lines.as_slice();
-    while let [first, ..] = rest {
-        // Two steps in turn, again and again.
-        let turns = rest.chunks_exact(2).take_while(|pair| *pair == &rest[..2]).count();
-        if turns > 2 {
-            text += &format!("{first}, {} ({turns} times)\n", rest[1]);
-            rest = &rest[2 * turns..];
-        } else {
-            text += &format!("{first}\n");
-            rest = &rest[1..];
-        }
-    }
-    let outcome = outcome.expect("the policy never comes to an end");
-    assert_eq!(outcome.reason, ascii_line(&outcome.reason, 1000), "a reason that is not one plain line");
-    text + &format!("answer {} {}\n", outcome.code.number(), outcome.reason)
-}
-
-fn read(facts: &str) -> (Invocation, Observation, Imagined) {
+pub(super) fn read(facts: &str) -> (Invocation, Observation, Imagined) {
     let mut caller = Caller::Pacemaker;
     let mut action = Action::Monitor;
     let mut env: Vec<(OsString, OsString)> = vec![("OCF_RESKEY_name".into(), "foo".into())];
@@ -269,37 +203,43 @@ fn definition(words: &str) -> Definition {
     }
 }
 
-/// A state by libvirt's two words for it, as `virsh domstate --reason` would say them.
+/// libvirt's two words for a state, as `virsh domstate --reason` would say them, and its two numbers.
+pub(super) const STATES: [(&str, i32, i32); 31] = [
+    ("nostate", 0, 0),
+    ("running", 1, 1),
+    ("running-postcopy", 1, 10),
+    ("running-postcopy-failed", 1, 11),
+    ("blocked", 2, 0),
+    ("paused-unknown", 3, 0),
+    ("paused-user", 3, 1),
+    ("paused-migration", 3, 2),
+    ("paused-save", 3, 3),
+    ("paused-dump", 3, 4),
+    ("paused-ioerror", 3, 5),
+    ("paused-watchdog", 3, 6),
+    ("paused-from-snapshot", 3, 7),
+    ("paused-shutting-down", 3, 8),
+    ("paused-snapshot", 3, 9),
+    ("paused-crashed", 3, 10),
+    ("paused-starting", 3, 11),
+    ("paused-postcopy", 3, 12),
+    ("paused-postcopy-failed", 3, 13),
+    ("paused-api-error", 3, 14),
+    ("in-shutdown", 4, 0),
+    ("off", 5, 0),
+    ("off-shutdown", 5, 1),
+    ("off-destroyed", 5, 2),
+    ("off-crashed", 5, 3),
+    ("off-migrated", 5, 4),
+    ("off-saved", 5, 5),
+    ("off-failed", 5, 6),
+    ("crashed", 6, 0),
+    ("pmsuspended", 7, 0),
+    ("unheard-of", 99, 0),
+];
+
 fn named(word: &str) -> State {
-    let (_, state, reason) = *[
-        ("nostate", 0, 0),
-        ("running", 1, 1),
-        ("running-postcopy", 1, 10),
-        ("running-postcopy-failed", 1, 11),
-        ("blocked", 2, 0),
-        ("paused-unknown", 3, 0),
-        ("paused-user", 3, 1),
-        ("paused-migration", 3, 2),
-        ("paused-save", 3, 3),
-        ("paused-ioerror", 3, 5),
-        ("paused-watchdog", 3, 6),
-        ("paused-crashed", 3, 10),
-        ("paused-starting", 3, 11),
-        ("paused-postcopy", 3, 12),
-        ("paused-postcopy-failed", 3, 13),
-        ("paused-api-error", 3, 14),
-        ("in-shutdown", 4, 0),
-        ("off", 5, 0),
-        ("off-shutdown", 5, 1),
-        ("off-crashed", 5, 3),
-        ("off-migrated", 5, 4),
-        ("off-saved", 5, 5),
-        ("crashed", 6, 0),
-        ("pmsuspended", 7, 0),
-        ("unheard-of", 99, 0),
-    ]
-    .iter()
-    .find(|(known, _, _)| *known == word)
-    .unwrap_or_else(|| panic!("no such state: {word}"));
+    let found = STATES.iter().find(|(known, _, _)| *known == word);
+    let (_, state, reason) = *found.unwrap_or_else(|| panic!("no such state: {word}"));
     State::from_numbers(state, reason)
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `tests/scenarios/` tells, held against the policy as it is played on imagined worlds. `FILE.txt` has stories: a name
+//! and a sentence, facts above a line, and below it the steps and the answer that they lead to. `ACTION.md` is an action's
+//! whole table: what it answers to each state, to each caller.
+//! `UPDATE=1 cargo test --lib scenarios` rewrites what is below the lines, and the tables.
+
+mod facts;
+mod tables;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use vm_agent::engine::imagine;
+use vm_agent::sys::text::ascii_line;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+fn update() -> bool {
+    std::env::vars().any(|(name, value)| name == "UPDATE" && value == "1")
+}
+
+#[test]
+fn every_story_ends_as_it_is_told() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "txt"));
+    files.sort();
+    let mut names = BTreeSet::new();
+    let mut wrong = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut out = String::new();
+        for story in text.split("\n\n\n") {
+            let (above, below) = story.split_once("\n---\n").unwrap_or((story.trim_end(), ""));
+            let name = name(above).unwrap_or_else(|| panic!("no '# a-name: A sentence.' above\n{story}"));
+            let name = format!("{} {name}", file.display());
+            let lines = play(above).told();
+            if below.trim() != lines.trim() {
+                wrong += &format!("{name}:\n{above}\n  expected:\n{below}\n  came:\n{lines}\n\n");
+            }
+            out += &format!("{}{above}\n---\n{}", if out.is_empty() { "" } else { "\n\n\n" }, lines.trim_end());
+            assert!(names.insert(name.clone()), "two stories are {name}");
+        }
+        if update() {
+            std::fs::write(&file, out + "\n").unwrap();
+        }
+    }
+    assert!(names.len() > 150, "only {} stories were found", names.len());
+    assert!(update() || wrong.is_empty(), "{wrong}");
+}
+
+/// A story's name, from its first line: `# a-name: A sentence that says what it is about.`
+fn name(story: &str) -> Option<&str> {
+    let (name, sentence) = story.lines().next()?.strip_prefix("# ")?.split_once(": ")?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    (plain && sentence.ends_with('.')).then_some(name)
+}
+
+/// The steps and the answer that facts lead to.
+struct Played {
+    /// Each as a line; what is repeated stands there once, with its number.
+    steps: Vec<String>,
+    code: u8,
+    reason: String,
+}
+
+impl Played {
+    /// As a story tells it.
+    fn told(&self) -> String {
+        let steps: String = self.steps.iter().map(|step| format!("{step}\n")).collect();
+        format!("{steps}answer {} {}\n", self.code, self.reason)
+    }
+}
+
+fn play(facts: &str) -> Played {
+    let (inv, seen, world) = facts::read(facts);
+    let (steps, outcome) = imagine::play(&inv, &seen, &world);
+    let outcome = outcome.expect("the policy never comes to an end");
+    assert_eq!(outcome.reason, ascii_line(&outcome.reason, 1000), "a reason that is not one plain line");
+    let steps = steps.iter().map(ToString::to_string).collect();
+    Played { steps: by_turns(repeated(steps)), code: outcome.code.number(), reason: outcome.reason }
+}
+
+/// The same step again and again.
+fn repeated(steps: Vec<String>) -> Vec<String> {
+    let runs = steps.chunk_by(|one, next| one == next);
+    runs.map(|run| if run.len() > 1 { format!("{} ({} times)", run[0], run.len()) } else { run[0].clone() }).collect()
+}
+
+/// Two steps in turn, again and again.
+fn by_turns(steps: Vec<String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = steps.as_slice();
+    while let [first, ..] = rest {
+        let turns = rest.chunks_exact(2).take_while(|pair| *pair == &rest[..2]).count();
+        let (line, told) =
+            if turns > 2 { (format!("{first}, {} ({turns} times)", rest[1]), 2 * turns) } else { (first.clone(), 1) };
+        lines.push(line);
+        rest = &rest[told..];
+    }
+    lines
+}

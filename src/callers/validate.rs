@@ -12,7 +12,7 @@ use crate::model::definition::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::model::facts::{Definition, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
-use crate::model::worker::{HostVerb, Request};
+use crate::model::worker::{Question, Request};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
@@ -224,7 +224,7 @@ fn host(
 /// answer, or that the worker is missing, is found by itself.
 fn asked_of_libvirt(looker: &Looker, deadline: Deadline) -> Vec<String> {
     let Definition::File(defined) = looker.definition() else { return Vec::new() };
-    let mut request = Request::host(&looker.uri, HostVerb::Check { xml: defined.text.clone() });
+    let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone() });
     let patience = deadline.at_most(deadline.left() / 3);
     request.timeout = Some(patience.left());
     match backend::ask_worker(&request, patience) {

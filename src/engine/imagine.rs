@@ -3,15 +3,17 @@
 //! scenario tests read as stories because of it.
 
 use crate::model::call::Invocation;
+use crate::model::change::Change;
 use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Process};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
+use crate::model::worker::Side;
 use crate::policy::migrate;
 use crate::policy::moving::{Failed, Moving, Tried};
 use crate::policy::settle::There;
-use crate::policy::{Fix, History, Look, Step, Tidy, World};
+use crate::policy::{History, Look, Step, Tidy, World};
 use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
@@ -312,9 +314,9 @@ impl Imagined {
                 second
             }
             Step::Move => self.move_it(seen, done),
-            Step::PutRight(fix) => {
+            Step::PutRight { at, change } => {
                 if !self.stuck {
-                    self.put_right(*fix, seen);
+                    self.put_right(*at, change, seen);
                 }
                 second
             }
@@ -379,13 +381,18 @@ impl Imagined {
         took
     }
 
-    fn put_right(&mut self, fix: Fix, seen: &mut Observation) {
-        match (fix, &mut seen.libvirt) {
-            (Fix::ResumeHere, _) => run(seen),
-            (Fix::DestroyHere, _) => end(seen, Off::Destroyed, None),
-            (Fix::DestroyThere, _) => self.there = There::Off,
-            (Fix::AbortHere, Libvirt::Domain(domain)) => domain.motion = Motion::None,
-            (Fix::AbortHere, _) => {}
+    fn put_right(&mut self, at: Side, change: &Change, seen: &mut Observation) {
+        match (at, change) {
+            (Side::Source, Change::Resume) => run(seen),
+            (Side::Source, Change::Destroy) => end(seen, Off::Destroyed, None),
+            (Side::Destination, Change::Destroy) => self.there = There::Off,
+            (Side::Source, Change::AbortJob) => {
+                if let Libvirt::Domain(domain) = &mut seen.libvirt {
+                    domain.motion = Motion::None;
+                }
+            }
+            // No policy puts a migration right by anything else; a story would show that nothing came of it.
+            _ => {}
         }
     }
 }

@@ -4,11 +4,10 @@
 //! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
 
 use super::cause::cause;
+use super::virsh;
+use crate::model::change::Change;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::params::ShutdownMode;
-use crate::model::worker::{
-    self, Answer, DomainVerb, ErrorReply, Flag, HostVerb, Line, Lookup, Migrate, Progress, Reply, Request, Who,
-};
+use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, Running};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
@@ -20,39 +19,6 @@ use std::time::Duration;
 const LIBEXEC: &str = "/usr/libexec/vm-agent";
 /// The worker's file name.
 const WORKER: &str = "vm-agent-libvirt";
-
-/// A change of a domain. It holds a definition's text, and is never shown.
-#[derive(Clone, Copy)]
-pub enum Verb<'a> {
-    /// Start a transient domain from this XML.
-    Create(&'a str),
-    /// Start the persistent definition.
-    Start,
-    /// Let it run on.
-    Resume,
-    /// Wake one that was suspended by its own power management.
-    Wake,
-    /// Ask the guest to shut down.
-    Shutdown(ShutdownMode),
-    /// End it at once.
-    Destroy,
-    /// Delete its saved memory.
-    DropSaved,
-    /// Abort its running job.
-    AbortJob,
-    /// Put our mark (an element) into its metadata.
-    SetMark(&'a str),
-    /// Pause it.
-    Suspend,
-    /// Let a running migration cost so many milliseconds of downtime.
-    SetDowntime(u64),
-    /// Switch a running migration to post-copy.
-    Postcopy,
-    /// Move it to another host.
-    Migrate(&'a Migrate),
-    /// Move it by virsh: further words, as its caller wrote them.
-    MigrateByVirsh(&'a Migrate, &'a [String]),
-}
 
 /// How changes are made.
 #[derive(Clone, Debug)]
@@ -74,8 +40,8 @@ impl Backend {
     ///
     /// # Errors
     /// libvirt said no, or could not be asked.
-    pub fn call(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(), Failure> {
-        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+    pub fn call(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(), Failure> {
+        let (tool, running) = self.spawn_tool(change, who, deadline)?;
         judge(&tool, &running.finish(deadline).map_err(not_run)?).map(drop)
     }
 
@@ -83,15 +49,16 @@ impl Backend {
     ///
     /// # Errors
     /// It could not be begun.
-    pub fn spawn(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
-        let (tool, running) = self.spawn_tool(verb, who, deadline)?;
+    pub fn spawn(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
+        let (tool, running) = self.spawn_tool(change, who, deadline)?;
         Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
-    fn spawn_tool(&self, verb: Verb<'_>, who: &Who, deadline: Deadline) -> Result<(Tool, Running), Failure> {
+    fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, Running), Failure> {
         // Only the worker can check without moving.
-        let rehearsal = matches!(verb, Verb::Migrate(migrate) if migrate.rehearse.is_some());
-        let by_virsh = (self.use_virsh && !rehearsal) || matches!(verb, Verb::MigrateByVirsh(..));
+        let rehearsal = matches!(change, Change::Migrate(migrate) if migrate.rehearse.is_some());
+        let wanted = self.use_virsh || matches!(change, Change::Migrate(migrate) if migrate.by_virsh.is_some());
+        let by_virsh = wanted && !rehearsal;
         let worker = if by_virsh { None } else { worker_path() };
         if rehearsal && worker.is_none() {
             return Err(missing(format!(
@@ -109,15 +76,15 @@ impl Backend {
             if !by_virsh {
                 log::warn!("the worker {WORKER} is missing; virsh is used in its place");
             }
-            let (args, input) = virsh_words(&self.uri, verb, who);
-            let running = changing(verb, child_of(&virsh, args, input.as_deref())).spawn(deadline).map_err(not_run)?;
+            let (args, input) = virsh::words(&self.uri, change, who);
+            let running = changing(change, child_of(&virsh, args, input)).spawn(deadline).map_err(not_run)?;
             return Ok((Tool::Virsh(virsh), running));
         };
-        let mut request = request(&self.uri, verb, who);
+        let mut request = Request::change(&self.uri, who.clone(), change.clone());
         request.timeout = Some(deadline.left());
         let input = request.input();
         let args = request.argv().into_iter().map(OsString::from).collect();
-        let running = changing(verb, child_of(&worker, args, input)).spawn(deadline).map_err(not_run)?;
+        let running = changing(change, child_of(&worker, args, input)).spawn(deadline).map_err(not_run)?;
         Ok((Tool::Worker, running))
     }
 }
@@ -136,8 +103,8 @@ pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Failu
 
 /// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
 /// domain up, this agent is there and has its turn.
-fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
-    if matches!(verb, Verb::Create(_) | Verb::Start) { child.uninterrupted() } else { child }
+fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
+    if matches!(change, Change::Create { .. } | Change::Start) { child.uninterrupted() } else { child }
 }
 
 /// Asks the worker how a domain is at `uri`, here or elsewhere.
@@ -145,7 +112,7 @@ fn changing<'a>(verb: Verb<'_>, child: Child<'a>) -> Child<'a> {
 /// # Errors
 /// As of [`ask_worker`].
 pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
-    let answer = ask_worker(&Request::domain(uri, who, DomainVerb::State), deadline)?;
+    let answer = ask_worker(&Request::domain(uri, who, Question::State), deadline)?;
     answer.lookup.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"))
 }
 
@@ -164,9 +131,9 @@ pub struct Call {
     running: Running,
     last: Vec<u8>,
     begun: bool,
-    asking: Option<worker::End>,
+    asking: Option<worker::Side>,
     dirty_rate: Option<u64>,
-    lost: Option<worker::End>,
+    lost: Option<worker::Side>,
 }
 
 impl Call {
@@ -211,7 +178,7 @@ impl Call {
 
     /// Which end is asked before a migration, if that is known.
     #[must_use]
-    pub const fn asking(&self) -> Option<worker::End> {
+    pub const fn asking(&self) -> Option<worker::Side> {
         self.asking
     }
 
@@ -223,7 +190,7 @@ impl Call {
 
     /// Which end stopped answering in the middle, if one did.
     #[must_use]
-    pub const fn lost(&self) -> Option<worker::End> {
+    pub const fn lost(&self) -> Option<worker::Side> {
         self.lost
     }
 
@@ -247,137 +214,6 @@ pub fn worker_path() -> Option<PathBuf> {
     let folder = own.parent()?;
     let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");
     [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
-}
-
-fn request(uri: &str, verb: Verb<'_>, who: &Who) -> Request {
-    let domain = |verb| Request::domain(uri, who.clone(), verb);
-    match verb {
-        Verb::Create(xml) => Request::host(uri, HostVerb::Create { xml: xml.into() }),
-        Verb::Start => domain(DomainVerb::Start),
-        Verb::Resume => domain(DomainVerb::Resume),
-        Verb::Wake => domain(DomainVerb::Wake),
-        Verb::Shutdown(mode) => domain(DomainVerb::Shutdown {
-            mode: match mode {
-                ShutdownMode::Default => worker::Mode::Default,
-                ShutdownMode::Acpi => worker::Mode::Acpi,
-                ShutdownMode::Agent => worker::Mode::Agent,
-                ShutdownMode::Initctl => worker::Mode::Initctl,
-                ShutdownMode::Signal => worker::Mode::Signal,
-                ShutdownMode::Paravirt => worker::Mode::Paravirt,
-            },
-        }),
-        Verb::Destroy => domain(DomainVerb::Destroy),
-        Verb::DropSaved => domain(DomainVerb::DropSaved),
-        Verb::AbortJob => domain(DomainVerb::AbortJob),
-        Verb::SetMark(xml) => domain(DomainVerb::SetMark { xml: xml.into() }),
-        Verb::Suspend => domain(DomainVerb::Suspend),
-        Verb::SetDowntime(ms) => domain(DomainVerb::SetDowntime { ms }),
-        Verb::Postcopy => domain(DomainVerb::StartPostcopy),
-        Verb::Migrate(migrate) | Verb::MigrateByVirsh(migrate, _) => {
-            domain(DomainVerb::Migrate(Box::new(migrate.clone())))
-        }
-    }
-}
-
-/// The words for virsh, and its input. A domain is named by UUID where it is known: virsh takes a number for an id.
-fn virsh_words(uri: &str, verb: Verb<'_>, who: &Who) -> (Vec<OsString>, Option<String>) {
-    let mut words: Vec<OsString> = vec!["-q".into(), "-c".into(), uri.into()];
-    let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
-    let mut input = None;
-    match verb {
-        Verb::Create(xml) => {
-            add(&["create", "/dev/stdin"]);
-            input = Some(xml.to_owned());
-        }
-        Verb::Start => add(&["start"]),
-        Verb::Resume => add(&["resume"]),
-        Verb::Wake => add(&["dompmwakeup"]),
-        Verb::Shutdown(ShutdownMode::Default) => add(&["shutdown"]),
-        Verb::Shutdown(mode) => add(&["shutdown", "--mode", mode.word()]),
-        Verb::Destroy => add(&["destroy"]),
-        Verb::DropSaved => add(&["managedsave-remove"]),
-        Verb::AbortJob => add(&["domjobabort"]),
-        Verb::SetMark(xml) => {
-            add(&["metadata", "--live", "--uri", worker::MARK_NAMESPACE, "--key", worker::MARK_PREFIX, "--set", xml])
-        }
-        Verb::Suspend => add(&["suspend"]),
-        Verb::SetDowntime(ms) => add(&["migrate-setmaxdowntime", "--downtime", &ms.to_string()]),
-        Verb::Postcopy => add(&["migrate-postcopy"]),
-        Verb::Migrate(migrate) => virsh_migrate(migrate, &mut add),
-        Verb::MigrateByVirsh(migrate, more) => {
-            // virsh refuses an option that comes twice; what its caller wrote counts.
-            let given = |word: &str| more.iter().any(|m| m.split('=').next() == Some(word));
-            virsh_migrate(migrate, &mut |words| {
-                if !words.first().is_some_and(|word| given(word)) {
-                    add(words);
-                }
-            });
-            more.iter().for_each(|word| add(&[word.as_str()]));
-        }
-    }
-    if !matches!(verb, Verb::Create(_)) {
-        let (Who::Uuid(which) | Who::Name(which)) = who;
-        words.extend(["--domain".into(), which.into()]);
-    }
-    (words, input)
-}
-
-/// The words for what the typed parameters say.
-fn virsh_migrate(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
-    add(&["migrate"]);
-    add(&["--desturi", &migrate.dest_uri]);
-    for flag in &migrate.flags {
-        add(&[match flag {
-            Flag::Live => "--live",
-            Flag::P2p => "--p2p",
-            Flag::Tunnelled => "--tunnelled",
-            Flag::PersistDest => "--persistent",
-            Flag::UndefineSource => "--undefinesource",
-            Flag::Paused => "--suspend",
-            Flag::NonSharedDisk => "--copy-storage-all",
-            Flag::NonSharedInc => "--copy-storage-inc",
-            Flag::NonSharedSynchronousWrites => "--copy-storage-synchronous-writes",
-            Flag::ChangeProtection => "--change-protection",
-            Flag::Unsafe => "--unsafe",
-            Flag::Offline => "--offline",
-            Flag::Compressed => "--compressed",
-            Flag::AbortOnError => "--abort-on-error",
-            Flag::AutoConverge => "--auto-converge",
-            Flag::RdmaPinAll => "--rdma-pin-all",
-            Flag::Postcopy => "--postcopy",
-            Flag::PostcopyResume => "--postcopy-resume",
-            Flag::Tls => "--tls",
-            Flag::Parallel => "--parallel",
-            Flag::Zerocopy => "--zerocopy",
-        }]);
-    }
-    fn words<T: ToString>(value: Option<T>) -> Option<String> {
-        value.map(|value| value.to_string())
-    }
-    let disks: Vec<&str> = migrate.migrate_disks.iter().map(String::as_str).collect();
-    for (word, value) in [
-        ("--migrateuri", migrate.migrate_uri.clone()),
-        ("--listen-address", migrate.listen_address.clone()),
-        ("--graphicsuri", migrate.graphics_uri.clone()),
-        ("--disks-uri", migrate.disks_uri.clone()),
-        ("--tls-destination", migrate.tls_destination.clone()),
-        ("--comp-methods", migrate.compression.clone()),
-        ("--migrate-disks", (!disks.is_empty()).then(|| disks.join(","))),
-        ("--bandwidth", words(migrate.bandwidth)),
-        ("--postcopy-bandwidth", words(migrate.bandwidth_postcopy)),
-        ("--parallel-connections", words(migrate.parallel_connections)),
-        ("--disks-port", words(migrate.disks_port)),
-        ("--auto-converge-initial", words(migrate.auto_converge_initial)),
-        ("--auto-converge-increment", words(migrate.auto_converge_increment)),
-        ("--comp-mt-level", words(migrate.compression_mt_level)),
-        ("--comp-mt-threads", words(migrate.compression_mt_threads)),
-        ("--comp-mt-dthreads", words(migrate.compression_mt_dthreads)),
-        ("--comp-xbzrle-cache", words(migrate.compression_xbzrle_cache)),
-    ] {
-        if let Some(value) = value {
-            add(&[word, &value]);
-        }
-    }
 }
 
 /// What came of a call. virsh finds nothing out.

@@ -6,3 +6,4 @@ mod cause;
 pub mod process;
 pub mod rpc;
 pub mod status_files;
+mod virsh;

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod call;
 pub mod caller;
+pub mod change;
 pub mod definition;
 pub(crate) mod facts;
 pub(crate) mod failure;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The convergence policy: what to do about a migration that does not come to its end. Pure: samples of the job's
-//! statistics go in, one order at a time comes out.
+//! statistics go in, one change at a time comes out.
 //!
 //! A migration converges when what is left of the dirty memory can be sent within the allowed downtime. When what is left
 //! stops shrinking, in this order: allow more downtime, in steps; let the hypervisor slow the guest down (it does so by
@@ -10,6 +10,7 @@
 //! What the guest pays for comes as late as possible, and never while the forecast says that it ends in time without.
 
 use super::progress::{PROGRESS, Passes};
+use crate::model::change::Change;
 use crate::model::params::options::Late;
 use std::time::Duration;
 
@@ -56,19 +57,6 @@ pub struct Sample {
     pub dirty: Option<u64>,
     /// How many times the memory was gone through.
     pub iteration: u64,
-}
-
-/// An order to the hypervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Allow so many milliseconds of downtime.
-    Downtime(u64),
-    /// Switch to post-copy.
-    Postcopy,
-    /// Pause the guest until it has moved.
-    Pause,
-    /// Give up; the guest runs on where it is.
-    Abort,
 }
 
 /// The state of the policy.
@@ -145,13 +133,19 @@ impl Governor {
         self.committed
     }
 
+    /// Milliseconds of downtime allowed now.
+    #[must_use]
+    pub const fn downtime(&self) -> u64 {
+        self.downtime
+    }
+
     /// The hypervisor has switched to post-copy.
     pub const fn commit(&mut self) {
         self.committed = true;
     }
 
     /// Judges a sample.
-    pub fn step(&mut self, now: &Sample) -> Option<Order> {
+    pub fn step(&mut self, now: &Sample) -> Option<Change> {
         if self.passes.got_on(now.iteration, now.remaining) && self.policy.open_ended {
             self.got_on = now.at;
         }
@@ -167,14 +161,14 @@ impl Governor {
         }
         let left = self.left(now);
         if now.iteration == 0 {
-            return left.is_zero().then_some(Order::Abort);
+            return left.is_zero().then_some(Change::AbortJob);
         }
         if left.is_zero() {
             // What is about to end is not aborted; nor what may be, for all that is known: a moment more costs nothing.
             let last = self.left_at_last(now);
             let hopeful = Sample { dirty: now.dirty.or(Some(0)), ..*now };
             let ends = self.ends_in(&hopeful, self.downtime).is_some_and(|need| need < last);
-            return (!ends).then_some(Order::Abort);
+            return (!ends).then_some(Change::AbortJob);
         }
         if self.paused {
             return None;
@@ -196,28 +190,28 @@ impl Governor {
             if self.downtime >= self.policy.downtime_max && self.policy.auto_converge { STALL_SLOWED } else { STALL };
         if stalled >= patience {
             if self.downtime < self.policy.downtime_max {
-                return self.order(now, Order::Downtime((self.downtime * 2).min(self.policy.downtime_max)));
+                return self.order(now, Change::SetDowntime { ms: (self.downtime * 2).min(self.policy.downtime_max) });
             }
             if self.policy.postcopy && self.paused_need(now) * 3 + SLACK < left {
-                return self.order(now, Order::Postcopy);
+                return self.order(now, Change::StartPostcopy);
             }
         }
         self.last_resort(now, left)
     }
 
     /// What the caller's own options ask for at this moment.
-    fn asked(&self, now: &Sample) -> Option<Order> {
+    fn asked(&self, now: &Sample) -> Option<Change> {
         match self.policy.timeout {
-            Some((after, Late::Suspend)) if now.at >= after => return Some(Order::Pause),
-            Some((after, Late::Postcopy)) if now.at >= after => return Some(Order::Postcopy),
+            Some((after, Late::Suspend)) if now.at >= after => return Some(Change::Suspend),
+            Some((after, Late::Postcopy)) if now.at >= after => return Some(Change::StartPostcopy),
             Some(_) | None => {}
         }
-        (self.policy.postcopy_after_precopy && now.iteration >= 2).then_some(Order::Postcopy)
+        (self.policy.postcopy_after_precopy && now.iteration >= 2).then_some(Change::StartPostcopy)
     }
 
     /// What must be done while there is just time for it, when it does not end in time without: more downtime than a stall
     /// brings, or the pause.
-    fn last_resort(&mut self, now: &Sample, left: Duration) -> Option<Order> {
+    fn last_resort(&mut self, now: &Sample, left: Duration) -> Option<Change> {
         // The first pass always gets on; where the time counts anew, nothing presses before its end.
         if self.fits(now, self.downtime) || (self.policy.open_ended && now.iteration < 2) {
             return None;
@@ -225,14 +219,16 @@ impl Governor {
         let last_moment = |need: Duration| need * 11 / 10 + 3 * SLACK >= left;
         if self.downtime < self.policy.downtime_max && self.fits(now, self.policy.downtime_max) {
             let now_or_never = self.ends_in(now, self.policy.downtime_max).is_some_and(last_moment);
-            return now_or_never.then(|| self.order(now, Order::Downtime(self.policy.downtime_max))).flatten();
+            return now_or_never
+                .then(|| self.order(now, Change::SetDowntime { ms: self.policy.downtime_max }))
+                .flatten();
         }
         if now.at < SETTLES {
             return None;
         }
         let need = self.paused_need(now);
         let in_time = need < self.left_at_last(now);
-        (self.policy.allow_pause && last_moment(need) && in_time).then(|| self.order(now, Order::Pause)).flatten()
+        (self.policy.allow_pause && last_moment(need) && in_time).then(|| self.order(now, Change::Suspend)).flatten()
     }
 
     /// Whether it ends in time with so much downtime, by the forecast; at all, where it may take as long as it gets on.
@@ -294,12 +290,11 @@ impl Governor {
         fastest.max(remaining.saturating_sub(now.remaining).saturating_mul(1000) / millis)
     }
 
-    fn order(&mut self, now: &Sample, order: Order) -> Option<Order> {
-        match order {
-            Order::Downtime(ms) => self.downtime = ms,
-            Order::Pause => self.paused = true,
-            Order::Postcopy | Order::Abort => {}
+    fn order(&mut self, now: &Sample, order: Change) -> Option<Change> {
+        if let Change::SetDowntime { ms } = order {
+            self.downtime = ms;
         }
+        self.paused |= order == Change::Suspend;
         self.ordered = now.at;
         self.best = None;
         Some(order)
@@ -366,22 +361,22 @@ mod tests {
     /// What became of it: the orders with their seconds, and when it had moved.
     #[derive(Debug, Default)]
     struct Story {
-        orders: Vec<(f64, Order)>,
+        orders: Vec<(f64, Change)>,
         moved: Option<f64>,
     }
 
     impl Story {
-        fn only(&self) -> Vec<Order> {
-            self.orders.iter().map(|(_, order)| *order).collect()
+        fn only(&self) -> Vec<Change> {
+            self.orders.iter().map(|(_, order)| order.clone()).collect()
         }
 
-        fn at(&self, wanted: Order) -> Option<f64> {
+        fn at(&self, wanted: Change) -> Option<f64> {
             self.orders.iter().find(|(_, order)| *order == wanted).map(|(at, _)| *at)
         }
     }
 
     /// Plays a migration; at each order `check` is told the policy's state, the sample and the order.
-    fn play(policy: &Policy, world: &World, mut check: impl FnMut(&Governor, &Sample, Order)) -> Story {
+    fn play(policy: &Policy, world: &World, mut check: impl FnMut(&Governor, &Sample, &Change)) -> Story {
         const STEP: f64 = 0.5;
         let bytes = |mib: f64| (mib * MIB as f64) as u64;
         let mut governor = Governor::new(policy.clone());
@@ -400,14 +395,13 @@ mod tests {
             };
             let before = governor.clone();
             if let Some(order) = governor.step(&sample) {
-                check(&before, &sample, order);
-                story.orders.push((at, order));
-                match order {
-                    Order::Abort => return story,
-                    Order::Postcopy => return story,
-                    Order::Downtime(ms) => downtime = ms as f64,
-                    Order::Pause => paused = true,
+                check(&before, &sample, &order);
+                story.orders.push((at, order.clone()));
+                if matches!(order, Change::AbortJob | Change::StartPostcopy) {
+                    return story;
                 }
+                downtime = governor.downtime as f64;
+                paused = governor.paused;
             }
             at += STEP;
             let mut can = world.rate * STEP;
@@ -444,7 +438,7 @@ mod tests {
     #[test]
     fn a_stall_raises_the_downtime_in_steps_up_to_what_is_allowed_and_then_aborts_in_time() {
         let story = told(&policy(), &BUSY);
-        assert_eq!(story.only(), [Order::Downtime(600), Order::Downtime(1200), Order::Abort]);
+        assert_eq!(story.only(), [Change::SetDowntime { ms: 600 }, Change::SetDowntime { ms: 1200 }, Change::AbortJob]);
         assert_eq!(story.orders.last().unwrap().0, 100.0);
     }
 
@@ -462,14 +456,14 @@ mod tests {
     #[test]
     fn postcopy_comes_after_the_downtime_and_is_never_aborted() {
         let story = told(&Policy { postcopy: true, ..policy() }, &BUSY);
-        assert_eq!(story.orders.last().unwrap().1, Order::Postcopy);
+        assert_eq!(story.orders.last().unwrap().1, Change::StartPostcopy);
     }
 
     #[test]
     fn postcopy_is_not_begun_when_the_timeout_could_cut_it() {
         let short = Policy { end: Duration::from_secs(45), last: Duration::from_secs(49), postcopy: true, ..policy() };
         let world = World { hot: 800.0, ..BUSY };
-        assert_eq!(told(&short, &world).orders.last().unwrap().1, Order::Abort);
+        assert_eq!(told(&short, &world).orders.last().unwrap().1, Change::AbortJob);
     }
 
     #[test]
@@ -499,7 +493,7 @@ mod tests {
     fn a_guest_that_would_not_end_in_time_is_paused_at_the_last_moment_and_moves() {
         let story = told(&Policy { allow_pause: true, downtime_max: 0, ..policy() }, &BUSY);
         // 80 MiB at 40 MiB/s: 2 s, and what is kept for what is not foreseen.
-        assert!((93.0..97.5).contains(&story.at(Order::Pause).unwrap()), "{story:?}");
+        assert!((93.0..97.5).contains(&story.at(Change::Suspend).unwrap()), "{story:?}");
         assert!(story.moved.unwrap() < 100.0, "{story:?}");
     }
 
@@ -507,7 +501,7 @@ mod tests {
     fn without_a_known_dirty_rate_the_first_pass_ends_before_the_pause_if_there_is_time_for_both() {
         let pause = Policy { allow_pause: true, downtime_max: 0, ..policy() };
         let story = told(&pause, &World { measured: false, ..IDLE });
-        assert!(story.at(Order::Pause).is_none_or(|at| at > 35.0) && story.moved.is_some(), "{story:?}");
+        assert!(story.at(Change::Suspend).is_none_or(|at| at > 35.0) && story.moved.is_some(), "{story:?}");
     }
 
     #[test]
@@ -515,8 +509,8 @@ mod tests {
         let short = |end| Policy { end: Duration::from_secs(end), last: Duration::from_secs(end + 4), ..policy() };
         // It takes 55 s.
         let story = told(&short(53), &IDLE);
-        assert!(story.moved.is_some() && !story.only().contains(&Order::Abort), "{story:?}");
-        assert_eq!(told(&short(50), &IDLE).at(Order::Abort), Some(50.0));
+        assert!(story.moved.is_some() && !story.only().contains(&Change::AbortJob), "{story:?}");
+        assert_eq!(told(&short(50), &IDLE).at(Change::AbortJob), Some(50.0));
         let unknown = told(&short(53), &World { measured: false, ..IDLE });
         assert!(unknown.moved.is_some(), "{unknown:?}");
     }
@@ -532,18 +526,18 @@ mod tests {
             let (total, rate, dirty) = (1024 * MIB, 40 * MIB, Some(40 * MIB));
             orders.extend(governor.step(&Sample { at, total, remaining, rate, dirty, iteration }));
         }
-        assert_eq!(orders.first(), Some(&Order::Downtime(1200)), "{orders:?}");
+        assert_eq!(orders.first(), Some(&Change::SetDowntime { ms: 1200 }), "{orders:?}");
     }
 
     #[test]
     fn what_the_callers_options_ask_for_comes_when_they_say() {
         let after = |late| Policy { timeout: Some((Duration::from_secs(60), late)), downtime_max: 0, ..policy() };
         let story = told(&after(Late::Suspend), &BUSY);
-        assert_eq!((story.at(Order::Pause), story.moved.is_some()), (Some(60.0), true), "{story:?}");
-        assert_eq!(told(&after(Late::Postcopy), &BUSY).orders, [(60.0, Order::Postcopy)]);
+        assert_eq!((story.at(Change::Suspend), story.moved.is_some()), (Some(60.0), true), "{story:?}");
+        assert_eq!(told(&after(Late::Postcopy), &BUSY).orders, [(60.0, Change::StartPostcopy)]);
         let second = Policy { postcopy_after_precopy: true, ..policy() };
         let story = told(&second, &BUSY);
-        assert!((25.0..28.0).contains(&story.at(Order::Postcopy).unwrap()), "{story:?}");
+        assert!((25.0..28.0).contains(&story.at(Change::StartPostcopy).unwrap()), "{story:?}");
         // One that has moved by then is not touched.
         assert!(told(&after(Late::Suspend), &IDLE).orders.is_empty());
     }
@@ -555,16 +549,20 @@ mod tests {
         for world in [IDLE, World { total: 2000.0, hot: 2000.0, rate: 40.0, dirty: 16.0, measured: false }] {
             for allow_pause in [false, true] {
                 let story = told(&Policy { allow_pause, ..open.clone() }, &world);
-                let hard = |order: &Order| matches!(order, Order::Pause | Order::Abort | Order::Postcopy);
+                let hard = |order: &Change| matches!(order, Change::Suspend | Change::AbortJob | Change::StartPostcopy);
                 assert!(!story.only().iter().any(hard) && story.moved.is_some_and(|at| at > 50.0), "{story:?}");
             }
         }
         // Not converging: after the first pass, of 26 s.
         let story = told(&open, &BUSY);
-        assert_eq!(story.only(), [Order::Downtime(600), Order::Downtime(1200), Order::Abort], "{story:?}");
-        assert!((36.0..50.0).contains(&story.at(Order::Abort).unwrap()), "{story:?}");
+        assert_eq!(
+            story.only(),
+            [Change::SetDowntime { ms: 600 }, Change::SetDowntime { ms: 1200 }, Change::AbortJob],
+            "{story:?}"
+        );
+        assert!((36.0..50.0).contains(&story.at(Change::AbortJob).unwrap()), "{story:?}");
         let paused = told(&Policy { allow_pause: true, downtime_max: 0, ..open.clone() }, &BUSY);
-        assert!(paused.at(Order::Pause).is_some_and(|at| at > 26.0) && paused.moved.is_some(), "{paused:?}");
+        assert!(paused.at(Change::Suspend).is_some_and(|at| at > 26.0) && paused.moved.is_some(), "{paused:?}");
         // Its disks are copied first, for a minute and a half, and then nothing comes any more.
         let mut governor = Governor::new(open);
         let mut copied = |second: u64| {
@@ -576,7 +574,7 @@ mod tests {
 
     #[test]
     fn with_everything_forbidden_it_is_aborted() {
-        assert_eq!(told(&Policy { downtime_max: 0, ..policy() }, &BUSY).orders, [(100.0, Order::Abort)]);
+        assert_eq!(told(&Policy { downtime_max: 0, ..policy() }, &BUSY).orders, [(100.0, Change::AbortJob)]);
     }
 
     #[test]
@@ -608,7 +606,7 @@ mod tests {
                 if now.iteration != governor.pass.0 {
                     governor.pass = (now.iteration, now.at, now.remaining);
                 }
-                if order == Order::Pause && governor.fits(now, governor.downtime) {
+                if *order == Change::Suspend && governor.fits(now, governor.downtime) {
                     wrong = Some(now.at);
                 }
             });
@@ -620,7 +618,7 @@ mod tests {
                 prop_assert!(story.moved.is_some_and(|at| at < seconds + 4.0), "{story:?}");
             }
             if dirty < 1.0 && whole * 1.15 + 4.0 < seconds && measured {
-                prop_assert!(!story.only().contains(&Order::Pause), "an idle guest was paused: {story:?}");
+                prop_assert!(!story.only().contains(&Change::Suspend), "an idle guest was paused: {story:?}");
             }
         }
     }

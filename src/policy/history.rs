@@ -3,9 +3,9 @@
 
 use super::moving::Moving;
 use super::outward::Outward;
+use crate::model::change::ShutdownMode;
 use crate::model::facts::{Libvirt, Noted, Observation};
 use crate::model::failure::Failure;
-use crate::model::params::ShutdownMode;
 use crate::model::presence::{self, Presence, presence};
 use std::time::Duration;
 

@@ -18,14 +18,16 @@ use super::history::History;
 use super::hope::{self, Hope};
 use super::moving::{NEVER, Tried};
 use super::settle::{self, End, Here, Then, There};
-use super::step::{Fix, Step, Tidy};
+use super::step::{Step, Tidy};
 use super::tell;
 use crate::model::call::{Caller, Invocation};
+use crate::model::change::Change;
 use crate::model::facts::{Domain, Observation};
 use crate::model::outcome::Outcome;
 use crate::model::presence::{Presence, label, presence};
 use crate::model::state::{Motion, State};
 use crate::model::target::{self, Target};
+use crate::model::worker::Side;
 use crate::sys::text::shown;
 use std::time::Duration;
 
@@ -216,11 +218,15 @@ fn settling(inv: &Invocation, seen: &Observation, done: &History, tried: &Tried)
         }
         Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &here, &there, why)), Vec::new()),
         Then::LookAgain => Next::Do(Step::Pause(LOOK_AGAIN)),
-        Then::ResumeHere => Next::Do(Step::PutRight(Fix::ResumeHere)),
-        Then::DestroyHere => Next::Do(Step::PutRight(Fix::DestroyHere)),
-        Then::DestroyThere => Next::Do(Step::PutRight(Fix::DestroyThere)),
-        Then::AbortHere => Next::Do(Step::PutRight(Fix::AbortHere)),
+        Then::ResumeHere => put_right(Side::Source, Change::Resume),
+        Then::DestroyHere => put_right(Side::Source, Change::Destroy),
+        Then::DestroyThere => put_right(Side::Destination, Change::Destroy),
+        Then::AbortHere => put_right(Side::Source, Change::AbortJob),
     }
+}
+
+const fn put_right(at: Side, change: Change) -> Next {
+    Next::Do(Step::PutRight { at, change })
 }
 
 /// It runs on here. It is tried again as long as there is time and hope, and nobody is `unsure` whether the target has it.

@@ -32,7 +32,7 @@ use crate::model::state::{Motion, Pause, State};
 use health::Health;
 pub use history::History;
 use std::time::Duration;
-pub use step::{Fix, Next, Step, Tidy};
+pub use step::{Next, Step, Tidy};
 pub use words::{has_saved_memory, no_definition};
 pub use world::{Look, World};
 

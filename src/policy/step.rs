@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a policy asks for. Pure.
 
+use crate::model::change::{Change, ShutdownMode};
 use crate::model::outcome::Outcome;
-use crate::model::params::ShutdownMode;
+use crate::model::worker::Side;
 use std::fmt;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub enum Step {
         /// Only the half of a post-copy, or the shell; a whole one there is not what was ended here.
         only_half: bool,
     },
-    /// End the domain's process by its number.
+    /// Side the domain's process by its number.
     KillProcess {
         /// The process.
         pid: u32,
@@ -74,8 +75,13 @@ pub enum Step {
     Rehearse,
     /// Move the machine, and watch over that until libvirt's call ends.
     Move,
-    /// After a migration: put this right.
-    PutRight(Fix),
+    /// Put right what a migration left behind.
+    PutRight {
+        /// At which end of it.
+        at: Side,
+        /// How.
+        change: Change,
+    },
     /// Wait so long, and try again to move it; and why it failed.
     TryAgain {
         /// How long.
@@ -99,19 +105,6 @@ impl Step {
     pub const fn leaves_the_facts(&self) -> bool {
         matches!(self, Self::AskSwitched | Self::AskTarget | Self::Rehearse)
     }
-}
-
-/// What a migration may have left behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fix {
-    /// Paused here: the target is proven not to run it.
-    ResumeHere,
-    /// A copy stands still here: it runs there.
-    DestroyHere,
-    /// An incoming placeholder there: it runs here, or nobody will fill it.
-    DestroyThere,
-    /// A migration that is still under way.
-    AbortHere,
 }
 
 /// What follows from an observation or an answer. It is done as well as it goes, and changes no answer.
@@ -160,10 +153,12 @@ impl fmt::Display for Step {
             Self::AskTarget => f.write_str("ask the target whether it is there"),
             Self::Rehearse => f.write_str("check both ends"),
             Self::Move => f.write_str("move it to the target"),
-            Self::PutRight(Fix::ResumeHere) => f.write_str("resume it here"),
-            Self::PutRight(Fix::DestroyHere) => f.write_str("end the copy left here"),
-            Self::PutRight(Fix::DestroyThere) => f.write_str("remove the placeholder left at the target"),
-            Self::PutRight(Fix::AbortHere) => f.write_str("abort the migration"),
+            Self::PutRight { at: Side::Source, change: Change::Destroy } => f.write_str("end the copy left here"),
+            Self::PutRight { at: Side::Destination, change: Change::Destroy } => {
+                f.write_str("remove the placeholder left at the target")
+            }
+            Self::PutRight { at: Side::Source, change } => write!(f, "{change} here"),
+            Self::PutRight { at: Side::Destination, change } => write!(f, "{change} at the target"),
             Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", pause.as_secs()),
             Self::Pause(_) => f.write_str("look again"),
             Self::AskSwitched => f.write_str("ask whether its disks were switched"),

@@ -3,8 +3,9 @@
 
 use super::converge::Sample;
 use super::settle::{Here, There};
+use crate::model::change;
 use crate::model::failure::Failure;
-use crate::model::worker::{self, Step};
+use crate::model::worker::Step;
 
 /// What failed, with the place where it did.
 #[must_use]
@@ -109,7 +110,7 @@ pub fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&
 /// libvirt's message about what it found at the begin, with where and what to do where it leaves that out.
 fn explained(message: &str, node: &str) -> String {
     if let Some(uuid) = message.strip_prefix("Attempt to migrate guest to the same host ") {
-        return worker::same_host(node, uuid);
+        return change::same_host(node, uuid);
     }
     // The machine has its disks open here, so it is the target that lacks one.
     if message.starts_with("Cannot access storage file ") {

@@ -2,9 +2,10 @@
 //! No type that holds a definition's text prints it, so that no line of a log can.
 
 use vm_agent::host::locate::{Found, Kind};
+use vm_agent::model::change::Change;
 use vm_agent::model::definition::read;
 use vm_agent::model::facts::{Defined, Definition, Libvirt, Observation, Process};
-use vm_agent::model::worker::{Answer, HostVerb, Request};
+use vm_agent::model::worker::{Answer, Request, Who};
 use vm_agent::sys::child::{Ended, Finished};
 
 const TEXT: &str = "<domain><name>web</name><graphics type='vnc' passwd='kwort'>kwort</graphics></domain>";
@@ -34,7 +35,10 @@ fn what_holds_a_definition_does_not_print_it() {
     for told in [
         format!("{seen:?}"),
         seen.to_string(),
-        format!("{:?}", Request::host("qemu:///system", HostVerb::Create { xml: TEXT.into() })),
+        format!(
+            "{:?}",
+            Request::change("qemu:///system", Who::Name("web".into()), Change::Create { xml: TEXT.into() })
+        ),
         format!("{:?}", Answer { xml: Some(TEXT.into()), ..Answer::default() }),
         format!("{root:?}"),
         format!("{found:?}"),

@@ -5,19 +5,20 @@
 //! its own means. It is the only program here that is linked against libvirt.
 
 mod capabilities;
+mod change;
 mod connect;
-mod domain;
 mod failure;
 mod ffi;
 mod guard;
-mod host;
 mod lacks;
 mod migrate;
 mod output;
 mod preflight;
+mod question;
 
 use failure::During;
-use vm_agent::model::worker::{Answer, Ask, DomainVerb, ErrorReply, Reply, Request, Step};
+use vm_agent::model::change::Change;
+use vm_agent::model::worker::{Answer, Ask, ErrorReply, Reply, Request, Step};
 
 fn main() {
     let reply = match run() {
@@ -32,7 +33,7 @@ fn run() -> Result<Answer, ErrorReply> {
     virt::error::clear_error_callback();
     let mut request = guard::arguments().and_then(Request::parse).during(Step::Arguments)?;
     guard::check_parent(request.parent)?;
-    if let Ask::Domain(_, DomainVerb::Migrate(_)) = request.ask {
+    if let Ask::Change(_, Change::Migrate(_)) = request.ask {
         // Before any thread is started: the one that turns SIGTERM into an abort shall be the only one to get it.
         ffi::hold_termination();
         guard::deadline(request.timeout, migrate::give_up)?;
@@ -43,7 +44,7 @@ fn run() -> Result<Answer, ErrorReply> {
 
     let uri = request.uri.as_str();
     match &request.ask {
-        Ask::Host(verb) => host::ask(uri, verb),
-        Ask::Domain(who, verb) => domain::ask(uri, who, verb),
+        Ask::Question(who, question) => question::answer(uri, who.as_ref(), question),
+        Ask::Change(who, change) => change::make(uri, who, change),
     }
 }

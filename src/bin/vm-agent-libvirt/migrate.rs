@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use virt::domain::{Domain, MigrateParameters};
 use virt::sys;
-use vm_agent::model::worker::{Answer, End, ErrorReply, Flag, Migrate, Progress, Reply, Step, Who};
+use vm_agent::model::change::{Flag, Migrate};
+use vm_agent::model::worker::{Answer, ErrorReply, Progress, Reply, Side, Step, Who};
 
 /// Between two looks for a job that has not begun.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -45,7 +46,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
     let (sender, connected) = channel();
     let dest_uri = migrate.dest_uri.clone();
     guard::thread("connect", move || sender.send(connect::open(&dest_uri, Step::ConnectDestination)))?;
-    output::progress(Progress::Asking(End::Source));
+    output::progress(Progress::Asking(Side::Source));
     let source = connect::open(uri, Step::Connect)?;
     connect::keep_alive(&source);
     let domain = connect::find(&source, who).during(Step::Lookup)?;
@@ -53,7 +54,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
         let domain = domain.clone();
         guard::thread("dirty rate", move || measure(&domain))?;
     }
-    output::progress(Progress::Asking(End::Destination));
+    output::progress(Progress::Asking(Side::Destination));
     let gone = |_| own(Step::ConnectDestination, "the connection to the target was not made");
     let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate)?;
@@ -105,7 +106,7 @@ pub fn give_up() {
 /// A destination that is lost would else be noticed when TCP gives up, after a quarter of an hour.
 fn watch_destination(losses: &Receiver<i32>) {
     while let Ok(reason) = losses.recv() {
-        output::progress(Progress::Lost { end: End::Destination, reason });
+        output::progress(Progress::Lost { end: Side::Destination, reason });
         abort();
     }
 }

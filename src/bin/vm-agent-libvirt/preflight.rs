@@ -12,11 +12,10 @@ use crate::{connect, ffi, output};
 use std::net::ToSocketAddrs;
 use virt::connect::Connect;
 use virt::domain::Domain;
+use vm_agent::model::change::{Flag, Migrate, Rehearsal, same_host};
 use vm_agent::model::definition::{self, Disk, DiskKind};
 use vm_agent::model::state::{Pause, State};
-use vm_agent::model::worker::{
-    DomainFacts, End, ErrorReply, Flag, Lacks, Lookup, Migrate, Progress, Rehearsal, Step, Who, same_host,
-};
+use vm_agent::model::worker::{DomainFacts, ErrorReply, Lacks, Lookup, Progress, Side, Step, Who};
 use vm_agent::sys::text::uuid_text;
 
 /// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, unless this is a rehearsal.
@@ -24,7 +23,7 @@ use vm_agent::sys::text::uuid_text;
 /// # Errors
 /// One sentence: all that stands in the way.
 pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: &Migrate) -> Result<(), ErrorReply> {
-    output::progress(Progress::Asking(End::Source));
+    output::progress(Progress::Asking(Side::Source));
     let leaving = ffi::job(domain).is_ok_and(|job| job.running());
     let mut ends = Ends {
         source,
@@ -41,7 +40,7 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: 
         );
     }
     let text = domain.xml_desc(0);
-    output::progress(Progress::Asking(End::Destination));
+    output::progress(Progress::Asking(Side::Destination));
     let there = destination.hostname().unwrap_or_else(|_| "the target".into());
     match text {
         Ok(text) => ends.compare(&text, &there),

@@ -6,7 +6,7 @@ use super::TPM_KEPT_SINCE;
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::definition;
-use crate::model::worker::{HostVerb, Lookup, NO_SUPPORT, Request, Who};
+use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl Looker {
             connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
         });
         let version = by_rpc.or_else(|| {
-            let request = Request::host(&self.uri, HostVerb::Host);
+            let request = Request::host(&self.uri, Question::Host);
             let host = backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.host?;
             host.daemon_version.map(u64::from)
         });

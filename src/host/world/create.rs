@@ -2,7 +2,7 @@
 //! Creating a machine from its definition, and its mark.
 
 use super::Host;
-use crate::hypervisor::backend::Verb;
+use crate::model::change::Change;
 use crate::model::definition::{self, Mark};
 use crate::model::facts::{Defined, Definition, Libvirt, Observation};
 use crate::model::failure::Failure;
@@ -56,7 +56,7 @@ impl Host<'_> {
         let text = definition::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
             .map_err(|error| Failure::refused(error.to_string()))?;
         self.looker.note_start();
-        self.backend.call(Verb::Create(&text), &Who::Name(defined.name.clone()), self.deadline)
+        self.backend.call(&Change::Create { xml: text.into() }, &Who::Name(defined.name.clone()), self.deadline)
     }
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
@@ -66,7 +66,7 @@ impl Host<'_> {
 
     fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
         let element = mark.bare_element();
-        if let Err(error) = self.backend.call(Verb::SetMark(&element), who, patience) {
+        if let Err(error) = self.backend.call(&Change::SetMark { xml: element.into() }, who, patience) {
             log::warn!("the domain runs, but could not be marked as this resource's: {error}");
         }
     }

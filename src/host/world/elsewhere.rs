@@ -3,7 +3,8 @@
 
 use super::Host;
 use crate::host::turn::noted;
-use crate::hypervisor::backend::{self, Backend, Verb};
+use crate::hypervisor::backend::{self, Backend};
+use crate::model::change::Change;
 use crate::model::facts::Observation;
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
@@ -52,7 +53,7 @@ impl Host<'_> {
             There::Running(_) | There::Arriving | There::Unknown(_) => {}
         }
         let backend = Backend { uri: uri.clone(), use_virsh: false };
-        let destroyed = backend.call(Verb::Destroy, &who, self.deadline);
+        let destroyed = backend.call(&Change::Destroy, &who, self.deadline);
         // It may have ended by itself meanwhile: what counts is what is there now.
         if ask()? == There::Off {
             return Ok(format!("it was ended at {uri}"));

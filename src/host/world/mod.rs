@@ -13,8 +13,9 @@ use super::guest_check;
 use super::look::{Depth, Looker};
 use super::records;
 use super::turn::{Taken, noted, take_turn};
-use crate::hypervisor::backend::{Backend, Verb};
+use crate::hypervisor::backend::Backend;
 use crate::model::call::{Action, Environment, Invocation};
+use crate::model::change::Change;
 use crate::model::facts::{Observation, Process};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
@@ -221,7 +222,7 @@ impl World for Host<'_> {
             }
             Step::DropSaved => {
                 log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
-                done.dropped = Some(self.backend.call(Verb::DropSaved, &who, self.deadline));
+                done.dropped = Some(self.backend.call(&Change::DropSaved, &who, self.deadline));
                 // Whether it worked is asked again.
                 done.saved = None;
             }
@@ -235,26 +236,26 @@ impl World for Host<'_> {
                 if done.saved == Some(Ok(true)) {
                     log::warn!("saved memory of the virtual machine is restored, since saved_memory is use");
                 }
-                let result = self.backend.call(Verb::Start, &who, self.deadline);
+                let result = self.backend.call(&Change::Start, &who, self.deadline);
                 if result.is_ok() {
                     self.mark_running(&who, seen.name.clone().unwrap_or_default());
                 }
                 done.start = Some(result);
             }
-            Step::Resume => done.resume = Some(self.backend.call(Verb::Resume, &who, self.deadline)),
+            Step::Resume => done.resume = Some(self.backend.call(&Change::Resume, &who, self.deadline)),
             Step::Wake => {
                 log::warn!(
                     "'{}' is asleep (suspended by the guest); it is woken",
                     seen.name.as_deref().unwrap_or_default()
                 );
-                done.woken = Some(self.backend.call(Verb::Wake, &who, self.deadline.at_most(WAKES)));
+                done.woken = Some(self.backend.call(&Change::Wake, &who, self.deadline.at_most(WAKES)));
             }
             Step::Ask { mode, wait } => {
                 // Watched before it is asked, so that no end is missed.
                 self.looker.watch(self.deadline);
                 self.forget_reboots(done);
                 let until = self.deadline.at_most(*wait);
-                let result = match self.backend.spawn(Verb::Shutdown(*mode), &who, until) {
+                let result = match self.backend.spawn(&Change::Shutdown { mode: *mode }, &who, until) {
                     Ok(call) => self.await_end(seen, call, until, true),
                     Err(error) => Err(error),
                 };
@@ -273,7 +274,7 @@ impl World for Host<'_> {
                     | Process::Gone
                     | Process::Unknown(_) => self.deadline,
                 };
-                let result = match self.backend.spawn(Verb::Destroy, &who, until) {
+                let result = match self.backend.spawn(&Change::Destroy, &who, until) {
                     Ok(call) => self.await_end(seen, call, until, false),
                     Err(error) => Err(error),
                 };
@@ -283,7 +284,7 @@ impl World for Host<'_> {
                 // Where libvirt did not say whether there is a job, there hardly is one.
                 let most = Duration::from_secs(if done.outward.is_leaving() { 10 } else { 3 });
                 let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
-                done.aborted = Some(self.backend.call(Verb::AbortJob, &who, patience));
+                done.aborted = Some(self.backend.call(&Change::AbortJob, &who, patience));
             }
             Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
             Step::KillProcess { pid, start } => {
@@ -315,8 +316,8 @@ impl World for Host<'_> {
             Step::AskTarget => done.moving.there = Some(self.ask_target(seen, done)),
             Step::Rehearse => done.moving.rehearsed = Some(self.rehearse(seen, done)),
             Step::Move => self.move_it(seen, done),
-            Step::PutRight(fix) => {
-                self.put_right(*fix, seen, done);
+            Step::PutRight { at, change } => {
+                self.put_right(*at, change, seen, done);
                 pause(migrate::LOOK_AGAIN, self.deadline);
             }
             Step::TryAgain { pause, why } => self.wait_for_the_target(*pause, why, done),

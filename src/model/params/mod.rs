@@ -20,11 +20,12 @@ pub mod scripts;
 mod table;
 mod values;
 
+use crate::model::change::ShutdownMode;
 pub use migration::Migration;
 pub use path::PathSpec;
 pub use scripts::Script;
 pub use table::{Concern, Kind, LONGEST, Param, Use, VmSh, boolean};
-pub use values::{SavedMemory, ShutdownMode};
+pub use values::SavedMemory;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

@@ -2,7 +2,7 @@
 //! `migrate_options`: virsh's words for a migration, understood. Pure. Where one is not understood, all are virsh's to
 //! understand, so that nothing is silently left out.
 
-use crate::model::worker::{Flag, Migrate};
+use crate::model::change::{Flag, Migrate};
 use std::time::Duration;
 
 /// `migrate_options`, read.

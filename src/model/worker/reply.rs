@@ -175,7 +175,7 @@ pub enum Progress {
     /// Something that a person should know, and that does not stand in the way.
     Warning(String),
     /// Which end is asked before a migration: where it does not go on, that one is silent.
-    Asking(End),
+    Asking(Side),
     /// Bytes a second that the guest makes dirty, measured before its migration.
     DirtyRate(u64),
     /// All checks are passed: from now on the migration is libvirt's.
@@ -183,7 +183,7 @@ pub enum Progress {
     /// A connection is gone (`virConnectCloseReason`); that of the destination ends a migration.
     Lost {
         /// Which.
-        end: End,
+        end: Side,
         /// Why.
         reason: i32,
     },
@@ -192,7 +192,7 @@ pub enum Progress {
 /// An end of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum End {
+pub enum Side {
     /// Where the domain is, or the only one.
     Source,
     /// Where it goes.

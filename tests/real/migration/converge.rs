@@ -49,7 +49,7 @@ fn the_governor_ends_what_virsh_alone_does_not_end() {
 
     let answer = over_the_slow_network(&guest, Human, 1, 2).param("migration_downtime_max", "5000").gives(0);
     print("more downtime", &answer);
-    for step in ["allowing 600 ms", "allowing 1200 ms"] {
+    for step in ["allow 600 ms", "allow 1200 ms"] {
         assert!(answer.stderr.contains(step), "no '{step}' in {answer}");
     }
     guest.runs_only_on(2);
@@ -67,7 +67,7 @@ fn slowing_the_guest_down_or_post_copy_brings_it_over_where_they_are_allowed() {
     let call = over_the_slow_network(&guest, Human, 2, 1).param("migration_postcopy", "yes");
     let answer = call.gives(0);
     print("post-copy", &answer);
-    assert!(answer.stderr.contains("switching to post-copy"), "it was not used: {answer}");
+    assert!(answer.stderr.contains("switch to post-copy"), "it was not used: {answer}");
     guest.runs_only_on(1);
 }
 
@@ -78,7 +78,7 @@ fn the_pause_comes_in_time_and_the_move_ends_before_the_timeout() {
     let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_allow_pause", "yes").timeout(40.0);
     let began = Instant::now();
     let mut call = call.spawn();
-    call.says("pausing the guest until it has moved");
+    call.says("pause the guest");
     let paused = began.elapsed();
     let answer = call.answer();
     print("pause", &answer);
@@ -125,7 +125,7 @@ fn a_network_that_is_cut_in_post_copy_is_waited_for_and_said_loudly() {
     let cut = |from: usize, to: usize, timeout: f64| {
         let call = over_the_slow_network(&guest, Pacemaker, from, to).param("migration_postcopy", "yes");
         let mut call = call.timeout(timeout).spawn();
-        call.says("switching to post-copy");
+        call.says("switch to post-copy");
         until(20, "begin of post-copy", || (cluster.host(to).state("a") == "running").then_some(()));
         cluster.host(2).lab("partition", &["h2"]);
         let failed =

@@ -9,9 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 use virt::sys;
-use vm_agent::model::worker::{
-    Ask, DomainVerb, Flag, HostVerb, Migrate, Mode, NO_DOMAIN, NO_SUPPORT, Rehearsal, Reply, Request, Step, Wake, Who,
-};
+use vm_agent::model::change::{Change, Flag, Migrate, Rehearsal, ShutdownMode, Wake};
+use vm_agent::model::worker::{Ask, NO_DOMAIN, NO_SUPPORT, Question, Reply, Request, Step, Who};
 
 use super::{IN_PROCESS, Worker, name};
 
@@ -24,43 +23,57 @@ fn xml() -> impl Strategy<Value = String> {
     "[^\\x00]{1,40}"
 }
 
-fn host_verb() -> impl Strategy<Value = HostVerb> {
+fn question() -> impl Strategy<Value = Ask> {
+    let of_a_domain = prop_oneof![Just(Question::State), any::<bool>().prop_map(|inactive| Question::Xml { inactive })];
+    let of_the_host = prop_oneof![
+        Just(Question::Host),
+        xml().prop_map(|xml| Question::Check { xml: xml.into() }),
+        word().prop_map(|path| Question::SavedXml { path }),
+    ];
+    prop_oneof![
+        (who(), of_a_domain).prop_map(|(who, question)| Ask::Question(Some(who), question)),
+        of_the_host.prop_map(|question| Ask::Question(None, question)),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let mode = select(vec![
+        ShutdownMode::Default,
+        ShutdownMode::Acpi,
+        ShutdownMode::Agent,
+        ShutdownMode::Initctl,
+        ShutdownMode::Signal,
+        ShutdownMode::Paravirt,
+    ]);
     let wake = of(select(vec![Wake::Running, Wake::Paused]));
     prop_oneof![
-        Just(HostVerb::Host),
-        xml().prop_map(|xml| HostVerb::Create { xml: xml.into() }),
-        xml().prop_map(|xml| HostVerb::Check { xml: xml.into() }),
-        (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| HostVerb::Restore {
+        select(vec![
+            Change::Start,
+            Change::Resume,
+            Change::Wake,
+            Change::Suspend,
+            Change::Destroy,
+            Change::DropSaved,
+            Change::AbortJob,
+            Change::StartPostcopy,
+        ]),
+        xml().prop_map(|xml| Change::Create { xml: xml.into() }),
+        (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| Change::Restore {
             path,
             wake,
             bypass_cache
         }),
-        word().prop_map(|path| HostVerb::SavedXml { path }),
+        mode.prop_map(|mode| Change::Shutdown { mode }),
+        (word(), any::<bool>()).prop_map(|(path, bypass_cache)| Change::Save { path, bypass_cache }),
+        any::<u64>().prop_map(|ms| Change::SetDowntime { ms }),
+        xml().prop_map(|xml| Change::SetMark { xml: xml.into() }),
+        // Boxed, as the strategy's value is too large for a test's stack.
+        migrate().prop_map(|migrate| Change::Migrate(Box::new(migrate))).boxed(),
     ]
 }
 
-fn domain_verb() -> impl Strategy<Value = DomainVerb> {
-    let mode = select(vec![Mode::Default, Mode::Acpi, Mode::Agent, Mode::Initctl, Mode::Signal, Mode::Paravirt]);
-    prop_oneof![
-        select(vec![
-            DomainVerb::State,
-            DomainVerb::Start,
-            DomainVerb::Resume,
-            DomainVerb::Wake,
-            DomainVerb::Suspend,
-            DomainVerb::Destroy,
-            DomainVerb::DropSaved,
-            DomainVerb::AbortJob,
-            DomainVerb::StartPostcopy,
-        ]),
-        any::<bool>().prop_map(|inactive| DomainVerb::Xml { inactive }),
-        mode.prop_map(|mode| DomainVerb::Shutdown { mode }),
-        (word(), any::<bool>()).prop_map(|(path, bypass_cache)| DomainVerb::Save { path, bypass_cache }),
-        any::<u64>().prop_map(|ms| DomainVerb::SetDowntime { ms }),
-        xml().prop_map(|xml| DomainVerb::SetMark { xml: xml.into() }),
-        // Boxed, as the strategy's value is too large for a test's stack.
-        migrate().prop_map(|migrate| DomainVerb::Migrate(Box::new(migrate))).boxed(),
-    ]
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![word().prop_map(Who::Name), word().prop_map(Who::Uuid)]
 }
 
 fn migrate() -> impl Strategy<Value = Migrate> {
@@ -96,17 +109,14 @@ fn migrate() -> impl Strategy<Value = Migrate> {
                 disks_port: ints[6],
                 migrate_disks,
                 graphics_uri,
+                by_virsh: None,
             }
         },
     )
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let who = prop_oneof![word().prop_map(Who::Name), word().prop_map(Who::Uuid)];
-    let ask = prop_oneof![
-        host_verb().prop_map(Ask::Host),
-        (who, domain_verb()).prop_map(|(who, verb)| Ask::Domain(who, verb)),
-    ];
+    let ask = prop_oneof![question(), (who(), change()).prop_map(|(who, change)| Ask::Change(who, change))];
     (word(), ask, of(any::<u32>()), of(any::<u32>())).prop_map(|(uri, ask, timeout, parent)| Request {
         uri,
         ask,
@@ -140,7 +150,7 @@ fn arguments_can_be_read_and_typed_by_a_person() {
         downtime_ms: Some(300),
         ..Migrate::default()
     };
-    let request = Request::domain("qemu:///system", name("web 1"), DomainVerb::Migrate(Box::new(migrate)));
+    let request = Request::change("qemu:///system", name("web 1"), Change::Migrate(Box::new(migrate)));
     let argv = request.argv();
     assert_eq!(
         argv,
@@ -168,12 +178,12 @@ fn arguments_that_are_wrong_are_refused_by_name() {
         ("host --uri", "--uri needs a value"),
         ("host --uri=", "--uri needs a value"),
         ("host --uri=a --uri=b", "--uri is given twice"),
-        ("host --uri=a --foo", "host without --uuid or --name: no such options: --foo"),
+        ("host --uri=a --foo", "no such options: --foo"),
         ("host --uri=a extra", "\"extra\" is not an option"),
-        ("dance --uri=a", "dance without --uuid or --name: unknown variant `dance`"),
+        ("dance --uri=a", "unknown variant `dance`"),
         ("dance --uri=a --name=b", "unknown variant `dance`"),
-        ("state --uri=a", "state without --uuid or --name: unknown variant `state`"),
-        ("host --uri=a --name=b", "unknown variant `host`"),
+        ("state --uri=a", "state needs --uuid or --name"),
+        ("host --uri=a --name=b", "host takes no --uuid and no --name"),
         ("state --uri=a --name=b --uuid=c", "--uuid and --name exclude each other"),
         ("state --uri=a --name", "--name needs a value"),
         ("xml --uri=a --name=b --fresh", "unknown field `fresh`"),
@@ -212,7 +222,7 @@ fn input_that_no_definition_can_be_is_refused_before_libvirt_sees_it() {
         (b"<domain>\xff</domain>", "standard input is not UTF-8"),
         (&long, "standard input is longer than 16777216 bytes"),
     ] {
-        let mut worker = Worker::with_arguments(&["create", "--uri", IN_PROCESS]);
+        let mut worker = Worker::with_arguments(&["create", "--uri", IN_PROCESS, "--name", "web"]);
         worker.say(input);
         worker.input = None;
         match worker.end() {
@@ -231,7 +241,7 @@ fn the_numbers_that_the_agent_knows_are_libvirts() {
 
 #[test]
 fn lines_are_as_documented() {
-    use vm_agent::model::worker::{Answer, DomainFacts, End, ErrorReply, Line, Lookup, Progress};
+    use vm_agent::model::worker::{Answer, DomainFacts, ErrorReply, Line, Lookup, Progress, Side};
     let facts = DomainFacts {
         name: "a".into(),
         uuid: "u".into(),
@@ -262,10 +272,10 @@ fn lines_are_as_documented() {
             Line::End(Reply::Error(failure.clone())),
             json!({"result": "error", "code": 42, "domain": 10, "during": "lookup", "message": "no"}),
         ),
-        (progress(Progress::Asking(End::Source)), json!({"progress": {"asking": "source"}})),
+        (progress(Progress::Asking(Side::Source)), json!({"progress": {"asking": "source"}})),
         (progress(Progress::Begun), json!({"progress": "begun"})),
         (
-            progress(Progress::Lost { end: End::Destination, reason: 2 }),
+            progress(Progress::Lost { end: Side::Destination, reason: 2 }),
             json!({"progress": {"lost": {"end": "destination", "reason": 2}}}),
         ),
     ] {

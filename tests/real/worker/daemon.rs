@@ -10,9 +10,10 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open};
 use tempfile::TempDir;
 use virt::connect::Connect;
-use vm_agent::model::worker::{DomainVerb, End, HostVerb, Lookup, Migrate, Progress, Reply, Request, Step};
+use vm_agent::model::change::{Change, Migrate, ShutdownMode};
+use vm_agent::model::worker::{Lookup, Progress, Question, Reply, Request, Side, Step};
 
-use super::{IN_PROCESS, Worker, definition, failure, name, ok};
+use super::{IN_PROCESS, Word, Worker, definition, failure, name, ok};
 use crate::common::{Moment, WORKER};
 
 const DAEMON: &str = "/usr/sbin/libvirtd";
@@ -66,21 +67,21 @@ impl Libvirtd {
         format!("test+unix:///default?socket={}", self.socket().display())
     }
 
-    fn of(&self, domain: &str, verb: DomainVerb) -> Request {
-        Request::domain(self.uri(), name(domain), verb)
+    fn of(&self, domain: &str, word: impl Word) -> Request {
+        word.request(self.uri(), name(domain))
     }
 
-    fn host(&self, verb: HostVerb) -> Request {
-        Request::host(self.uri(), verb)
+    fn host(&self, question: Question) -> Request {
+        Request::host(self.uri(), question)
     }
 
     fn create(&self, domain: &str) {
-        ok(&self.host(HostVerb::Create { xml: definition(domain).into() }));
+        ok(&self.of(domain, Change::Create { xml: definition(domain).into() }));
     }
 
     /// State and reason; nothing when it is absent.
     fn state(&self, domain: &str) -> Option<(i32, i32)> {
-        match ok(&self.of(domain, DomainVerb::State)).lookup.unwrap() {
+        match ok(&self.of(domain, Question::State)).lookup.unwrap() {
             Lookup::Absent => None,
             Lookup::Found(facts) => Some((facts.state, facts.reason)),
         }
@@ -113,13 +114,13 @@ fn a_transient_domain_lives_from_create_to_destroy() {
     let daemon = Libvirtd::start();
     daemon.create("web");
     assert_eq!(daemon.state("web"), Some((1, 1)));
-    ok(&daemon.of("web", DomainVerb::Suspend));
+    ok(&daemon.of("web", Change::Suspend));
     assert_eq!(daemon.state("web"), Some((3, 1)));
-    ok(&daemon.of("web", DomainVerb::Resume));
+    ok(&daemon.of("web", Change::Resume));
     assert_eq!(daemon.state("web"), Some((1, 5)));
-    let error = failure(&daemon.host(HostVerb::Create { xml: definition("web").into() }));
+    let error = failure(&daemon.of("web", Change::Create { xml: definition("web").into() }));
     assert_eq!(error.during, Step::Call);
-    ok(&daemon.of("web", DomainVerb::Destroy));
+    ok(&daemon.of("web", Change::Destroy));
     assert_eq!(daemon.state("web"), None);
 }
 
@@ -127,9 +128,9 @@ fn a_transient_domain_lives_from_create_to_destroy() {
 fn a_persistent_domain_outlives_its_shutdown() {
     let daemon = Libvirtd::start();
     daemon.open.as_ref().unwrap().define_domain_xml(&definition("db")).unwrap();
-    ok(&daemon.of("db", DomainVerb::Start));
+    ok(&daemon.of("db", Change::Start));
     assert_eq!(daemon.state("db"), Some((1, 1)));
-    ok(&daemon.of("db", DomainVerb::Shutdown { mode: vm_agent::model::worker::Mode::Default }));
+    ok(&daemon.of("db", Change::Shutdown { mode: ShutdownMode::Default }));
     assert_eq!(daemon.state("db"), Some((5, 1)));
 }
 
@@ -138,7 +139,7 @@ fn a_daemon_that_has_gone_is_a_connection_that_fails() {
     let mut daemon = Libvirtd::start();
     daemon.daemon.kill().unwrap();
     daemon.daemon.wait().unwrap();
-    let error = failure(&daemon.of("web", DomainVerb::State));
+    let error = failure(&daemon.of("web", Question::State));
     assert_eq!((error.code, error.during), (38, Step::Connect), "{error:?}");
 }
 
@@ -146,7 +147,7 @@ fn a_daemon_that_has_gone_is_a_connection_that_fails() {
 fn a_frozen_daemon_costs_no_more_than_the_timeout() {
     let daemon = Libvirtd::start();
     daemon.signal(Signal::STOP);
-    let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", DomainVerb::State) };
+    let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", Question::State) };
     let began = Moment::now();
     let error = failure(&request);
     assert_eq!((error.code, error.during, &*error.message), (0, Step::Deadline, "no answer within 300 ms"));
@@ -158,8 +159,8 @@ fn the_mark_is_set_and_replaced() {
     let daemon = Libvirtd::start();
     daemon.create("web");
     for mark in ["<mark instance=\"a\"/>", "<mark instance=\"b\" path=\"/a b\"/>"] {
-        ok(&daemon.of("web", DomainVerb::SetMark { xml: mark.into() }));
-        let xml = ok(&daemon.of("web", DomainVerb::Xml { inactive: false })).xml.unwrap();
+        ok(&daemon.of("web", Change::SetMark { xml: mark.into() }));
+        let xml = ok(&daemon.of("web", Question::Xml { inactive: false })).xml.unwrap();
         let namespace = "xmlns:vm-agent=\"https://vm-agent.org/xmlns/domain/1.0\"";
         let written = mark.replace("<mark", &format!("<vm-agent:mark {namespace}"));
         assert!(xml.contains(&written) && xml.matches("<vm-agent:mark").count() == 1, "{written} {}", *xml);
@@ -172,10 +173,10 @@ fn a_saved_domain_comes_back_from_its_file() {
     daemon.create("web");
     // The daemon shares this folder with us; the test driver writes the file itself.
     let path = daemon.folder.path().join("web.save").display().to_string();
-    ok(&daemon.of("web", DomainVerb::Save { path: path.clone(), bypass_cache: false }));
+    ok(&daemon.of("web", Change::Save { path: path.clone(), bypass_cache: false }));
     assert_eq!(daemon.state("web"), None);
-    assert!(ok(&daemon.host(HostVerb::SavedXml { path: path.clone() })).xml.unwrap().contains("<name>web</name>"));
-    ok(&daemon.host(HostVerb::Restore { path, wake: None, bypass_cache: false }));
+    assert!(ok(&daemon.host(Question::SavedXml { path: path.clone() })).xml.unwrap().contains("<name>web</name>"));
+    ok(&daemon.of("web", Change::Restore { path, wake: None, bypass_cache: false }));
     assert_eq!(daemon.state("web").map(|(state, _)| state), Some(1));
 }
 
@@ -183,7 +184,7 @@ fn a_saved_domain_comes_back_from_its_file() {
 fn a_worker_whose_parent_is_killed_ends() {
     let daemon = Libvirtd::start();
     daemon.signal(Signal::STOP);
-    let request = daemon.of("web", DomainVerb::State);
+    let request = daemon.of("web", Question::State);
     let mut parent = Command::new("sh")
         .args(["-c", "\"$@\" & echo $!; wait", "sh", WORKER])
         .args(request.argv())
@@ -214,7 +215,7 @@ fn ends(process: &rustix::fd::OwnedFd, within: Duration) -> bool {
 
 #[test]
 fn a_worker_that_has_another_parent_than_its_caller_does_nothing() {
-    let request = Request { parent: Some(1), ..Request::domain(IN_PROCESS, name("test"), DomainVerb::State) };
+    let request = Request { parent: Some(1), ..Request::domain(IN_PROCESS, name("test"), Question::State) };
     let error = failure(&request);
     assert_eq!((error.code, error.during, &*error.message), (0, Step::Arguments, "the caller 1 has gone"));
     let request = Request { parent: Some(std::process::id()), ..request };
@@ -224,7 +225,7 @@ fn a_worker_that_has_another_parent_than_its_caller_does_nothing() {
 /// A migration whose destination accepts the connection and never answers.
 fn migrate_into(frozen: &Libvirtd) -> Request {
     let migrate = Migrate { dest_uri: frozen.uri(), ..Migrate::default() };
-    Request::domain(IN_PROCESS, name("test"), DomainVerb::Migrate(Box::new(migrate)))
+    Request::change(IN_PROCESS, name("test"), Change::Migrate(Box::new(migrate)))
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
     frozen.signal(Signal::STOP);
     let mut worker = Worker::start(&migrate_into(&frozen));
     // It has come so far that it heeds the signal.
-    assert_eq!(worker.progress(), Progress::Asking(End::Source));
+    assert_eq!(worker.progress(), Progress::Asking(Side::Source));
     let began = Moment::now();
     kill_process(worker.pid(), Signal::TERM).unwrap();
     let reply = worker.end();
@@ -250,6 +251,6 @@ fn a_migration_onto_a_host_that_runs_it_is_refused_before_it_begins() {
     let error = failure(&migrate_into(&daemon));
     assert_eq!(error.during, Step::Preflight);
     assert!(error.message.contains("already has 'test' (running)"), "{error:?}");
-    let error = failure(&Request::domain(IN_PROCESS, name("nope"), DomainVerb::Migrate(Box::default())));
+    let error = failure(&Request::change(IN_PROCESS, name("nope"), Change::Migrate(Box::default())));
     assert_eq!(error.during, Step::Lookup);
 }

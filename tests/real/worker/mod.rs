@@ -10,7 +10,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::common::WORKER;
-use vm_agent::model::worker::{Answer, DomainVerb, ErrorReply, HostVerb, Line, Progress, Reply, Request, Who};
+use vm_agent::model::change::Change;
+use vm_agent::model::worker::{Answer, ErrorReply, Line, Progress, Question, Reply, Request, Who};
 
 /// A hypervisor inside the worker, with one domain, `test`, as long as the worker lives.
 const IN_PROCESS: &str = "test:///default";
@@ -111,13 +112,29 @@ fn name(name: &str) -> Who {
     Who::Name(name.into())
 }
 
-/// About the domain that the hypervisor inside the worker has.
-fn of_test(verb: DomainVerb) -> Request {
-    Request::domain(IN_PROCESS, name("test"), verb)
+/// What can be asked for of a domain.
+trait Word {
+    fn request(self, uri: String, who: Who) -> Request;
 }
 
-fn of_host(verb: HostVerb) -> Request {
-    Request::host(IN_PROCESS, verb)
+impl Word for Question {
+    fn request(self, uri: String, who: Who) -> Request {
+        Request::domain(uri, who, self)
+    }
+}
+
+impl Word for Change {
+    fn request(self, uri: String, who: Who) -> Request {
+        Request::change(uri, who, self)
+    }
+}
+
+/// About the domain that the hypervisor inside the worker has.
+fn of_test(word: impl Word) -> Request {
+    word.request(IN_PROCESS.into(), name("test"))
+}
+fn of_host(question: Question) -> Request {
+    Request::host(IN_PROCESS, question)
 }
 
 fn definition(name: &str) -> String {

@@ -4,7 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use vm_agent::model::worker::{DomainVerb, HostVerb, Lookup, Mode, NO_DOMAIN, Request, Step, Who};
+use vm_agent::model::change::{Change, ShutdownMode};
+use vm_agent::model::worker::{Lookup, NO_DOMAIN, Question, Request, Step, Who};
 
 use super::{IN_PROCESS, Worker, definition, failure, name, of_host, of_test, ok};
 use crate::common::{Moment, WORKER};
@@ -14,7 +15,7 @@ const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 #[test]
 fn a_domain_is_found_by_its_name_and_by_its_uuid() {
     for who in [name("test"), Who::Uuid(UUID.into())] {
-        let answer = ok(&Request::domain(IN_PROCESS, who, DomainVerb::State));
+        let answer = ok(&Request::domain(IN_PROCESS, who, Question::State));
         let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
         assert_eq!((&*facts.name, &*facts.uuid, facts.id, facts.state), ("test", UUID, Some(1), 1));
         assert_eq!((facts.persistent, facts.autostart), (Some(true), Some(false)));
@@ -24,29 +25,29 @@ fn a_domain_is_found_by_its_name_and_by_its_uuid() {
 #[test]
 fn a_domain_that_does_not_exist_is_an_answer_and_not_an_error() {
     for who in [name("tes"), name("1"), name("test "), Who::Uuid(UUID.replace('6', "7"))] {
-        assert_eq!(ok(&Request::domain(IN_PROCESS, who, DomainVerb::State)).lookup, Some(Lookup::Absent));
+        assert_eq!(ok(&Request::domain(IN_PROCESS, who, Question::State)).lookup, Some(Lookup::Absent));
     }
 }
 
 #[test]
 fn a_name_that_is_another_domains_number_is_a_name() {
-    let error = failure(&Request::domain(IN_PROCESS, name("1"), DomainVerb::Destroy));
+    let error = failure(&Request::change(IN_PROCESS, name("1"), Change::Destroy));
     assert_eq!((error.code, error.during), (NO_DOMAIN, Step::Lookup));
 }
 
 #[test]
 fn an_error_carries_libvirts_number_and_words() {
-    let error = failure(&Request::domain(IN_PROCESS, name("nope"), DomainVerb::Resume));
+    let error = failure(&Request::change(IN_PROCESS, name("nope"), Change::Resume));
     assert_eq!((error.code, error.domain, error.during), (NO_DOMAIN, 12, Step::Lookup));
     assert!(error.message.starts_with("Domain not found"), "{error:?}");
-    let error = failure(&of_test(DomainVerb::Start));
+    let error = failure(&of_test(Change::Start));
     assert_eq!(error.during, Step::Call);
     assert!(error.message.ends_with("is already running"), "{error:?}");
 }
 
 #[test]
 fn a_malformed_uuid_is_an_error_and_not_absence() {
-    let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), DomainVerb::State));
+    let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), Question::State));
     assert_eq!(error.during, Step::Lookup);
     assert_ne!(error.code, NO_DOMAIN);
 }
@@ -59,7 +60,7 @@ fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
         "qemu+unix:///system?socket=/nonexistent/sock",
         "qemu+tcp://127.0.0.1:1/system",
     ] {
-        let error = failure(&Request::domain(uri, name("test"), DomainVerb::State));
+        let error = failure(&Request::domain(uri, name("test"), Question::State));
         assert_eq!(error.during, Step::Connect, "{error:?}");
         assert_ne!((error.code, &*error.message), (0, ""));
     }
@@ -68,7 +69,7 @@ fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
 #[test]
 fn xml_that_is_malformed_is_refused_in_libvirts_words() {
     for xml in ["<domain", "no xml", "<network/>", "<domain type='test'><name>a</name></domain>"] {
-        let error = failure(&of_host(HostVerb::Create { xml: xml.into() }));
+        let error = failure(&of_test(Change::Create { xml: xml.into() }));
         assert_eq!(error.during, Step::Call);
         assert!(error.code != 0 && !error.message.is_empty(), "{error:?}");
     }
@@ -77,7 +78,7 @@ fn xml_that_is_malformed_is_refused_in_libvirts_words() {
 #[test]
 fn a_created_domain_is_told_in_the_answer() {
     let xml = definition("web \u{e4} &lt;1>");
-    let answer = ok(&of_host(HostVerb::Create { xml: xml.into() }));
+    let answer = ok(&of_test(Change::Create { xml: xml.into() }));
     let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
     assert_eq!((&*facts.name, facts.state, facts.persistent), ("web \u{e4} <1>", 1, Some(false)));
 }
@@ -85,17 +86,17 @@ fn a_created_domain_is_told_in_the_answer() {
 #[test]
 fn an_option_reaches_libvirt_as_its_flag() {
     let flags = |request| failure(&request).message.split_whitespace().nth(2).map(str::to_owned);
-    let shutdown = |mode| flags(of_test(DomainVerb::Shutdown { mode }));
-    assert_eq!(shutdown(Mode::Acpi).as_deref(), Some("(0x1)"));
-    assert_eq!(shutdown(Mode::Agent).as_deref(), Some("(0x2)"));
-    assert_eq!(shutdown(Mode::Initctl).as_deref(), Some("(0x4)"));
-    assert_eq!(shutdown(Mode::Signal).as_deref(), Some("(0x8)"));
-    assert_eq!(shutdown(Mode::Paravirt).as_deref(), Some("(0x10)"));
+    let shutdown = |mode| flags(of_test(Change::Shutdown { mode }));
+    assert_eq!(shutdown(ShutdownMode::Acpi).as_deref(), Some("(0x1)"));
+    assert_eq!(shutdown(ShutdownMode::Agent).as_deref(), Some("(0x2)"));
+    assert_eq!(shutdown(ShutdownMode::Initctl).as_deref(), Some("(0x4)"));
+    assert_eq!(shutdown(ShutdownMode::Signal).as_deref(), Some("(0x8)"));
+    assert_eq!(shutdown(ShutdownMode::Paravirt).as_deref(), Some("(0x10)"));
 }
 
 #[test]
 fn a_host_tells_what_it_can_and_leaves_out_the_rest() {
-    let host = ok(&of_host(HostVerb::Host)).host.unwrap();
+    let host = ok(&of_host(Question::Host)).host.unwrap();
     assert_eq!((host.hypervisor.as_deref(), host.hypervisor_version), (Some("TEST"), Some(2)));
     assert_eq!((host.uri.as_deref(), host.uuid), (Some(IN_PROCESS), None));
     assert!(host.client_version >= Some(6_000_000) && host.hostname.is_some(), "{:?}", host.client_version);
@@ -103,7 +104,7 @@ fn a_host_tells_what_it_can_and_leaves_out_the_rest() {
 
 #[test]
 fn what_the_hypervisor_does_not_support_is_an_error_of_the_call() {
-    for verb in [DomainVerb::AbortJob, DomainVerb::StartPostcopy] {
+    for verb in [Change::AbortJob, Change::StartPostcopy] {
         let error = failure(&of_test(verb));
         assert_eq!((error.code, error.during), (3, Step::Call), "{error:?}");
     }
@@ -111,7 +112,7 @@ fn what_the_hypervisor_does_not_support_is_an_error_of_the_call() {
 
 #[test]
 fn the_running_and_the_inactive_xml_are_told_apart() {
-    let xml = |inactive| ok(&of_test(DomainVerb::Xml { inactive })).xml.unwrap();
+    let xml = |inactive| ok(&of_test(Question::Xml { inactive })).xml.unwrap();
     assert!(xml(false).starts_with("<domain type='test' id='1'>"));
     assert!(xml(true).starts_with("<domain type='test'>"));
 }
@@ -122,7 +123,7 @@ fn verbose_hypervisor() -> (tempfile::NamedTempFile, Request) {
     let xml =
         definition("test").replace("<memory>", &format!("<description>{}</description><memory>", "x".repeat(1 << 20)));
     std::fs::write(file.path(), format!("<node>{xml}</node>")).unwrap();
-    let verb = DomainVerb::Xml { inactive: false };
+    let verb = Question::Xml { inactive: false };
     let request = Request::domain(format!("test://{}", file.path().display()), name("test"), verb);
     (file, request)
 }

@@ -5,18 +5,19 @@ mod watch;
 
 use super::Host;
 use crate::host::records;
-use crate::hypervisor::backend::{self, Backend, Call, Verb};
+use crate::hypervisor::backend::{self, Backend, Call};
 use crate::model::call::Caller;
+use crate::model::change::{Change, Flag, Migrate, Rehearsal};
 use crate::model::facts::{Domain, Libvirt, Noted, Observation};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
-use crate::model::worker::{self, Flag, Lookup, Migrate, Rehearsal, Who};
+use crate::model::worker::{Lookup, Side, Who};
 use crate::policy::converge::{Governor, Policy};
 use crate::policy::migrate::BEGIN;
 use crate::policy::moving::{Failed, NEVER, Tried};
 use crate::policy::settle::{self, There};
-use crate::policy::{Fix, History, tell};
+use crate::policy::{History, tell};
 use crate::sys::interrupt;
 use crate::sys::text::{ascii_line, say, uuid_text};
 use crate::sys::time::{Deadline, timespec};
@@ -81,24 +82,22 @@ impl<'a> Host<'a> {
         if let Some(word) = &asked.unknown {
             log::info!("migrate_options are handed to virsh: '{}' is not known here", ascii_line(word, 40));
         }
-        Some((Mover { host: self, target, asked, downtime: 0 }, domain.clone()))
+        Some((Mover { host: self, target, asked }, domain.clone()))
     }
 
     /// Puts right what a migration left behind.
-    pub(super) fn put_right(&self, fix: Fix, seen: &Observation, done: &History) {
+    pub(super) fn put_right(&self, at: Side, change: &Change, seen: &Observation, done: &History) {
         let Some(target) = &done.moving.target else { return };
         let there = Backend { uri: target.uri.clone(), use_virsh: false };
-        let (what, backend, verb) = match fix {
-            Fix::ResumeHere => ("resuming it here", &self.backend, Verb::Resume),
-            Fix::DestroyHere => ("ending the copy left here", &self.backend, Verb::Destroy),
-            Fix::DestroyThere => ("removing the placeholder left at the target", &there, Verb::Destroy),
-            Fix::AbortHere => ("aborting the migration", &self.backend, Verb::AbortJob),
+        let (end, backend) = match at {
+            Side::Source => ("here", &self.backend),
+            Side::Destination => ("at the target", &there),
         };
         let name = done.moving.tried.as_ref().map(|tried| tried.name.as_str()).unwrap_or_default();
-        log::warn!("'{name}': {what}");
-        let patience = if fix == Fix::AbortHere { ABORT } else { Duration::from_secs(15) };
-        if let Err(error) = backend.call(verb, &seen.who(), self.deadline.at_most(patience)) {
-            log::warn!("{what} failed: {error}");
+        log::warn!("after the migration of '{name}', libvirt is told to {change} {end}");
+        let patience = if *change == Change::AbortJob { ABORT } else { Duration::from_secs(15) };
+        if let Err(error) = backend.call(change, &seen.who(), self.deadline.at_most(patience)) {
+            log::warn!("libvirt did not {change} {end}: {error}");
         }
     }
 
@@ -132,8 +131,6 @@ struct Mover<'h, 'a> {
     target: Target,
     /// What `migrate_options` ask for.
     asked: Asked,
-    /// Milliseconds of downtime allowed now.
-    downtime: u64,
 }
 
 impl Mover<'_, '_> {
@@ -202,18 +199,19 @@ impl Mover<'_, '_> {
             self.check(domain, Rehearsal::Brief)?;
             // virsh cannot say it together with the migration.
             if let Some(ms) = request.downtime_ms {
-                let set = self.host.backend.call(Verb::SetDowntime(ms), &who, self.host.deadline.at_most(ABORT));
+                let set = self.host.backend.call(&Change::SetDowntime { ms }, &who, self.host.deadline.at_most(ABORT));
                 set.unwrap_or_else(|error| log::warn!("the downtime was not set: {error}"));
             }
         }
-        let verb = if by_virsh { Verb::MigrateByVirsh(request, &params.options.words) } else { Verb::Migrate(request) };
+        let words = by_virsh.then(|| params.options.words.clone());
+        let change = Change::Migrate(Box::new(Migrate { by_virsh: words, ..request.clone() }));
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
         let last = match request.flags.contains(&Flag::Postcopy) {
             _ if open_ended => Deadline::after(FOREVER),
             true => self.host.deadline,
             false => limits.over,
         };
-        let mut call = self.host.backend.spawn(verb, &who, last).map_err(Failed::early)?;
+        let mut call = self.host.backend.spawn(&change, &who, last).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &mut limits);
         let begun = call.begun();
         let lost = call.lost();
@@ -225,10 +223,10 @@ impl Mover<'_, '_> {
             }
             (Err(failure), None) => {
                 let why = match lost {
-                    Some(worker::End::Destination) => {
+                    Some(Side::Destination) => {
                         format!("{} was lost on the way: {}", self.target.node, tell::plain(&failure.said))
                     }
-                    Some(worker::End::Source) | None => self.sentence(&failure),
+                    Some(Side::Source) | None => self.sentence(&failure),
                 };
                 Err(Failed::of(&failure, begun, why))
             }
@@ -240,7 +238,7 @@ impl Mover<'_, '_> {
         let mut request = self.request(domain);
         (request.rehearse, request.measure) = (Some(rehearsal), false);
         let until = self.host.deadline.at_most(BEGIN);
-        let spawned = self.host.backend.spawn(Verb::Migrate(&request), &uuid(domain), until);
+        let spawned = self.host.backend.spawn(&Change::Migrate(Box::new(request)), &uuid(domain), until);
         let mut call = spawned.map_err(Failed::early)?;
         self.until_ended(&mut call);
         let answer = call.answer(self.host.deadline.at_most(BEGIN));

@@ -4,11 +4,12 @@
 
 use super::{ABORT, Mover, SAMPLE, tell_progress};
 use crate::host::data_port;
-use crate::hypervisor::backend::{Call, Verb};
+use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::TypedValue;
 use crate::model::call::Caller;
-use crate::model::worker::{End, Who};
-use crate::policy::converge::{DEFAULT_DOWNTIME, Governor, Order, Sample, progress};
+use crate::model::change::Change;
+use crate::model::worker::{Side, Who};
+use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
 use crate::policy::migrate::BEGIN;
 use crate::policy::settle::{self, Here};
@@ -75,10 +76,6 @@ impl Mover<'_, '_> {
         let mut last: Option<Sample> = None;
         let mut connections = data_port::Watch::default();
         let mut signalled = false;
-        self.downtime = match self.host.inv.params.migration.downtime {
-            0 => DEFAULT_DOWNTIME,
-            ms => ms,
-        };
         loop {
             if call.ended() {
                 return ended.map(|(gave_up, _)| gave_up);
@@ -115,7 +112,7 @@ impl Mover<'_, '_> {
                     let pause = if self.host.inv.caller == Caller::Human { SAY_SOON } else { SAY };
                     if said.elapsed() >= pause {
                         said = Instant::now();
-                        self.say(&progress(sample, self.downtime));
+                        self.say(&progress(sample, governor.downtime()));
                     }
                     let why = self.obey(&mut governor, sample, who);
                     if governor.counts_from() > counts_from {
@@ -136,20 +133,12 @@ impl Mover<'_, '_> {
 
     /// Carries out what the governor orders; says why it is to be given up, if it is.
     fn obey(&mut self, governor: &mut Governor, sample: &Sample, who: &Who) -> Option<String> {
-        match governor.step(sample)? {
-            Order::Downtime(ms) => {
-                self.downtime = ms;
-                self.order(&format!("allowing {ms} ms of downtime"), Verb::SetDowntime(ms), who);
-            }
-            Order::Postcopy => {
-                if self.order("switching to post-copy", Verb::Postcopy, who) {
-                    governor.commit();
-                }
-            }
-            Order::Pause => {
-                self.order("pausing the guest until it has moved", Verb::Suspend, who);
-            }
-            Order::Abort => return Some(self.too_late(Some(sample))),
+        let change = governor.step(sample)?;
+        if change == Change::AbortJob {
+            return Some(self.too_late(Some(sample)));
+        }
+        if self.order(&change, who) && change == Change::StartPostcopy {
+            governor.commit();
         }
         None
     }
@@ -159,15 +148,15 @@ impl Mover<'_, '_> {
     }
 
     /// A migration that did not begin: who did not answer.
-    fn silent(&self, asking: Option<End>, after: Duration) -> GaveUp {
+    fn silent(&self, asking: Option<Side>, after: Duration) -> GaveUp {
         let seconds = after.as_secs();
         let why = match asking {
-            Some(End::Source) => {
+            Some(Side::Source) => {
                 format!(
                     "libvirt here did not answer within {seconds} s: see 'virsh domjobinfo' for a job that does not end"
                 )
             }
-            Some(End::Destination) | None => {
+            Some(Side::Destination) | None => {
                 format!("{} did not answer within {seconds} s ({})", self.target.node, self.target.uri)
             }
         };
@@ -229,12 +218,12 @@ impl Mover<'_, '_> {
         some("memory_total").and_then(memory).or_else(|| some("disk_total").and_then(disks))
     }
 
-    /// Gives an order to libvirt; whether it took it.
-    fn order(&self, what: &str, verb: Verb<'_>, who: &Who) -> bool {
-        let result = self.host.backend.call(verb, who, self.host.deadline.at_most(Duration::from_secs(5)));
+    /// Has libvirt change the migration; whether it did.
+    fn order(&self, change: &Change, who: &Who) -> bool {
+        let result = self.host.backend.call(change, who, self.host.deadline.at_most(Duration::from_secs(5)));
         match &result {
-            Ok(()) => self.say(what),
-            Err(error) => log::warn!("{what} failed: {error}"),
+            Ok(()) => self.say(&format!("libvirt was told to {change}")),
+            Err(error) => log::warn!("libvirt did not {change}: {error}"),
         }
         result.is_ok()
     }
@@ -258,7 +247,7 @@ impl Mover<'_, '_> {
 
     fn abort(&self, who: &Who, deadline: Deadline) {
         self.say("aborting");
-        if let Err(error) = self.host.backend.call(Verb::AbortJob, who, deadline.at_most(ABORT)) {
+        if let Err(error) = self.host.backend.call(&Change::AbortJob, who, deadline.at_most(ABORT)) {
             log::warn!("aborting failed: {error}");
         }
     }

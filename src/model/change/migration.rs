@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A migration as the agent orders it, and what it may say while it runs. Pure.
 
-use super::argv;
+use super::texts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -22,56 +22,59 @@ pub struct Migrate {
     /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].
     pub dest_uri: String,
     /// libvirt's flags.
-    #[serde(with = "argv::list")]
+    #[serde(with = "texts::list")]
     pub flags: BTreeSet<Flag>,
     /// Where the hypervisor sends the guest's memory (`tcp://host:port`).
     pub migrate_uri: Option<String>,
     /// The address that the destination listens on.
     pub listen_address: Option<String>,
     /// The greatest downtime, in milliseconds; not a parameter in libvirt, set as early as libvirt takes it.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub downtime_ms: Option<u64>,
     /// MiB/s.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub bandwidth: Option<u64>,
     /// MiB/s in the post-copy phase.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub bandwidth_postcopy: Option<u64>,
     /// Number of connections, with [`Flag::Parallel`].
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub parallel_connections: Option<i32>,
     /// Method, with [`Flag::Compressed`] (`xbzrle`, `mt`, `zlib`, `zstd`).
     pub compression: Option<String>,
     /// Level of the method `mt`.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub compression_mt_level: Option<i32>,
     /// Threads of the method `mt`.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub compression_mt_threads: Option<i32>,
     /// Threads of the method `mt` at the destination.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub compression_mt_dthreads: Option<i32>,
     /// Bytes of cache of the method `xbzrle`.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub compression_xbzrle_cache: Option<u64>,
     /// Percent of CPU time taken from the guest first, with [`Flag::AutoConverge`].
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub auto_converge_initial: Option<i32>,
     /// Percent more, each time.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub auto_converge_increment: Option<i32>,
     /// The name in the destination's certificate, with [`Flag::Tls`].
     pub tls_destination: Option<String>,
     /// Where disks are sent.
     pub disks_uri: Option<String>,
     /// The port that disks are sent to.
-    #[serde(deserialize_with = "argv::maybe_text")]
+    #[serde(deserialize_with = "texts::maybe_text")]
     pub disks_port: Option<i32>,
     /// The disks to send (targets: `vda`), with [`Flag::NonSharedDisk`] or [`Flag::NonSharedInc`].
-    #[serde(with = "argv::list")]
+    #[serde(with = "texts::list")]
     pub migrate_disks: BTreeSet<String>,
     /// Where clients of the graphics console are sent.
     pub graphics_uri: Option<String>,
+    /// virsh is to move it, with these further words as their caller wrote them.
+    #[serde(skip)]
+    pub by_virsh: Option<Vec<String>>,
 }
 
 /// How both ends are checked where nothing is moved.

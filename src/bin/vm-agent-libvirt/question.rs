@@ -1,37 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The verbs about a host, and those that bring a domain into being.
+//! What is told of a domain, or of the host.
 
 use crate::capabilities::Capabilities;
 use crate::failure::{During, own};
 use crate::lacks::Asked;
 use crate::{connect, ffi};
 use virt::connect::Connect;
+use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition;
-use vm_agent::model::worker::{Answer, ErrorReply, HostFacts, HostVerb, Lacks, Lookup, Step, Wake};
+use vm_agent::model::worker::{Answer, ErrorReply, HostFacts, Lacks, Question, Step, Who};
 
-/// Carries out `verb` at `uri`.
-pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, ErrorReply> {
+/// Answers `question`, which is about the domain `who` or about the host at `uri`.
+pub fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
     let connection = &connect::open(uri, Step::Connect)?;
-    let answer = match verb {
-        HostVerb::Create { xml } => connection.create_domain_xml(xml, 0).map(|domain| Answer {
-            // That it is made counts: a failure to look at it is no failure.
-            lookup: connect::facts(&domain).ok().map(Lookup::Found),
-            ..Answer::default()
-        }),
-        HostVerb::Restore { path, wake, bypass_cache } => {
-            let wake = match wake {
-                None => 0,
-                Some(Wake::Running) => sys::VIR_DOMAIN_SAVE_RUNNING,
-                Some(Wake::Paused) => sys::VIR_DOMAIN_SAVE_PAUSED,
-            };
-            let flags = wake | flag(*bypass_cache, sys::VIR_DOMAIN_SAVE_BYPASS_CACHE);
-            connection.restore_domain_flags(path, None, flags).map(|()| Answer::default())
+    let who = || who.ok_or_else(|| own(Step::Arguments, "the domain is not named"));
+    let xml = |xml: Result<String, Error>| xml.map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() });
+    let answer = match question {
+        Question::State => {
+            let lookup = connect::look(connection, who()?)?;
+            Ok(Answer { lookup: Some(lookup), ..Answer::default() })
         }
-        HostVerb::SavedXml { path } => {
-            connection.save_image_xml_desc(path, 0).map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() })
+        Question::Xml { inactive } => {
+            let domain = connect::find(connection, who()?).during(Step::Lookup)?;
+            xml(domain.xml_desc(if *inactive { sys::VIR_DOMAIN_XML_INACTIVE } else { 0 }))
         }
-        HostVerb::Check { xml } => {
+        Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
+        Question::Check { xml } => {
             let root = definition::read(xml).map_err(|error| own(Step::Input, error.to_string()))?;
             let facts = definition::parse(xml.as_bytes()).map_err(|error| own(Step::Input, error.to_string()))?;
             let mut asked = Asked {
@@ -45,14 +40,9 @@ pub fn ask(uri: &str, verb: &HostVerb) -> Result<Answer, ErrorReply> {
             asked.everything();
             Ok(Answer { lacks: Some(asked.lacks), ..Answer::default() })
         }
-        HostVerb::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
+        Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(Step::Call)
-}
-
-/// `value` if `on`.
-pub fn flag(on: bool, value: u32) -> u32 {
-    if on { value } else { 0 }
 }
 
 /// Each fact for itself: what one hypervisor does not tell must not hide the rest.

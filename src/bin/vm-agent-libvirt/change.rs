@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What changes a domain.
+
+use crate::failure::During;
+use crate::{connect, ffi, migrate};
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::Error;
+use virt::sys;
+use vm_agent::model::change::{Change, ShutdownMode, Wake};
+use vm_agent::model::worker::{Answer, ErrorReply, Lookup, MARK_NAMESPACE, MARK_PREFIX, Step, Who};
+
+/// The kind of metadata that belongs to a namespace (libvirt also keeps a title and a description).
+const METADATA_ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
+
+/// Carries out `change` on the domain `who` at `uri`.
+pub fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, ErrorReply> {
+    let here =
+        |act: &dyn Fn(&Connect) -> Result<Answer, Error>| act(&connect::open(uri, Step::Connect)?).during(Step::Call);
+    let call = |act: &dyn Fn(&Domain) -> Result<Answer, Error>| {
+        let connection = connect::open(uri, Step::Connect)?;
+        let domain = connect::find(&connection, who).during(Step::Lookup)?;
+        act(&domain).during(Step::Call)
+    };
+    let done = |act: &dyn Fn(&Domain) -> Result<(), Error>| call(&|domain| act(domain).map(|()| Answer::default()));
+    match change {
+        Change::Create { xml } => here(&|connection| Ok(started(&connection.create_domain_xml(xml, 0)?))),
+        Change::Restore { path, wake, bypass_cache } => here(&|connection| {
+            let wake = match wake {
+                None => 0,
+                Some(Wake::Running) => sys::VIR_DOMAIN_SAVE_RUNNING,
+                Some(Wake::Paused) => sys::VIR_DOMAIN_SAVE_PAUSED,
+            };
+            connection.restore_domain_flags(path, None, wake | bypass(*bypass_cache)).map(|()| Answer::default())
+        }),
+        Change::Start => call(&|domain| {
+            domain.create_with_flags(0)?;
+            Ok(started(domain))
+        }),
+        Change::Resume => done(&Domain::resume),
+        Change::Wake => done(&|domain| domain.pm_wakeup(0)),
+        Change::Suspend => done(&Domain::suspend),
+        Change::Shutdown { mode } => done(&|domain| domain.shutdown_flags(shutdown_flags(*mode))),
+        Change::Destroy => done(&Domain::destroy),
+        Change::Save { path, bypass_cache } => done(&|domain| ffi::save(domain, path, bypass(*bypass_cache))),
+        Change::DropSaved => done(&|domain| domain.managed_save_remove(0)),
+        Change::AbortJob => done(&ffi::abort_job),
+        Change::SetDowntime { ms } => done(&|domain| domain.migrate_set_max_downtime(*ms, 0)),
+        Change::StartPostcopy => done(&ffi::start_postcopy),
+        Change::SetMark { xml } => done(&|domain| {
+            let (key, uri) = (Some(MARK_PREFIX), Some(MARK_NAMESPACE));
+            domain.set_metadata(METADATA_ELEMENT, Some(xml), key, uri, sys::VIR_DOMAIN_AFFECT_LIVE)
+        }),
+        Change::Migrate(migrate) => migrate::run(uri, who, migrate),
+    }
+}
+
+/// That it was started counts: a failure to look at it is no failure.
+fn started(domain: &Domain) -> Answer {
+    Answer { lookup: connect::facts(domain).ok().map(Lookup::Found), ..Answer::default() }
+}
+
+fn bypass(cache: bool) -> u32 {
+    if cache { sys::VIR_DOMAIN_SAVE_BYPASS_CACHE } else { 0 }
+}
+
+fn shutdown_flags(mode: ShutdownMode) -> u32 {
+    match mode {
+        ShutdownMode::Default => sys::VIR_DOMAIN_SHUTDOWN_DEFAULT,
+        ShutdownMode::Acpi => sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+        ShutdownMode::Agent => sys::VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
+        ShutdownMode::Initctl => sys::VIR_DOMAIN_SHUTDOWN_INITCTL,
+        ShutdownMode::Signal => sys::VIR_DOMAIN_SHUTDOWN_SIGNAL,
+        ShutdownMode::Paravirt => sys::VIR_DOMAIN_SHUTDOWN_PARAVIRT,
+    }
+}

@@ -190,7 +190,7 @@ fn host(
     }
     let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left() / 2, deadline);
     match (&seen.libvirt, &seen.definition) {
-        (Libvirt::NoAnswer(no_answer), _) => missing(no_answer.why.clone()),
+        (Libvirt::Silent(silence), _) => missing(silence.why.clone()),
         (Libvirt::NoDomain, Definition::None { looked_at }) => {
             let name = seen.name.as_deref().unwrap_or_default();
             missing(crate::policy::no_definition(name, looked_at));

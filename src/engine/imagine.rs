@@ -4,7 +4,7 @@
 
 use crate::model::call::Invocation;
 use crate::model::change::Change;
-use crate::model::facts::{Definition, Domain, Libvirt, Noted, Observation, Process};
+use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Noted, Process, Silence};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
@@ -24,11 +24,11 @@ pub struct Imagined {
     /// That migration is not on record as finished.
     pub unfinished: bool,
     /// Whether it runs there.
-    pub elsewhere: Result<bool, Failure>,
+    pub elsewhere: Fact<bool>,
     /// Whether libvirt keeps a definition of the active domain.
-    pub kept: Result<bool, String>,
+    pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of it.
-    pub saved: Result<bool, String>,
+    pub saved: Fact<bool>,
     /// Deleting that fails.
     pub drop_fails: Option<Failure>,
     /// The guest ignores requests to shut down.
@@ -96,9 +96,9 @@ impl Default for Imagined {
         Self {
             moved_to: None,
             unfinished: false,
-            elsewhere: Ok(false),
-            kept: Ok(true),
-            saved: Ok(false),
+            elsewhere: Fact::Known(false),
+            kept: Fact::Known(true),
+            saved: Fact::Known(false),
             drop_fails: None,
             stubborn: false,
             reboots: false,
@@ -138,10 +138,13 @@ const ENOUGH: usize = 2000;
 
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]
-pub fn play(inv: &Invocation, seen: &Observation, world: &Imagined) -> (Vec<Step>, Option<Outcome>) {
+pub fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Step>, Option<Outcome>) {
+    let mut seen = seen.clone();
+    // No story tells of this question: its answer is known from the beginning.
+    seen.answers.switched = Fact::Known(world.switched.clone());
     let mut story = Story {
         inv: inv.clone(),
-        seen: seen.clone(),
+        seen,
         world: world.clone(),
         spent: Duration::ZERO,
         left: inv.timeout.saturating_sub(inv.margin()),
@@ -155,7 +158,7 @@ pub fn play(inv: &Invocation, seen: &Observation, world: &Imagined) -> (Vec<Step
 /// An imagined world while a policy is played on it.
 struct Story {
     inv: Invocation,
-    seen: Observation,
+    seen: Facts,
     world: Imagined,
     spent: Duration,
     left: Duration,
@@ -171,23 +174,23 @@ impl World for Story {
         }
         let noted = self.world.moved_to.clone().map(|uri| Noted { uri, finished: !self.world.unfinished });
         let mut done = History { locked: true, ..History::on_record(noted, None) };
-        (done.beside, done.switched) = (self.world.beside.clone(), Some(self.world.switched.clone()));
+        done.beside = self.world.beside.clone();
         Ok(done)
     }
 
     fn look(&mut self) -> Look {
-        Look { seen: self.seen.clone(), hurried: false }
+        Look { facts: self.seen.clone(), hurried: false }
     }
 
-    fn carry_out(&mut self, step: &Step, _seen: &Observation, done: &mut History) {
+    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History) {
         done.left = self.left;
-        let spent = self.world.carry_out(step, &mut self.seen, done);
+        let spent = self.world.carry_out(step, &mut self.seen, &mut facts.answers, done);
         self.spent += spent;
         self.left = self.left.saturating_sub(spent);
         self.steps.push(step.clone());
     }
 
-    fn tidy(&mut self, tidy: &Tidy, _seen: &Observation, _done: &History) {
+    fn tidy(&mut self, tidy: &Tidy, _facts: &Facts, _done: &History) {
         match tidy {
             Tidy::ForgetStart => self.seen.starting = None,
             Tidy::ForgetTarget | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
@@ -205,7 +208,7 @@ impl World for Story {
 
 impl Imagined {
     /// Changes the imagined facts as the step would, and says how long it takes.
-    fn carry_out(&mut self, step: &Step, seen: &mut Observation, done: &mut History) -> Duration {
+    fn carry_out(&mut self, step: &Step, seen: &mut Facts, answers: &mut Answers, done: &mut History) -> Duration {
         let second = Duration::from_secs(1);
         match step {
             Step::ReadDefinition => {
@@ -213,23 +216,23 @@ impl Imagined {
                 Duration::ZERO
             }
             Step::AskKept => {
-                done.kept = Some(self.kept.clone());
+                answers.kept = self.kept.clone();
                 Duration::ZERO
             }
             Step::AskSaved => {
-                done.saved = Some(self.saved.clone());
+                answers.saved = self.saved.clone();
                 Duration::ZERO
             }
             Step::DropSaved => {
                 done.dropped = Some(result(&self.drop_fails));
                 if self.drop_fails.is_none() {
-                    self.saved = Ok(false);
+                    self.saved = Fact::Known(false);
                 }
-                done.saved = None;
+                answers.saved = Fact::NotAsked;
                 Duration::ZERO
             }
             Step::AskElsewhere => {
-                done.elsewhere = Some(self.elsewhere.clone());
+                answers.elsewhere = self.elsewhere.clone();
                 second
             }
             Step::Create | Step::StartDefined => {
@@ -290,7 +293,7 @@ impl Imagined {
                     (Libvirt::Domain(_), false) if self.lingers => {}
                     (Libvirt::Domain(_), true) => end(seen, Off::Migrated, self.after_end.as_ref()),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
-                    (Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_), _) => {}
+                    (Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_), _) => {}
                 }
                 second
             }
@@ -302,7 +305,7 @@ impl Imagined {
                 second
             }
             Step::PassQueue => {
-                done.queue_passed = Some(result(&self.queue_stands));
+                answers.queue_passed = unless(&self.queue_stands);
                 if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
             }
             Step::AskTarget => {
@@ -326,7 +329,7 @@ impl Imagined {
             }
             Step::Pause(duration) => *duration,
             Step::AskSwitched => {
-                done.switched = Some(self.switched.clone());
+                answers.switched = Fact::Known(self.switched.clone());
                 Duration::ZERO
             }
             Step::TakeLock => {
@@ -337,13 +340,10 @@ impl Imagined {
                 if self.stays { done.left } else { second }
             }
             Step::CheckGuest => {
-                done.guest = Some(result(&self.check_fails));
+                answers.guest = unless(&self.check_fails);
                 Duration::ZERO
             }
-            Step::TurnToStart => {
-                done.turn_to_start();
-                Duration::ZERO
-            }
+            Step::TurnToStart => Duration::ZERO,
             Step::Wait { longest } => self.wait(*longest, seen, done.left),
         }
     }
@@ -351,7 +351,7 @@ impl Imagined {
 
 impl Imagined {
     /// A change that comes ends the wait before its time is over.
-    fn wait(&mut self, longest: Duration, seen: &mut Observation, left: Duration) -> Duration {
+    fn wait(&mut self, longest: Duration, seen: &mut Facts, left: Duration) -> Duration {
         let Some((libvirt, process)) = self.later.take() else { return longest };
         if let Some(libvirt) = libvirt {
             if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
@@ -365,7 +365,7 @@ impl Imagined {
         longest.min(left / 2)
     }
 
-    fn move_it(&mut self, seen: &mut Observation, done: &mut History) -> Duration {
+    fn move_it(&mut self, seen: &mut Facts, done: &mut History) -> Duration {
         let took = Duration::from_secs(2);
         let failed = (!self.move_fails.is_empty()).then(|| self.move_fails.remove(0));
         match (&failed, &self.after_move) {
@@ -381,7 +381,7 @@ impl Imagined {
         took
     }
 
-    fn put_right(&mut self, at: Side, change: &Change, seen: &mut Observation) {
+    fn put_right(&mut self, at: Side, change: &Change, seen: &mut Facts) {
         match (at, change) {
             (Side::Source, Change::Resume) => run(seen),
             (Side::Source, Change::Destroy) => end(seen, Off::Destroyed, None),
@@ -397,24 +397,29 @@ impl Imagined {
     }
 }
 
+/// What comes of a question that is answered by silence, or not.
+fn unless(silence: &Option<String>) -> Fact<()> {
+    silence.clone().map_or(Fact::Known(()), |why| Fact::Silent(Silence::refused(why)))
+}
+
 /// What comes of a step that fails, or not.
 fn result<E: Clone>(fails: &Option<E>) -> Result<(), E> {
     fails.clone().map_or(Ok(()), Err)
 }
 
-fn run(seen: &mut Observation) {
+fn run(seen: &mut Facts) {
     let running = State::Running(Running::Plain);
     seen.process = Process::NotLooked;
     match &mut seen.libvirt {
         Libvirt::Domain(domain) => domain.state = running,
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
             let name = seen.name.clone().unwrap_or_default();
             seen.libvirt = Libvirt::Domain(Domain { name, uuid: [0; 16], state: running, motion: Motion::None });
         }
     }
 }
 
-fn end(seen: &mut Observation, why: Off, after: Option<&Libvirt>) {
+fn end(seen: &mut Facts, why: Off, after: Option<&Libvirt>) {
     if let Libvirt::Domain(domain) = &mut seen.libvirt {
         domain.state = State::ShutOff(why);
     }

@@ -5,7 +5,7 @@ pub mod imagine;
 
 use crate::host::Host;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Blind, Libvirt, NoAnswer, Observation};
+use crate::model::facts::{Answers, Facts, Libvirt, Silence, SilenceKind};
 use crate::model::outcome::Outcome;
 use crate::policy::{self, Look, Next, Step, Tidy, World};
 use crate::sys::roots::Roots;
@@ -31,50 +31,53 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
     };
     // Since when nothing was done but to wait and look: a look at a daemon that hangs takes its time too.
     let mut waiting: Option<Duration> = None;
-    let mut known: Option<Libvirt> = None;
-    let mut seen: Option<Observation> = None;
+    let mut facts = observe(world, None);
+    let mut fresh = true;
     loop {
-        let fresh = seen.is_none();
-        let now = seen.get_or_insert_with(|| observe(world, known.take()));
         (done.spent, done.left) = world.time();
         done.waited = waiting.map_or(Duration::ZERO, |since| done.spent.saturating_sub(since));
         done.interrupted = world.interrupted();
         if fresh {
-            done.remember(now);
+            done.remember(&facts);
         }
-        if done.shows_a_start_over(now) {
-            world.tidy(&Tidy::ForgetStart, now, &done);
-            now.starting = None;
+        if done.shows_a_start_over(&facts) {
+            world.tidy(&Tidy::ForgetStart, &facts, &done);
+            facts.starting = None;
         }
         if done.outward.is_here() && done.locked && done.moved_to.take().is_some() {
             // It is here, and no agent takes it away: the record tells of an earlier migration.
-            world.tidy(&Tidy::ForgetTarget, now, &done);
+            world.tidy(&Tidy::ForgetTarget, &facts, &done);
         }
-        let step = match policy::next(inv, now, &done) {
+        let step = match policy::next(inv, &facts, &done) {
             Next::Answer(outcome, tidies) => {
-                tidies.iter().for_each(|tidy| world.tidy(tidy, now, &done));
+                tidies.iter().for_each(|tidy| world.tidy(tidy, &facts, &done));
                 return outcome;
             }
             Next::Do(step) => step,
         };
         log::debug!("step: {step}");
         waiting = matches!(step, Step::Wait { .. } | Step::Pause(_)).then(|| waiting.unwrap_or(done.spent));
-        known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| now.libvirt.clone());
-        world.carry_out(&step, now, &mut done);
-        if !step.leaves_the_facts() {
-            seen = None;
+        let known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| facts.libvirt.clone());
+        world.carry_out(&step, &mut facts, &mut done);
+        if step == Step::TurnToStart {
+            done.turn_to_start();
+            facts.answers = Answers::default();
+        }
+        fresh = !step.leaves_the_facts();
+        if fresh {
+            facts = Facts { answers: std::mem::take(&mut facts.answers), ..observe(world, known) };
         }
     }
 }
 
 /// Looks. A daemon that was given hardly any time has not been silent: what it said before a step that changed nothing
 /// still counts.
-fn observe(world: &mut dyn World, known: Option<Libvirt>) -> Observation {
-    let Look { mut seen, hurried } = world.look();
-    if let (Some(known), Libvirt::NoAnswer(NoAnswer { kind: Blind::Hung | Blind::Busy, .. }), true) =
-        (known, &seen.libvirt, hurried)
+fn observe(world: &mut dyn World, known: Option<Libvirt>) -> Facts {
+    let Look { mut facts, hurried } = world.look();
+    if let (Some(known), Libvirt::Silent(Silence { kind: SilenceKind::Hung | SilenceKind::Busy, .. }), true) =
+        (known, &facts.libvirt, hurried)
     {
-        seen.libvirt = known;
+        facts.libvirt = known;
     }
-    seen
+    facts
 }

@@ -2,6 +2,7 @@
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
 use crate::model::definition::DefinitionText;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::state::Motion;
 use crate::model::state::State;
@@ -9,9 +10,45 @@ use crate::model::worker::Who;
 use crate::sys::text::{sha256_hex, uuid_text};
 use std::path::PathBuf;
 
-/// All that an action knows before it decides.
+/// What is known of a question that is asked only where its answer is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// It was not asked.
+    #[default]
+    NotAsked,
+    /// The answer.
+    Known(T),
+    /// It was asked, and nobody answered.
+    Silent(Silence),
+}
+
+/// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
+pub struct Silence {
+    /// In what way.
+    pub kind: SilenceKind,
+    /// In words, with the socket or URI.
+    pub why: String,
+}
+
+/// The ways of not answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilenceKind {
+    /// There is no socket, or nobody listens on it: no daemon runs.
+    Dead,
+    /// It accepts, and then says nothing.
+    Hung,
+    /// It answers, but not about this domain: something that it does to it takes its time (a start, clearing up).
+    Busy,
+    /// It answers with an error, or not in its protocol.
+    Refused,
+    /// The program that would ask it is not installed.
+    Missing,
+}
+
+/// All that an action knows before it decides: what its last look showed, and what it has asked since it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
     /// The virtual machine's name, when anything tells it.
     pub name: Option<String>,
     /// What libvirt says.
@@ -26,6 +63,25 @@ pub struct Observation {
     pub told_to_run: Option<bool>,
     /// What is in the way of a start, and what to do: another machine, or a disk that was switched.
     pub hindrance: Option<String>,
+    /// What was asked besides. A look asks none of it, and leaves it as it is.
+    pub answers: Answers,
+}
+
+/// The answers to questions that only some actions have, each at its time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Whether libvirt keeps a definition of the active domain.
+    pub kept: Fact<bool>,
+    /// Whether libvirt has saved memory of the domain, which its next start would restore.
+    pub saved: Fact<bool>,
+    /// Whether it runs where its last migration from here went.
+    pub elsewhere: Fact<bool>,
+    /// That libvirt has begun with all that it was asked for.
+    pub queue_passed: Fact<()>,
+    /// That the guest's last checks found it well; why they did not.
+    pub guest: Fact<()>,
+    /// What is to be told of disks that were switched.
+    pub switched: Fact<Option<String>>,
 }
 
 /// libvirt's word on the domain.
@@ -41,7 +97,7 @@ pub enum Libvirt {
     /// It answered, but nothing tells which of its domains is meant.
     Ambiguous(String),
     /// It did not answer.
-    NoAnswer(NoAnswer),
+    Silent(Silence),
 }
 
 /// A domain, as libvirt describes it.
@@ -55,28 +111,6 @@ pub struct Domain {
     pub state: State,
     /// Whether it arrives or leaves; looked for only where the state leaves it open.
     pub motion: Motion,
-}
-
-/// Why libvirt did not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoAnswer {
-    /// In what way.
-    pub kind: Blind,
-    /// In words, with the socket or URI.
-    pub why: String,
-}
-
-/// The ways of not answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blind {
-    /// There is no socket, or nobody listens on it: no daemon runs.
-    Dead,
-    /// It accepts, and then says nothing.
-    Hung,
-    /// It answers, but not about this domain: something that it does to it takes its time (a start, clearing up).
-    Busy,
-    /// It answers with an error, or not in its protocol.
-    Refused,
 }
 
 /// The process table's word on the domain.
@@ -175,13 +209,49 @@ impl Starting {
     }
 }
 
-impl Observation {
+impl Silence {
+    /// It was asked, and did not say.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self { kind: SilenceKind::Refused, why: why.into() }
+    }
+}
+
+impl<T> Fact<T> {
+    /// The answer; or that nobody gave one, in these words.
+    pub fn said(answer: Option<T>, silence: &str) -> Self {
+        answer.map_or_else(|| Self::Silent(Silence::refused(silence)), Self::Known)
+    }
+
+    /// Whether it was asked.
+    pub const fn is_asked(&self) -> bool {
+        !matches!(self, Self::NotAsked)
+    }
+}
+
+impl<T> From<Result<T, Silence>> for Fact<T> {
+    fn from(answer: Result<T, Silence>) -> Self {
+        answer.map_or_else(Self::Silent, Self::Known)
+    }
+}
+
+impl From<Failure> for Silence {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind {
+            FailureKind::Missing => SilenceKind::Missing,
+            FailureKind::TimedOut => SilenceKind::Hung,
+            FailureKind::Refused(_) | FailureKind::Crashed | FailureKind::Garbled => SilenceKind::Refused,
+        };
+        Self { kind, why: failure.said }
+    }
+}
+
+impl Facts {
     /// The domain to act on: by UUID where libvirt told it.
     #[must_use]
     pub fn who(&self) -> Who {
         match &self.libvirt {
             Libvirt::Domain(domain) => Who::Uuid(uuid_text(&domain.uuid)),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
                 Who::Name(self.name.clone().unwrap_or_default())
             }
         }

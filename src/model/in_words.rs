@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts as sentences, for `explain` and for the log of who wants to know everything. Never with a definition's text.
 
-use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::model::facts::{Definition, Facts, Libvirt, Process};
 use crate::sys::text::uuid_text;
 use std::fmt;
 
@@ -14,12 +14,12 @@ impl fmt::Display for Libvirt {
             Self::NoDomain => f.write_str("answered: there is no such domain"),
             Self::Unusable(why) => write!(f, "not asked: {why}"),
             Self::Ambiguous(why) => write!(f, "answered, but {why}"),
-            Self::NoAnswer(no_answer) => f.write_str(&no_answer.why),
+            Self::Silent(silence) => f.write_str(&silence.why),
         }
     }
 }
 
-impl Observation {
+impl Facts {
     /// The process table's word.
     #[must_use]
     pub fn process_in_words(&self) -> String {
@@ -52,7 +52,7 @@ impl fmt::Display for Definition {
     }
 }
 
-impl fmt::Display for Observation {
+impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("a machine of unknown name");
         let process = self.process_in_words();

@@ -4,7 +4,7 @@
 use super::moving::Moving;
 use super::outward::Outward;
 use crate::model::change::ShutdownMode;
-use crate::model::facts::{Libvirt, Noted, Observation};
+use crate::model::facts::{Fact, Facts, Libvirt, Noted};
 use crate::model::failure::Failure;
 use crate::model::presence::{self, Presence, presence};
 use std::time::Duration;
@@ -22,13 +22,7 @@ pub struct History {
     pub moved_to: Option<String>,
     /// How far it is on its way from here by a migration.
     pub outward: Outward,
-    /// Whether it runs there, when asked; an error when nobody answered.
-    pub elsewhere: Option<Result<bool, Failure>>,
-    /// Whether libvirt keeps a definition of it, when asked; an error when it did not say.
-    pub kept: Option<Result<bool, String>>,
-    /// Whether libvirt has saved memory of it, when asked; an error when it did not say.
-    pub saved: Option<Result<bool, String>>,
-    /// Result of deleting that, when tried.
+    /// Result of deleting its saved memory, when tried.
     pub dropped: Option<Result<(), Failure>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), Failure>>,
@@ -44,16 +38,12 @@ pub struct History {
     pub aborted: Option<Result<(), Failure>>,
     /// Result of ending it at the target of that migration, when tried; how it is there, or why it may still run.
     pub at_target: Option<Result<String, Failure>>,
-    /// Whether libvirt has begun with all that it was asked for, when that was waited for; an error when it has not.
-    pub queue_passed: Option<Result<(), String>>,
     /// Results of destroying.
     pub destroyed: Vec<Result<(), Failure>>,
     /// Results of ending the process.
     pub killed: Vec<Result<(), Failure>>,
     /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
-    /// Result of the last guest check.
-    pub guest: Option<Result<(), String>>,
     /// Whether restart and recover are past their stop.
     pub stopped: bool,
     /// Whether this action holds the machine's lock.
@@ -66,8 +56,6 @@ pub struct History {
     pub interrupted: bool,
     /// A migration from here that this action is.
     pub moving: Moving,
-    /// What is to be told of disks that were switched, when asked.
-    pub switched: Option<Option<String>>,
 }
 
 impl History {
@@ -82,12 +70,12 @@ impl History {
     /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
     /// agent asked it for. An agent that has not asked cannot know that, see `Step::PassQueue`.
     #[must_use]
-    pub fn shows_a_start_over(&self, seen: &Observation) -> bool {
-        presence::shows_the_start(seen) || (self.may_be_over(seen) && self.queue_passed == Some(Ok(())))
+    pub fn shows_a_start_over(&self, seen: &Facts) -> bool {
+        presence::shows_the_start(seen) || (self.may_be_over(seen) && seen.answers.queue_passed == Fact::Known(()))
     }
 
     /// Whether libvirt says that a machine is off which this agent asked it to start.
-    pub(super) fn may_be_over(&self, seen: &Observation) -> bool {
+    pub(super) fn may_be_over(&self, seen: &Facts) -> bool {
         seen.starting.is_some()
             && self.start.is_some()
             && matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
@@ -95,7 +83,7 @@ impl History {
     }
 
     /// Remembers of an observation what later ones may not show any more.
-    pub fn remember(&mut self, seen: &Observation) {
+    pub fn remember(&mut self, seen: &Facts) {
         self.moving.looked();
         if let Libvirt::Domain(domain) = &seen.libvirt {
             if domain.state.active() {

@@ -22,7 +22,7 @@ use super::step::{Step, Tidy};
 use super::tell;
 use crate::model::call::{Caller, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Domain, Observation};
+use crate::model::facts::{Domain, Facts};
 use crate::model::outcome::Outcome;
 use crate::model::presence::{Presence, label, presence};
 use crate::model::state::{Motion, State};
@@ -66,7 +66,7 @@ pub fn destination(inv: &Invocation, own: &str, uri: &str) -> Result<Target, Out
 }
 
 /// The next step of a migration. At the end of the time what is known is the answer.
-pub(super) fn migrate(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn migrate(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let next = match &done.moving.tried {
         None => source(inv, seen, done),
         Some(tried) => settling(inv, seen, done, tried),
@@ -83,7 +83,7 @@ pub(super) fn migrate(inv: &Invocation, seen: &Observation, done: &History) -> N
 }
 
 /// Before a try: the machine is here and fit to move, or it is not.
-fn source(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let moving = &done.moving;
     if let (true, Some(why)) = (done.interrupted, &moving.gave_up) {
         return stay(inv, format!("{why}; the wait was interrupted by a signal"));
@@ -91,8 +91,8 @@ fn source(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     let blind = match presence(seen) {
         Presence::Active(domain) => return fit_to_move(inv, domain, done),
         Presence::Off(why) => return gone(inv, &why, done),
-        Presence::Blind { pid, no_answer, .. } => {
-            End::Stayed(format!("not moved: it runs here (process {pid}), but {}", no_answer.why))
+        Presence::Blind { pid, silence, .. } => {
+            End::Stayed(format!("not moved: it runs here (process {pid}), but {}", silence.why))
         }
         Presence::Stray { pid, .. } => {
             End::Stayed(format!("not moved: process {pid} runs here, but libvirt lost the domain"))
@@ -161,7 +161,7 @@ fn gone(inv: &Invocation, why: &str, done: &History) -> Next {
 }
 
 /// After a try: finds out where the machine is, and puts right what can be put right safely.
-fn settling(inv: &Invocation, seen: &Observation, done: &History, tried: &Tried) -> Next {
+fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Next {
     let (moving, name) = (&done.moving, &tried.name);
     let here = settle::here(seen);
     if let (Here::Runs(_), Some(failed)) = (&here, &tried.failed)

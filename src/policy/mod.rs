@@ -24,7 +24,7 @@ mod words;
 mod world;
 
 use crate::model::call::{Action, Caller, Invocation};
-use crate::model::facts::{Domain, Libvirt, Observation};
+use crate::model::facts::{Domain, Fact, Facts, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::Problem;
 use crate::model::presence::{Presence, presence};
@@ -47,7 +47,7 @@ const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 
 /// The next step of `inv`, or its answer.
 #[must_use]
-pub fn next(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub fn next(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if inv.action.moves() {
         return migrate::migrate(inv, seen, done);
     }
@@ -73,7 +73,7 @@ pub fn not_begun(inv: &Invocation, why: String) -> Outcome {
 }
 
 /// The answer, and what follows from it; or what must be known before it is true.
-fn conclude(inv: &Invocation, seen: &Observation, done: &History, outcome: Outcome) -> Next {
+fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) -> Next {
     let well = outcome.code == Code::Ok;
     if let (true, Some(starter)) = (well, &done.beside) {
         return match done.locked_at_last {
@@ -85,7 +85,7 @@ fn conclude(inv: &Invocation, seen: &Observation, done: &History, outcome: Outco
         };
     }
     let watches = well && inv.recurring && inv.action.watches();
-    if watches && done.switched.is_none() && !done.left.is_zero() {
+    if watches && !seen.answers.switched.is_asked() && !done.left.is_zero() {
         return Next::Do(Step::AskSwitched);
     }
     let mut tidies = Vec::new();
@@ -102,18 +102,18 @@ fn conclude(inv: &Invocation, seen: &Observation, done: &History, outcome: Outco
     if well || outcome.code == Code::Degraded {
         tidies.push(Tidy::Mark { takes_over, started: done.start.is_some() });
     }
-    let outcome = match &done.switched {
-        Some(Some(sentence)) if watches => {
+    let outcome = match &seen.answers.switched {
+        Fact::Known(Some(sentence)) if watches => {
             tidies.push(Tidy::Warn(sentence.clone()));
             Outcome::new(degraded(inv), format!("{}, but {sentence}", outcome.reason))
         }
-        Some(_) | None => outcome,
+        Fact::Known(_) | Fact::NotAsked | Fact::Silent(_) => outcome,
     };
     Next::Answer(outcome, tidies)
 }
 
 /// Whether the answer should be read even though it is a success: libvirt is silent, or what was started stands still.
-fn worth_a_warning(inv: &Invocation, seen: &Observation) -> bool {
+fn worth_a_warning(inv: &Invocation, seen: &Facts) -> bool {
     match presence(seen) {
         Presence::Blind { .. } => true,
         Presence::Active(domain) => {
@@ -124,7 +124,7 @@ fn worth_a_warning(inv: &Invocation, seen: &Observation) -> bool {
 }
 
 /// The answer to SIGTERM or SIGINT: where things stand.
-fn interrupted(inv: &Invocation, seen: &Observation) -> Next {
+fn interrupted(inv: &Invocation, seen: &Facts) -> Next {
     let now = match presence(seen) {
         Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
         Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
@@ -133,7 +133,7 @@ fn interrupted(inv: &Invocation, seen: &Observation) -> Next {
     fail(format!("{} was interrupted by a signal; {now}", inv.action.word()))
 }
 
-fn decide(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+fn decide(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     match inv.action {
         Action::Status | Action::Monitor => monitor::monitor(inv, seen, done),
         Action::Start => start::start(inv, seen, done),
@@ -156,12 +156,12 @@ fn decide(inv: &Invocation, seen: &Observation, done: &History) -> Next {
 }
 
 /// Whether libvirt shows a domain that it was asked to start, and has not told to run: its emulator may wait for a disk.
-fn starting_up(seen: &Observation, domain: &Domain) -> bool {
+fn starting_up(seen: &Facts, domain: &Domain) -> bool {
     seen.starting.is_some() && domain.motion == Motion::None && domain.state == State::Paused(Pause::StartingUp)
 }
 
 /// Whether nothing tells which machine of this host is meant.
-fn meant_is_unknown(seen: &Observation) -> bool {
+fn meant_is_unknown(seen: &Facts) -> bool {
     seen.name.is_none() || matches!(seen.libvirt, Libvirt::Ambiguous(_))
 }
 

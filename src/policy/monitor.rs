@@ -7,13 +7,13 @@ use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting};
 use super::{SECOND_LOOK, answer, degraded, guest_check, meant_is_unknown, starting_up, wait_or};
 use crate::model::call::Invocation;
-use crate::model::facts::{Observation, Process};
+use crate::model::facts::{Fact, Facts, Process, Silence};
 use crate::model::outcome::Code;
 use crate::model::presence::{Presence, busy, dead, label, presence};
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 
-pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let second_look = || {
         let longest = SECOND_LOOK.min(inv.timeout / 3);
         (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
@@ -44,12 +44,12 @@ pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> N
                 return second_look().unwrap_or_else(|| answer(Code::Generic, ends));
             }
             if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
-                match &done.guest {
-                    None => return Next::Do(Step::CheckGuest),
-                    Some(Err(why)) => {
+                match &seen.answers.guest {
+                    Fact::NotAsked => return Next::Do(Step::CheckGuest),
+                    Fact::Silent(Silence { why, .. }) => {
                         return answer(Code::Generic, format!("'{}' runs, but its check failed: {why}", domain.name));
                     }
-                    Some(Ok(())) => {}
+                    Fact::Known(()) => {}
                 }
             }
             with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
@@ -58,26 +58,28 @@ pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> N
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
-        Presence::Blind { pid, name, ending: true, no_answer, .. } => second_look().unwrap_or_else(|| {
+        Presence::Blind { pid, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
             let its = its_process(pid, name, label(seen));
-            answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", no_answer.why))
+            answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", silence.why))
         }),
-        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
-            wait_or(done, inv.timeout / 2, || still_starting(label(seen), (pid, name), no_answer))
+        Presence::Blind { ran: false, pid, name, silence, .. } => {
+            wait_or(done, inv.timeout / 2, || still_starting(label(seen), (pid, name), silence))
         }
-        Presence::Blind { pid, name, no_answer, .. } => {
+        Presence::Blind { pid, name, silence, .. } => {
             let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
-            if let Some(Err(why)) = &done.guest {
+            if let Fact::Silent(Silence { why, .. }) = &seen.answers.guest {
                 return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
             }
             let code = if inv.params.degraded_when_blind { degraded(inv) } else { Code::Ok };
-            answer(code, format!("{runs}, but {}", no_answer.why))
+            answer(code, format!("{runs}, but {}", silence.why))
         }
         Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
             let its = its_process(pid, name, label(seen));
             answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
-        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(label(seen), done),
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => {
+            pass_queue(label(seen), seen, done)
+        }
         // A guest that reboots keeps its process; where domains have none to look for, it may be a new domain soon. A
         // daemon that is dead may be restarting, and tells more then.
         Presence::Off(why) => match second_look() {
@@ -95,7 +97,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Observation, done: &History) -> N
 }
 
 /// Whether all processes were read, and none is the machine's.
-const fn has_no_process(seen: &Observation) -> bool {
+const fn has_no_process(seen: &Facts) -> bool {
     matches!(seen.process, Process::Gone | Process::Namesake(_))
 }
 

@@ -6,12 +6,12 @@ use super::step::Next;
 use super::words::{as_process, its_process, not_told_to_run};
 use super::{RESTARTING, SECOND_LOOK, fail, ok, wait_or, wait_or_else};
 use crate::model::call::Invocation;
-use crate::model::facts::Observation;
+use crate::model::facts::Facts;
 use crate::model::presence::{Presence, label, presence};
 use crate::policy::health::{self, Health};
 
 /// The target's side: the source has said that it moved, so it runs, or is about to.
-pub(super) fn receive(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn receive(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     match presence(seen) {
         Presence::Active(domain) => match health::health(domain.state, domain.motion) {
             Health::Well | Health::Degraded => ok(format!("'{}' has arrived and is {}", domain.name, domain.state)),
@@ -20,13 +20,13 @@ pub(super) fn receive(inv: &Invocation, seen: &Observation, done: &History) -> N
             }),
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
         },
-        Presence::Blind { ran: false, pid, name, no_answer, .. } => wait_or(done, inv.timeout, || {
+        Presence::Blind { ran: false, pid, name, silence, .. } => wait_or(done, inv.timeout, || {
             let label = label(seen);
-            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), silence.why)
         }),
-        Presence::Blind { pid, name, no_answer, .. } => wait_or_else(done, inv.timeout / 2, || {
+        Presence::Blind { pid, name, silence, .. } => wait_or_else(done, inv.timeout / 2, || {
             let as_process = as_process(pid, name, label(seen));
-            ok(format!("'{}' has arrived {as_process}, though {}", label(seen), no_answer.why))
+            ok(format!("'{}' has arrived {as_process}, though {}", label(seen), silence.why))
         }),
         Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
             format!("{} runs, but libvirt does not know it", its_process(pid, name, label(seen)))

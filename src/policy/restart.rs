@@ -8,14 +8,14 @@ use super::stop::stop;
 use super::words::{has_saved_memory, no_definition};
 use super::{RESTARTING, answer, fail, ok, over, wait_or};
 use crate::model::call::{Action, Invocation};
-use crate::model::facts::{Definition, Observation};
+use crate::model::facts::{Definition, Fact, Facts};
 use crate::model::outcome::Code;
 use crate::model::params::SavedMemory;
 use crate::model::presence::{Presence, label, presence};
 use crate::policy::health::{self, Health};
 
 /// The next step of a restart, which ends with a start once `done.stopped`.
-pub(super) fn restart(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if done.stopped {
         return start(inv, seen, done);
     }
@@ -32,7 +32,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Observation, done: &History) -> N
     if seen.definition == Definition::NotLooked {
         return Next::Do(Step::ReadDefinition);
     }
-    if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen, done)) {
+    if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen)) {
         return next;
     }
     if let (Presence::Active(_), Some(hindrance)) = (presence(seen), &seen.hindrance) {
@@ -45,38 +45,40 @@ pub(super) fn restart(inv: &Invocation, seen: &Observation, done: &History) -> N
 }
 
 /// What keeps a restart from its stop: nothing to start from afterwards, as far as is known.
-fn startable_again(seen: &Observation, done: &History) -> Option<Next> {
+fn startable_again(seen: &Facts, done: &History) -> Option<Next> {
     let looked_at = match &seen.definition {
         Definition::Bad(outcome) => return Some(over(outcome.clone())),
         Definition::None { looked_at } => looked_at,
         Definition::NotLooked | Definition::File(_) => return None,
     };
     let name = label(seen);
-    match (presence(seen), &done.kept) {
-        (Presence::Active(_), None) => Some(Next::Do(Step::AskKept)),
-        (Presence::Active(_), Some(Ok(false))) => {
+    match (presence(seen), &seen.answers.kept) {
+        (Presence::Active(_), Fact::NotAsked) => Some(Next::Do(Step::AskKept)),
+        (Presence::Active(_), Fact::Known(false)) => {
             let why = no_definition(name, looked_at);
             Some(answer(Code::Installed, format!("{why}; it was not stopped, since it could not be started again")))
         }
-        (Presence::Active(_), Some(Err(why))) => Some(fail(format!("'{name}' was not stopped: {why}"))),
-        (Presence::Blind { no_answer, .. }, None) => Some(wait_or(done, RESTARTING, || {
-            format!("'{name}' was not stopped, since it may have no definition to start from: {}", no_answer.why)
+        (Presence::Active(_), Fact::Silent(silence)) => {
+            Some(fail(format!("'{name}' was not stopped: {}", silence.why)))
+        }
+        (Presence::Blind { silence, .. }, Fact::NotAsked) => Some(wait_or(done, RESTARTING, || {
+            format!("'{name}' was not stopped, since it may have no definition to start from: {}", silence.why)
         })),
-        (Presence::Active(_), Some(Ok(true)))
-        | (Presence::Blind { .. }, Some(_))
+        (Presence::Active(_), Fact::Known(true))
+        | (Presence::Blind { .. }, Fact::Known(_) | Fact::Silent(_))
         | (Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_), _) => None,
     }
 }
 
 /// What else keeps a restart from its stop: saved memory, for which its start would be refused.
-fn saved_before_stop(inv: &Invocation, seen: &Observation, done: &History) -> Option<Next> {
+fn saved_before_stop(inv: &Invocation, seen: &Facts) -> Option<Next> {
     let (Presence::Active(domain), SavedMemory::Refuse) = (presence(seen), inv.params.saved_memory) else {
         return None;
     };
-    match &done.saved {
-        None => Some(Next::Do(Step::AskSaved)),
-        Some(Ok(false)) => None,
-        Some(Ok(true)) => Some(fail(format!("{}; it was not stopped", has_saved_memory(&domain.name)))),
-        Some(Err(why)) => Some(fail(format!("'{}' was not stopped: {why}", domain.name))),
+    match &seen.answers.saved {
+        Fact::NotAsked => Some(Next::Do(Step::AskSaved)),
+        Fact::Known(false) => None,
+        Fact::Known(true) => Some(fail(format!("{}; it was not stopped", has_saved_memory(&domain.name)))),
+        Fact::Silent(silence) => Some(fail(format!("'{}' was not stopped: {}", domain.name, silence.why))),
     }
 }

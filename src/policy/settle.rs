@@ -4,7 +4,7 @@
 //! The rule behind the table: a copy may run at one end only when the other end is proven not to run it.
 
 use crate::model::call::Caller;
-use crate::model::facts::Observation;
+use crate::model::facts::Facts;
 use crate::model::outcome::{Code, Outcome};
 use crate::model::presence::{Presence, presence};
 use crate::model::state::Motion;
@@ -120,7 +120,7 @@ const PATIENCE: u32 = 8;
 
 /// What an observation of this host comes down to.
 #[must_use]
-pub fn here(seen: &Observation) -> Here {
+pub fn here(seen: &Facts) -> Here {
     match presence(seen) {
         Presence::Active(domain) => match (domain.motion, domain.state) {
             // Also while the job is on: what has begun cannot be aborted.
@@ -130,7 +130,7 @@ pub fn here(seen: &Observation) -> Here {
             (Motion::None | Motion::Arriving, State::Paused(Pause::Migration)) => Here::Stuck(domain.state),
             (Motion::None | Motion::Arriving, state) => Here::Runs(state),
         },
-        Presence::Blind { pid, no_answer, .. } => Here::Blind(format!("process {pid} runs, but {}", no_answer.why)),
+        Presence::Blind { pid, silence, .. } => Here::Blind(format!("process {pid} runs, but {}", silence.why)),
         Presence::Stray { pid, .. } => Here::Blind(format!("process {pid} runs, but libvirt lost the domain")),
         Presence::Off(_) => Here::Gone,
         Presence::Unknown(why) => Here::Unknown(why),

@@ -9,7 +9,7 @@ use super::{
     wait_or,
 };
 use crate::model::call::Invocation;
-use crate::model::facts::{Blind, Definition, Domain, Libvirt, Observation, Process};
+use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Process, SilenceKind};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
@@ -29,27 +29,27 @@ pub(super) fn refusal(inv: &Invocation) -> Option<Outcome> {
     refused(inv.params.problems.iter().filter(|problem| problem.hinders_start()))
 }
 
-pub(super) fn start(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     // What runs is left running, whatever the parameters are: any other answer would have it stopped.
     match presence(seen) {
         Presence::Active(domain) => match end_of(seen, domain) {
             Some(ends) => wait_or(done, RESTARTING, || format!("not started: {ends}; stop it first")),
-            None => start_active(inv, domain, done),
+            None => start_active(inv, domain, seen, done),
         },
         Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
             Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
         }
-        Presence::Blind { pid, name, ending: true, no_answer, .. } => wait_or(done, inv.timeout, || {
+        Presence::Blind { pid, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
             let its = its_process(pid, name, label(seen));
-            format!("not started: {its} was killed or ends, and has not come to its end; {}", no_answer.why)
+            format!("not started: {its} was killed or ends, and has not come to its end; {}", silence.why)
         }),
         // To call that started would leave a machine that never runs, and that every monitor calls well.
-        Presence::Blind { ran: false, pid, name, no_answer, .. } => {
-            wait_or(done, inv.timeout, || still_starting(label(seen), (pid, name), no_answer))
+        Presence::Blind { ran: false, pid, name, silence, .. } => {
+            wait_or(done, inv.timeout, || still_starting(label(seen), (pid, name), silence))
         }
-        Presence::Blind { pid, name, no_answer, .. } => {
+        Presence::Blind { pid, name, silence, .. } => {
             let as_process = as_process(pid, name, label(seen));
-            ok(format!("'{}' already runs {as_process}, though {}", label(seen), no_answer.why))
+            ok(format!("'{}' already runs {as_process}, though {}", label(seen), silence.why))
         }
         Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
             let its = its_process(pid, name, label(seen));
@@ -69,7 +69,7 @@ pub(super) fn start(inv: &Invocation, seen: &Observation, done: &History) -> Nex
     }
 }
 
-fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
+fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) -> Next {
     let name = &domain.name;
     let state = domain.state;
     match (state, health::health(state, domain.motion)) {
@@ -95,23 +95,27 @@ fn start_active(inv: &Invocation, domain: &Domain, done: &History) -> Next {
             wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
         }
         (_, Health::Failed) => fail(format!("'{name}' is {state}; stop it first, then start it again")),
-        (_, health @ (Health::Well | Health::Degraded | Health::Off)) => match (&done.guest, guest_check(inv)) {
-            (_, false) | (Some(Ok(())), true) => ok(started(domain, health, done)),
-            (None, true) => Next::Do(Step::CheckGuest),
-            (Some(Err(why)), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
-                log::debug!("the guest's check failed: {why}");
-                Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+        (_, health @ (Health::Well | Health::Degraded | Health::Off)) => {
+            match (&seen.answers.guest, guest_check(inv)) {
+                (_, false) | (Fact::Known(()), true) => ok(started(domain, health, seen, done)),
+                (Fact::NotAsked, true) => Next::Do(Step::CheckGuest),
+                (Fact::Silent(silence), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
+                    log::debug!("the guest's check failed: {}", silence.why);
+                    Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+                }
+                (Fact::Silent(_), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Do(Step::CheckGuest),
+                (Fact::Silent(silence), true) => {
+                    fail(format!("'{name}' runs, but its check still fails: {}", silence.why))
+                }
             }
-            (Some(Err(_)), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Do(Step::CheckGuest),
-            (Some(Err(why)), true) => fail(format!("'{name}' runs, but its check still fails: {why}")),
-        },
+        }
     }
 }
 
-fn started(domain: &Domain, health: Health, done: &History) -> String {
+fn started(domain: &Domain, health: Health, seen: &Facts, done: &History) -> String {
     let Domain { name, state, .. } = domain;
     let seconds = done.spent.as_secs_f32();
-    if done.start.is_some() && done.saved == Some(Ok(true)) {
+    if done.start.is_some() && seen.answers.saved == Fact::Known(true) {
         format!("'{name}' was restored from its saved memory and is {state} after {seconds:.1} s")
     } else if done.start.is_some() {
         format!("'{name}' was started and is {state} after {seconds:.1} s")
@@ -122,18 +126,18 @@ fn started(domain: &Domain, health: Health, done: &History) -> String {
     }
 }
 
-fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let name = label(seen);
-    if let Libvirt::NoAnswer(no_answer) = &seen.libvirt {
-        let why = format!("'{name}' was not started: {}", no_answer.why);
-        let patience = match no_answer.kind {
-            Blind::Dead => DAEMON_RETURNS,
-            Blind::Hung | Blind::Busy => DAEMON_ANSWERS,
-            Blind::Refused => Duration::ZERO,
+    if let Libvirt::Silent(silence) = &seen.libvirt {
+        let why = format!("'{name}' was not started: {}", silence.why);
+        let patience = match silence.kind {
+            SilenceKind::Dead => DAEMON_RETURNS,
+            SilenceKind::Hung | SilenceKind::Busy => DAEMON_ANSWERS,
+            SilenceKind::Refused | SilenceKind::Missing => Duration::ZERO,
         };
         return wait_or(done, patience, || why);
     }
-    if done.may_be_over(seen) && done.queue_passed.is_none() && !done.left.is_zero() {
+    if done.may_be_over(seen) && !seen.answers.queue_passed.is_asked() && !done.left.is_zero() {
         return Next::Do(Step::PassQueue);
     }
     match &done.start {
@@ -145,9 +149,7 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         Some(Ok(())) => {
             let now = match &seen.libvirt {
                 Libvirt::Domain(domain) => domain.state.to_string(),
-                Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
-                    "gone".into()
-                }
+                Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => "gone".into(),
             };
             return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
         }
@@ -160,12 +162,12 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
         return fail(format!("'{name}' was not started: {hindrance}"));
     }
     // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
-    match (&done.moved_to, &done.elsewhere) {
-        (Some(_), None) => return Next::Do(Step::AskElsewhere),
-        (Some(uri), Some(Ok(true))) => {
+    match (&done.moved_to, &seen.answers.elsewhere) {
+        (Some(_), Fact::NotAsked) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Fact::Known(true)) => {
             return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
         }
-        (Some(_), Some(Ok(false) | Err(_))) | (None, _) => {}
+        (Some(_), Fact::Known(false) | Fact::Silent(_)) | (None, _) => {}
     }
     // Both may write the same disks, for all that can be seen; that it is another machine only a UUID tells.
     if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) = (&seen.process, &seen.definition) {
@@ -174,30 +176,31 @@ fn start_off(inv: &Invocation, seen: &Observation, done: &History) -> Next {
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => over(outcome.clone()),
-        (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::Create),
+        (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::Create),
         (
             Definition::File(_),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_),
         ) => Next::Do(Step::Create),
-        (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, name, done, Step::StartDefined),
+        (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::StartDefined),
         (
             Definition::None { looked_at },
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_),
         ) => answer(Code::Installed, no_definition(name, looked_at)),
     }
 }
 
 /// `start`, once it is clear what becomes of memory that libvirt has saved (virsh managedsave, libvirt-guests): its own
 /// definition would be started with it, a file beside it would leave it behind for the start after that.
-fn unless_saved(inv: &Invocation, name: &str, done: &History, start: Step) -> Next {
-    match (&done.saved, inv.params.saved_memory, &done.dropped) {
-        (None, _, _) => Next::Do(Step::AskSaved),
-        (Some(Ok(false)), _, _) => Next::Do(start),
-        (Some(Err(why)), _, _) => fail(format!("'{name}' was not started: {why}")),
-        (Some(Ok(true)), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
-        (Some(Ok(true)), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
-        (Some(Ok(true)), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
-        (Some(Ok(true)), SavedMemory::Drop, Some(dropped)) => {
+fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
+    let name = label(seen);
+    match (&seen.answers.saved, inv.params.saved_memory, &done.dropped) {
+        (Fact::NotAsked, _, _) => Next::Do(Step::AskSaved),
+        (Fact::Known(false), _, _) => Next::Do(start),
+        (Fact::Silent(silence), _, _) => fail(format!("'{name}' was not started: {}", silence.why)),
+        (Fact::Known(true), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
+        (Fact::Known(true), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
+        (Fact::Known(true), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
+        (Fact::Known(true), SavedMemory::Drop, Some(dropped)) => {
             let sentence = |why| format!("'{name}' was not started: its saved memory could not be discarded: {why}");
             match dropped {
                 Ok(()) => fail(sentence("libvirt still has it")),

@@ -8,7 +8,7 @@ use super::words::{end_of, its_process};
 use super::{PAUSE_BETWEEN_CHECKS, RESTARTING, fail, ok, starting_up, wait_or};
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
-use crate::model::facts::{Blind, Domain, Observation, Process};
+use crate::model::facts::{Domain, Fact, Facts, Process, SilenceKind};
 use crate::model::presence::{Presence, clearing_up, dead, hung, label, presence};
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
@@ -38,12 +38,12 @@ fn destroy_reserve(timeout: Duration) -> Duration {
     if timeout >= Duration::from_secs(40) { Duration::from_secs(20) } else { timeout / 2 }
 }
 
-pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next {
+pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
     let name = done.name.as_deref().unwrap_or_else(|| label(seen));
     match presence(seen) {
-        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, done) => pass_queue(name, done),
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => pass_queue(name, seen, done),
         // Whatever a silent daemon was asked for by others it may still begin with.
         Presence::Off(_) if hung(seen) && !ended && !force(inv) && !patience(inv, done).is_zero() => {
             Next::Do(Step::Wait { longest: patience(inv, done) })
@@ -61,22 +61,24 @@ pub(super) fn stop(inv: &Invocation, seen: &Observation, done: &History) -> Next
             None => ok(why),
         },
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
-        Presence::Blind { pid, start, name: own, no_answer, .. } => {
-            let patience = match no_answer.kind {
+        Presence::Blind { pid, start, name: own, silence, .. } => {
+            let patience = match silence.kind {
                 // It may be restarting.
-                Blind::Dead | Blind::Refused => RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited),
+                SilenceKind::Dead | SilenceKind::Refused | SilenceKind::Missing => {
+                    RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
+                }
                 // There is no guest yet that could be asked.
-                Blind::Hung | Blind::Busy if seen.told_to_run == Some(false) => {
+                SilenceKind::Hung | SilenceKind::Busy if seen.told_to_run == Some(false) => {
                     RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
                 }
                 // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
-                Blind::Hung | Blind::Busy => patience(inv, done),
+                SilenceKind::Hung | SilenceKind::Busy => patience(inv, done),
             };
             // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
             if !patience.is_zero() && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Do(Step::Wait { longest: patience });
             }
-            end_process(inv, name, (pid, start, own), done, &no_answer.why)
+            end_process(inv, name, (pid, start, own), done, &silence.why)
         }
         Presence::Stray { pid, start, name: own } => {
             if done.waited < a_moment(inv) {
@@ -121,21 +123,21 @@ fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration)
 
 /// Whether libvirt, which says that the domain is off, has begun with every start that it was asked for before, and had a
 /// moment since to let it be seen.
-pub(super) fn queue_passed(inv: &Invocation, done: &History) -> bool {
-    matches!(done.queue_passed, Some(Ok(()))) && done.waited >= QUEUE_SHOWS.min(inv.timeout / 8)
+pub(super) fn queue_passed(inv: &Invocation, seen: &Facts, done: &History) -> bool {
+    seen.answers.queue_passed == Fact::Known(()) && done.waited >= QUEUE_SHOWS.min(inv.timeout / 8)
 }
 
 /// Makes sure of it. A start whose agent is gone may stand in libvirt's queue behind others that wait for storage, while
 /// questions, which overtake, are answered that there is no such domain.
-pub(super) fn pass_queue(name: &str, done: &History) -> Next {
-    match &done.queue_passed {
-        Some(Ok(())) => Next::Do(Step::Wait { longest: QUEUE_SHOWS }),
-        Some(Err(_)) if done.waited.is_zero() && !done.left.is_zero() => {
+pub(super) fn pass_queue(name: &str, seen: &Facts, done: &History) -> Next {
+    match &seen.answers.queue_passed {
+        Fact::Known(()) => Next::Do(Step::Wait { longest: QUEUE_SHOWS }),
+        Fact::Silent(_) if done.waited.is_zero() && !done.left.is_zero() => {
             Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
         }
-        None | Some(Err(_)) if !done.left.is_zero() => Next::Do(Step::PassQueue),
-        None => fail(format!("libvirt may still start '{name}', as it was asked to")),
-        Some(Err(why)) => fail(format!("libvirt may still start '{name}', as it was asked to: {why}")),
+        Fact::NotAsked | Fact::Silent(_) if !done.left.is_zero() => Next::Do(Step::PassQueue),
+        Fact::NotAsked => fail(format!("libvirt may still start '{name}', as it was asked to")),
+        Fact::Silent(silence) => fail(format!("libvirt may still start '{name}', as it was asked to: {}", silence.why)),
     }
 }
 
@@ -220,7 +222,7 @@ fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &
     }
 }
 
-fn stop_active(inv: &Invocation, domain: &Domain, seen: &Observation, done: &History) -> Next {
+fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) -> Next {
     let name = &domain.name;
     let state = domain.state;
     let health = health::health(state, domain.motion);
@@ -302,7 +304,7 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
     Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).max(least).min(patience) })
 }
 
-fn destroy(inv: &Invocation, name: &str, seen: &Observation, done: &History) -> Next {
+fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
     match (done.destroyed.as_slice(), &seen.process) {
         ([], _) => Next::Do(Step::Destroy),
         // All processes were read, and it has none any more: what libvirt still says of it is old.

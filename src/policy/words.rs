@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sentences that several policies say. Pure.
 
-use crate::model::facts::{Domain, NoAnswer, Observation, Process};
+use crate::model::facts::{Domain, Facts, Process, Silence};
 use crate::model::state::{Pause, State};
 use crate::policy::health::Health;
 
@@ -19,7 +19,7 @@ pub(super) fn advice(domain: &Domain, health: Health) -> &'static str {
 }
 
 /// That the process of a domain which libvirt calls active has ended, or is about to: what is wrong with it, in words.
-pub(super) fn end_of(seen: &Observation, domain: &Domain) -> Option<String> {
+pub(super) fn end_of(seen: &Facts, domain: &Domain) -> Option<String> {
     let Domain { name, state, .. } = domain;
     match &seen.process {
         Process::Gone => Some(format!("the process of '{name}' is gone, but libvirt says that it is {state}")),
@@ -43,8 +43,8 @@ pub(super) fn its_process(pid: u32, name: &str, label: &str) -> String {
     }
 }
 
-pub(super) fn still_starting(label: &str, (pid, name): (u32, &str), no_answer: &NoAnswer) -> String {
-    format!("libvirt is still starting '{label}': {}, and {}", not_told_to_run(pid, name, label), no_answer.why)
+pub(super) fn still_starting(label: &str, (pid, name): (u32, &str), silence: &Silence) -> String {
+    format!("libvirt is still starting '{label}': {}, and {}", not_told_to_run(pid, name, label), silence.why)
 }
 
 /// What an emulator is that libvirt has made and not told to run.

@@ -3,7 +3,7 @@
 
 use super::history::History;
 use super::step::{Step, Tidy};
-use crate::model::facts::Observation;
+use crate::model::facts::Facts;
 use crate::model::outcome::Outcome;
 use std::time::Duration;
 
@@ -18,11 +18,12 @@ pub trait World {
     /// Looks at the machine.
     fn look(&mut self) -> Look;
 
-    /// Carries out a step, and notes in `done` what came of it. It ends by itself before the time is over.
-    fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History);
+    /// Carries out a step. What was asked goes into the facts, what was tried into `done`. It ends by itself before the time
+    /// is over.
+    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History);
 
     /// Does what follows from an observation or an answer, as well as it goes.
-    fn tidy(&mut self, tidy: &Tidy, seen: &Observation, done: &History);
+    fn tidy(&mut self, tidy: &Tidy, facts: &Facts, done: &History);
 
     /// Since the action began, and what is left until it must have answered.
     fn time(&self) -> (Duration, Duration);
@@ -34,8 +35,8 @@ pub trait World {
 /// What a look showed.
 #[derive(Debug)]
 pub struct Look {
-    /// The facts.
-    pub seen: Observation,
+    /// The facts, without the answers to what was not asked at this look.
+    pub facts: Facts,
     /// It was given hardly any time: a daemon that did not answer in that was not silent.
     pub hurried: bool,
 }

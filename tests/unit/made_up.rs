@@ -6,8 +6,9 @@ use std::time::Duration;
 use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
-use vm_agent::model::facts::Starting;
-use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process as Seen};
+use vm_agent::model::facts::{
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Process as Seen, Silence, SilenceKind, Starting,
+};
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
@@ -69,7 +70,9 @@ prop_compose! {
 
 fn libvirt() -> impl Strategy<Value = Libvirt> {
     let motion = proptest::sample::select(&[Motion::None, Motion::Arriving, Motion::Leaving, Motion::Unknown][..]);
-    let kind = proptest::sample::select(&[Blind::Dead, Blind::Hung, Blind::Busy, Blind::Refused][..]);
+    let kind = proptest::sample::select(
+        &[SilenceKind::Dead, SilenceKind::Hung, SilenceKind::Busy, SilenceKind::Refused, SilenceKind::Missing][..],
+    );
     prop_oneof![
         4 => (0..=9i32, 0..=15i32, motion).prop_map(|(state, reason, motion)| {
             let state = State::from_numbers(state, reason);
@@ -81,7 +84,7 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
         1 => Just(Libvirt::NoDomain),
         1 => Just(Libvirt::Unusable("name: 'a/b' is no name".into())),
         1 => Just(Libvirt::Ambiguous("any of these may be it".into())),
-        2 => kind.prop_map(|kind| Libvirt::NoAnswer(NoAnswer { kind, why: "libvirt is silent".into() })),
+        2 => kind.prop_map(|kind| Libvirt::Silent(Silence { kind, why: "libvirt is silent".into() })),
     ]
 }
 
@@ -116,6 +119,27 @@ fn definition() -> impl Strategy<Value = Definition> {
     prop_oneof![1 => Just(Definition::NotLooked), 3 => was_read()]
 }
 
+fn fact<T: Clone + std::fmt::Debug + 'static>(answers: &[T]) -> impl Strategy<Value = Fact<T>> + use<T> {
+    prop_oneof![
+        Just(Fact::NotAsked),
+        proptest::sample::select(answers.to_vec()).prop_map(Fact::Known),
+        Just(Fact::Silent(Silence::refused("it failed"))),
+    ]
+}
+
+prop_compose! {
+    fn answers()(
+        kept in fact(&[true, false]),
+        saved in fact(&[true, false]),
+        elsewhere in fact(&[true, false]),
+        queue_passed in fact(&[()]),
+        guest in fact(&[()]),
+        switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
+    ) -> Answers {
+        Answers { kept, saved, elsewhere, queue_passed, guest, switched }
+    }
+}
+
 prop_compose! {
     fn observation()(
         libvirt in libvirt(),
@@ -123,9 +147,10 @@ prop_compose! {
         definition in definition(),
         starting in any::<bool>(),
         told_to_run in any::<Option<bool>>(),
-    ) -> Observation {
+        answers in answers(),
+    ) -> Facts {
         let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
-        Observation { name: Some("a".into()), libvirt, process, definition, hindrance: None, starting, told_to_run }
+        Facts { name: Some("a".into()), libvirt, process, definition, hindrance: None, starting, told_to_run, answers }
     }
 }
 
@@ -146,11 +171,6 @@ fn result() -> impl Strategy<Value = Result<(), Failure>> {
     prop_oneof![Just(Ok(())), failure().prop_map(Err)]
 }
 
-/// The answer to a question, or to a guest's check.
-fn said<T: Clone + std::fmt::Debug>(yes: T) -> impl Strategy<Value = Result<T, String>> {
-    prop_oneof![Just(Ok(yes)), Just(Err("it failed".to_owned()))]
-}
-
 fn seconds(most: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![Just(Duration::ZERO), (0..most * 1000).prop_map(Duration::from_millis)]
 }
@@ -168,7 +188,7 @@ fn outward() -> impl Strategy<Value = Outward> {
 prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
-        (start, resume, guest) in (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(said(()))),
+        (start, resume) in (proptest::option::of(result()), proptest::option::of(result())),
         woken in proptest::option::of(result()),
         asked in proptest::collection::vec(result(), 0..3),
         destroyed in proptest::collection::vec(result(), 0..4),
@@ -176,57 +196,51 @@ prop_compose! {
         aborted in proptest::option::of(result()),
         at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), failure().prop_map(Err)]),
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
-        elsewhere in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), failure().prop_map(Err)]),
-        queue_passed in proptest::option::of(said(())),
-        kept in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
-        saved in proptest::option::of(prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err("silent".to_owned()))]),
         dropped in proptest::option::of(result()),
         (rebooted, locked, locked_at_last) in any::<(bool, bool, Option<bool>)>(),
         beside in proptest::option::of(Just("start, process 12".to_owned())),
-        switched in proptest::option::of(proptest::option::of(Just("its vda runs from /b".to_owned()))),
         (stopped, outward) in (any::<bool>(), outward()),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             name: None,
-            left, spent, waited, start, resume, woken, guest, asked, destroyed, killed, aborted, at_target, moved_to, elsewhere, stopped,
-            outward, kept, queue_passed,
-            saved, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside, switched,
+            left, spent, waited, start, resume, woken, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
+            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside,
         }
     }
 }
 
 /// By any evidence it is in memory here.
-fn alive(seen: &Observation) -> bool {
+fn alive(seen: &Facts) -> bool {
     matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active())
         || matches!(seen.process, Seen::Alive { .. })
 }
 
 /// No evidence says whether it is.
-fn unknown(seen: &Observation) -> bool {
+fn unknown(seen: &Facts) -> bool {
     !alive(seen)
         && match &seen.libvirt {
             Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => matches!(seen.process, Seen::MayBe(_)),
             Libvirt::Ambiguous(_) => true,
             // Without a process it is about to be started, or is cleared up behind.
-            Libvirt::NoAnswer(no_answer) => {
-                !no_process(seen) || seen.starting.is_some() || no_answer.kind == Blind::Busy
+            Libvirt::Silent(silence) => {
+                !no_process(seen) || seen.starting.is_some() || silence.kind == SilenceKind::Busy
             }
         }
 }
 
-fn no_process(seen: &Observation) -> bool {
+fn no_process(seen: &Facts) -> bool {
     matches!(seen.process, Seen::Gone | Seen::Namesake(_))
 }
 
 /// Its process is there, and libvirt was not seen to tell it to run before it fell silent.
-fn never_ran(seen: &Observation) -> bool {
-    matches!((&seen.libvirt, &seen.process), (Libvirt::NoAnswer(_), Seen::Alive { .. }))
+fn never_ran(seen: &Facts) -> bool {
+    matches!((&seen.libvirt, &seen.process), (Libvirt::Silent(_), Seen::Alive { .. }))
         && !seen.told_to_run.unwrap_or(seen.starting.is_none())
 }
 
 /// What was done to end it has ended its process, and no start is on record that could make another.
-fn cleared_up(seen: &Observation, done: &History) -> bool {
+fn cleared_up(seen: &Facts, done: &History) -> bool {
     no_process(seen) && seen.starting.is_none() && (ended(done) || !done.asked.is_empty())
 }
 
@@ -235,27 +249,27 @@ fn ended(done: &History) -> bool {
 }
 
 /// No daemon is there that could make another process of it: when its own was seen to end, nothing is left.
-fn no_daemon(seen: &Observation) -> bool {
-    matches!(&seen.libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }))
+fn no_daemon(seen: &Facts) -> bool {
+    matches!(&seen.libvirt, Libvirt::Silent(Silence { kind: SilenceKind::Dead, .. }))
 }
 
 /// In memory here, and not the copy that runs: arriving, or left behind. It may be denied to those who would act on it.
-fn shell(seen: &Observation) -> bool {
+fn shell(seen: &Facts) -> bool {
     matches!(&seen.libvirt, Libvirt::Domain(domain)
         if matches!(health(domain.state, domain.motion), Health::Arriving | Health::Elsewhere))
 }
 
 /// A shell that holds nothing of the machine's yet.
-fn arriving(seen: &Observation) -> bool {
+fn arriving(seen: &Facts) -> bool {
     matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving)
 }
 
-fn may_deny(inv: &Invocation, seen: &Observation) -> bool {
+fn may_deny(inv: &Invocation, seen: &Facts) -> bool {
     shell(seen) && (inv.probe() || inv.caller == Caller::Rgmanager)
 }
 
 /// What must be true of any answer to these facts.
-fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &Outcome) -> Result<(), TestCaseError> {
+fn check_answer(inv: &Invocation, seen: &Facts, done: &History, outcome: &Outcome) -> Result<(), TestCaseError> {
     // libvirt may go on to say "active" for a while after its process was ended, and seen to be gone.
     let stops = matches!(inv.action, Action::Stop | Action::Kill);
     let watches = matches!(inv.action, Action::Status | Action::Monitor);
@@ -269,11 +283,11 @@ fn check_answer(inv: &Invocation, seen: &Observation, done: &History, outcome: &
     if outcome.code == Code::Ok && inv.action != Action::Reload {
         prop_assert!(stops || !never_ran(seen), "it never ran: {outcome:?}");
         let queued = stops && answered && !alive(seen) && seen.starting.is_some();
-        prop_assert!(!queued || matches!(done.queue_passed, Some(Ok(()))), "it may be in the queue: {outcome:?}");
+        prop_assert!(!queued || seen.answers.queue_passed == Fact::Known(()), "it may be in the queue: {outcome:?}");
     }
     if outcome.code == Code::NotRunning && answered && seen.starting.is_some() {
         prop_assert!(
-            matches!(done.queue_passed, Some(Ok(()))) || may_deny(inv, seen),
+            seen.answers.queue_passed == Fact::Known(()) || may_deny(inv, seen),
             "it may be in the queue: {outcome:?}"
         );
     }
@@ -300,9 +314,8 @@ fn failed_as(kind: FailureKind, mut done: History) -> History {
     let several = done.destroyed.iter_mut().chain(&mut done.killed);
     let asked = done.asked.iter_mut().map(|(_, result)| result);
     let results = single.chain(several).chain(asked).filter_map(|result| result.as_mut().err());
-    let elsewhere = done.elsewhere.iter_mut().filter_map(|result| result.as_mut().err());
     let target = done.at_target.iter_mut().filter_map(|result| result.as_mut().err());
-    results.chain(elsewhere).chain(target).for_each(|failure| failure.kind = kind);
+    results.chain(target).for_each(|failure| failure.kind = kind);
     done
 }
 

@@ -4,7 +4,7 @@
 use crate::callers::logging;
 use crate::host::look::{Depth, Looker};
 use crate::model::call::{Action, Environment, Invocation};
-use crate::model::facts::{Blind, Definition, Libvirt};
+use crate::model::facts::{Definition, Libvirt, SilenceKind};
 use crate::model::outcome::Outcome;
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
@@ -44,9 +44,9 @@ impl Hint {
         let mut looker = Looker::new(inv, env, Roots::default());
         let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left(), deadline);
         match &seen.libvirt {
-            Libvirt::NoAnswer(no_answer) => match no_answer.kind {
-                Blind::Dead | Blind::Hung => Some(Self::Waits(no_answer.why.clone())),
-                Blind::Busy | Blind::Refused => None,
+            Libvirt::Silent(silence) => match silence.kind {
+                SilenceKind::Dead | SilenceKind::Hung => Some(Self::Waits(silence.why.clone())),
+                SilenceKind::Busy | SilenceKind::Refused | SilenceKind::Missing => None,
             },
             Libvirt::NoDomain => {
                 looker.read_definition(inv);

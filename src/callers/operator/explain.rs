@@ -5,7 +5,7 @@ use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Libvirt, Observation};
+use crate::model::facts::{Definition, Fact, Facts, Libvirt};
 use crate::model::outcome::Code;
 use crate::model::presence::{Presence, presence};
 use crate::policy::migrate;
@@ -29,10 +29,9 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     if inv.params.name.is_some() {
         seen.definition = Definition::NotLooked;
     }
-    let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
     let saved = match seen.libvirt {
-        Libvirt::Domain(_) => looker.saved(&seen.who(), deadline).ok_or_else(silent),
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => Ok(false),
+        Libvirt::Domain(_) => looker.saved(&seen.who(), deadline),
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let there =
@@ -57,14 +56,7 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
 }
 
 /// How it is at the target of a migration, which is asked.
-fn at_target(
-    inv: &Invocation,
-    seen: &Observation,
-    own: &str,
-    uri: &str,
-    deadline: Deadline,
-    text: &mut String,
-) -> There {
+fn at_target(inv: &Invocation, seen: &Facts, own: &str, uri: &str, deadline: Deadline, text: &mut String) -> There {
     // What makes no sense is told by the story.
     let Ok(target) = migrate::destination(inv, own, uri) else { return There::Off };
     let patience = deadline.at_most(Duration::from_secs(10).min(deadline.left() / 3));
@@ -74,7 +66,7 @@ fn at_target(
     there
 }
 
-fn facts(uri: &str, seen: &Observation, definition: &Definition) -> String {
+fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
     let presence = match presence(seen) {
         Presence::Active(domain) => format!("it is {}", domain.state),
         Presence::Blind { ran: false, .. } => {

@@ -104,7 +104,7 @@ pub(super) fn refusal(
     }
     let known = match &seen.libvirt {
         Libvirt::Domain(domain) => Some(domain.uuid),
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
     };
     let name = looker.name().unwrap_or("the virtual machine").to_owned();
     let said = ask(&inv, &mut looker, known, kind, resource, until);

@@ -11,7 +11,7 @@ use crate::host::locate::{Found, Place};
 use crate::host::look::{Depth, Looker};
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::definition::{self, DomainXml, Mark, TpmState};
-use crate::model::facts::{Definition, Libvirt, Observation, Process};
+use crate::model::facts::{Definition, Facts, Libvirt, Process};
 use crate::model::outcome::Code;
 use crate::policy::health;
 use crate::sys::roots::Roots;
@@ -120,15 +120,13 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
         code,
         name: match &seen.libvirt {
             Libvirt::Domain(domain) => Some(domain.name.clone()),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
-                seen.name.clone()
-            }
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => seen.name.clone(),
         },
         presence,
         state,
         uuid: match &seen.libvirt {
             Libvirt::Domain(domain) => Some(uuid_text(&domain.uuid)),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
         },
         since: definition.started.clone(),
         uri: looker.uri.clone(),
@@ -165,7 +163,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     report
 }
 
-fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
+fn state(inv: &Invocation, seen: &Facts) -> (&'static str, String, Code) {
     let (_, outcome) = play(inv, seen, &Imagined::default());
     let code = outcome.as_ref().map_or(Code::Generic, |outcome| outcome.code);
     let reason = outcome.map(|outcome| outcome.reason).unwrap_or_default();
@@ -187,21 +185,19 @@ fn state(inv: &Invocation, seen: &Observation) -> (&'static str, String, Code) {
             ("running", domain.state.to_string(), code)
         }
         Libvirt::Domain(domain) if code == Code::NotRunning => ("not running", domain.state.to_string(), code),
-        Libvirt::Domain(_)
-        | Libvirt::NoDomain
-        | Libvirt::Unusable(_)
-        | Libvirt::Ambiguous(_)
-        | Libvirt::NoAnswer(_) => match code {
-            Code::NotRunning => ("not running", reason, code),
-            Code::Ok | Code::Degraded => ("running", reason, code),
-            Code::Generic
-            | Code::Args
-            | Code::Unimplemented
-            | Code::Perm
-            | Code::Installed
-            | Code::Configured
-            | Code::StayedHere => ("unknown", reason, code),
-        },
+        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
+            match code {
+                Code::NotRunning => ("not running", reason, code),
+                Code::Ok | Code::Degraded => ("running", reason, code),
+                Code::Generic
+                | Code::Args
+                | Code::Unimplemented
+                | Code::Perm
+                | Code::Installed
+                | Code::Configured
+                | Code::StayedHere => ("unknown", reason, code),
+            }
+        }
     }
 }
 
@@ -255,7 +251,7 @@ fn since(start_ticks: u64) -> Option<String> {
 }
 
 /// What the recurring monitors of both managers would answer to the same facts.
-fn told(inv: &Invocation, seen: &Observation) -> Vec<Told> {
+fn told(inv: &Invocation, seen: &Facts) -> Vec<Told> {
     [(Caller::Pacemaker, Action::Monitor), (Caller::Rgmanager, Action::Status)]
         .into_iter()
         .filter_map(|(caller, action)| {
@@ -273,7 +269,7 @@ fn told(inv: &Invocation, seen: &Observation) -> Vec<Told> {
 
 impl Report {
     /// What the cluster that runs here, and its other members, have to say.
-    fn ask_cluster(&mut self, inv: &Invocation, env: &Environment, seen: &Observation, deadline: Deadline) {
+    fn ask_cluster(&mut self, inv: &Invocation, env: &Environment, seen: &Facts, deadline: Deadline) {
         let until = deadline.at_most(MEMBERS);
         let (kind, resource) = match managed::ask(inv, env, until) {
             Cluster::None => return,
@@ -287,7 +283,7 @@ impl Report {
         let inv = members::as_configured(inv, env, resource.as_ref());
         let known = match &seen.libvirt {
             Libvirt::Domain(domain) => Some(domain.uuid),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => None,
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
         };
         let mut looker = Looker::new(&inv, env, Roots::default());
         match members::ask(&inv, &mut looker, known, kind, resource.as_ref(), until) {

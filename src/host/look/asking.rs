@@ -6,7 +6,8 @@ use super::{Channel, Depth, Looker};
 use super::{MIGRATION_OUT, NO_CONNECT, NOT_FOR_THIS_JOB};
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
-use crate::model::facts::{Blind, Domain, Libvirt, NoAnswer};
+use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
+use crate::model::failure::Failure;
 use crate::model::state::Motion;
 use crate::model::state::{Pause, State};
 use crate::model::worker::{Lookup, Who};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 impl Looker {
     /// Asks libvirt, on the open connection if there is one; a connection that broke is made anew once.
-    pub(super) fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+    pub(super) fn ask(&mut self, depth: Depth, deadline: Deadline) -> Result<Libvirt, Silence> {
         if let Some(fault) = self.fault.clone() {
             if let Err(why) = self.adopt_by_mark() {
                 return Ok(Libvirt::Ambiguous(format!("{why} ({fault})")));
@@ -34,7 +35,7 @@ impl Looker {
         loop {
             match self.connect(deadline) {
                 Ok(()) => {}
-                Err(Unconnected::NoAnswer(no_answer)) => return Err(no_answer),
+                Err(Unconnected::Silent(silence)) => return Err(silence),
                 // No daemon here can ever have run a machine by this URI.
                 Err(Unconnected::NoDriver(message)) => {
                     self.fault = Some(format!("hypervisor '{}' cannot be used here: {message}", self.uri));
@@ -62,7 +63,7 @@ impl Looker {
     pub fn check_hypervisor(&mut self, deadline: Deadline) -> Result<(), String> {
         match self.connect(deadline) {
             Err(Unconnected::NoDriver(message)) => Err(format!("'{}' cannot be used here: {message}", self.uri)),
-            Ok(()) | Err(Unconnected::NoAnswer(_)) => Ok(()),
+            Ok(()) | Err(Unconnected::Silent(_)) => Ok(()),
         }
     }
 
@@ -94,13 +95,13 @@ impl Looker {
                 return Ok(());
             }
             if let RpcError::Timeout { doing, .. } = error {
-                return Err(Unconnected::NoAnswer(blind(&RpcError::Timeout { doing, waited: began.elapsed() })));
+                return Err(Unconnected::Silent(blind(&RpcError::Timeout { doing, waited: began.elapsed() })));
             }
             if let RpcError::Libvirt { code: NO_CONNECT, message, .. } = error {
                 return Err(Unconnected::NoDriver(message));
             }
             if !error.is_nobody_listening() {
-                return Err(Unconnected::NoAnswer(blind(&error)));
+                return Err(Unconnected::Silent(blind(&error)));
             }
             // A socket at which nobody listens says more than one that this host never had; and the socket of a daemon that
             // is installed more than one of another kind.
@@ -112,9 +113,9 @@ impl Looker {
                 first = Some(error);
             }
         }
-        Err(Unconnected::NoAnswer(match first {
+        Err(Unconnected::Silent(match first {
             Some(error) => blind(&error),
-            None => NoAnswer { kind: Blind::Dead, why: format!("'{}' has no socket to connect to", self.uri) },
+            None => Silence { kind: SilenceKind::Dead, why: format!("'{}' has no socket to connect to", self.uri) },
         }))
     }
 
@@ -172,7 +173,7 @@ pub(super) fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
 
 /// Why there is no connection.
 pub(super) enum Unconnected {
-    NoAnswer(NoAnswer),
+    Silent(Silence),
     /// libvirt's daemon has no driver for the URI; its words.
     NoDriver(String),
 }
@@ -180,21 +181,24 @@ pub(super) enum Unconnected {
 /// What it says that a daemon that answers others did not answer about the domain. libvirt holds a domain's lock from the
 /// beginning of a start to its end, while storage and hooks take their time, and again while it clears up behind the
 /// domain; a lookup waits for that lock.
-pub(super) fn busy(error: &RpcError) -> NoAnswer {
+pub(super) fn busy(error: &RpcError) -> Silence {
     let waited = if let RpcError::Timeout { waited, .. } = error { waited.as_secs_f32() } else { 0.0 };
-    NoAnswer { kind: Blind::Busy, why: format!("libvirt is busy with it and does not answer (waited {waited:.1} s)") }
+    Silence {
+        kind: SilenceKind::Busy,
+        why: format!("libvirt is busy with it and does not answer (waited {waited:.1} s)"),
+    }
 }
 
 /// What a failed call says about the daemon.
-pub(super) fn blind(error: &RpcError) -> NoAnswer {
+pub(super) fn blind(error: &RpcError) -> Silence {
     let kind = match error {
-        RpcError::Connect { .. } if error.is_nobody_listening() => Blind::Dead,
-        RpcError::Closed { .. } => Blind::Dead,
-        RpcError::Timeout { .. } => Blind::Hung,
+        RpcError::Connect { .. } if error.is_nobody_listening() => SilenceKind::Dead,
+        RpcError::Closed { .. } => SilenceKind::Dead,
+        RpcError::Timeout { .. } => SilenceKind::Hung,
         RpcError::Connect { .. }
         | RpcError::AuthenticationRequired(_)
         | RpcError::Protocol(_)
-        | RpcError::Libvirt { .. } => Blind::Refused,
+        | RpcError::Libvirt { .. } => SilenceKind::Refused,
     };
     if let RpcError::Timeout { waited, .. } = error {
         let why = if *waited < Duration::from_millis(50) {
@@ -202,23 +206,26 @@ pub(super) fn blind(error: &RpcError) -> NoAnswer {
         } else {
             format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32())
         };
-        return NoAnswer { kind, why };
+        return Silence { kind, why };
     }
     let why = match kind {
-        Blind::Dead => format!("libvirt's daemon does not run ({error})"),
-        Blind::Hung | Blind::Busy => format!("libvirt's daemon does not answer ({error})"),
-        Blind::Refused => format!("libvirt cannot be asked ({error})"),
+        SilenceKind::Dead => format!("libvirt's daemon does not run ({error})"),
+        SilenceKind::Hung | SilenceKind::Busy => format!("libvirt's daemon does not answer ({error})"),
+        SilenceKind::Refused | SilenceKind::Missing => format!("libvirt cannot be asked ({error})"),
     };
-    NoAnswer { kind, why }
+    Silence { kind, why }
 }
 
 /// Asks through the worker, for a URI that is not spoken here: the same answers at a higher price.
-pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvirt, NoAnswer> {
+pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Result<Libvirt, Silence> {
     let Some(name) = name else {
         return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
     };
-    let refused = |why: String| NoAnswer { kind: Blind::Refused, why: format!("libvirt cannot be asked ({why})") };
-    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(|failure| refused(failure.said))? {
+    let silent = |failure: Failure| {
+        let why = format!("libvirt cannot be asked ({failure})");
+        Silence { why, ..failure.into() }
+    };
+    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(silent)? {
         Lookup::Absent => Ok(Libvirt::NoDomain),
         Lookup::Found(facts) => {
             let state = State::from_numbers(facts.state, facts.reason);
@@ -230,7 +237,8 @@ pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Re
                 (None, Some(_)) => Motion::None,
                 (None, None) => Motion::Unknown,
             };
-            let uuid = crate::sys::text::parse_uuid(&facts.uuid).ok_or_else(|| refused("its UUID is none".into()))?;
+            let uuid = crate::sys::text::parse_uuid(&facts.uuid)
+                .ok_or_else(|| silent(Failure::refused("its UUID is none")))?;
             Ok(Libvirt::Domain(Domain { uuid, name: facts.name, state, motion }))
         }
     }

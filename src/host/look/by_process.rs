@@ -12,13 +12,13 @@ impl Looker {
     pub(super) fn process(&self, libvirt: &Libvirt, depth: Depth, deadline: Deadline) -> Process {
         let (name, uuid, active) = match libvirt {
             Libvirt::Domain(domain) => (Some(domain.name.as_str()), Some(domain.uuid), domain.state.active()),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::NoAnswer(_) => {
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
                 (self.name(), None, false)
             }
         };
         let Some(name) = name else {
             return match libvirt {
-                Libvirt::NoAnswer(_) => self.process_by_ties(deadline),
+                Libvirt::Silent(_) => self.process_by_ties(deadline),
                 Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
                     Process::NotLooked
                 }
@@ -27,7 +27,7 @@ impl Looker {
         // Where a name was given, a definition that was read tells its UUID all the same.
         let uuid = uuid.or_else(|| self.sought_uuids().into_iter().next()).or_else(|| self.defined_uuid());
         let who = Identity { name, uuid, driver: self.driver };
-        let answered = !matches!(libvirt, Libvirt::NoAnswer(_));
+        let answered = !matches!(libvirt, Libvirt::Silent(_));
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }

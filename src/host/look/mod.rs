@@ -15,14 +15,13 @@ use crate::host::records::{self, Known};
 use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
 use crate::model::call::{Action, Environment, Invocation};
-use crate::model::facts::Starting;
-use crate::model::facts::{Blind, Definition, Libvirt, NoAnswer, Observation, Process};
+use crate::model::facts::{Answers, Definition, Facts, Libvirt, Process, Silence, SilenceKind, Starting};
 use crate::model::state::Motion;
 use crate::model::state::{Pause, State};
 use crate::model::uri::Uri;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
-use asking::Unconnected;
+use asking::{Unconnected, blind};
 use definition_file::read_definition;
 use seek::Machine;
 use std::path::PathBuf;
@@ -169,13 +168,13 @@ impl Looker {
     }
 
     /// Looks. libvirt gets at most `patience` of `deadline`.
-    pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Observation {
+    pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Facts {
         if self.name.is_none() && self.fault.is_none() {
             self.read_definition(inv);
         }
         let mut libvirt = match self.ask(depth, deadline.at_most(patience)) {
             Ok(libvirt) => libvirt,
-            Err(no_answer) => Libvirt::NoAnswer(no_answer),
+            Err(silence) => Libvirt::Silent(silence),
         };
         match &libvirt {
             Libvirt::Domain(domain) if domain.state.active() => {
@@ -186,7 +185,7 @@ impl Looker {
             Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => {
                 self.remember(None)
             }
-            Libvirt::NoAnswer(_) => self.identify(),
+            Libvirt::Silent(_) => self.identify(),
         }
         let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
         let process = self.unless_it_lives(process, &libvirt);
@@ -209,16 +208,17 @@ impl Looker {
             Definition::File(_) | Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
         };
         let hindrance = self.hindrance.clone().or(switched);
-        Observation { name, libvirt, process, definition, hindrance, starting, told_to_run }
+        let answers = Answers::default();
+        Facts { name, libvirt, process, definition, hindrance, starting, told_to_run, answers }
     }
 
     fn starting(&self, libvirt: &Libvirt) -> Option<Starting> {
-        let dead = matches!(libvirt, Libvirt::NoAnswer(NoAnswer { kind: Blind::Dead, .. }));
+        let dead = matches!(libvirt, Libvirt::Silent(Silence { kind: SilenceKind::Dead, .. }));
         self.names().find_map(|name| starting::read(&self.roots, name, dead))
     }
 
     fn told_to_run(&self, libvirt: &Libvirt, process: &Process) -> Option<bool> {
-        let (Libvirt::NoAnswer(_), Process::Alive { pid, name, .. }) = (libvirt, process) else { return None };
+        let (Libvirt::Silent(_), Process::Alive { pid, name, .. }) = (libvirt, process) else { return None };
         let folder = self.driver.folder()?;
         starting::told_to_run(&self.roots, folder, name, *pid)
     }
@@ -240,19 +240,19 @@ impl Looker {
     /// Waits until libvirt has begun with all that it was asked for until now, by whomever.
     ///
     /// # Errors
-    /// It has not; a sentence.
-    pub fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), String> {
+    /// It has not.
+    pub fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), Silence> {
         if !matches!(self.channel, Channel::Rpc { .. }) {
             return Ok(());
         }
         self.connect(deadline).map_err(|unconnected| match unconnected {
-            Unconnected::NoAnswer(no_answer) => no_answer.why,
-            Unconnected::NoDriver(message) => message,
+            Unconnected::Silent(silence) => silence,
+            Unconnected::NoDriver(message) => Silence::refused(message),
         })?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         connection.pass_the_queue().map_err(|error| {
             self.hang_up();
-            format!("libvirt has not come to all that it was asked for ({error})")
+            Silence { why: format!("libvirt has not come to all that it was asked for ({error})"), ..blind(&error) }
         })
     }
 

@@ -6,6 +6,7 @@ use super::TPM_KEPT_SINCE;
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::definition;
+use crate::model::facts::Fact;
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 use std::time::Duration;
@@ -45,30 +46,32 @@ impl Looker {
         }
     }
 
-    /// Whether libvirt keeps a definition of the domain that was last seen, `who`; `None` when it does not say.
-    pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
-        self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
-            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
-                Lookup::Found(facts) => facts.persistent,
-                Lookup::Absent => None,
-            }
-        })
+    /// Whether libvirt keeps a definition of the domain that was last seen, `who`.
+    pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
+        let kept =
+            self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
+                match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+                    Lookup::Found(facts) => facts.persistent,
+                    Lookup::Absent => None,
+                }
+            });
+        Fact::said(kept, "libvirt does not say whether it keeps a definition to start it from")
     }
 
-    /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start; `None` when
-    /// libvirt does not say.
-    pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Option<bool> {
+    /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start.
+    pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
         let ask = |rpc: &mut Connection, domain: &rpc::Domain| match rpc.has_managed_save(domain) {
             // A driver that cannot save memory has saved none.
             Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),
             answer => answer,
         };
-        self.ask_last(deadline, ask).or_else(|| {
+        let saved = self.ask_last(deadline, ask).or_else(|| {
             match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
                 Lookup::Found(facts) => facts.saved,
                 Lookup::Absent => Some(false),
             }
-        })
+        });
+        Fact::said(saved, "libvirt does not say whether it has saved memory of it")
     }
 
     /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.

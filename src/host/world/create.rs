@@ -4,7 +4,7 @@
 use super::Host;
 use crate::model::change::Change;
 use crate::model::definition::{self, Mark};
-use crate::model::facts::{Defined, Definition, Libvirt, Observation};
+use crate::model::facts::{Defined, Definition, Facts, Libvirt};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::health::{self, Health};
@@ -17,7 +17,7 @@ pub(super) const MARKING: Duration = Duration::from_secs(5);
 impl Host<'_> {
     /// Marks a domain that was found running, and whose name came from a file, so that it can be found without that file:
     /// once in each run of it. Only an action that takes the machine over puts its mark in the place of another resource's.
-    pub(super) fn take_over(&mut self, seen: &Observation, takes_over: bool, started: bool) {
+    pub(super) fn take_over(&mut self, seen: &Facts, takes_over: bool, started: bool) {
         let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.libvirt) else { return };
         if !self.looker.is_mark_due() {
             return;
@@ -38,7 +38,7 @@ impl Host<'_> {
 
     /// Creates the domain from the definition that was read, with our mark in its metadata, and so that libvirt does not
     /// delete the state of an emulated TPM at its end.
-    pub(super) fn create(&mut self, seen: &Observation) -> Result<(), Failure> {
+    pub(super) fn create(&mut self, seen: &Facts) -> Result<(), Failure> {
         let Definition::File(defined) = &seen.definition else {
             return Err(Failure::refused("there is no definition"));
         };

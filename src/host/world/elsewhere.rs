@@ -5,7 +5,7 @@ use super::Host;
 use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::change::Change;
-use crate::model::facts::Observation;
+use crate::model::facts::{Fact, Facts, Silence};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::History;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 impl Host<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
-    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Result<bool, Failure> {
+    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Fact<bool> {
         let uri = done.moved_to.as_deref().unwrap_or_default();
         let patience = Duration::from_secs(2).min(self.deadline.left() / 4);
         let until = self.deadline.at_most(patience);
@@ -26,19 +26,17 @@ impl Host<'_> {
         let found = whos.iter().try_fold(false, |found, who| {
             if found { Ok(true) } else { there(uri, who, until).map(|there| there != There::Off) }
         });
-        found.inspect_err(|error| {
-            log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
-        })
+        found
+            .inspect_err(|error| {
+                log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
+            })
+            .map_err(Silence::from)
+            .into()
     }
 
     /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the
     /// migrating agent's.
-    pub(super) fn stop_at_target(
-        &self,
-        seen: &Observation,
-        only_half: bool,
-        done: &History,
-    ) -> Result<String, Failure> {
+    pub(super) fn stop_at_target(&self, seen: &Facts, only_half: bool, done: &History) -> Result<String, Failure> {
         let name = seen.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
         let noted = noted(&self.looker).filter(|noted| !noted.finished || done.outward.may_be_the_recorded_one());

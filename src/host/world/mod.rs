@@ -16,7 +16,7 @@ use super::turn::{Taken, noted, take_turn};
 use crate::hypervisor::backend::Backend;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Observation, Process};
+use crate::model::facts::{Fact, Facts, Process, Silence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
 use crate::model::presence::{Presence, presence};
@@ -95,14 +95,14 @@ impl<'a> Host<'a> {
     }
 
     /// Looks; after an end, until libvirt has taken note of it.
-    pub(super) fn observe(&mut self, deadline: Deadline) -> Observation {
+    pub(super) fn observe(&mut self, deadline: Deadline) -> Facts {
         let seen = self.look_until_noted(deadline);
         // A machine that is known by its mark alone is acted on where it was found.
         self.backend.uri.clone_from(&self.looker.uri);
         seen
     }
 
-    fn look_until_noted(&mut self, deadline: Deadline) -> Observation {
+    fn look_until_noted(&mut self, deadline: Deadline) -> Facts {
         let depth = Depth::of(self.inv.action);
         let forgets = deadline.at_most(FORGETS.0);
         let over = std::mem::take(&mut self.over);
@@ -199,10 +199,11 @@ impl World for Host<'_> {
         let late = self.deadline.passed();
         let seen = self.observe(self.last_look);
         log::debug!("seen after {:.3} s: {seen}", self.began.elapsed().as_secs_f32());
-        Look { seen, hurried: late || self.last_look.passed() }
+        Look { facts: seen, hurried: late || self.last_look.passed() }
     }
 
-    fn carry_out(&mut self, step: &Step, seen: &Observation, done: &mut History) {
+    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History) {
+        let seen = &*facts;
         if !matches!(step, Step::Wait { .. }) {
             self.look_again = LOOK_AGAIN.0;
         }
@@ -213,27 +214,25 @@ impl World for Host<'_> {
         match step {
             Step::ReadDefinition => self.looker.read_definition(self.inv),
             Step::AskKept => {
-                let silent = || "libvirt does not say whether it keeps a definition to start it from".to_owned();
-                done.kept = Some(self.looker.kept(&who, self.deadline).ok_or_else(silent));
+                facts.answers.kept = self.looker.kept(&who, self.deadline);
             }
             Step::AskSaved => {
-                let silent = || "libvirt does not say whether it has saved memory of it".to_owned();
-                done.saved = Some(self.looker.saved(&who, self.deadline).ok_or_else(silent));
+                facts.answers.saved = self.looker.saved(&who, self.deadline);
             }
             Step::DropSaved => {
                 log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
                 done.dropped = Some(self.backend.call(&Change::DropSaved, &who, self.deadline));
                 // Whether it worked is asked again.
-                done.saved = None;
+                facts.answers.saved = Fact::NotAsked;
             }
-            Step::AskElsewhere => done.elsewhere = Some(self.runs_elsewhere(&who, done)),
+            Step::AskElsewhere => facts.answers.elsewhere = self.runs_elsewhere(&who, done),
             Step::Create => {
                 self.looker.expect_a_new_machine();
                 done.start = Some(self.create(seen));
             }
             Step::StartDefined => {
                 self.looker.note_start();
-                if done.saved == Some(Ok(true)) {
+                if seen.answers.saved == Fact::Known(true) {
                     log::warn!("saved memory of the virtual machine is restored, since saved_memory is use");
                 }
                 let result = self.backend.call(&Change::Start, &who, self.deadline);
@@ -294,11 +293,13 @@ impl World for Host<'_> {
                 }
                 done.killed.push(result);
             }
-            Step::CheckGuest => done.guest = Some(guest_check::run(self.inv, self.deadline)),
-            Step::PassQueue => done.queue_passed = Some(self.looker.pass_the_queue(self.deadline)),
+            Step::CheckGuest => {
+                facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into()
+            }
+            Step::PassQueue => facts.answers.queue_passed = self.looker.pass_the_queue(self.deadline).into(),
             Step::AskSwitched => {
                 let switched = self.looker.newly_switched(self.deadline);
-                done.switched = Some(disks::told(self.looker.name().unwrap_or_default(), &switched));
+                facts.answers.switched = Fact::Known(disks::told(self.looker.name().unwrap_or_default(), &switched));
             }
             Step::TakeLock => {
                 let lock = self.take_lock_at_last();
@@ -306,13 +307,11 @@ impl World for Host<'_> {
                 if let Some(lock) = lock {
                     // What the other agent did until now has not been seen yet.
                     self.lock = lock;
-                    (done.locked, done.beside, done.queue_passed) = (true, None, None);
+                    (done.locked, done.beside) = (true, None);
+                    facts.answers.queue_passed = Fact::NotAsked;
                 }
             }
-            Step::TurnToStart => {
-                self.looker.forget_start();
-                done.turn_to_start();
-            }
+            Step::TurnToStart => self.looker.forget_start(),
             Step::AskTarget => done.moving.there = Some(self.ask_target(seen, done)),
             Step::Rehearse => done.moving.rehearsed = Some(self.rehearse(seen, done)),
             Step::Move => self.move_it(seen, done),
@@ -329,7 +328,7 @@ impl World for Host<'_> {
         done.rebooted |= std::mem::take(&mut self.rebooted);
     }
 
-    fn tidy(&mut self, tidy: &Tidy, seen: &Observation, done: &History) {
+    fn tidy(&mut self, tidy: &Tidy, seen: &Facts, done: &History) {
         match tidy {
             Tidy::ForgetStart => self.looker.forget_start(),
             Tidy::ForgetTarget => self.forget_target(),

@@ -4,7 +4,7 @@
 use super::Host;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::REBOOTED;
-use crate::model::facts::{Observation, Process};
+use crate::model::facts::{Facts, Process};
 use crate::model::failure::Failure;
 use crate::model::presence::{Presence, presence};
 use crate::policy::History;
@@ -49,7 +49,7 @@ impl Host<'_> {
     /// `asked`, a reboot is its answer, too.
     pub(super) fn await_end(
         &mut self,
-        seen: &Observation,
+        seen: &Facts,
         mut call: Call,
         until: Deadline,
         asked: bool,
@@ -88,7 +88,7 @@ impl Host<'_> {
     /// libvirt sends no events and no call is watched it comes back after a while, so that the caller looks again.
     pub(super) fn wait(
         &mut self,
-        seen: &Observation,
+        seen: &Facts,
         mut call: Option<&mut Call>,
         until: Deadline,
         matters: impl Fn(i32) -> bool,

@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
-use vm_agent::model::facts::Starting;
-use vm_agent::model::facts::{Blind, Defined, Definition, Domain, Libvirt, NoAnswer, Observation, Process};
+use vm_agent::model::facts::{
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Process, Silence, SilenceKind, Starting,
+};
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
@@ -14,12 +15,12 @@ use vm_agent::policy::hope::Hope;
 use vm_agent::policy::moving::{Failed, NEVER};
 use vm_agent::policy::settle::There;
 
-pub(super) fn read(facts: &str) -> (Invocation, Observation, Imagined) {
+pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
     let mut caller = Caller::Pacemaker;
     let mut action = Action::Monitor;
     let mut env: Vec<(OsString, OsString)> = vec![("OCF_RESKEY_name".into(), "foo".into())];
     let mut world = Imagined::default();
-    let mut seen = Observation {
+    let mut seen = Facts {
         name: Some("foo".into()),
         libvirt: Libvirt::NoDomain,
         process: Process::NotLooked,
@@ -27,6 +28,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Observation, Imagined) {
         starting: None,
         told_to_run: None,
         hindrance: None,
+        answers: Answers::default(),
     };
     let mut later = false;
     let mut target = None;
@@ -85,13 +87,13 @@ pub(super) fn read(facts: &str) -> (Invocation, Observation, Imagined) {
             "unfinished" => world.unfinished = true,
             "elsewhere" => {
                 world.elsewhere = match rest {
-                    "running" => Ok(true),
-                    "not running" => Ok(false),
-                    other => Err(failure(other)),
+                    "running" => Fact::Known(true),
+                    "not running" => Fact::Known(false),
+                    other => silent(other),
                 }
             }
-            "kept" => world.kept = if rest == "no" { Ok(false) } else { Err(rest.to_owned()) },
-            "saved" => world.saved = if rest.is_empty() { Ok(true) } else { Err(rest.to_owned()) },
+            "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },
+            "saved" => world.saved = if rest.is_empty() { Fact::Known(true) } else { silent(rest) },
             "drop" => world.drop_fails = fails(),
             "arrives" => world.arrives = true,
             "target" => world.target_fails = fails(),
@@ -114,18 +116,22 @@ pub(super) fn read(facts: &str) -> (Invocation, Observation, Imagined) {
     (Invocation { target, ..inv }, seen, world)
 }
 
+fn silent(why: &str) -> Fact<bool> {
+    Fact::Silent(Silence::refused(why))
+}
+
 fn libvirt(words: &str) -> Libvirt {
     let all: Vec<&str> = words.split(' ').collect();
     match all[..] {
         ["none"] => Libvirt::NoDomain,
         ["unusable", ..] => Libvirt::Unusable(words["unusable ".len()..].to_owned()),
         ["ambiguous", ..] => Libvirt::Ambiguous(words["ambiguous ".len()..].to_owned()),
-        [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::NoAnswer(NoAnswer {
+        [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::Silent(Silence {
             kind: match kind {
-                "dead" => Blind::Dead,
-                "hung" => Blind::Hung,
-                "busy" => Blind::Busy,
-                _ => Blind::Refused,
+                "dead" => SilenceKind::Dead,
+                "hung" => SilenceKind::Hung,
+                "busy" => SilenceKind::Busy,
+                _ => SilenceKind::Refused,
             },
             why: format!("libvirt is {kind}"),
         }),

@@ -8,7 +8,7 @@ use crate::host::records;
 use crate::hypervisor::backend::{self, Backend, Call};
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
-use crate::model::facts::{Domain, Libvirt, Noted, Observation};
+use crate::model::facts::{Domain, Facts, Libvirt, Noted};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
@@ -34,7 +34,7 @@ const ABORT: Duration = Duration::from_secs(5);
 
 impl<'a> Host<'a> {
     /// Puts on record where the machine goes, or went.
-    pub(super) fn note_target(&self, seen: &Observation, done: &History, finished: bool) {
+    pub(super) fn note_target(&self, seen: &Facts, done: &History, finished: bool) {
         let Some(target) = &done.moving.target else { return };
         let moved = done.moving.tried.as_ref().map(|tried| tried.name.clone());
         let name = moved.or_else(|| seen.name.clone()).unwrap_or_default();
@@ -42,7 +42,7 @@ impl<'a> Host<'a> {
     }
 
     /// How the domain is at the target.
-    pub(super) fn ask_target(&self, seen: &Observation, done: &History) -> There {
+    pub(super) fn ask_target(&self, seen: &Facts, done: &History) -> There {
         let Some(target) = &done.moving.target else { return There::Unknown("it is not known".into()) };
         // It may be gone from here: it keeps its UUID.
         let who = match (self.looker.last(), seen.who()) {
@@ -57,13 +57,13 @@ impl<'a> Host<'a> {
     }
 
     /// Checks both ends.
-    pub(super) fn rehearse(&mut self, seen: &Observation, done: &History) -> Result<(), String> {
+    pub(super) fn rehearse(&mut self, seen: &Facts, done: &History) -> Result<(), String> {
         let Some((mut mover, domain)) = self.mover(seen, done) else { return Err("it is not here".into()) };
         mover.check(&domain, Rehearsal::Thorough).map_err(|failed| failed.why)
     }
 
     /// One try.
-    pub(super) fn move_it(&mut self, seen: &Observation, done: &mut History) {
+    pub(super) fn move_it(&mut self, seen: &Facts, done: &mut History) {
         self.note_target(seen, done, false);
         let began = self.began.elapsed();
         let Some((mut mover, domain)) = self.mover(seen, done) else { return };
@@ -75,7 +75,7 @@ impl<'a> Host<'a> {
         done.moving.note_try(Tried { name: domain.name, began, ended: self.began.elapsed(), there, failed });
     }
 
-    fn mover<'h>(&'h mut self, seen: &Observation, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
+    fn mover<'h>(&'h mut self, seen: &Facts, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
         let (Some(target), Libvirt::Domain(domain)) = (done.moving.target.clone(), &seen.libvirt) else { return None };
         // What makes no sense was refused before, unless virsh is to say so.
         let asked = self.inv.params.migration.options.asked.clone();
@@ -86,7 +86,7 @@ impl<'a> Host<'a> {
     }
 
     /// Puts right what a migration left behind.
-    pub(super) fn put_right(&self, at: Side, change: &Change, seen: &Observation, done: &History) {
+    pub(super) fn put_right(&self, at: Side, change: &Change, seen: &Facts, done: &History) {
         let Some(target) = &done.moving.target else { return };
         let there = Backend { uri: target.uri.clone(), use_virsh: false };
         let (end, backend) = match at {

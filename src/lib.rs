@@ -32,5 +32,8 @@ extern crate self as vm_agent;
 #[path = "../tests/parts/mod.rs"]
 mod parts;
 #[cfg(test)]
+#[path = "../tests/shared/mod.rs"]
+mod shared;
+#[cfg(test)]
 #[path = "../tests/unit/mod.rs"]
 mod unit;

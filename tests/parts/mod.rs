@@ -5,8 +5,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
 mod child;
-#[path = "../real/common/clock.rs"]
-mod clock;
 mod definitions;
 mod process;
 mod rpc;

@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The manual page held against the program's help, and README.md's examples against the tools of a cluster.
 
-use crate::installed::{Host, agent, need, said};
+use crate::installed::{Installed, agent, need, said};
+use crate::shared::example;
 use std::process::Command;
 use vm_agent::model::definition::read;
 
-const README: &str = include_str!("../../README.md");
 const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
-
-/// The text between lines of three backticks, for the `n`th time that it contains `mark`.
-fn example(mark: &str) -> String {
-    let blocks: Vec<&str> = README.split("```").skip(1).step_by(2).filter(|block| block.contains(mark)).collect();
-    assert_eq!(blocks.len(), 1, "one example with {mark}");
-    blocks[0].split_once('\n').unwrap().1.to_owned()
-}
 
 #[test]
 fn the_manual_page_has_every_command_and_option() {
@@ -33,7 +26,7 @@ fn the_manual_page_has_every_command_and_option() {
 #[test]
 fn the_examples_for_pacemaker_are_accepted_by_its_tools() {
     need(&["pcs", "crm", "cibadmin"]);
-    let host = Host::with_the_program("/usr");
+    let host = Installed::with_the_program("/usr");
     let cib = |prepare: &str, command: &str| {
         let script = format!("cibadmin --empty >/root/cib.xml && {prepare} && {command} && cat /root/cib.xml");
         host.run(&["bash", "-c", &script]).ok()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `make install` and `make uninstall`: what they put where, that it works there, and that it can be taken away.
 
-use crate::installed::{Host, files_below, make, said};
+use crate::installed::{Installed, files_below, make, said};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -150,7 +150,7 @@ fn install_says_what_to_do_when_nothing_is_built() {
 #[test]
 fn the_installed_agent_finds_its_worker_under_any_prefix() {
     for prefix in ["/usr", "/usr/local", "/opt/vm-agent"] {
-        let host = Host::with_the_program(prefix);
+        let host = Installed::with_the_program(prefix);
         let agent = format!("{prefix}/sbin/vm-agent");
         let answer = host.run(&[&agent, "status", "test", "--connect", "test:///default"]);
         assert_eq!(answer.code, 0, "{prefix}: {answer:?}");
@@ -159,7 +159,7 @@ fn the_installed_agent_finds_its_worker_under_any_prefix() {
 }
 
 /// The values of a setting of a unit: of its own file and of what is dropped in beside it.
-fn settings(host: &Host, unit: &str, setting: &str) -> Vec<String> {
+fn settings(host: &Installed, unit: &str, setting: &str) -> Vec<String> {
     let files = format!("cd /usr/lib/systemd/system && cat {unit} && if cd {unit}.d 2>/dev/null; then cat *.conf; fi");
     let text = host.run(&["sh", "-c", &files]).ok();
     let values = text.lines().filter_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
@@ -171,7 +171,7 @@ fn settings(host: &Host, unit: &str, setting: &str) -> Vec<String> {
 fn at_a_nodes_shutdown_the_cluster_manager_is_stopped_before_machines_and_libvirt() {
     const TARGET: &str = "virt-guest-shutdown.target";
     crate::installed::need(&["systemd-analyze"]);
-    let host = Host::with_the_program("/usr");
+    let host = Installed::with_the_program("/usr");
     let verified = host.run(&["systemd-analyze", "verify", "--man=no", "resource-agents-deps.target"]);
     assert_eq!((verified.code, verified.err.as_str()), (0, ""), "{verified:?}");
     assert!(settings(&host, "pacemaker.service", "After").contains(&"resource-agents-deps.target".to_owned()));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A host in which the program is installed by `make install`, as on a machine of its own: the real tools of a cluster
-//! find it there, and this machine is not touched. Shared by the tests that need it.
-#![allow(dead_code, reason = "each user takes what it needs")]
+//! find it there, and this machine is not touched.
 
-use std::ffi::OsStr;
+use crate::common::{AGENT, Host};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,7 +40,7 @@ pub fn repository() -> &'static Path {
 
 /// The agent that these tests are built with; the worker lies beside it.
 pub fn agent() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_vm-agent"))
+    Path::new(AGENT)
 }
 
 /// `make TARGET` with these variables, of the programs that these tests are built with.
@@ -63,31 +62,25 @@ pub fn need(programs: &[&str]) {
     }
 }
 
-/// A host of its own; it ends with this value.
-pub struct Host {
-    folder: tempfile::TempDir,
-}
+/// A host of its own in which the program is installed, and no service runs.
+pub struct Installed(Host);
 
-impl Host {
-    /// Starts one, without any service, and installs the program in it below `prefix`.
+impl Installed {
+    /// Starts one, and installs the program in it below `prefix`.
     pub fn with_the_program(prefix: &str) -> Self {
-        need(&["make", "unshare", "nsenter", "ip"]);
-        said(&mut lab("prepare", &[])).ok();
-        let host = Self { folder: tempfile::Builder::new().prefix("vm-agent-test").tempdir_in("/var/tmp").unwrap() };
-        let folder = host.folder.path().as_os_str();
-        let mut up = lab("up", &[folder, OsStr::new("1"), OsStr::new("--with"), OsStr::new("")]);
-        said(up.env("LAB_BIND", agent().parent().unwrap())).ok();
+        need(&["make"]);
+        let host = Self(Host::with(""));
         said(&mut host.inside(&make("install", &[("PREFIX", prefix)]))).ok();
         host
     }
 
     /// `command` in the host, with an environment that has nothing but a PATH and a home.
-    pub fn inside(&self, command: &Command) -> Command {
-        let mut exec = lab("exec", &[self.folder.path().as_os_str(), OsStr::new("h1"), OsStr::new("--")]);
-        exec.arg(command.get_program()).args(command.get_args());
-        exec.env_clear().envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LC_ALL", "C")]);
-        exec.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        exec
+    fn inside(&self, command: &Command) -> Command {
+        let mut inside = self.0.command(command.get_program());
+        inside.args(command.get_args());
+        inside.envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LC_ALL", "C")]);
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside
     }
 
     /// What `words` say in the host.
@@ -96,18 +89,6 @@ impl Host {
         command.args(&words[1..]);
         said(&mut self.inside(&command))
     }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = lab("down", &[self.folder.path().as_os_str()]).status();
-    }
-}
-
-fn lab(verb: &str, args: &[&OsStr]) -> Command {
-    let mut lab = Command::new(repository().join("tests/hosts/lab"));
-    lab.arg(verb).args(args);
-    lab
 }
 
 /// Everything below `folder` that is no folder, relative to it.

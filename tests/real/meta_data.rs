@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The published meta-data as the program prints them, and what the real tools of a cluster make of them.
 
-use crate::common::Moment;
-use crate::installed::{self, Host, Said, agent, need, said};
+use crate::installed::{self, Installed, Said, agent, need, said};
+use crate::shared::Moment;
+use crate::shared::meta_data::{default, kind, name, published};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -10,23 +11,6 @@ use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::definition::{Element, read};
 
 const PROVIDED: &str = "ocf:vm-agent:vm";
-
-/// The parameters that a document publishes.
-fn published<'a>(document: &'a Element<'_>) -> Vec<&'a Element<'a>> {
-    document.first("parameters").unwrap().all("parameter").collect()
-}
-
-fn name<'a>(parameter: &'a Element<'_>) -> &'a str {
-    parameter.attribute("name").unwrap()
-}
-
-fn default<'a>(parameter: &'a Element<'_>) -> Option<&'a str> {
-    parameter.first("content").unwrap().attribute("default")
-}
-
-fn kind<'a>(parameter: &'a Element<'_>) -> &'a str {
-    parameter.first("content").unwrap().attribute("type").unwrap()
-}
 
 /// Whatever the environment, and whichever of the standard files are closed.
 #[test]
@@ -104,7 +88,7 @@ fn words(text: &str) -> String {
 #[test]
 fn the_tools_of_a_cluster_show_every_parameter_and_action() {
     need(&["pcs", "crm", "crm_resource"]);
-    let host = Host::with_the_program("/usr");
+    let host = Installed::with_the_program("/usr");
     let document = read(&OCF).unwrap();
     let parameters = published(&document);
     let long = |p: &Element<'_>| words(&p.text_of("longdesc").unwrap());
@@ -144,7 +128,7 @@ fn the_tools_of_a_cluster_show_every_parameter_and_action() {
 #[test]
 fn the_tools_of_a_cluster_take_a_resource_of_virtual_domains_whose_provider_is_changed() {
     need(&["pcs", "crm", "cibadmin"]);
-    let host = Host::with_the_program("/usr");
+    let host = Installed::with_the_program("/usr");
     let options = [
         "config=/etc/vm/web.xml",
         "hypervisor=qemu:///system",
@@ -197,7 +181,7 @@ fn the_tools_of_a_cluster_take_a_resource_of_virtual_domains_whose_provider_is_c
 #[test]
 fn the_tools_of_a_cluster_validate_parameters_through_the_agent() {
     need(&["pcs", "crm_resource"]);
-    let host = Host::with_the_program("/usr");
+    let host = Installed::with_the_program("/usr");
     let validate = |options: &[&str]| -> Said {
         let mut line = vec!["crm_resource", "--validate", "--class", "ocf", "--provider", "vm-agent", "--agent", "vm"];
         line.extend(options.iter().flat_map(|option| ["--option", *option]));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the documents say, held against the tables, the files and the tests: parameters, codes, paths, links, examples.
 
+use crate::shared::example;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
@@ -25,13 +26,6 @@ fn pages() -> Vec<(PathBuf, String)> {
         }
     }
     pages
-}
-
-/// The text between lines of three backticks, for the `n`th time that it contains `mark`.
-fn example(mark: &str) -> String {
-    let blocks: Vec<&str> = README.split("```").skip(1).step_by(2).filter(|block| block.contains(mark)).collect();
-    assert_eq!(blocks.len(), 1, "one example with {mark}");
-    blocks[0].split_once('\n').unwrap().1.to_owned()
 }
 
 /// Holds what is between two texts of a file against what the tables give; with UPDATE=1 it is written there.

@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The published meta-data, held against the table of parameters and against vm.sh's interface.
 
+use crate::shared::meta_data::{default, kind, name, published};
 use std::collections::BTreeSet;
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::call::{Action, Caller};
 use vm_agent::model::definition::{Element, read};
 use vm_agent::model::params::{Param, Use, find, table};
-
-/// The parameters that a document publishes.
-fn published<'a>(document: &'a Element<'_>) -> Vec<&'a Element<'a>> {
-    document.first("parameters").unwrap().all("parameter").collect()
-}
-
-fn name<'a>(parameter: &'a Element<'_>) -> &'a str {
-    parameter.attribute("name").unwrap()
-}
-
-fn default<'a>(parameter: &'a Element<'_>) -> Option<&'a str> {
-    parameter.first("content").unwrap().attribute("default")
-}
-
-fn kind<'a>(parameter: &'a Element<'_>) -> &'a str {
-    parameter.first("content").unwrap().attribute("type").unwrap()
-}
 
 /// Every attribute of an element but the name, sorted, as `a=1 b=2`.
 fn flags(element: &Element<'_>) -> String {

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use vm_agent::sys::child::{Ended, Line};
 
-use super::{bash, mark, marked, program, seconds, text, until, written};
+use super::{bash, mark, marked, program, seconds, text, written};
+use crate::shared::eventually;
 
 /// An agent that runs the function of this name. It finds its argument in `OCF_TEST`, and answers into that file.
 fn agent(function: &str, argument: &str) -> Command {
@@ -67,10 +68,10 @@ fn agent_that_waits() {
 fn when_the_agent_is_killed_all_that_it_started_ends_too() {
     let mark = mark();
     let mut agent = Guarded(agent("agent_that_waits", &mark).spawn().unwrap());
-    until("all of them run", || marked(&mark).len() == 3);
+    eventually("all of them run", || marked(&mark).len() == 3);
     agent.0.kill().unwrap();
     agent.0.wait().unwrap();
-    until("all of them have ended", || marked(&mark).is_empty());
+    eventually("all of them have ended", || marked(&mark).is_empty());
 }
 
 #[test]
@@ -78,11 +79,11 @@ fn when_the_agents_process_group_is_killed_all_that_it_started_ends_too() {
     let mark = mark();
     let mut command = agent("agent_that_waits", &mark);
     let agent = Guarded(command.process_group(0).spawn().unwrap());
-    until("all of them run", || marked(&mark).len() == 3);
+    eventually("all of them run", || marked(&mark).len() == 3);
     let group = rustix::process::Pid::from_raw(i32::try_from(agent.0.id()).unwrap()).unwrap();
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     // Daemons in a session of their own are out of its reach, and are ended all the same.
-    until("all of them have ended", || marked(&mark).is_empty());
+    eventually("all of them have ended", || marked(&mark).is_empty());
 }
 
 #[test]

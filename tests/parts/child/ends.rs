@@ -9,7 +9,7 @@ use std::time::Duration;
 use vm_agent::sys::child::{Child, ChildError, Ended, Finished};
 
 use super::{bash, mark, marked, milliseconds, program, run, seconds, text};
-use crate::parts::clock::Moment;
+use crate::shared::Moment;
 
 /// Runs a script that never ends by itself, and sees that all of it is gone in time.
 fn cut_off(script: &str, mark: &str) -> Finished {
@@ -117,7 +117,7 @@ fn one_that_stops_or_kills_its_launcher_is_killed_all_the_same() {
     let script = format!("(exec -a {killer} sleep 1000) & sleep 0.2; kill -KILL $PPID; exec -a {killer} sleep 1000");
     let error = bash(&script).run(seconds(20)).unwrap_err();
     assert_eq!(error.to_string(), "the launcher of /bin/bash was killed");
-    super::until("nothing is left", || marked(&killer).is_empty());
+    crate::shared::eventually("nothing is left", || marked(&killer).is_empty());
 }
 
 #[test]

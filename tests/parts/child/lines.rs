@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use vm_agent::sys::child::{Ended, Line, Running};
 
-use super::{bash, mark, marked, milliseconds, seconds, text, until};
-use crate::parts::clock::Moment;
+use super::{bash, mark, marked, milliseconds, seconds, text};
+use crate::shared::{Moment, eventually};
 
 fn start(script: &str) -> Running {
     bash(script).spawn(seconds(20)).unwrap()
@@ -157,7 +157,7 @@ fn one_that_ignores_the_request_is_killed_after_the_grace() {
     let mark = mark();
     let mut running = start(&format!("trap '' TERM; echo ready; (exec -a {mark} sleep 1000) & wait; wait"));
     assert_eq!(line(&mut running), "ready");
-    until("its child runs", || marked(&mark).len() == 1);
+    eventually("its child runs", || marked(&mark).len() == 1);
     let began = Moment::now();
     let done = running.terminate(Duration::from_millis(200)).unwrap();
     assert_eq!((done.ended, done.survivors), (Ended::TimedOut, 0));
@@ -173,7 +173,7 @@ fn dropping_or_killing_it_ends_it_at_once_with_all_that_it_started() {
     for drop_it in [true, false] {
         let mut running = start(&script);
         assert_eq!(line(&mut running), "ready");
-        until("the daemons run", || marked(&mark).len() == 2);
+        eventually("the daemons run", || marked(&mark).len() == 2);
         let began = Moment::now();
         if drop_it {
             drop(running);
@@ -215,7 +215,7 @@ fn two_at_a_time_do_not_touch_each_other() {
     let mut first = start(&script(&first_mark));
     let mut second = start(&script(&second_mark));
     assert_eq!((line(&mut first), line(&mut second)), ("ready".into(), "ready".into()));
-    until("both daemons run", || marked(&first_mark).len() + marked(&second_mark).len() == 2);
+    eventually("both daemons run", || marked(&first_mark).len() + marked(&second_mark).len() == 2);
     drop(first);
     assert_eq!((marked(&first_mark).len(), marked(&second_mark).len()), (0, 1));
     drop(second);

@@ -13,8 +13,6 @@ use std::time::Duration;
 use vm_agent::sys::child::{Child, Finished};
 use vm_agent::sys::time::Deadline;
 
-use crate::parts::clock::Moment;
-
 /// The agent's executable, which is its own launcher. Cargo builds it for tests/real, and beside this test's executable.
 fn agent() -> &'static Path {
     static AGENT: LazyLock<PathBuf> =
@@ -60,15 +58,6 @@ fn marked(mark: &str) -> Vec<u32> {
         }
     }
     found
-}
-
-/// Waits until the condition is true.
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Moment::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "in 20 seconds it did not become true: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// What is written in a file, when it is whole (ends in a line's end).

@@ -10,7 +10,8 @@ use vm_agent::hypervisor::process::{Evidence, find};
 use vm_agent::sys::roots::Roots;
 
 use super::real_processes::{is_root, roots};
-use super::{Guarded, MARK, emulator, own, real, until, uuid_text};
+use super::{Guarded, MARK, emulator, own, real, uuid_text};
+use crate::shared::eventually;
 
 #[test]
 #[ignore = "started by other tests"]
@@ -90,7 +91,7 @@ fn in_a_container_a_pid_file_whose_process_is_outside_makes_absence_unknown() {
     fs::remove_file(file.with_extension("held")).unwrap();
     let mut holder = Command::new(std::env::current_exe().unwrap());
     let _outside = Guarded::start(holder.args(hold).env("HELD", &file));
-    until("it is held", || file.with_extension("held").exists());
+    eventually("it is held", || file.with_extension("held").exists());
     // With a table of its own, and with that of the host, whose processes are not of this namespace.
     for script in ["mount -t proc proc /proc; \"$@\"", "\"$@\""] {
         let said = ask(script);

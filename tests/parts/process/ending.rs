@@ -12,8 +12,8 @@ use vm_agent::sys::held::Held;
 use vm_agent::sys::time::Deadline;
 
 use super::real_processes::roots;
-use super::{Guarded, emulator, own, real, until, uuid_text};
-use crate::parts::clock::Moment;
+use super::{Guarded, emulator, own, real, uuid_text};
+use crate::shared::{Moment, eventually};
 
 fn start_time(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -65,7 +65,7 @@ fn a_process_that_nobody_reaps_has_ended() {
     let mut process = sleeper();
     let start = start_time(process.pid());
     process.0.kill().unwrap();
-    until("it has ended", || Held::open(process.pid(), start).unwrap().is_none());
+    eventually("it has ended", || Held::open(process.pid(), start).unwrap().is_none());
     assert!(std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap().contains(") Z "));
 }
 
@@ -98,7 +98,7 @@ fn a_stopped_process_is_ended_by_sigkill_and_not_by_sigterm() {
     let process = sleeper();
     let held = Held::open(process.pid(), start_time(process.pid())).unwrap().unwrap();
     held.signal(Signal::STOP).unwrap();
-    until("it is stopped", || {
+    eventually("it is stopped", || {
         std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap().contains(") T ")
     });
     held.signal(Signal::TERM).unwrap();

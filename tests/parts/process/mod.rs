@@ -7,10 +7,10 @@ mod real_processes;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use vm_agent::hypervisor::process::Identity;
 
+use crate::shared::eventually;
 use crate::unit::process::{qemu, without_uuid};
 
 /// The UUID of a domain among real processes: its own, because another test's domain of the same one would be in doubt.
@@ -44,7 +44,7 @@ impl Guarded {
         let process = Self(child);
         // For a moment after its start a program has no arguments yet.
         let arguments = format!("/proc/{}/cmdline", process.pid());
-        until("it has its arguments", || !std::fs::read(&arguments).unwrap().is_empty());
+        eventually("it has its arguments", || !std::fs::read(&arguments).unwrap().is_empty());
         process
     }
 
@@ -80,13 +80,4 @@ fn by_hand(arguments: &[&str]) -> Command {
 /// A name that no other test, and no other run of the tests, uses.
 fn own(name: &str) -> String {
     format!("test-{}-{name}", std::process::id())
-}
-
-/// Waits until the condition is true.
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "in 20 seconds it did not become true: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

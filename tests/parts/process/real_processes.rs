@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use vm_agent::hypervisor::process::{Alive, Evidence, FoundBy, Identity, by_pid_file, find};
 use vm_agent::sys::roots::Roots;
 
-use super::{Guarded, MARK, by_hand, emulator, own, real, until, uuid_of, uuid_text, without_uuid};
+use super::{Guarded, MARK, by_hand, emulator, own, real, uuid_of, uuid_text, without_uuid};
+use crate::shared::eventually;
 
 /// The real table, with folders of libvirt's that are ours.
 pub fn roots() -> (TempDir, Roots) {
@@ -37,7 +38,7 @@ fn alive(evidence: Evidence) -> Option<Alive> {
 
 /// The domain is not there. (For a moment somebody else's emulator may be ending, and then that cannot be known.)
 fn is_absent(roots: &Roots, who: &Identity<'_>) {
-    until("it is known", || match find(roots, who) {
+    eventually("it is known", || match find(roots, who) {
         Evidence::Absent => true,
         Evidence::Unknown(_) | Evidence::MayBe(_) => false,
         Evidence::Namesake(why) => panic!("{why}"),
@@ -93,10 +94,10 @@ fn a_stopped_emulator_is_alive_and_one_that_nobody_reaps_is_not() {
     kill_process(pid, Signal::STOP).unwrap();
     let stat = format!("/proc/{}/stat", process.pid());
     let state = |letter: &str| fs::read_to_string(&stat).unwrap().contains(&format!(") {letter} "));
-    until("it is stopped", || state("T"));
+    eventually("it is stopped", || state("T"));
     assert_eq!(alive(find(&roots, &real(&name))).map(|it| it.pid), Some(process.pid()));
     process.0.kill().unwrap();
-    until("it waits to be reaped", || state("Z"));
+    eventually("it waits to be reaped", || state("Z"));
     is_absent(&roots, &real(&name));
 }
 
@@ -150,7 +151,7 @@ fn a_wrapper_that_waits_for_its_emulator_does_not_count_and_the_emulator_does() 
         "-object",
         MARK,
     ]));
-    until("the emulator runs", || alive(find(&roots, &real(&name))).is_some());
+    eventually("the emulator runs", || alive(find(&roots, &real(&name))).is_some());
     let found = alive(find(&roots, &real(&name))).unwrap();
     assert_ne!(found.pid, shell.pid());
     assert_eq!(fs::read_link(format!("/proc/{}/exe", found.pid)).unwrap(), Path::new("/usr/bin/qemu-system-x86_64"));
@@ -190,7 +191,7 @@ fn an_emulator_in_a_pid_namespace_of_its_own_is_not_this_hosts() {
     command.args(["-machine", "none", "-S", "-display", "none", "-monitor", "none"]);
     let process = Guarded::start(&mut command);
     let children = format!("/proc/{0}/task/{0}/children", process.pid());
-    until("it runs", || {
+    eventually("it runs", || {
         let children = fs::read_to_string(&children).unwrap();
         let exe = children.split_whitespace().next().map(|pid| fs::read_link(format!("/proc/{pid}/exe")));
         exe.is_some_and(|exe| exe.is_ok_and(|exe| exe.ends_with("qemu-system-x86_64")))
@@ -224,7 +225,7 @@ fn a_large_guest_that_is_ending_is_not_called_absent_before_it_has_ended() {
             .args(["-object", memory, "-m", "512M", "-S", "-display", "none", "-monitor", "none"]),
     );
     let resident = || fs::read_to_string(format!("/proc/{}/statm", process.pid())).unwrap();
-    until("its memory is there", || resident().split(' ').nth(1).unwrap().parse::<u64>().unwrap() > 131_072);
+    eventually("its memory is there", || resident().split(' ').nth(1).unwrap().parse::<u64>().unwrap() > 131_072);
     let stat = format!("/proc/{}/stat", process.pid());
     process.0.kill().unwrap();
     let mut looks = Vec::new();

@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vm_agent::hypervisor::rpc::{Connection, LIST_ACTIVE, RpcError};
 use vm_agent::sys::time::Deadline;
 
-use super::libvirtd::Libvirtd;
-use crate::unit::rpc::{eventually, soon};
+use crate::shared::{Libvirtd, eventually};
+use crate::unit::rpc::soon;
 
 /// `VIR_DOMAIN_XML_SECURE`: with passwords; needs a connection that is not read-only.
 const XML_SECURE: u32 = 1;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use vm_agent::hypervisor::rpc::{Connection, RpcError};
 
-use super::libvirtd::Libvirtd;
+use crate::shared::Libvirtd;
 use crate::unit::rpc::{after_ms, in_time, soon};
 
 const TEST: Option<&str> = Some("test:///default");

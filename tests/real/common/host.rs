@@ -71,11 +71,16 @@ fn done(what: &str, output: Output) -> String {
 }
 
 impl Host {
-    /// Starts one. Without root, or without what the laboratory needs, the test fails and says so.
+    /// Starts one with a libvirtd. Without root, or without what the laboratory needs, the test fails and says so.
     pub fn up() -> Self {
+        Self::with("libvirt")
+    }
+
+    /// Starts one that has such services.
+    pub fn with(services: &str) -> Self {
         static PREPARED: Once = Once::new();
         PREPARED.call_once(|| drop(done("lab prepare", Command::new(lab_program()).arg("prepare").output().unwrap())));
-        Self::several(1, "libvirt").remove(0)
+        Self::several(1, services).remove(0)
     }
 
     /// Starts several that have such services; what they need must have been prepared.

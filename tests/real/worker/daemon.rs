@@ -2,77 +2,38 @@
 //! Domains that live on between calls, behind a libvirtd of our own; and that libvirtd dead, frozen or gone.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open};
-use tempfile::TempDir;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use virt::connect::Connect;
 use vm_agent::model::change::{Change, Migrate, ShutdownMode};
 use vm_agent::model::worker::{Lookup, Progress, Question, Reply, Request, Side, Step};
 
 use super::{IN_PROCESS, Word, Worker, definition, failure, name, ok};
-use crate::common::{Moment, WORKER};
+use crate::common::WORKER;
+use crate::shared::{Libvirtd, Moment, eventually};
 
-const DAEMON: &str = "/usr/sbin/libvirtd";
-/// Nothing of the machine's own libvirt is to be seen, or touched.
-const PRIVATE: &str = "for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt/qemu; do \
-                       test ! -d $folder || mount -t tmpfs none $folder || exit; done; exec \"$@\"";
-
-struct Libvirtd {
-    folder: TempDir,
-    daemon: Child,
-    /// While a connection is open, the test driver's domains live.
-    open: Option<Connect>,
+/// A libvirtd of our own, and a connection to it: while that is open, the test driver's domains live. The daemon goes
+/// first, since a frozen one would never answer the connection's farewell.
+struct Daemon {
+    libvirtd: Libvirtd,
+    open: Connect,
 }
 
-impl Libvirtd {
+impl Daemon {
     fn start() -> Self {
-        assert!(geteuid().is_root() && fs::exists(DAEMON).unwrap(), "these tests need root and {DAEMON}");
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().display();
-        let settings = format!(
-            "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_dir = \"{place}\"\n\
-             log_outputs = \"3:file:{place}/log\"\n"
-        );
-        fs::write(folder.path().join("conf"), settings).unwrap();
-        let daemon = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "sh", "-c", PRIVATE, "sh"])
-            .arg(DAEMON)
-            .arg("--config")
-            .arg(folder.path().join("conf"))
-            .arg("--pid-file")
-            .arg(folder.path().join("pid"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut this = Self { folder, daemon, open: None };
-        eventually("libvirtd listens", || {
-            assert!(this.daemon.try_wait().unwrap().is_none(), "libvirtd ended");
-            UnixStream::connect(this.socket()).is_ok()
-        });
-        this.open = Some(Connect::open(Some(&this.uri())).unwrap());
-        this
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("libvirt-sock")
-    }
-
-    fn uri(&self) -> String {
-        format!("test+unix:///default?socket={}", self.socket().display())
+        let libvirtd = Libvirtd::start("");
+        let open = Connect::open(Some(&libvirtd.uri())).unwrap();
+        Self { libvirtd, open }
     }
 
     fn of(&self, domain: &str, word: impl Word) -> Request {
-        word.request(self.uri(), name(domain))
+        word.request(self.libvirtd.uri(), name(domain))
     }
 
     fn host(&self, question: Question) -> Request {
-        Request::host(self.uri(), question)
+        Request::host(self.libvirtd.uri(), question)
     }
 
     fn create(&self, domain: &str) {
@@ -87,31 +48,14 @@ impl Libvirtd {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.daemon), signal).unwrap();
-    }
-}
-
-impl Drop for Libvirtd {
-    fn drop(&mut self) {
-        // A frozen daemon would never answer the connection's farewell.
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
-/// A condition that must come true; only its looks are spaced, nothing depends on how.
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let began = Moment::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+    fn freeze(&self) {
+        self.libvirtd.signal(Signal::STOP);
     }
 }
 
 #[test]
 fn a_transient_domain_lives_from_create_to_destroy() {
-    let daemon = Libvirtd::start();
+    let daemon = Daemon::start();
     daemon.create("web");
     assert_eq!(daemon.state("web"), Some((1, 1)));
     ok(&daemon.of("web", Change::Suspend));
@@ -126,8 +70,8 @@ fn a_transient_domain_lives_from_create_to_destroy() {
 
 #[test]
 fn a_persistent_domain_outlives_its_shutdown() {
-    let daemon = Libvirtd::start();
-    daemon.open.as_ref().unwrap().define_domain_xml(&definition("db")).unwrap();
+    let daemon = Daemon::start();
+    daemon.open.define_domain_xml(&definition("db")).unwrap();
     ok(&daemon.of("db", Change::Start));
     assert_eq!(daemon.state("db"), Some((1, 1)));
     ok(&daemon.of("db", Change::Shutdown { mode: ShutdownMode::Default }));
@@ -136,17 +80,16 @@ fn a_persistent_domain_outlives_its_shutdown() {
 
 #[test]
 fn a_daemon_that_has_gone_is_a_connection_that_fails() {
-    let mut daemon = Libvirtd::start();
-    daemon.daemon.kill().unwrap();
-    daemon.daemon.wait().unwrap();
+    let mut daemon = Daemon::start();
+    daemon.libvirtd.kill();
     let error = failure(&daemon.of("web", Question::State));
     assert_eq!((error.code, error.during), (38, Step::Connect), "{error:?}");
 }
 
 #[test]
 fn a_frozen_daemon_costs_no_more_than_the_timeout() {
-    let daemon = Libvirtd::start();
-    daemon.signal(Signal::STOP);
+    let daemon = Daemon::start();
+    daemon.freeze();
     let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", Question::State) };
     let began = Moment::now();
     let error = failure(&request);
@@ -156,7 +99,7 @@ fn a_frozen_daemon_costs_no_more_than_the_timeout() {
 
 #[test]
 fn the_mark_is_set_and_replaced() {
-    let daemon = Libvirtd::start();
+    let daemon = Daemon::start();
     daemon.create("web");
     for mark in ["<mark instance=\"a\"/>", "<mark instance=\"b\" path=\"/a b\"/>"] {
         ok(&daemon.of("web", Change::SetMark { xml: mark.into() }));
@@ -169,10 +112,10 @@ fn the_mark_is_set_and_replaced() {
 
 #[test]
 fn a_saved_domain_comes_back_from_its_file() {
-    let daemon = Libvirtd::start();
+    let daemon = Daemon::start();
     daemon.create("web");
     // The daemon shares this folder with us; the test driver writes the file itself.
-    let path = daemon.folder.path().join("web.save").display().to_string();
+    let path = daemon.libvirtd.folder().join("web.save").display().to_string();
     ok(&daemon.of("web", Change::Save { path: path.clone(), bypass_cache: false }));
     assert_eq!(daemon.state("web"), None);
     assert!(ok(&daemon.host(Question::SavedXml { path: path.clone() })).xml.unwrap().contains("<name>web</name>"));
@@ -182,8 +125,8 @@ fn a_saved_domain_comes_back_from_its_file() {
 
 #[test]
 fn a_worker_whose_parent_is_killed_ends() {
-    let daemon = Libvirtd::start();
-    daemon.signal(Signal::STOP);
+    let daemon = Daemon::start();
+    daemon.freeze();
     let request = daemon.of("web", Question::State);
     let mut parent = Command::new("sh")
         .args(["-c", "\"$@\" & echo $!; wait", "sh", WORKER])
@@ -223,15 +166,15 @@ fn a_worker_that_has_another_parent_than_its_caller_does_nothing() {
 }
 
 /// A migration whose destination accepts the connection and never answers.
-fn migrate_into(frozen: &Libvirtd) -> Request {
-    let migrate = Migrate { dest_uri: frozen.uri(), ..Migrate::default() };
+fn migrate_into(frozen: &Daemon) -> Request {
+    let migrate = Migrate { dest_uri: frozen.libvirtd.uri(), ..Migrate::default() };
     Request::change(IN_PROCESS, name("test"), Change::Migrate(Box::new(migrate)))
 }
 
 #[test]
 fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
-    let frozen = Libvirtd::start();
-    frozen.signal(Signal::STOP);
+    let frozen = Daemon::start();
+    frozen.freeze();
     let mut worker = Worker::start(&migrate_into(&frozen));
     // It has come so far that it heeds the signal.
     assert_eq!(worker.progress(), Progress::Asking(Side::Source));
@@ -247,7 +190,7 @@ fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
 
 #[test]
 fn a_migration_onto_a_host_that_runs_it_is_refused_before_it_begins() {
-    let daemon = Libvirtd::start();
+    let daemon = Daemon::start();
     let error = failure(&migrate_into(&daemon));
     assert_eq!(error.during, Step::Preflight);
     assert!(error.message.contains("already has 'test' (running)"), "{error:?}");

@@ -24,12 +24,3 @@ pub(crate) fn after_ms(ms: u64) -> Deadline {
 pub(crate) fn in_time(took: Duration, ms: u64) -> bool {
     (Duration::from_millis(ms)..Duration::from_millis(ms + 3000)).contains(&took)
 }
-
-/// Waits until `condition` holds; it is an error if it never does.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = soon();
-    while !condition() {
-        assert!(!deadline.passed(), "it never came true that {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}

@@ -4,14 +4,13 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
-use vm_agent::hypervisor::rpc::Connection;
 
-use crate::unit::rpc::{eventually, soon};
+use super::eventually;
 
 const DAEMON: &str = "/usr/sbin/libvirtd";
 const PRIVATE: &str = "for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt/qemu; do \
@@ -68,6 +67,16 @@ impl Libvirtd {
         eventually("libvirtd has complained", || self.complaints() > before);
     }
 
+    /// A folder that it shares with the test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// By which libvirt's clients reach its test driver.
+    pub fn uri(&self) -> String {
+        format!("test+unix:///default?socket={}", self.socket("libvirt-sock").display())
+    }
+
     pub fn socket(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -76,15 +85,9 @@ impl Libvirtd {
         fs::read_to_string(self.folder.path().join(file)).unwrap_or_default()
     }
 
-    /// A connection that may do anything; the domains live as long as any connection is open.
-    pub fn connect(&self) -> Connection {
-        Connection::open(&self.socket("libvirt-sock"), Some("test:///default"), false, soon()).unwrap()
-    }
-
     /// As an administrator does it.
     pub fn virsh(&self, arguments: &[&str]) {
-        let uri = format!("test+unix:///default?socket={}", self.socket("libvirt-sock").display());
-        let output = Command::new("virsh").arg("-c").arg(uri).args(arguments).output().unwrap();
+        let output = Command::new("virsh").arg("-c").arg(self.uri()).args(arguments).output().unwrap();
         assert!(output.status.success(), "virsh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A clock that stands still while the machine has too much to do: a test tells a wait from none, on a busy machine too.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,27 @@ impl Moment {
     pub fn wall(self) -> Duration {
         self.at.elapsed()
     }
+}
+
+/// Waits until `look` gives something, for so many seconds at most; then the test fails with `what`. A busy machine gets
+/// more time, within bounds.
+pub fn until<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Moment::now();
+    loop {
+        let looked = Instant::now();
+        if let Some(found) = look() {
+            return found;
+        }
+        let late = began.elapsed() >= Duration::from_secs(seconds) || began.wall() >= Duration::from_secs(5 * seconds);
+        assert!(!late, "not within {seconds} s: {what}");
+        // A look that starts programs leaves the processors to what it waits for.
+        std::thread::sleep(looked.elapsed().clamp(Duration::from_millis(5), Duration::from_millis(200)));
+    }
+}
+
+/// Waits until a condition holds, which must come true.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    until(20, what, || condition().then_some(()));
 }
 
 /// For how long something has waited for a processor or a disk, since the machine's start.

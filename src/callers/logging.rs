@@ -18,6 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The longest line that is logged.
 const LINE: usize = 1000;
+/// How long a program that logs for us may take: one that hangs must not cost the action its time.
+const LOGGER: Duration = Duration::from_secs(1);
 
 struct Sinks {
     tag: String,
@@ -135,7 +137,7 @@ fn facility(name: &str) -> Option<u8> {
 }
 
 impl Sinks {
-    /// Whether the program took the line. It gets little time: a hanging logger must not cost the action its deadline.
+    /// Whether the program took the line.
     fn by_program(&self, level: Level, line: &str) -> bool {
         let Some(program) = self.program.and_then(child::find_program) else { return false };
         let args: Vec<OsString> = if self.program == Some("clulog") {
@@ -148,7 +150,7 @@ impl Sinks {
             let text = format!("{}: {line}", word(level));
             ["-t", &self.tag, &text].into_iter().map(OsString::from).collect()
         };
-        let deadline = Deadline::after(Duration::from_secs(1));
+        let deadline = Deadline::after(LOGGER);
         child::Child::new(&program).args(args).run(deadline).is_ok_and(|f| f.ended == child::Ended::Exited(0))
     }
 

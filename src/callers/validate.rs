@@ -7,6 +7,7 @@
 use crate::host::aside::{self, There};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
+use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::definition::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
 use crate::model::facts::{Definition, Libvirt};
@@ -18,10 +19,6 @@ use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
-
-/// How long libvirt's daemon may take to say whether it has a driver for the hypervisor.
-const HYPERVISOR: Duration = Duration::from_secs(2);
 
 /// One thing that is wrong, and how a manager should take it.
 struct Finding {
@@ -31,12 +28,12 @@ struct Finding {
 
 /// Checks, and gives each finding to `line`.
 pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> Outcome {
-    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let deadline = inv.budget().deadline();
     let mut findings = parameters(inv);
     let mut looker = Looker::new(inv, env, Roots::default());
     // A daemon that does not answer says nothing about the parameter.
     if inv.params.hypervisor.is_some()
-        && let Err(text) = looker.check_hypervisor(deadline.at_most(HYPERVISOR))
+        && let Err(text) = looker.check_hypervisor(inv.budget().until(Share::HasDriver, deadline))
     {
         findings.push(Finding { code: Code::Configured, text: format!("hypervisor: {text}") });
     }
@@ -102,7 +99,7 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
             facts
         }
         Definition::Bad(outcome) => {
-            let soon = looker.deadline().at_most(Duration::from_secs(2));
+            let soon = inv.budget().until(Share::ConfigFile, looker.deadline());
             let there = match (&inv.params.config, inv.check_level) {
                 // A person asks about this host, and silent storage is worth a word on any.
                 (Some(_), 0..10) if inv.caller == Caller::Human || outcome.code == Code::Generic => true,
@@ -150,7 +147,7 @@ fn host(
     deadline: Deadline,
     findings: &mut Vec<Finding>,
 ) {
-    let asked = asked_of_libvirt(looker, deadline);
+    let asked = asked_of_libvirt(looker, inv.budget().until(Share::Lacks, deadline));
     let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     if inv.params.use_virsh && find_program("virsh").is_none() {
         missing("use_virsh is set, but virsh is not installed".into());
@@ -163,7 +160,7 @@ fn host(
     }
     if let Some(Ok(scripts)) = &inv.params.monitor_scripts {
         let programs: Vec<&Path> = scripts.iter().map(|script| script.program.as_path()).collect();
-        let there = aside::what_is_at(&programs, deadline.at_most(deadline.left() / 4));
+        let there = aside::what_is_at(&programs, inv.budget().until(Share::Programs, deadline));
         for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
             missing(format!("monitor_scripts: there is no program {}", program.display()));
         }
@@ -171,7 +168,7 @@ fn host(
     if let Some(facts) = facts {
         let files = files(facts);
         let paths: Vec<&Path> = files.iter().map(|(_, path)| Path::new(*path)).collect();
-        let there = aside::what_is_at(&paths, deadline.at_most(deadline.left() / 3));
+        let there = aside::what_is_at(&paths, inv.budget().until(Share::Files, deadline));
         for ((what, path), there) in files.into_iter().zip(there) {
             match there {
                 There::File | There::Other => {}
@@ -188,7 +185,12 @@ fn host(
     for text in asked.into_iter().filter(|text| emulator.is_none_or(|path| !text.contains(path))) {
         missing(text);
     }
-    let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left() / 2, deadline);
+    let seen = looker.look(
+        inv,
+        Depth { process: false, thorough: false },
+        inv.budget().share(Share::Look, deadline.left()),
+        deadline,
+    );
     match (&seen.libvirt, &seen.definition) {
         (Libvirt::Silent(silence), _) => missing(silence.why.clone()),
         (Libvirt::NoDomain, Definition::None { looked_at }) => {
@@ -222,10 +224,9 @@ fn host(
 
 /// What libvirt says that this host lacks for the definition. Without an answer there is no finding: that libvirt does not
 /// answer, or that the worker is missing, is found by itself.
-fn asked_of_libvirt(looker: &Looker, deadline: Deadline) -> Vec<String> {
+fn asked_of_libvirt(looker: &Looker, patience: Deadline) -> Vec<String> {
     let Definition::File(defined) = looker.definition() else { return Vec::new() };
     let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone() });
-    let patience = deadline.at_most(deadline.left() / 3);
     request.timeout = Some(patience.left());
     match backend::ask_worker(&request, patience) {
         Ok(answer) => {

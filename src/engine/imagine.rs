@@ -133,6 +133,12 @@ impl Default for Imagined {
     }
 }
 
+/// How long a step takes, where its length matters.
+const STEP: Duration = Duration::from_secs(1);
+/// How long a destroy takes that fails.
+const HANGS: Duration = Duration::from_secs(10);
+/// How long a try to move takes.
+const MOVE: Duration = Duration::from_secs(2);
 /// More steps than any action takes.
 const ENOUGH: usize = 2000;
 
@@ -147,7 +153,7 @@ pub fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Step>, Opt
         seen,
         world: world.clone(),
         spent: Duration::ZERO,
-        left: inv.timeout.saturating_sub(inv.margin()),
+        left: inv.budget().time(),
         steps: Vec::new(),
     };
     let outcome = super::play(inv, &mut story);
@@ -209,7 +215,6 @@ impl World for Story {
 impl Imagined {
     /// Changes the imagined facts as the step would, and says how long it takes.
     fn carry_out(&mut self, step: &Step, seen: &mut Facts, answers: &mut Answers, done: &mut History) -> Duration {
-        let second = Duration::from_secs(1);
         match step {
             Step::ReadDefinition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
@@ -233,14 +238,14 @@ impl Imagined {
             }
             Step::AskElsewhere => {
                 answers.elsewhere = self.elsewhere.clone();
-                second
+                STEP
             }
             Step::Create | Step::StartDefined => {
                 done.start = Some(result(&self.start_fails));
                 if self.start_fails.is_none() && !self.start_dies {
                     run(seen);
                 }
-                second
+                STEP
             }
             Step::Resume => {
                 done.resume = Some(result(&self.resume_fails));
@@ -254,7 +259,7 @@ impl Imagined {
                 if self.wake_fails.is_none() {
                     run(seen);
                 }
-                second
+                STEP
             }
             Step::Ask { mode, wait } => {
                 done.asked.push((*mode, result(&self.ask_fails)));
@@ -262,22 +267,22 @@ impl Imagined {
                     (Some(_), _) => Duration::ZERO,
                     (None, _) if self.reboots => {
                         done.rebooted = true;
-                        second
+                        STEP
                     }
                     (None, true) => *wait,
                     (None, false) => {
                         end(seen, Off::Shutdown, self.after_end.as_ref());
-                        second
+                        STEP
                     }
                 }
             }
             Step::Destroy => {
                 done.destroyed.push(result(&self.destroy_fails));
                 if self.destroy_fails.is_some() {
-                    return Duration::from_secs(10);
+                    return HANGS;
                 }
                 end(seen, Off::Destroyed, self.after_end.as_ref());
-                second
+                STEP
             }
             Step::KillProcess { .. } => {
                 done.killed.push(result(&self.kill_fails));
@@ -285,7 +290,7 @@ impl Imagined {
                     end(seen, Off::Destroyed, self.after_end.as_ref());
                     seen.starting = None;
                 }
-                second
+                STEP
             }
             Step::AbortJob => {
                 done.aborted = Some(Ok(()));
@@ -295,14 +300,14 @@ impl Imagined {
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
                     (Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_), _) => {}
                 }
-                second
+                STEP
             }
             Step::StopAtTarget { .. } => {
                 done.at_target = Some(match &self.target_fails {
                     None => Ok("it was ended at the target".into()),
                     Some(why) => Err(why.clone()),
                 });
-                second
+                STEP
             }
             Step::PassQueue => {
                 answers.queue_passed = unless(&self.queue_stands);
@@ -310,18 +315,18 @@ impl Imagined {
             }
             Step::AskTarget => {
                 done.moving.there = Some(self.there.clone());
-                second
+                STEP
             }
             Step::Rehearse => {
                 done.moving.rehearsed = Some(result(&self.in_the_way));
-                second
+                STEP
             }
             Step::Move => self.move_it(seen, done),
             Step::PutRight { at, change } => {
                 if !self.stuck {
                     self.put_right(*at, change, seen);
                 }
-                second
+                STEP
             }
             Step::TryAgain { pause, why } => {
                 done.moving.start_over(why);
@@ -337,7 +342,7 @@ impl Imagined {
                 if !self.stays {
                     done.beside = None;
                 }
-                if self.stays { done.left } else { second }
+                if self.stays { done.left } else { STEP }
             }
             Step::CheckGuest => {
                 answers.guest = unless(&self.check_fails);
@@ -350,7 +355,7 @@ impl Imagined {
 }
 
 impl Imagined {
-    /// A change that comes ends the wait before its time is over.
+    /// A change comes at the end of a wait, or soon in one that would last until no time is left.
     fn wait(&mut self, longest: Duration, seen: &mut Facts, left: Duration) -> Duration {
         let Some((libvirt, process)) = self.later.take() else { return longest };
         if let Some(libvirt) = libvirt {
@@ -362,11 +367,10 @@ impl Imagined {
         if let Some(process) = process {
             seen.process = process;
         }
-        longest.min(left / 2)
+        if longest < left { longest } else { STEP }
     }
 
     fn move_it(&mut self, seen: &mut Facts, done: &mut History) -> Duration {
-        let took = Duration::from_secs(2);
         let failed = (!self.move_fails.is_empty()).then(|| self.move_fails.remove(0));
         match (&failed, &self.after_move) {
             (Some(_), Some(libvirt)) => seen.libvirt = libvirt.clone(),
@@ -377,8 +381,8 @@ impl Imagined {
             }
         }
         let (name, began) = (seen.name.clone().unwrap_or_default(), done.spent);
-        done.moving.note_try(Tried { name, began, ended: began + took, there: None, failed });
-        took
+        done.moving.note_try(Tried { name, began, ended: began + MOVE, there: None, failed });
+        MOVE
     }
 
     fn put_right(&mut self, at: Side, change: &Change, seen: &mut Facts) {

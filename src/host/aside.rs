@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::locate::{Found, Instead, Kind, LocateError, LookedAt, Place, Wait};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
+use crate::model::budget;
 use crate::model::params::PathSpec;
 use crate::sys::child::aside::{self, Patience, Said};
 use crate::sys::roots::Roots;
@@ -116,8 +117,7 @@ pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
         let question: Vec<OsString> =
             std::iter::once("at".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
         // One that is silent must not hide what the others say.
-        let share = deadline.at_most(deadline.left() / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1));
-        let share = share.max(deadline.at_most(SILENCE));
+        let share = deadline.at_most(budget::each(deadline.left(), left.len()));
         let Ok(said) = aside::ask(&question, Patience { deadline: share, silence: None, interruptible: true }) else {
             break;
         };

@@ -17,8 +17,6 @@ const STUCK: Duration = Duration::from_secs(8);
 const SYN_SENT: &str = "02";
 /// The ports that libvirt's QEMU driver listens on, unless its configuration says otherwise.
 const PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
-/// How long cutting it may take.
-const CUT: Duration = Duration::from_secs(2);
 
 /// A connection that is being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +61,7 @@ impl Connecting {
         let Some(ss) = find_program("ss") else { return false };
         let (local, remote) = (self.local.to_string(), self.remote.to_string());
         let words = ["-K", "-H", "-t", "-n", "state", "syn-sent", "src", &local, "dst", &remote];
-        if let Err(error) = Child::new(&ss).args(words).run(deadline.at_most(CUT)) {
+        if let Err(error) = Child::new(&ss).args(words).run(deadline) {
             log::debug!("ss: {error}");
         }
         let mut after = Watch::default();

@@ -3,6 +3,7 @@
 
 use super::look::Looker;
 use crate::host::records;
+use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::facts::Noted;
 use crate::sys::interrupt;
@@ -51,14 +52,13 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
     looker.name_it(inv);
     let Some(name) = looker.name() else { return Ok(Taken::Needless) };
     let roots = &looker.roots;
-    let share = if must_act { deadline.left() / 4 } else { deadline.left() };
     let before = noted(looker);
-    let mut taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share));
+    let mut taken = lock::take(roots, name, inv.action.word(), inv.budget().until(Share::Lock, deadline));
     if let (Err(NoTurn::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
         log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end");
         let stops = [Action::Stop, Action::Kill].map(Action::word);
         lock::interrupt_holder(roots, name, |action| !stops.contains(&action));
-        taken = lock::take(roots, name, inv.action.word(), deadline.at_most(share / 2));
+        taken = lock::take(roots, name, inv.action.word(), inv.budget().until(Share::LockAtLast, deadline));
     }
     match taken {
         Ok(turn) => Ok(Taken::Turn(turn, before)),

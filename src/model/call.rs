@@ -5,6 +5,7 @@
 pub use crate::model::action::Action;
 pub use crate::model::caller::Caller;
 
+use crate::model::budget::Budget;
 use crate::model::params::{Concern, Params, Problem};
 use crate::sys::text::shown;
 use std::ffi::{OsStr, OsString};
@@ -171,10 +172,10 @@ impl Invocation {
         matches!(self.caller, Caller::Pacemaker) && self.action == Action::Monitor && !self.recurring
     }
 
-    /// What is kept from the caller's timeout so that the answer comes before it.
+    /// What there is of time, and what it is for.
     #[must_use]
-    pub fn margin(&self) -> Duration {
-        (self.timeout / 20).clamp(Duration::from_millis(50), Duration::from_secs(2))
+    pub const fn budget(&self) -> Budget {
+        Budget::of(self.action, self.caller, self.timeout)
     }
 }
 

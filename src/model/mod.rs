@@ -2,6 +2,7 @@
 //! Words and facts: the call and its parameters, states, definitions, what was observed, what is answered. Pure.
 
 pub mod action;
+pub mod budget;
 pub mod call;
 pub mod caller;
 pub mod change;

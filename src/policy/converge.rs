@@ -90,6 +90,8 @@ const SETTLES: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(1);
 /// More passes than any migration that converges needs.
 const PASSES: u32 = 100;
+/// What takes longer than any migration, of which the forecast would be out of bounds.
+const ENDLESS: Duration = Duration::from_secs(1 << 30);
 
 impl Governor {
     /// The policy at the migration's start.
@@ -269,7 +271,7 @@ impl Governor {
         let known = if now.iteration < 2 { 0 } else { self.pass.2 };
         let bytes = now.remaining.saturating_add(self.fresh(now)).max(known);
         let rate = if now.rate == 0 { self.pace(now) } else { now.rate };
-        Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1)).min(Duration::from_secs(1 << 30))
+        Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1)).min(ENDLESS)
     }
 
     /// What the guest has made dirty since this pass began, which the next one will have to send: all that was sent, as

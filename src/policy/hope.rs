@@ -21,8 +21,6 @@ pub enum Hope {
     Silent,
 }
 
-/// How long a host that may be dead is waited for.
-pub const SILENCE: Duration = Duration::from_secs(60);
 /// Between two tries, at first and at most.
 const BETWEEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// A try that has less time than this cannot bring much.

@@ -12,7 +12,6 @@
 //!   '---> gone, busy, paused, unknown: answered without a move
 //! ```
 
-use super::Next;
 use super::health::{self, Health};
 use super::history::History;
 use super::hope::{self, Hope};
@@ -20,6 +19,8 @@ use super::moving::{NEVER, Tried};
 use super::settle::{self, End, Here, Then, There};
 use super::step::{Step, Tidy};
 use super::tell;
+use super::{Next, share};
+use crate::model::budget::Share;
 use crate::model::call::{Caller, Invocation};
 use crate::model::change::Change;
 use crate::model::facts::{Domain, Facts};
@@ -31,12 +32,8 @@ use crate::model::worker::Side;
 use crate::sys::text::shown;
 use std::time::Duration;
 
-/// How long connecting and checking may take before the target counts as not answering.
-pub const BEGIN: Duration = Duration::from_secs(20);
 /// Between two looks at both ends while it is not clear where the machine is.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How long a guest that sleeps may take to wake.
-const WAKES: Duration = Duration::from_secs(10);
 /// With less time than this no more looks are taken.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -100,7 +97,7 @@ fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         Presence::Unknown(why) => End::Unclear(format!("not moved: {why}")),
     };
     // A short wait covers a daemon that is restarting.
-    let patience = (inv.timeout / 4).min(BEGIN).saturating_sub(done.waited).min(done.left);
+    let patience = share(inv, done, Share::Begin).saturating_sub(done.waited).min(done.left);
     if patience.is_zero() || done.interrupted {
         return over(inv, blind, Vec::new());
     }
@@ -117,7 +114,9 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
     if state == State::PmSuspended && !moving.rehearse {
         return match &done.woken {
             None => Next::Do(Step::Wake),
-            Some(Ok(())) if done.waited < WAKES && !done.interrupted => Next::Do(Step::Pause(LOOK_AGAIN)),
+            Some(Ok(())) if done.waited < share(inv, done, Share::Wake) && !done.interrupted => {
+                Next::Do(Step::Pause(LOOK_AGAIN))
+            }
             Some(Ok(())) => stay(inv, tell::asleep(name, "it does not wake")),
             Some(Err(why)) => stay(inv, tell::asleep(name, &why.said)),
         };
@@ -190,7 +189,8 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
     let unsure = matches!(there, There::Unknown(_)) || matches!(here, Here::Leaving(_));
     // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
     let asking = done.spent.saturating_sub(tried.ended);
-    let silent = matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking > hope::SILENCE;
+    let silent =
+        matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking > share(inv, done, Share::Silence);
     let why = tried.failed.as_ref().map(|failed| failed.why.as_str());
     let node = node(done);
     match settle::judge(&here, &there, moving.looks, silent || done.left < LAST) {
@@ -234,7 +234,7 @@ fn stayed(inv: &Invocation, done: &History, hope: Hope, unsure: bool, why: Strin
     let moving = &done.moving;
     let pause = hope::pause(moving.tries);
     let trying = done.spent.saturating_sub(moving.first_try);
-    let dead = hope == Hope::Silent && trying + pause > hope::SILENCE;
+    let dead = hope == Hope::Silent && trying + pause > share(inv, done, Share::Silence);
     let over_soon = done.left < pause + hope::ENOUGH;
     if hope != Hope::Lost && !unsure && !dead && !over_soon && !done.interrupted {
         return Next::Do(Step::TryAgain { pause, why });

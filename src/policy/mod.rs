@@ -23,6 +23,7 @@ pub mod tell;
 mod words;
 mod world;
 
+use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Invocation};
 use crate::model::facts::{Domain, Fact, Facts, Libvirt};
 use crate::model::outcome::{Code, Outcome};
@@ -35,12 +36,6 @@ use std::time::Duration;
 pub use step::{Next, Step, Tidy};
 pub use words::{has_saved_memory, no_definition};
 pub use world::{Look, World};
-
-/// A wait of a recurring monitor before it says "not running": a guest may just be rebooting.
-const SECOND_LOOK: Duration = Duration::from_secs(3);
-
-/// How long to wait, at most, for a daemon that may just be restarting, before the process is ended without it.
-const RESTARTING: Duration = Duration::from_secs(10);
 
 /// Between two checks of a guest that is booting.
 const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -182,6 +177,11 @@ fn refused<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<Outcom
         n => format!(" (and {n} more; see validate-all)"),
     };
     Some(Outcome::new(Code::Configured, format!("{first}{more}")))
+}
+
+/// A share of the action's time.
+fn share(inv: &Invocation, done: &History, share: Share) -> Duration {
+    inv.budget().share(share, done.left)
 }
 
 /// Waits for a change as long as there is time (and at most `longest`), then fails with the sentence.

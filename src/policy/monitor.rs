@@ -5,7 +5,8 @@ use super::history::History;
 use super::step::{Next, Step};
 use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting};
-use super::{SECOND_LOOK, answer, degraded, guest_check, meant_is_unknown, starting_up, wait_or};
+use super::{answer, degraded, guest_check, meant_is_unknown, share, starting_up, wait_or};
+use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Fact, Facts, Process, Silence};
 use crate::model::outcome::Code;
@@ -15,13 +16,14 @@ use crate::policy::health::{self, Health};
 
 pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let second_look = || {
-        let longest = SECOND_LOOK.min(inv.timeout / 3);
+        let longest = share(inv, done, Share::SecondLook);
         (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
     };
+    let word = share(inv, done, Share::Word);
     match presence(seen) {
-        Presence::Active(domain) if starting_up(seen, domain) => wait_or(done, inv.timeout / 2, || {
-            format!("libvirt is still starting '{}', which is {}", domain.name, domain.state)
-        }),
+        Presence::Active(domain) if starting_up(seen, domain) => {
+            wait_or(done, word, || format!("libvirt is still starting '{}', which is {}", domain.name, domain.state))
+        }
         Presence::Active(domain) => {
             let health = health::health(domain.state, domain.motion);
             let code = health::code(health, inv);
@@ -55,15 +57,15 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
         }
         // It may be the shell of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
-        Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < inv.timeout / 2 => {
-            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < word => {
+            Next::Do(Step::Wait { longest: word - done.waited })
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
             let its = its_process(pid, name, label(seen));
             answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", silence.why))
         }),
         Presence::Blind { ran: false, pid, name, silence, .. } => {
-            wait_or(done, inv.timeout / 2, || still_starting(label(seen), (pid, name), silence))
+            wait_or(done, word, || still_starting(label(seen), (pid, name), silence))
         }
         Presence::Blind { pid, name, silence, .. } => {
             let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
@@ -78,7 +80,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
         Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => {
-            pass_queue(label(seen), seen, done)
+            pass_queue(inv, label(seen), seen, done)
         }
         // A guest that reboots keeps its process; where domains have none to look for, it may be a new domain soon. A
         // daemon that is dead may be restarting, and tells more then.
@@ -90,7 +92,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         // stopped here, which fails for the same reason and has this node fenced; Pacemaker takes 5 for "not here".
         Presence::Unknown(why) if inv.probe() && meant_is_unknown(seen) => answer(Code::Installed, why),
         // libvirt is at it, and will be through: a probe that answers 1 may cost a healthy copy elsewhere.
-        Presence::Unknown(why) if busy(seen) => wait_or(done, inv.timeout / 2, || why),
+        Presence::Unknown(why) if busy(seen) => wait_or(done, word, || why),
         // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
     }

@@ -4,7 +4,8 @@
 use super::history::History;
 use super::step::Next;
 use super::words::{as_process, its_process, not_told_to_run};
-use super::{RESTARTING, SECOND_LOOK, fail, ok, wait_or, wait_or_else};
+use super::{fail, ok, share, wait_or, wait_or_else};
+use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::Facts;
 use crate::model::presence::{Presence, label, presence};
@@ -24,14 +25,16 @@ pub(super) fn receive(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             let label = label(seen);
             format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), silence.why)
         }),
-        Presence::Blind { pid, name, silence, .. } => wait_or_else(done, inv.timeout / 2, || {
+        Presence::Blind { pid, name, silence, .. } => wait_or_else(done, share(inv, done, Share::Word), || {
             let as_process = as_process(pid, name, label(seen));
             ok(format!("'{}' has arrived {as_process}, though {}", label(seen), silence.why))
         }),
-        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+        Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
             format!("{} runs, but libvirt does not know it", its_process(pid, name, label(seen)))
         }),
-        Presence::Off(why) => wait_or(done, SECOND_LOOK, || format!("{why}; it did not arrive")),
+        Presence::Off(why) => {
+            wait_or(done, share(inv, done, Share::SecondLook), || format!("{why}; it did not arrive"))
+        }
         Presence::Unknown(why) => wait_or(done, inv.timeout, || why),
     }
 }

@@ -6,7 +6,8 @@ use super::start::{refusal, start};
 use super::step::{Next, Step};
 use super::stop::stop;
 use super::words::{has_saved_memory, no_definition};
-use super::{RESTARTING, answer, fail, ok, over, wait_or};
+use super::{answer, fail, ok, over, share, wait_or};
+use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::facts::{Definition, Fact, Facts};
 use crate::model::outcome::Code;
@@ -32,7 +33,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if seen.definition == Definition::NotLooked {
         return Next::Do(Step::ReadDefinition);
     }
-    if let Some(next) = startable_again(seen, done).or_else(|| saved_before_stop(inv, seen)) {
+    if let Some(next) = startable_again(inv, seen, done).or_else(|| saved_before_stop(inv, seen)) {
         return next;
     }
     if let (Presence::Active(_), Some(hindrance)) = (presence(seen), &seen.hindrance) {
@@ -45,7 +46,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 }
 
 /// What keeps a restart from its stop: nothing to start from afterwards, as far as is known.
-fn startable_again(seen: &Facts, done: &History) -> Option<Next> {
+fn startable_again(inv: &Invocation, seen: &Facts, done: &History) -> Option<Next> {
     let looked_at = match &seen.definition {
         Definition::Bad(outcome) => return Some(over(outcome.clone())),
         Definition::None { looked_at } => looked_at,
@@ -61,9 +62,11 @@ fn startable_again(seen: &Facts, done: &History) -> Option<Next> {
         (Presence::Active(_), Fact::Silent(silence)) => {
             Some(fail(format!("'{name}' was not stopped: {}", silence.why)))
         }
-        (Presence::Blind { silence, .. }, Fact::NotAsked) => Some(wait_or(done, RESTARTING, || {
-            format!("'{name}' was not stopped, since it may have no definition to start from: {}", silence.why)
-        })),
+        (Presence::Blind { silence, .. }, Fact::NotAsked) => {
+            Some(wait_or(done, share(inv, done, Share::ClearsUp), || {
+                format!("'{name}' was not stopped, since it may have no definition to start from: {}", silence.why)
+            }))
+        }
         (Presence::Active(_), Fact::Known(true))
         | (Presence::Blind { .. }, Fact::Known(_) | Fact::Silent(_))
         | (Presence::Stray { .. } | Presence::Off(_) | Presence::Unknown(_), _) => None,

@@ -4,10 +4,8 @@
 use super::history::History;
 use super::step::{Next, Step};
 use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting};
-use super::{
-    PAUSE_BETWEEN_CHECKS, RESTARTING, SECOND_LOOK, answer, fail, guest_check, meant_is_unknown, ok, over, refused,
-    wait_or,
-};
+use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
+use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Process, SilenceKind};
 use crate::model::failure::{Failure, FailureKind};
@@ -18,26 +16,23 @@ use crate::model::state::{Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
 
-/// How long a start waits for a daemon that refuses connections, before another node may try.
-const DAEMON_RETURNS: Duration = Duration::from_secs(10);
-
-/// How long it waits for one that does not answer.
-const DAEMON_ANSWERS: Duration = Duration::from_secs(60);
-
 /// Refuses to start, or to stop for a start, with parameters that the start needs and cannot use.
 pub(super) fn refusal(inv: &Invocation) -> Option<Outcome> {
     refused(inv.params.problems.iter().filter(|problem| problem.hinders_start()))
 }
 
 pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
+    let word = share(inv, done, Share::Word);
     // What runs is left running, whatever the parameters are: any other answer would have it stopped.
     match presence(seen) {
         Presence::Active(domain) => match end_of(seen, domain) {
-            Some(ends) => wait_or(done, RESTARTING, || format!("not started: {ends}; stop it first")),
+            Some(ends) => {
+                wait_or(done, share(inv, done, Share::ClearsUp), || format!("not started: {ends}; stop it first"))
+            }
             None => start_active(inv, domain, seen, done),
         },
-        Presence::Blind { incoming: true, .. } if done.waited < inv.timeout / 2 && !done.left.is_zero() => {
-            Next::Do(Step::Wait { longest: inv.timeout / 2 - done.waited })
+        Presence::Blind { incoming: true, .. } if done.waited < word && !done.left.is_zero() => {
+            Next::Do(Step::Wait { longest: word - done.waited })
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
             let its = its_process(pid, name, label(seen));
@@ -51,7 +46,7 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             let as_process = as_process(pid, name, label(seen));
             ok(format!("'{}' already runs {as_process}, though {}", label(seen), silence.why))
         }
-        Presence::Stray { pid, name, .. } => wait_or(done, RESTARTING, || {
+        Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
             let its = its_process(pid, name, label(seen));
             format!("{its} still runs though libvirt says it does not; not starting a second copy")
         }),
@@ -88,9 +83,9 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
         (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
             ok(format!("'{name}' is {state} and was left so{}", advice(domain, Health::Degraded)))
         }
-        (State::Paused(Pause::Migration), _) => {
-            wait_or(done, SECOND_LOOK, || format!("'{name}' is {state}{}", advice(domain, Health::Failed)))
-        }
+        (State::Paused(Pause::Migration), _) => wait_or(done, share(inv, done, Share::SecondLook), || {
+            format!("'{name}' is {state}{}", advice(domain, Health::Failed))
+        }),
         (State::Paused(Pause::StartingUp), _) => {
             wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
         }
@@ -131,8 +126,8 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if let Libvirt::Silent(silence) = &seen.libvirt {
         let why = format!("'{name}' was not started: {}", silence.why);
         let patience = match silence.kind {
-            SilenceKind::Dead => DAEMON_RETURNS,
-            SilenceKind::Hung | SilenceKind::Busy => DAEMON_ANSWERS,
+            SilenceKind::Dead => share(inv, done, Share::DaemonRefuses),
+            SilenceKind::Hung | SilenceKind::Busy => share(inv, done, Share::DaemonAnswers),
             SilenceKind::Refused | SilenceKind::Missing => Duration::ZERO,
         };
         return wait_or(done, patience, || why);
@@ -171,7 +166,9 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     // Both may write the same disks, for all that can be seen; that it is another machine only a UUID tells.
     if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) = (&seen.process, &seen.definition) {
-        return wait_or(done, RESTARTING, || format!("'{name}' was not started: {why}; end that process first"));
+        return wait_or(done, share(inv, done, Share::ClearsUp), || {
+            format!("'{name}' was not started: {why}; end that process first")
+        });
     }
     match (&seen.definition, &seen.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),

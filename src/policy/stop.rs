@@ -5,7 +5,8 @@ use super::history::History;
 use super::outward::Sight;
 use super::step::{Next, Step};
 use super::words::{end_of, its_process};
-use super::{PAUSE_BETWEEN_CHECKS, RESTARTING, fail, ok, starting_up, wait_or};
+use super::{PAUSE_BETWEEN_CHECKS, fail, ok, share, starting_up, wait_or};
+use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
 use crate::model::facts::{Domain, Fact, Facts, Process, SilenceKind};
@@ -14,17 +15,8 @@ use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
 
-/// How long a process may outlive libvirt's word that the domain is gone, before it is ended or reported.
-const STRAY: Duration = Duration::from_secs(3);
-
-/// How long a guest may take to wake.
-const WAKES: Duration = Duration::from_secs(5);
-
 /// Between the first two requests to shut down; a guest that is still booting misses the first. Doubled up to `ASK_SLOWLY`.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long libvirt may take from beginning with a start until questions about the domain show it.
-const QUEUE_SHOWS: Duration = Duration::from_secs(1);
 
 /// How long a guest's agent may take to obey before the guest is asked in another way: it runs the guest's own scripts.
 const AGENT_OBEYS: Duration = Duration::from_secs(10);
@@ -32,18 +24,20 @@ const AGENT_OBEYS: Duration = Duration::from_secs(10);
 /// Between two requests to a guest that was asked often.
 const ASK_SLOWLY: Duration = Duration::from_secs(10);
 
-/// What is kept of a stop's time for destroying: libvirt needs 10 s for a QEMU that hangs, and its process must end.
-#[must_use]
-fn destroy_reserve(timeout: Duration) -> Duration {
-    if timeout >= Duration::from_secs(40) { Duration::from_secs(20) } else { timeout / 2 }
-}
+/// With less time than this a process that was not ended is not signalled again: each signal waits for its end.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+/// With less time than this libvirt is not asked to destroy again.
+const DESTROY_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
     let name = done.name.as_deref().unwrap_or_else(|| label(seen));
     match presence(seen) {
-        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => pass_queue(name, seen, done),
+        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => {
+            pass_queue(inv, name, seen, done)
+        }
         // Whatever a silent daemon was asked for by others it may still begin with.
         Presence::Off(_) if hung(seen) && !ended && !force(inv) && !patience(inv, done).is_zero() => {
             Next::Do(Step::Wait { longest: patience(inv, done) })
@@ -65,11 +59,11 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             let patience = match silence.kind {
                 // It may be restarting.
                 SilenceKind::Dead | SilenceKind::Refused | SilenceKind::Missing => {
-                    RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
+                    share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
                 }
                 // There is no guest yet that could be asked.
                 SilenceKind::Hung | SilenceKind::Busy if seen.told_to_run == Some(false) => {
-                    RESTARTING.min(inv.timeout / 4).saturating_sub(done.waited)
+                    share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
                 }
                 // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
                 SilenceKind::Hung | SilenceKind::Busy => patience(inv, done),
@@ -81,8 +75,9 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             end_process(inv, name, (pid, start, own), done, &silence.why)
         }
         Presence::Stray { pid, start, name: own } => {
-            if done.waited < a_moment(inv) {
-                return Next::Do(Step::Wait { longest: a_moment(inv) - done.waited });
+            let stray = share(inv, done, Share::Stray);
+            if done.waited < stray {
+                return Next::Do(Step::Wait { longest: stray - done.waited });
             }
             end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
         }
@@ -109,8 +104,8 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 /// hooks, which give storage back. It is waited for, at most so long and as long as there is time; then the process counts.
 fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration) -> Next {
     // What may have to be ended at the target of its migration needs time too.
-    let reserve = if done.outward.is_leaving() { destroy_reserve(inv.timeout) / 2 } else { Duration::ZERO };
-    let patience = done.left.saturating_sub(reserve).min(longest.saturating_sub(done.waited));
+    let left = if done.outward.is_leaving() { inv.budget().without(Share::ForceThere, done.left) } else { done.left };
+    let patience = left.min(longest.saturating_sub(done.waited));
     if !patience.is_zero() {
         return Next::Do(Step::Wait { longest: patience });
     }
@@ -124,14 +119,14 @@ fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration)
 /// Whether libvirt, which says that the domain is off, has begun with every start that it was asked for before, and had a
 /// moment since to let it be seen.
 pub(super) fn queue_passed(inv: &Invocation, seen: &Facts, done: &History) -> bool {
-    seen.answers.queue_passed == Fact::Known(()) && done.waited >= QUEUE_SHOWS.min(inv.timeout / 8)
+    seen.answers.queue_passed == Fact::Known(()) && done.waited >= share(inv, done, Share::QueueShows)
 }
 
 /// Makes sure of it. A start whose agent is gone may stand in libvirt's queue behind others that wait for storage, while
 /// questions, which overtake, are answered that there is no such domain.
-pub(super) fn pass_queue(name: &str, seen: &Facts, done: &History) -> Next {
+pub(super) fn pass_queue(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
     match &seen.answers.queue_passed {
-        Fact::Known(()) => Next::Do(Step::Wait { longest: QUEUE_SHOWS }),
+        Fact::Known(()) => Next::Do(Step::Wait { longest: share(inv, done, Share::QueueShows) }),
         Fact::Silent(_) if done.waited.is_zero() && !done.left.is_zero() => {
             Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
         }
@@ -143,17 +138,7 @@ pub(super) fn pass_queue(name: &str, seen: &Facts, done: &History) -> Next {
 
 /// What a stop has until it must begin to end the machine by force.
 fn patience(inv: &Invocation, done: &History) -> Duration {
-    done.left.saturating_sub(reserve(inv))
-}
-
-/// What is kept of a stop's time.
-fn reserve(inv: &Invocation) -> Duration {
-    if matches!(inv.action, Action::Restart | Action::Recover) {
-        // The start that follows needs its time too.
-        inv.timeout / 2
-    } else {
-        destroy_reserve(inv.timeout)
-    }
+    inv.budget().free(done.left)
 }
 
 /// It was taken away by a migration, and then it was gone, or was `ended` here.
@@ -175,10 +160,6 @@ fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
         (Some(Ok(there)), _) => ok(format!("{how}; {there}")),
         (Some(Err(why)), _) => ok(format!("{how}; {why}")),
     }
-}
-
-fn a_moment(inv: &Invocation) -> Duration {
-    STRAY.min(inv.timeout / 4)
 }
 
 fn ended_by_killing(done: &History) -> bool {
@@ -210,7 +191,7 @@ fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &
     }
     match done.killed.last() {
         // It ends when its storage answers: that is waited for, and nothing else.
-        Some(Err(why)) if done.left < Duration::from_secs(1) || done.killed.len() > 2 => {
+        Some(Err(why)) if done.left < KILL_AGAIN || done.killed.len() > 2 => {
             wait_or(done, inv.timeout, || {
                 // libvirt's own refusal may be the cause of the other.
                 let destroy = done.destroyed.last().and_then(|destroyed| destroyed.as_ref().err());
@@ -240,13 +221,14 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     let gone = seen.process == Process::Gone;
     // What has no process any more, or one that is ending, hears nothing.
     let deaf = end_of(seen, domain).is_some();
+    let wakes = share(inv, done, Share::Wake);
     let beyond_asking = deaf
         || starting_up(seen, domain)
         || match health {
             Health::Failed | Health::Arriving | Health::Elsewhere => true,
             // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
             Health::Degraded => {
-                let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= WAKES);
+                let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= wakes);
                 (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)
             }
             Health::Well | Health::Off => false,
@@ -309,7 +291,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
         ([], _) => Next::Do(Step::Destroy),
         // All processes were read, and it has none any more: what libvirt still says of it is old.
         // It may be stuck, as in a migration to a port that a firewall drops (TCP gives up after two minutes).
-        ([.., _], Process::Gone) => until_let_go(inv, name, done, RESTARTING),
+        ([.., _], Process::Gone) => until_let_go(inv, name, done, share(inv, done, Share::ClearsUp)),
         ([.., _], Process::Alive { pid, start, name: own, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(why)) => &why.said,
@@ -318,7 +300,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
             end_process(inv, name, (*pid, *start, own), done, why)
         }
         ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
-            if done.destroyed.len() < 3 && done.left > Duration::from_secs(2) {
+            if done.destroyed.len() < 3 && done.left > DESTROY_AGAIN {
                 if done.waited.is_zero() {
                     return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });
                 }
@@ -326,7 +308,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
             }
             let why = last.as_ref().err().map_or("libvirt's destroy did not end it", |why| &why.said);
             // libvirt may still be about to notice the end of the process.
-            wait_or(done, STRAY, || format!("'{name}' could not be stopped: {why}"))
+            wait_or(done, share(inv, done, Share::SecondLook), || format!("'{name}' could not be stopped: {why}"))
         }
     }
 }

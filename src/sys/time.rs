@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Time as a budget: one deadline an action, and shares of it for everything that waits.
+//! Deadlines, and times in words. What a share of a deadline is stands in `model/budget`.
 
 use rustix::time::Timespec;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,12 +32,6 @@ impl Deadline {
     #[must_use]
     pub fn at_most(self, duration: Duration) -> Self {
         self.min(Self::after(duration))
-    }
-
-    /// This deadline less a reserve; now, when the reserve is longer than what is left.
-    #[must_use]
-    pub fn less(self, reserve: Duration) -> Self {
-        Self::after(self.left().saturating_sub(reserve))
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 7] =
     [&["sys"], &["model"], &["policy"], &["hypervisor", "cluster"], &["host"], &["engine"], &["callers"]];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(super) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -31,7 +31,7 @@ fn module(root: &Path, file: &Path) -> Vec<String> {
 }
 
 /// The code of a file without comments and without its tests.
-fn code(file: &Path) -> String {
+pub(super) fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
 mod anything;
+mod budget;
 pub(crate) mod definitions;
 mod documents;
 mod hidden;

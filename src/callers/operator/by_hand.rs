@@ -3,16 +3,13 @@
 
 use crate::callers::logging;
 use crate::host::look::{Depth, Looker};
+use crate::model::budget::Share;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::facts::{Definition, Libvirt, SilenceKind};
 use crate::model::outcome::Outcome;
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
 use crate::sys::time::Deadline;
-use std::time::Duration;
-
-/// How long libvirt may take to say what only serves a hint.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether an action changes anything.
 pub(super) const fn changes(action: Action) -> bool {
@@ -40,7 +37,7 @@ pub(super) enum Hint {
 impl Hint {
     /// Looks briefly for something to tell; changes nothing.
     pub(super) fn look(inv: &Invocation, env: &Environment) -> Option<Self> {
-        let deadline = Deadline::after(PATIENCE.min(inv.timeout / 4));
+        let deadline = Deadline::after(inv.budget().share(Share::Hint, inv.timeout));
         let mut looker = Looker::new(inv, env, Roots::default());
         let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left(), deadline);
         match &seen.libvirt {

@@ -4,6 +4,7 @@
 use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
+use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Definition, Fact, Facts, Libvirt};
 use crate::model::outcome::Code;
@@ -13,14 +14,13 @@ use crate::policy::settle::{self, There};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::fmt::Write;
-use std::time::Duration;
 
 /// What the action would find and do, and the code that it would end with.
 #[must_use]
 pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     let deadline = Deadline::after(inv.timeout);
     let mut looker = Looker::new(inv, env, Roots::default());
-    let patience = (inv.timeout / 4).min(Duration::from_secs(5));
+    let patience = inv.budget().share(Share::Look, deadline.left());
     let mut seen = looker.look(inv, Depth::of(inv.action), patience, deadline);
     looker.read_definition(inv);
     let definition = looker.definition().clone();
@@ -59,8 +59,8 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
 fn at_target(inv: &Invocation, seen: &Facts, own: &str, uri: &str, deadline: Deadline, text: &mut String) -> There {
     // What makes no sense is told by the story.
     let Ok(target) = migrate::destination(inv, own, uri) else { return There::Off };
-    let patience = deadline.at_most(Duration::from_secs(10).min(deadline.left() / 3));
-    let there = backend::lookup(&target.uri, seen.who(), patience)
+    let until = inv.budget().until(Share::Target, deadline);
+    let there = backend::lookup(&target.uri, seen.who(), until)
         .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup));
     let _ = writeln!(text, "target {} ({}): {there}", target.node, target.uri);
     there

@@ -5,16 +5,13 @@
 use super::members;
 use crate::cluster::{self, Asked, Cluster, Kind, Resource};
 use crate::host::look::Looker;
+use crate::model::budget::Share;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::Params;
 use crate::sys::roots::Roots;
 use crate::sys::text::shown;
 use crate::sys::time::Deadline;
 use std::path::Path;
-use std::time::Duration;
-
-/// How long a person waits at most until the cluster and its members have been asked.
-const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The sentence that refuses what a person wants to do, for the cluster's sake.
 #[must_use]
@@ -35,8 +32,7 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
         | Action::MigrateFrom
         | Action::Usage => return None,
     };
-    // Half of the time is left for what the person wants.
-    let until = Deadline::after(PATIENCE.min(inv.timeout / 2));
+    let until = Deadline::after(inv.budget().share(Share::Cluster, inv.timeout));
     let (kind, resource) = match ask(inv, env, until) {
         Cluster::None => return None,
         Cluster::Unknown(why) => {
@@ -67,11 +63,10 @@ pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Clust
     let Some(software) = cluster::here() else { return Cluster::None };
     let name_in = |config: &Path| {
         let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
-        // Of this timeout a quarter is spent on storage that hangs.
-        let of_file = Invocation { params, timeout: Duration::from_secs(4), ..inv.clone() };
+        let of_file = Invocation { params, ..inv.clone() };
         let mut looker = Looker::new(&of_file, env, Roots::default());
         if !until.passed() {
-            looker.read_definition(&of_file);
+            looker.read_definition_by(&of_file, inv.budget().until(Share::ResourceFile, until));
         }
         looker.name().map(str::to_owned)
     };

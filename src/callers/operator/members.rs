@@ -5,6 +5,7 @@
 use crate::cluster::{Kind, LARGEST, Resource, cluster_conf, tool, unreadable};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
+use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::definition::{Element, read, read_large};
 use crate::model::facts::{Definition, Libvirt};
@@ -21,10 +22,6 @@ use crate::sys::time::Deadline;
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::Duration;
-
-/// How long a member is asked that the cluster calls offline: it may answer, and its silence counts for nothing.
-const OFFLINE: Duration = Duration::from_secs(3);
 
 /// Another member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +94,7 @@ pub(super) fn refusal(
     let inv = as_configured(inv, env, resource);
     let mut looker = Looker::new(&inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
-    let seen = looker.look(&inv, depth, Duration::from_secs(2).min(until.left() / 4), until);
+    let seen = looker.look(&inv, depth, inv.budget().share(Share::LookHere, until.left()), until);
     match presence(&seen) {
         Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => return None,
         Presence::Off(_) | Presence::Unknown(_) => {}
@@ -172,7 +169,7 @@ impl Member {
     fn said(&self, inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Said {
         let until = match self.standing {
             Standing::Online | Standing::Unclean => until,
-            Standing::Offline => until.at_most(OFFLINE),
+            Standing::Offline => inv.budget().until(Share::Offline, until),
         };
         let there = match uri(&self.node, inv, source) {
             Ok(uri) => there(&uri, subject, until),

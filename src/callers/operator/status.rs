@@ -9,6 +9,7 @@ use crate::host::aside;
 use crate::host::disks;
 use crate::host::locate::{Found, Place};
 use crate::host::look::{Depth, Looker};
+use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::definition::{self, DomainXml, Mark, TpmState};
 use crate::model::facts::{Definition, Facts, Libvirt, Process};
@@ -21,9 +22,6 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-
-/// How long the cluster and its other members are asked at most.
-const MEMBERS: Duration = Duration::from_secs(6);
 
 /// Everything that a person wants to know, each `None` where nobody could tell.
 #[derive(Serialize)]
@@ -99,10 +97,10 @@ struct Told {
 /// Looks, and changes nothing.
 #[must_use]
 pub fn look(inv: &Invocation, env: &Environment) -> Report {
-    let deadline = Deadline::after(inv.timeout.saturating_sub(inv.margin()));
+    let deadline = inv.budget().deadline();
     let mut looker = Looker::new(inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
-    let seen = looker.look(inv, depth, Duration::from_secs(3).min(inv.timeout / 4), deadline);
+    let seen = looker.look(inv, depth, inv.budget().share(Share::StatusLook, deadline.left()), deadline);
     let xml = looker.ask_last(deadline, |connection, domain| connection.xml(domain, 0));
     let facts = xml.and_then(|text| definition::parse(text.as_bytes()).ok());
     let persistent = looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain));
@@ -110,7 +108,7 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     looker.read_definition(inv);
     let active = matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active());
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
-    let definition = definition(looker.definition(), mark, deadline);
+    let definition = definition(looker.definition(), mark, inv.budget().until(Share::StartedFrom, deadline));
     let (presence, state, code) = state(inv, &seen);
     let process = match seen.process {
         Process::Alive { pid, start, .. } => Some((pid, start)),
@@ -223,7 +221,7 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
         // Without parameters the file that it came from is the one to compare with.
         if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() && !mark.sha256.is_empty() {
             let place = Place::File(Path::new(&mark.source));
-            facts.unchanged = match aside::definition(&place, deadline.at_most(Duration::from_secs(2))) {
+            facts.unchanged = match aside::definition(&place, deadline) {
                 Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
                 Ok(Found::NotFound { .. }) | Err(_) => None,
             };
@@ -270,7 +268,7 @@ fn told(inv: &Invocation, seen: &Facts) -> Vec<Told> {
 impl Report {
     /// What the cluster that runs here, and its other members, have to say.
     fn ask_cluster(&mut self, inv: &Invocation, env: &Environment, seen: &Facts, deadline: Deadline) {
-        let until = deadline.at_most(MEMBERS);
+        let until = inv.budget().until(Share::Members, deadline);
         let (kind, resource) = match managed::ask(inv, env, until) {
             Cluster::None => return,
             Cluster::Unknown(why) => {

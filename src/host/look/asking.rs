@@ -6,6 +6,7 @@ use super::{Channel, Depth, Looker};
 use super::{MIGRATION_OUT, NO_CONNECT, NOT_FOR_THIS_JOB};
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
+use crate::model::budget::Share;
 use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
 use crate::model::failure::Failure;
 use crate::model::state::Motion;
@@ -31,7 +32,7 @@ impl Looker {
         }
         let mut may_be_stale = self.connection.is_some();
         // What is kept back tells a daemon that is silent from one that does not answer for this domain.
-        let (all, deadline) = (deadline, deadline.less(deadline.left() / 5));
+        let (all, deadline) = (deadline, self.budget.keeping(Share::OtherClient, deadline));
         loop {
             match self.connect(deadline) {
                 Ok(()) => {}
@@ -76,7 +77,7 @@ impl Looker {
         let began = Instant::now();
         let mut first: Option<RpcError> = None;
         for (readable, writable) in sockets {
-            let share = if readable == writable { deadline } else { deadline.less(deadline.left() / 2) };
+            let share = if readable == writable { deadline } else { self.budget.keeping(Share::OtherSocket, deadline) };
             let error = match Connection::open(readable, Some(name), true, share) {
                 Ok(connection) => {
                     (self.connection, self.socket) = (Some(connection), Some(readable.clone()));
@@ -138,7 +139,7 @@ impl Looker {
         if (unclear || (depth.thorough && state.active()))
             && let Some(connection) = &mut self.connection
         {
-            connection.set_deadline(deadline.at_most(Duration::from_secs(1)));
+            connection.set_deadline(self.budget.until(Share::Job, deadline));
             motion = match connection.job_stats(&domain, 0) {
                 Ok(stats) => leaving(stats.as_ref()),
                 Err(RpcError::Libvirt { code, .. }) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
@@ -189,6 +190,9 @@ pub(super) fn busy(error: &RpcError) -> Silence {
     }
 }
 
+/// A daemon that was waited for so briefly has not been silent.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
 /// What a failed call says about the daemon.
 pub(super) fn blind(error: &RpcError) -> Silence {
     let kind = match error {
@@ -201,7 +205,7 @@ pub(super) fn blind(error: &RpcError) -> Silence {
         | RpcError::Libvirt { .. } => SilenceKind::Refused,
     };
     if let RpcError::Timeout { waited, .. } = error {
-        let why = if *waited < Duration::from_millis(50) {
+        let why = if *waited < A_MOMENT {
             "libvirt's daemon does not answer in the time that is left".to_owned()
         } else {
             format!("libvirt's daemon does not answer (waited {:.1} s)", waited.as_secs_f32())

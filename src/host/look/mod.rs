@@ -14,6 +14,7 @@ use crate::host::disks;
 use crate::host::records::{self, Known};
 use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
+use crate::model::budget::{Budget, Share};
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::facts::{Answers, Definition, Facts, Libvirt, Process, Silence, SilenceKind, Starting};
 use crate::model::state::Motion;
@@ -36,9 +37,6 @@ const TPM_KEPT_SINCE: u64 = 7_000_000;
 const MIGRATION_OUT: i32 = 5;
 /// `VIR_ERR_NO_CONNECT`: libvirt has no driver for a URI.
 const NO_CONNECT: i32 = 5;
-
-/// How long processes that do not show what they run may take from one look, at most.
-const PROCESSES: Duration = Duration::from_secs(3);
 
 /// How libvirt is asked.
 enum Channel {
@@ -93,6 +91,7 @@ pub struct Looker {
     definition: Definition,
     /// The end of the action's time.
     deadline: Deadline,
+    budget: Budget,
     /// The domain that was last seen.
     last: Option<rpc::Domain>,
     /// Its process that was last seen.
@@ -161,7 +160,8 @@ impl Looker {
             is_anothers: false,
             hindrance: None,
             definition: Definition::NotLooked,
-            deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
+            deadline: inv.budget().deadline(),
+            budget: inv.budget(),
             last: None,
             process: None,
         }
@@ -187,7 +187,7 @@ impl Looker {
             }
             Libvirt::Silent(_) => self.identify(),
         }
-        let process = self.process(&libvirt, depth, deadline.at_most(patience.min(PROCESSES)));
+        let process = self.process(&libvirt, depth, self.budget.until(Share::Processes, deadline.at_most(patience)));
         let process = self.unless_it_lives(process, &libvirt);
         let starting = self.starting(&libvirt);
         if let (Some(_), Libvirt::Domain(domain)) = (&starting, &mut libvirt)
@@ -275,8 +275,13 @@ impl Looker {
 
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
     pub fn read_definition(&mut self, inv: &Invocation) {
+        self.read_definition_by(inv, self.budget.until(Share::Definition, self.deadline));
+    }
+
+    /// The same; its storage may take until then.
+    pub fn read_definition_by(&mut self, inv: &Invocation, until: Deadline) {
         if self.definition == Definition::NotLooked {
-            self.definition = read_definition(inv, self.uri.as_str(), self.definitions_share(inv));
+            self.definition = read_definition(inv, self.uri.as_str(), until);
             if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
                 self.name = Some(defined.name.clone());
             }
@@ -287,25 +292,6 @@ impl Looker {
     #[must_use]
     pub const fn deadline(&self) -> Deadline {
         self.deadline
-    }
-
-    /// How long the definition's storage may take. A start can do nothing without it; who only watches must answer.
-    fn definitions_share(&self, inv: &Invocation) -> Deadline {
-        let quarter = self.deadline.at_most(inv.timeout / 4);
-        match inv.action {
-            Action::Start | Action::MigrateFrom => self.deadline.less((inv.timeout / 4).min(Duration::from_secs(10))),
-            Action::Restart | Action::Recover => self.deadline.at_most(inv.timeout / 2),
-            Action::Status => quarter.at_most(Duration::from_secs(2)),
-            Action::Monitor => quarter.at_most(Duration::from_secs(5)),
-            Action::Stop
-            | Action::Kill
-            | Action::Migrate
-            | Action::MigrateTo
-            | Action::Reload
-            | Action::MetaData
-            | Action::ValidateAll
-            | Action::Usage => quarter.at_most(Duration::from_secs(10)),
-        }
     }
 
     /// The virtual machine's name: the one that it was found under, else what the parameters, the definition, or an

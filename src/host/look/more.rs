@@ -5,11 +5,11 @@ use super::Looker;
 use super::TPM_KEPT_SINCE;
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
+use crate::model::budget::Share;
 use crate::model::definition;
 use crate::model::facts::Fact;
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
-use std::time::Duration;
 
 impl Looker {
     /// The domain that was last seen, as the RPC knows it.
@@ -31,7 +31,7 @@ impl Looker {
         ask: impl FnOnce(&mut Connection, &rpc::Domain) -> Result<Option<T>, RpcError>,
     ) -> Option<T> {
         let (connection, domain) = (self.connection.as_mut()?, self.last.as_ref()?);
-        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        connection.set_deadline(self.budget.until(Share::Question, deadline));
         match ask(connection, domain) {
             Ok(answer) => answer,
             Err(RpcError::Libvirt { message, .. }) => {
@@ -50,7 +50,7 @@ impl Looker {
     pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
         let kept =
             self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
-                match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+                match backend::lookup(&self.uri, who.clone(), self.budget.until(Share::Worker, deadline)).ok()? {
                     Lookup::Found(facts) => facts.persistent,
                     Lookup::Absent => None,
                 }
@@ -66,7 +66,7 @@ impl Looker {
             answer => answer,
         };
         let saved = self.ask_last(deadline, ask).or_else(|| {
-            match backend::lookup(&self.uri, who.clone(), deadline.at_most(Duration::from_secs(5))).ok()? {
+            match backend::lookup(&self.uri, who.clone(), self.budget.until(Share::Worker, deadline)).ok()? {
                 Lookup::Found(facts) => facts.saved,
                 Lookup::Absent => Some(false),
             }
@@ -80,12 +80,12 @@ impl Looker {
     /// A sentence: it does not, or does not say.
     pub fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
         let by_rpc = self.connection.as_mut().and_then(|connection| {
-            connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+            connection.set_deadline(self.budget.until(Share::Question, deadline));
             connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
         });
         let version = by_rpc.or_else(|| {
             let request = Request::host(&self.uri, Question::Host);
-            let host = backend::ask_worker(&request, deadline.at_most(Duration::from_secs(5))).ok()?.host?;
+            let host = backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?.host?;
             host.daemon_version.map(u64::from)
         });
         match version {
@@ -122,7 +122,7 @@ impl Looker {
             return true;
         }
         let (Some(connection), Some(domain)) = (&mut self.connection, &self.last) else { return false };
-        connection.set_deadline(deadline.at_most(Duration::from_secs(2)));
+        connection.set_deadline(self.budget.until(Share::Question, deadline));
         match connection.watch_lifecycle(domain) {
             Ok(()) => {
                 self.watching = true;

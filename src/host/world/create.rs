@@ -2,6 +2,7 @@
 //! Creating a machine from its definition, and its mark.
 
 use super::Host;
+use crate::model::budget::Share;
 use crate::model::change::Change;
 use crate::model::definition::{self, Mark};
 use crate::model::facts::{Defined, Definition, Facts, Libvirt};
@@ -9,10 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::health::{self, Health};
 use crate::sys::time::{Deadline, utc};
-use std::time::{Duration, SystemTime};
-
-/// How long reading and setting a mark may take: the domain runs as well without.
-pub(super) const MARKING: Duration = Duration::from_secs(5);
+use std::time::SystemTime;
 
 impl Host<'_> {
     /// Marks a domain that was found running, and whose name came from a file, so that it can be found without that file:
@@ -24,7 +22,7 @@ impl Host<'_> {
         }
         let well = health::health(domain.state, domain.motion) == Health::Well;
         if !started && well {
-            let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 4));
+            let patience = self.until(Share::Mark);
             let other = self.looker.mark(patience).filter(|mark| mark.name == domain.name);
             let ours = other.as_ref().is_some_and(|mark| mark.instance == self.inv.instance);
             let free = other.as_ref().is_none_or(|mark| mark.instance == definition::BY_HAND);
@@ -61,7 +59,7 @@ impl Host<'_> {
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
     pub(super) fn mark_running(&self, who: &Who, name: String) {
-        self.set_mark(who, &self.mark(name, None), self.deadline.at_most(MARKING));
+        self.set_mark(who, &self.mark(name, None), self.until(Share::Mark));
     }
 
     fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {

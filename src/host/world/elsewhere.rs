@@ -4,6 +4,7 @@
 use super::Host;
 use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend};
+use crate::model::budget::Share;
 use crate::model::change::Change;
 use crate::model::facts::{Fact, Facts, Silence};
 use crate::model::failure::Failure;
@@ -12,14 +13,12 @@ use crate::policy::History;
 use crate::policy::settle::{self, There};
 use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
-use std::time::Duration;
 
 impl Host<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
     pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Fact<bool> {
         let uri = done.moved_to.as_deref().unwrap_or_default();
-        let patience = Duration::from_secs(2).min(self.deadline.left() / 4);
-        let until = self.deadline.at_most(patience);
+        let until = self.until(Share::Elsewhere);
         // It keeps its UUID, whatever name its definition has by now.
         let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));
         let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
@@ -44,14 +43,14 @@ impl Host<'_> {
             .ok_or_else(|| Failure::refused("where it went is not known here; look for it on the other nodes"))?
             .uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(uuid_text(&d.uuid)));
-        let ask = || there(&uri, &who, self.deadline.at_most(Duration::from_secs(10)));
+        let ask = || there(&uri, &who, self.until(Share::Target));
         match ask()? {
             There::Off => return Ok(format!("it does not run at {uri} either")),
             found if only_half && found.is_whole() => return Ok(format!("at {uri} {found}; that was left alone")),
             There::Running(_) | There::Arriving | There::Unknown(_) => {}
         }
         let backend = Backend { uri: uri.clone(), use_virsh: false };
-        let destroyed = backend.call(&Change::Destroy, &who, self.deadline);
+        let destroyed = backend.call(&Change::Destroy, &who, self.inv.budget().keeping(Share::Target, self.deadline));
         // It may have ended by itself meanwhile: what counts is what is there now.
         if ask()? == There::Off {
             return Ok(format!("it was ended at {uri}"));

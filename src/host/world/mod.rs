@@ -14,7 +14,8 @@ use super::look::{Depth, Looker};
 use super::records;
 use super::turn::{Taken, noted, take_turn};
 use crate::hypervisor::backend::Backend;
-use crate::model::call::{Action, Environment, Invocation};
+use crate::model::budget::Share;
+use crate::model::call::{Environment, Invocation};
 use crate::model::change::Change;
 use crate::model::facts::{Fact, Facts, Process, Silence};
 use crate::model::failure::{Failure, FailureKind};
@@ -28,7 +29,6 @@ use crate::sys::interrupt;
 use crate::sys::lock;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
-use create::MARKING;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use wait::LOOK_AGAIN;
@@ -36,10 +36,6 @@ use wait::LOOK_AGAIN;
 /// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
 /// for that, at most, and before each look.
 const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
-/// How long waking a guest may take.
-const WAKES: Duration = Duration::from_secs(10);
-/// What is kept of a destroy's time for ending the process without libvirt.
-const KILL_RESERVE: Duration = Duration::from_secs(5);
 
 /// This host, for one action.
 pub(crate) struct Host<'a> {
@@ -70,8 +66,8 @@ impl<'a> Host<'a> {
             inv,
             backend: Backend { uri: looker.uri.clone(), use_virsh: inv.params.use_virsh },
             looker,
-            deadline: Deadline::after(inv.timeout.saturating_sub(inv.margin())),
-            last_look: Deadline::after(inv.timeout.saturating_sub(inv.margin() / 2)),
+            deadline: inv.budget().deadline(),
+            last_look: Deadline::after(inv.budget().time_to_look()),
             began: Instant::now(),
             lock: Taken::Needless,
             rehearses: false,
@@ -91,7 +87,12 @@ impl<'a> Host<'a> {
     /// From now on so much time is left.
     pub(super) fn count_anew(&mut self, left: Duration) {
         self.deadline = Deadline::after(left);
-        self.last_look = Deadline::after(left + self.inv.margin() / 2);
+        self.last_look = Deadline::after(left + self.inv.budget().share(Share::LastLook, self.inv.timeout));
+    }
+
+    /// The end of a share that begins now.
+    pub(super) fn until(&self, share: Share) -> Deadline {
+        self.inv.budget().until(share, self.deadline)
     }
 
     /// Looks; after an end, until libvirt has taken note of it.
@@ -107,7 +108,8 @@ impl<'a> Host<'a> {
         let forgets = deadline.at_most(FORGETS.0);
         let over = std::mem::take(&mut self.over);
         loop {
-            let seen = self.looker.look(self.inv, depth, patience(self.inv, deadline), deadline);
+            let patience = self.inv.budget().share(Share::Look, deadline.left());
+            let seen = self.looker.look(self.inv, depth, patience, deadline);
             if !(over && matches!(presence(&seen), Presence::Active(_))) || forgets.passed() {
                 return seen;
             }
@@ -128,8 +130,7 @@ impl<'a> Host<'a> {
             return;
         }
         let Some(name) = self.looker.name().map(str::to_owned) else { return };
-        let patience = self.deadline.at_most(MARKING.min(self.deadline.left() / 8));
-        let Some(switched) = self.looker.switched(patience) else { return };
+        let Some(switched) = self.looker.switched(self.until(Share::Switched)) else { return };
         if let Some(sentence) = disks::told(&name, &switched) {
             log::error!("{sentence}; a start here will be refused until then");
         }
@@ -150,11 +151,10 @@ impl<'a> Host<'a> {
             Ok(None) => return Ok(()),
             Err(error) => return Err(Failure::refused(format!("it cannot be taken hold of: {error}"))),
         };
-        let left = self.deadline.left();
-        for (signal, patience) in [(Signal::TERM, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(10))] {
+        for (signal, share) in [(Signal::TERM, Share::Sigterm), (Signal::KILL, Share::Sigkill)] {
             log::warn!("sending {} to process {pid}", if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" });
             held.signal(signal).map_err(|error| Failure::refused(format!("it cannot be signalled: {error}")))?;
-            if held.wait_end(self.deadline.at_most(patience.min(left / 3))) {
+            if held.wait_end(self.until(share)) {
                 return Ok(());
             }
         }
@@ -241,13 +241,13 @@ impl World for Host<'_> {
                 }
                 done.start = Some(result);
             }
-            Step::Resume => done.resume = Some(self.backend.call(&Change::Resume, &who, self.deadline)),
+            Step::Resume => done.resume = Some(self.backend.call(&Change::Resume, &who, self.until(Share::Resume))),
             Step::Wake => {
                 log::warn!(
                     "'{}' is asleep (suspended by the guest); it is woken",
                     seen.name.as_deref().unwrap_or_default()
                 );
-                done.woken = Some(self.backend.call(&Change::Wake, &who, self.deadline.at_most(WAKES)));
+                done.woken = Some(self.backend.call(&Change::Wake, &who, self.until(Share::Wake)));
             }
             Step::Ask { mode, wait } => {
                 // Watched before it is asked, so that no end is missed.
@@ -266,7 +266,7 @@ impl World for Host<'_> {
             Step::Destroy => {
                 self.looker.watch(self.deadline);
                 let until = match seen.process {
-                    Process::Alive { .. } => self.deadline.less(KILL_RESERVE.min(self.deadline.left() / 3)),
+                    Process::Alive { .. } => self.inv.budget().keeping(Share::Kill, self.deadline),
                     Process::NotLooked
                     | Process::MayBe(_)
                     | Process::Namesake(_)
@@ -281,8 +281,7 @@ impl World for Host<'_> {
             }
             Step::AbortJob => {
                 // Where libvirt did not say whether there is a job, there hardly is one.
-                let most = Duration::from_secs(if done.outward.is_leaving() { 10 } else { 3 });
-                let patience = self.deadline.at_most(most.min(self.deadline.left() / 3));
+                let patience = self.until(if done.outward.is_leaving() { Share::Abort } else { Share::AbortUnsaid });
                 done.aborted = Some(self.backend.call(&Change::AbortJob, &who, patience));
             }
             Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
@@ -345,26 +344,4 @@ impl World for Host<'_> {
     fn interrupted(&self) -> bool {
         interrupt::requested()
     }
-}
-
-/// libvirt's share of the time: what a silent daemon may cost one look.
-fn patience(inv: &Invocation, deadline: Deadline) -> Duration {
-    let most = match inv.action {
-        Action::Status | Action::Monitor => Duration::from_secs(2),
-        Action::Start
-        | Action::Stop
-        | Action::Kill
-        | Action::MetaData
-        | Action::ValidateAll
-        | Action::Reload
-        | Action::Restart
-        | Action::Recover
-        | Action::Migrate
-        | Action::MigrateTo
-        | Action::MigrateFrom
-        | Action::Usage => Duration::from_secs(5),
-    };
-    // Never all that is left: what comes next may be the end of a process, which needs no libvirt.
-    let share = if inv.action.moves() { 8 } else { 4 };
-    most.min(inv.timeout / share).min(deadline.left() / 2)
 }

@@ -18,7 +18,9 @@ use rustix::net::{
 use super::error::RpcError;
 use crate::sys::time::Deadline;
 
-/// The longest pause between two attempts while the daemon's queue of connections is full.
+/// The first pause between two attempts while the daemon's queue of connections is full.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest of these pauses.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is being waited for: the words for an error, and since when.
@@ -69,7 +71,7 @@ impl Socket {
         access(path, Access::EXISTS).map_err(failed)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
-        let mut pause = Duration::from_millis(1);
+        let mut pause = FIRST_PAUSE;
         loop {
             match connect(&socket, &address) {
                 Ok(()) => return Ok(Self(socket)),

@@ -6,6 +6,7 @@ mod watch;
 use super::Host;
 use crate::host::records;
 use crate::hypervisor::backend::{self, Backend, Call};
+use crate::model::budget::Share;
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
 use crate::model::facts::{Domain, Facts, Libvirt, Noted};
@@ -14,7 +15,6 @@ use crate::model::params::options::Asked;
 use crate::model::target::Target;
 use crate::model::worker::{Lookup, Side, Who};
 use crate::policy::converge::{Governor, Policy};
-use crate::policy::migrate::BEGIN;
 use crate::policy::moving::{Failed, NEVER, Tried};
 use crate::policy::settle::{self, There};
 use crate::policy::{History, tell};
@@ -29,8 +29,6 @@ use watch::{GaveUp, Limits};
 const SAMPLE: Duration = Duration::from_millis(500);
 /// How long the worker of a migration lives whose end nobody waits for; it ends with the agent.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
-/// How long an abort may take before the call is ended.
-const ABORT: Duration = Duration::from_secs(5);
 
 impl<'a> Host<'a> {
     /// Puts on record where the machine goes, or went.
@@ -51,8 +49,7 @@ impl<'a> Host<'a> {
             (_, Who::Name(name)) if name.is_empty() => return There::Unknown("its name is not known".into()),
             (_, who @ Who::Name(_)) => who,
         };
-        let patience = self.deadline.at_most(Duration::from_secs(10).min(self.deadline.left() / 3));
-        backend::lookup(&target.uri, who, patience)
+        backend::lookup(&target.uri, who, self.until(Share::Target))
             .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup))
     }
 
@@ -95,8 +92,8 @@ impl<'a> Host<'a> {
         };
         let name = done.moving.tried.as_ref().map(|tried| tried.name.as_str()).unwrap_or_default();
         log::warn!("after the migration of '{name}', libvirt is told to {change} {end}");
-        let patience = if *change == Change::AbortJob { ABORT } else { Duration::from_secs(15) };
-        if let Err(error) = backend.call(change, &seen.who(), self.deadline.at_most(patience)) {
+        let share = if *change == Change::AbortJob { Share::Order } else { Share::PutRight };
+        if let Err(error) = backend.call(change, &seen.who(), self.until(share)) {
             log::warn!("libvirt did not {change} {end}: {error}");
         }
     }
@@ -136,7 +133,7 @@ struct Mover<'h, 'a> {
 impl Mover<'_, '_> {
     /// Reads what a call says until it ends, or its time is over.
     fn until_ended(&self, call: &mut Call) {
-        let until = self.host.deadline.at_most(BEGIN);
+        let until = self.host.until(Share::Check);
         while !call.ended() && !until.passed() && !interrupt::requested() {
             let _ = poll(&mut [PollFd::new(call.running(), PollFlags::IN)], Some(&timespec(until.left().min(SAMPLE))));
         }
@@ -178,7 +175,7 @@ impl Mover<'_, '_> {
 
     /// One migration, from the checks to the end of libvirt's call.
     fn attempt(&mut self, domain: &Domain, request: &Migrate) -> Result<Option<Lookup>, Failed> {
-        let mut limits = Limits::of(self.host.deadline);
+        let mut limits = Limits::of(self.host.inv.budget(), self.host.deadline);
         let params = &self.host.inv.params.migration;
         let open_ended = self.host.inv.open_ended;
         let policy = Policy {
@@ -199,7 +196,7 @@ impl Mover<'_, '_> {
             self.check(domain, Rehearsal::Brief)?;
             // virsh cannot say it together with the migration.
             if let Some(ms) = request.downtime_ms {
-                let set = self.host.backend.call(&Change::SetDowntime { ms }, &who, self.host.deadline.at_most(ABORT));
+                let set = self.host.backend.call(&Change::SetDowntime { ms }, &who, self.host.until(Share::Order));
                 set.unwrap_or_else(|error| log::warn!("the downtime was not set: {error}"));
             }
         }
@@ -215,7 +212,8 @@ impl Mover<'_, '_> {
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &mut limits);
         let begun = call.begun();
         let lost = call.lost();
-        let answer = call.answer(limits.over.at_most(if begun { ABORT } else { Duration::ZERO }));
+        let over = if begun { self.order_until(limits.over) } else { Deadline::after(Duration::ZERO) };
+        let answer = call.answer(over);
         match (answer, ordered) {
             (Ok(answer), _) => Ok(answer.lookup),
             (Err(_), Some(GaveUp { why, hope, held })) => {
@@ -237,11 +235,11 @@ impl Mover<'_, '_> {
     fn check(&mut self, domain: &Domain, rehearsal: Rehearsal) -> Result<(), Failed> {
         let mut request = self.request(domain);
         (request.rehearse, request.measure) = (Some(rehearsal), false);
-        let until = self.host.deadline.at_most(BEGIN);
+        let until = self.host.until(Share::Check);
         let spawned = self.host.backend.spawn(&Change::Migrate(Box::new(request)), &uuid(domain), until);
         let mut call = spawned.map_err(Failed::early)?;
         self.until_ended(&mut call);
-        let answer = call.answer(self.host.deadline.at_most(BEGIN));
+        let answer = call.answer(self.host.until(Share::Check));
         answer.map(|_| ()).map_err(|failure| {
             // It only checks, so nothing can have come there by it.
             Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) }

@@ -2,16 +2,16 @@
 //! One try of a migration, watched until libvirt's call ends: samples of its job go to the governor, whose orders go to
 //! libvirt. Nothing is decided here about where the machine is.
 
-use super::{ABORT, Mover, SAMPLE, tell_progress};
+use super::{Mover, SAMPLE, tell_progress};
 use crate::host::data_port;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::TypedValue;
+use crate::model::budget::{Budget, Share};
 use crate::model::call::Caller;
 use crate::model::change::Change;
 use crate::model::worker::{Side, Who};
 use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
-use crate::policy::migrate::BEGIN;
 use crate::policy::settle::{self, Here};
 use crate::policy::tell;
 use crate::sys::interrupt;
@@ -23,8 +23,6 @@ use std::time::{Duration, Instant};
 const SAY: Duration = Duration::from_secs(10);
 /// Between two such lines at a terminal.
 const SAY_SOON: Duration = Duration::from_secs(1);
-/// What is kept of the time for an abort and for the look at both ends: a tenth, but at least and at most so much.
-const RESERVE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(30));
 
 /// Until when a migration may do what.
 pub(super) struct Limits {
@@ -37,10 +35,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The reserve is for an abort: one that needs none may use most of it.
-    pub fn of(deadline: Deadline) -> Self {
-        let reserve = (deadline.left() / 10).clamp(RESERVE.0, RESERVE.1).min(deadline.left() / 2);
-        Self { until: deadline.less(reserve), close: deadline.less(reserve / 3), over: deadline.less(reserve / 6) }
+    pub fn of(budget: Budget, deadline: Deadline) -> Self {
+        let keeping = |share| budget.keeping(share, deadline);
+        Self { until: keeping(Share::GiveUp), close: keeping(Share::Close), over: keeping(Share::Over) }
     }
 }
 
@@ -71,6 +68,7 @@ impl Mover<'_, '_> {
     ) -> Option<GaveUp> {
         let began = Instant::now();
         let (time, mut counts_from) = (self.host.deadline.left(), Duration::ZERO);
+        let begin = self.host.inv.budget().share(Share::Begin, self.host.deadline.left());
         let mut said = began;
         let mut ended: Option<(GaveUp, Deadline)> = None;
         let mut last: Option<Sample> = None;
@@ -92,7 +90,7 @@ impl Mover<'_, '_> {
             }
             let begun = call.begun();
             signalled |= interrupt::requested();
-            if !begun && began.elapsed() > BEGIN.min(self.host.inv.timeout / 4) && !signalled {
+            if !begun && began.elapsed() > begin && !signalled {
                 return Some(self.silent(call.asking(), began.elapsed()));
             }
             if begun && last.is_none() && !signalled {
@@ -118,7 +116,7 @@ impl Mover<'_, '_> {
                     if governor.counts_from() > counts_from {
                         counts_from = governor.counts_from();
                         self.host.count_anew(time);
-                        *limits = Limits::of(self.host.deadline);
+                        *limits = Limits::of(self.host.inv.budget(), self.host.deadline);
                     }
                     why
                 }
@@ -174,11 +172,11 @@ impl Mover<'_, '_> {
         let stuck = connections.stuck(&proc)?;
         let why = stuck.sentence(&self.target.node);
         self.say(&why);
-        let cut = stuck.cut(&proc, self.host.deadline);
+        let cut = stuck.cut(&proc, self.host.until(Share::Cut));
         if !cut {
             self.abort(who, limits.over);
         }
-        Some((GaveUp { why, hope: Hope::Lost, held: !cut }, limits.over.at_most(ABORT)))
+        Some((GaveUp { why, hope: Hope::Lost, held: !cut }, self.order_until(limits.over)))
     }
 
     fn say(&self, line: &str) {
@@ -220,7 +218,7 @@ impl Mover<'_, '_> {
 
     /// Has libvirt change the migration; whether it did.
     fn order(&self, change: &Change, who: &Who) -> bool {
-        let result = self.host.backend.call(change, who, self.host.deadline.at_most(Duration::from_secs(5)));
+        let result = self.host.backend.call(change, who, self.order_until(self.host.deadline));
         match &result {
             Ok(()) => self.say(&format!("libvirt was told to {change}")),
             Err(error) => log::warn!("libvirt did not {change}: {error}"),
@@ -242,12 +240,17 @@ impl Mover<'_, '_> {
             return None;
         }
         self.abort(who, over);
-        Some((GaveUp::because(why), over.at_most(ABORT)))
+        Some((GaveUp::because(why), self.order_until(over)))
+    }
+
+    /// Until when libvirt may take an order, or what comes of it.
+    pub(super) fn order_until(&self, deadline: Deadline) -> Deadline {
+        self.host.inv.budget().until(Share::Order, deadline)
     }
 
     fn abort(&self, who: &Who, deadline: Deadline) {
         self.say("aborting");
-        if let Err(error) = self.host.backend.call(&Change::AbortJob, who, deadline.at_most(ABORT)) {
+        if let Err(error) = self.host.backend.call(&Change::AbortJob, who, self.order_until(deadline)) {
             log::warn!("aborting failed: {error}");
         }
     }

@@ -4,7 +4,11 @@
 use crate::shared::example;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
+use vm_agent::model::action::Action;
+use vm_agent::model::budget::{Budget, Share};
+use vm_agent::model::caller::Caller;
 use vm_agent::model::definition::read;
 use vm_agent::model::params::{Concern, Param, Use, table};
 
@@ -65,6 +69,24 @@ fn the_readmes_table_has_every_parameter_with_its_default() {
         "README.md",
         "| parameter | default | what it is |\n|---|---|---|\n",
         "\nrgmanager reads these ",
+        &rows.collect::<String>(),
+    );
+}
+
+#[test]
+fn the_page_on_time_has_every_share() {
+    let rows = Share::ALL.iter().map(|share| {
+        let row = share.row();
+        format!("| `{share:?}` | {} | {} | {} |\n", row.words, row.text(), row.why)
+    });
+    let course = Budget::of(Action::Stop, Caller::Human, Duration::from_secs(120)).course().to_string();
+    assert!(example("explain stop").contains(&course), "README.md tells of another course than\n{course}");
+    let before = "prints how the shares follow each other when each takes as long as it may:\n```\n";
+    rendered("docs/TIME.md", before, "```\n", &course);
+    rendered(
+        "docs/TIME.md",
+        "| share | what for | how long | why |\n|---|---|---|---|\n",
+        "",
         &rows.collect::<String>(),
     );
 }

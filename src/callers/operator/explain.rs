@@ -39,6 +39,7 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     let world =
         Imagined { own, uri: looker.uri.clone(), there, definition: Some(definition), saved, ..Imagined::default() };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
+    let _ = write!(text, "\n{}", inv.budget().course());
     let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
     if steps.is_empty() {
         text.push_str("  nothing\n");

@@ -2,32 +2,34 @@
 //! The agent's own folder, `/run/vm-agent`: locks, and notes whose loss costs nothing but a word. Only root may look in,
 //! and nothing is followed out of it.
 
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdir, openat, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+const FOLDER: &str = "vm-agent";
+
 /// Opens the folder below `run`, and makes it when it is missing.
 ///
 /// # Errors
 /// It cannot be made, or something else is in its place.
 pub fn open(run: &Path) -> Result<OwnedFd, Errno> {
-    let run = rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    match mkdirat(&run, "vm-agent", Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
+    match existing(run) {
+        Err(Errno::NOENT) => {}
+        opened => return opened,
     }
-    in_run(&run)
+    match mkdir(run.join(FOLDER), Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => existing(run),
+        Err(errno) => Err(errno),
+    }
 }
 
+/// One call of the system: each look needs some of these files.
 fn existing(run: &Path) -> Result<OwnedFd, Errno> {
-    in_run(&rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-fn in_run(run: &OwnedFd) -> Result<OwnedFd, Errno> {
-    openat(run, "vm-agent", OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(run.join(FOLDER), flags, Mode::empty())
 }
 
 /// Writes a file of the folder whole, or leaves what was there.

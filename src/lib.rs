@@ -6,7 +6,7 @@
 //! - `model`: words and facts (the call, its parameters, states, definitions, outcomes). Pure;
 //! - `policy`: what was asked, what is seen and what was done so far give the next step, or the answer. Pure;
 //! - `hypervisor`: how domains are asked about and changed (libvirt's RPC, its worker, virsh; processes as evidence);
-//! - `cluster`: the cluster manager that runs here, and its resources;
+//! - `cluster`: the cluster manager that runs here, its members and its resources;
 //! - `host`: the facts of this host and what changes them, through the hypervisor;
 //! - `engine`: the loop: look, decide, carry out, look again;
 //! - `callers`: both cluster managers and a person at a terminal.

@@ -3,6 +3,9 @@
 //!
 //! A cluster that runs here and does not answer is no cluster that manages nothing: it is unknown.
 
+mod clustat;
+mod crm_mon;
+mod member;
 mod pacemaker;
 mod rgmanager;
 
@@ -10,12 +13,12 @@ use crate::sys::child::{Child, Ended};
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
-pub(crate) use rgmanager::{cluster_conf, unreadable};
+pub(crate) use member::{Member, Members, Standing};
 use std::path::Path;
 use std::time::Duration;
 
 /// The largest configuration of a cluster that is read, in bytes and in elements: some ten thousand resources.
-pub(crate) const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
+const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
 /// How long a cluster's own programs get to answer.
 const TOOL: Duration = Duration::from_secs(5);
 
@@ -75,6 +78,17 @@ pub(crate) struct Software {
     rgmanager: bool,
 }
 
+impl Software {
+    /// The cluster manager that runs here; corosync alone may be anybody's.
+    pub(crate) const fn manager(self) -> Option<Kind> {
+        match self {
+            Self { rgmanager: true, .. } => Some(Kind::Rgmanager),
+            Self { pacemaker: true, .. } => Some(Kind::Pacemaker),
+            Self { rgmanager: false, pacemaker: false, .. } => None,
+        }
+    }
+}
+
 /// Whether a cluster's software runs here.
 #[must_use]
 pub(crate) fn here() -> Option<Software> {
@@ -97,6 +111,23 @@ pub(crate) fn ask(software: Software, asked: &Asked<'_>, until: Deadline) -> Clu
     }
 }
 
+/// Asks the cluster for its members, within some seconds at most: `resource` is one of its own, about which its records
+/// are asked too, and `here` this node's name, where that is known.
+///
+/// # Errors
+/// Why the cluster does not say.
+pub(crate) fn members(
+    kind: Kind,
+    resource: Option<&str>,
+    here: Option<&str>,
+    until: Deadline,
+) -> Result<Members, String> {
+    match kind {
+        Kind::Pacemaker => crm_mon::members(resource, here, until),
+        Kind::Rgmanager => clustat::members(resource, until),
+    }
+}
+
 /// What runs here. Containers of this host have clusters of their own.
 fn software(proc: &Path, root: &Path) -> Software {
     let namespace = |pid: &str| std::fs::read_link(proc.join(pid).join("ns/pid")).ok();
@@ -116,7 +147,7 @@ fn software(proc: &Path, root: &Path) -> Software {
 }
 
 /// Runs a program of the cluster's; gives its output, or its exit code where it failed.
-pub(crate) fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>, i32>, String> {
+fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>, i32>, String> {
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let child = Child::new(program).args(args.iter().copied()).capture(LARGEST.0);
     let done = child.run(until.at_most(TOOL)).map_err(|error| error.to_string())?;

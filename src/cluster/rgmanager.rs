@@ -14,11 +14,11 @@ pub(super) fn runs(root: &Path) -> bool {
 }
 
 /// rgmanager's configuration.
-pub(crate) fn cluster_conf(root: &Path) -> Result<String, String> {
+pub(super) fn cluster_conf(root: &Path) -> Result<String, String> {
     std::fs::read_to_string(root.join("etc/cluster/cluster.conf")).map_err(|error| unreadable(&error))
 }
 
-pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> String {
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> String {
     format!("cluster.conf cannot be read: {}", ascii_line(&error.to_string(), 200))
 }
 

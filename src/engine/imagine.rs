@@ -178,7 +178,7 @@ impl World for Story {
             let moving = Moving { target, rehearse: self.world.rehearse, ..Moving::default() };
             return Ok(History { locked: true, moving, ..History::default() });
         }
-        let noted = self.world.moved_to.clone().map(|uri| Noted { uri, finished: !self.world.unfinished });
+        let noted = self.world.moved_to.clone().map(|uri| Noted { uri, node: None, finished: !self.world.unfinished });
         let mut done = History { locked: true, ..History::on_record(noted, None) };
         done.beside = self.world.beside.clone();
         Ok(done)

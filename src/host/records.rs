@@ -10,7 +10,8 @@ use std::path::Path;
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
 pub fn note_target(run: &Path, name: &str, noted: &Noted) {
     let word = if noted.finished { "finished" } else { "begun" };
-    if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}", noted.uri)) {
+    let node = noted.node.as_ref().map(|node| format!(" {node}")).unwrap_or_default();
+    if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}{node}", noted.uri)) {
         log::debug!("the migration's target was not noted: {errno}");
         if noted.finished {
             // An untrue note is worse than none.
@@ -23,8 +24,9 @@ pub fn note_target(run: &Path, name: &str, noted: &Noted) {
 #[must_use]
 pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
     let text = read(run, &format!("{name}.target"))?;
-    let (word, uri) = text.split_once(' ')?;
-    Some(Noted { uri: uri.to_owned(), finished: word == "finished" })
+    let mut parts = text.splitn(3, ' ');
+    let (word, uri, node) = (parts.next()?, parts.next()?, parts.next());
+    Some(Noted { uri: uri.to_owned(), node: node.map(str::to_owned), finished: word == "finished" })
 }
 
 /// Forgets the target: the migration is over, and where the machine is has been seen.
@@ -89,8 +91,8 @@ mod tests {
     fn a_noted_target_is_read_until_it_is_forgotten() {
         let run = tempfile::tempdir().unwrap();
         assert_eq!(noted_target(run.path(), "a b"), None);
-        for finished in [false, true] {
-            let noted = Noted { uri: "qemu+ssh://n2/system".into(), finished };
+        for (finished, node) in [(false, None), (true, Some("n 2".to_owned()))] {
+            let noted = Noted { uri: "qemu+ssh://n2/system".into(), node, finished };
             note_target(run.path(), "a b", &noted);
             assert_eq!(noted_target(run.path(), "a b"), Some(noted));
         }

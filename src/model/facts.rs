@@ -284,6 +284,8 @@ impl Defined {
 pub struct Noted {
     /// The target's connection URI.
     pub uri: String,
+    /// What the cluster calls the target.
+    pub node: Option<String>,
     /// Whether it was seen to have ended, with the machine at the target.
     pub finished: bool,
 }

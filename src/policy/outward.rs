@@ -160,7 +160,7 @@ mod tests {
     const BEGUN: Outward = Outward::Unseen(OnRecord::Begun);
 
     fn noted(finished: bool) -> Noted {
-        Noted { uri: "qemu+ssh://b/system".into(), finished }
+        Noted { uri: "qemu+ssh://b/system".into(), node: None, finished }
     }
 
     /// After looks that showed these, one after the other.

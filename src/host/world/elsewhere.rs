@@ -2,11 +2,12 @@
 //! The host that a machine migrated to: whether it runs there, and ending it there.
 
 use super::Host;
+use crate::cluster::{self, Software};
 use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
 use crate::model::change::Change;
-use crate::model::facts::{Fact, Facts, Silence};
+use crate::model::facts::{Fact, Facts, Noted, Silence};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::History;
@@ -17,6 +18,13 @@ use crate::sys::time::Deadline;
 impl Host<'_> {
     /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
     pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Fact<bool> {
+        // Of a migration whose end nobody saw the cluster's records need not know.
+        if let Some(Noted { node: Some(node), finished: true, .. }) = noted(&self.looker)
+            && self.is_out(&node)
+        {
+            log::info!("it last migrated to {node}, which is offline by the cluster's word: it is not asked there");
+            return Fact::Known(false);
+        }
         let uri = done.moved_to.as_deref().unwrap_or_default();
         let until = self.until(Share::Elsewhere);
         // It keeps its UUID, whatever name its definition has by now.
@@ -31,6 +39,20 @@ impl Host<'_> {
             })
             .map_err(Silence::from)
             .into()
+    }
+
+    /// Whether the cluster proves that the machine does not run on `node`. A cluster that cannot tell proves nothing.
+    fn is_out(&self, node: &str) -> bool {
+        let Some(manager) = cluster::here().and_then(Software::manager) else { return false };
+        let resource = Some(self.inv.instance.as_str()).filter(|instance| !instance.is_empty());
+        let until = self.until(Share::Standing);
+        cluster::members(manager, resource, self.inv.node.as_deref(), until).map_or_else(
+            |why| {
+                log::info!("the cluster does not say how {node} is: {why}");
+                false
+            },
+            |members| members.other(node).is_some_and(cluster::Member::is_out),
+        )
     }
 
     /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the

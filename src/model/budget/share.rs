@@ -245,6 +245,11 @@ shares! {
         most(10).of_timeout(4),
         "A definition that comes in the last moment is of no use.",
     ),
+    Standing => row(
+        "asking the cluster whether the host that it last migrated to is off",
+        most(1).of_left(8),
+        "Without an answer that host is asked.",
+    ),
     Elsewhere => row(
         "asking the host that it last migrated to",
         most(2).of_left(4),

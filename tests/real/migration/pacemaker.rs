@@ -131,3 +131,43 @@ fn a_move_to_a_node_whose_libvirtd_is_dead_ends_with_one_copy_and_nobody_fenced(
     assert_eq!(guest.processes(), [at], "{status}");
     guest.keeps_ticking();
 }
+
+/// The host that the machine last migrated to is asked before a start; but not one of which the cluster knows that it is off.
+#[test]
+fn a_start_asks_where_it_went_last_unless_the_cluster_has_fenced_that_node() {
+    let (cluster, folder) = cluster_with_a();
+    let (mut guest, at) = started(&cluster, folder);
+    let (other, here) = (3 - at, cluster.host(at));
+    let gone = cluster.host(other);
+    let set = |name: &str, value: &str| drop(here.run("crm_attribute", &["-n", name, "-v", value]));
+    let wait = || drop(here.run("crm_resource", &["--wait", "--timeout=100s"]));
+    here.run("crm_resource", &["-r", "a", "--move", "-N", &gone.node()]);
+    wait();
+    guest.runs_only_on(other);
+
+    // The node dies, and stays off.
+    set("stonith-action", "off");
+    gone.lab("kill", &[&gone.name()]);
+    guest.boot = guest.new_boot();
+    wait();
+    assert_eq!(guest.processes(), [at]);
+    let log = here.run("sh", &["-c", "cat /run/lab/log/pacemaker.log"]);
+    let not_asked = format!("it last migrated to {}, which is offline by the cluster's word", gone.node());
+    assert!(log.contains(&not_asked), "{log}");
+
+    // It comes back, gets the machine, and leaves without it.
+    gone.lab("boot", &[&gone.name()]);
+    let only_there = || (guest.processes() == [other]).then_some(());
+    until(60, "the move back", only_there);
+    wait();
+    guest.runs_only_on(other);
+    set("maintenance-mode", "true");
+    until(20, "maintenance", || here.run("crm_mon", &["-1"]).contains("unmanaged").then_some(()));
+    for service in ["pacemakerd", "corosync"] {
+        gone.service("stop", service);
+    }
+    let offline = format!("OFFLINE: [ {} ]", gone.node());
+    until(30, "its leave", || here.run("crm_mon", &["-1"]).contains(&offline).then_some(()));
+    guest.call(at, Pacemaker, "start").gives(1).says(&["runs", &gone.node()]);
+    guest.runs_only_on(other);
+}

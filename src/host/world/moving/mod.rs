@@ -36,7 +36,8 @@ impl<'a> Host<'a> {
         let Some(target) = &done.moving.target else { return };
         let moved = done.moving.tried.as_ref().map(|tried| tried.name.clone());
         let name = moved.or_else(|| seen.name.clone()).unwrap_or_default();
-        records::note_target(&self.looker.roots.run, &name, &Noted { uri: target.uri.clone(), finished });
+        let noted = Noted { uri: target.uri.clone(), node: Some(target.node.clone()), finished };
+        records::note_target(&self.looker.roots.run, &name, &noted);
     }
 
     /// How the domain is at the target.

@@ -191,10 +191,10 @@ fn host(
         inv.budget().share(Share::Look, deadline.left()),
         deadline,
     );
-    match (&seen.libvirt, &seen.definition) {
+    match (&seen.here.libvirt, &seen.definition) {
         (Libvirt::Silent(silence), _) => missing(silence.why.clone()),
         (Libvirt::NoDomain, Definition::None { looked_at }) => {
-            let name = seen.name.as_deref().unwrap_or_default();
+            let name = seen.here.name.as_deref().unwrap_or_default();
             missing(crate::policy::no_definition(name, looked_at));
         }
         (Libvirt::Domain(_), _) => {
@@ -202,7 +202,7 @@ fn host(
             if saved == Some(true) && inv.params.saved_memory == SavedMemory::Refuse {
                 findings.push(Finding {
                     code: Code::Generic,
-                    text: crate::policy::has_saved_memory(seen.name.as_deref().unwrap_or_default()),
+                    text: crate::policy::has_saved_memory(seen.here.name.as_deref().unwrap_or_default()),
                 });
             }
             let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
@@ -211,7 +211,7 @@ fn host(
                     code: Code::Generic,
                     text: format!(
                         "libvirt starts '{}' by itself, beside the cluster: run 'virsh autostart --disable {0}'",
-                        seen.name.as_deref().unwrap_or_default()
+                        seen.here.name.as_deref().unwrap_or_default()
                     ),
                 });
             }

@@ -4,7 +4,7 @@
 
 use crate::model::call::Invocation;
 use crate::model::change::Change;
-use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Noted, Process, Silence};
+use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Noted, Place, Process, Silence};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
@@ -12,7 +12,6 @@ use crate::model::state::{Off, Running, State};
 use crate::model::worker::Side;
 use crate::policy::migrate;
 use crate::policy::moving::{Failed, Moving, Tried};
-use crate::policy::settle::There;
 use crate::policy::{History, Look, Step, Tidy, World};
 use std::time::Duration;
 
@@ -23,8 +22,8 @@ pub struct Imagined {
     pub moved_to: Option<String>,
     /// That migration is not on record as finished.
     pub unfinished: bool,
-    /// Whether it runs there.
-    pub elsewhere: Fact<bool>,
+    /// How it is there.
+    pub elsewhere: Place,
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of it.
@@ -76,7 +75,7 @@ pub struct Imagined {
     /// See `own`.
     pub uri: String,
     /// How it is at the migration's target.
-    pub there: There,
+    pub there: Place,
     /// A try to move it fails, as often as this is told; then one succeeds.
     pub move_fails: Vec<Failed>,
     /// What is seen after a try that failed.
@@ -96,7 +95,7 @@ impl Default for Imagined {
         Self {
             moved_to: None,
             unfinished: false,
-            elsewhere: Fact::Known(false),
+            elsewhere: Place::by_word(Libvirt::NoDomain),
             kept: Fact::Known(true),
             saved: Fact::Known(false),
             drop_fails: None,
@@ -122,7 +121,7 @@ impl Default for Imagined {
             in_the_way: None,
             own: "here".into(),
             uri: "qemu:///system".into(),
-            there: There::Off,
+            there: Place::by_word(Libvirt::NoDomain),
             move_fails: Vec::new(),
             after_move: None,
             stuck: false,
@@ -198,7 +197,7 @@ impl World for Story {
 
     fn tidy(&mut self, tidy: &Tidy, _facts: &Facts, _done: &History) {
         match tidy {
-            Tidy::ForgetStart => self.seen.starting = None,
+            Tidy::ForgetStart => self.seen.here.starting = None,
             Tidy::ForgetTarget | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
         }
     }
@@ -237,7 +236,7 @@ impl Imagined {
                 Duration::ZERO
             }
             Step::AskElsewhere => {
-                answers.elsewhere = self.elsewhere.clone();
+                answers.elsewhere = Some(self.elsewhere.clone());
                 STEP
             }
             Step::Create | Step::StartDefined => {
@@ -288,13 +287,13 @@ impl Imagined {
                 done.killed.push(result(&self.kill_fails));
                 if self.kill_fails.is_none() {
                     end(seen, Off::Destroyed, self.after_end.as_ref());
-                    seen.starting = None;
+                    seen.here.starting = None;
                 }
                 STEP
             }
             Step::AbortJob => {
                 done.aborted = Some(Ok(()));
-                match (&mut seen.libvirt, self.arrives) {
+                match (&mut seen.here.libvirt, self.arrives) {
                     (Libvirt::Domain(_), false) if self.lingers => {}
                     (Libvirt::Domain(_), true) => end(seen, Off::Migrated, self.after_end.as_ref()),
                     (Libvirt::Domain(domain), false) => domain.motion = Motion::None,
@@ -314,7 +313,7 @@ impl Imagined {
                 if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
             }
             Step::AskTarget => {
-                done.moving.there = Some(self.there.clone());
+                answers.target = Some(self.there.clone());
                 STEP
             }
             Step::Rehearse => {
@@ -360,12 +359,12 @@ impl Imagined {
         let Some((libvirt, process)) = self.later.take() else { return longest };
         if let Some(libvirt) = libvirt {
             if matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active()) {
-                seen.process = Process::NotLooked;
+                seen.here.process = Process::NotLooked;
             }
-            seen.libvirt = libvirt;
+            seen.here.libvirt = libvirt;
         }
         if let Some(process) = process {
-            seen.process = process;
+            seen.here.process = process;
         }
         if longest < left { longest } else { STEP }
     }
@@ -373,14 +372,14 @@ impl Imagined {
     fn move_it(&mut self, seen: &mut Facts, done: &mut History) -> Duration {
         let failed = (!self.move_fails.is_empty()).then(|| self.move_fails.remove(0));
         match (&failed, &self.after_move) {
-            (Some(_), Some(libvirt)) => seen.libvirt = libvirt.clone(),
+            (Some(_), Some(libvirt)) => seen.here.libvirt = libvirt.clone(),
             (Some(_), None) => {}
             (None, _) => {
                 end(seen, Off::Migrated, self.after_end.as_ref());
-                self.there = There::Running(State::Running(Running::Plain));
+                self.there = Place::by_word(running(String::new()));
             }
         }
-        let (name, began) = (seen.name.clone().unwrap_or_default(), done.spent);
+        let (name, began) = (seen.here.name.clone().unwrap_or_default(), done.spent);
         done.moving.note_try(Tried { name, began, ended: began + MOVE, there: None, failed });
         MOVE
     }
@@ -389,9 +388,9 @@ impl Imagined {
         match (at, change) {
             (Side::Source, Change::Resume) => run(seen),
             (Side::Source, Change::Destroy) => end(seen, Off::Destroyed, None),
-            (Side::Destination, Change::Destroy) => self.there = There::Off,
+            (Side::Destination, Change::Destroy) => self.there = Place::by_word(Libvirt::NoDomain),
             (Side::Source, Change::AbortJob) => {
-                if let Libvirt::Domain(domain) = &mut seen.libvirt {
+                if let Libvirt::Domain(domain) = &mut seen.here.libvirt {
                     domain.motion = Motion::None;
                 }
             }
@@ -411,26 +410,30 @@ fn result<E: Clone>(fails: &Option<E>) -> Result<(), E> {
     fails.clone().map_or(Ok(()), Err)
 }
 
+fn running(name: String) -> Libvirt {
+    let state = State::Running(Running::Plain);
+    Libvirt::Domain(Domain { name, uuid: [0; 16], state, motion: Motion::None })
+}
+
 fn run(seen: &mut Facts) {
-    let running = State::Running(Running::Plain);
-    seen.process = Process::NotLooked;
-    match &mut seen.libvirt {
-        Libvirt::Domain(domain) => domain.state = running,
+    seen.here.process = Process::NotLooked;
+    match &mut seen.here.libvirt {
+        Libvirt::Domain(domain) => domain.state = State::Running(Running::Plain),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
-            let name = seen.name.clone().unwrap_or_default();
-            seen.libvirt = Libvirt::Domain(Domain { name, uuid: [0; 16], state: running, motion: Motion::None });
+            let name = seen.here.name.clone().unwrap_or_default();
+            seen.here.libvirt = running(name);
         }
     }
 }
 
 fn end(seen: &mut Facts, why: Off, after: Option<&Libvirt>) {
-    if let Libvirt::Domain(domain) = &mut seen.libvirt {
+    if let Libvirt::Domain(domain) = &mut seen.here.libvirt {
         domain.state = State::ShutOff(why);
     }
-    if seen.process != Process::NotLooked {
-        seen.process = Process::Gone;
+    if seen.here.process != Process::NotLooked {
+        seen.here.process = Process::Gone;
     }
     if let Some(libvirt) = after {
-        seen.libvirt = libvirt.clone();
+        seen.here.libvirt = libvirt.clone();
     }
 }

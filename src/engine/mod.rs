@@ -38,11 +38,11 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
         done.waited = waiting.map_or(Duration::ZERO, |since| done.spent.saturating_sub(since));
         done.interrupted = world.interrupted();
         if fresh {
-            done.remember(&facts);
+            done.remember(&mut facts);
         }
         if done.shows_a_start_over(&facts) {
             world.tidy(&Tidy::ForgetStart, &facts, &done);
-            facts.starting = None;
+            facts.here.starting = None;
         }
         if done.outward.is_here() && done.locked && done.moved_to.take().is_some() {
             // It is here, and no agent takes it away: the record tells of an earlier migration.
@@ -57,7 +57,7 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
         };
         log::debug!("step: {step}");
         waiting = matches!(step, Step::Wait { .. } | Step::Pause(_)).then(|| waiting.unwrap_or(done.spent));
-        let known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| facts.libvirt.clone());
+        let known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| facts.here.libvirt.clone());
         world.carry_out(&step, &mut facts, &mut done);
         if step == Step::TurnToStart {
             done.turn_to_start();
@@ -75,9 +75,9 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
 fn observe(world: &mut dyn World, known: Option<Libvirt>) -> Facts {
     let Look { mut facts, hurried } = world.look();
     if let (Some(known), Libvirt::Silent(Silence { kind: SilenceKind::Hung | SilenceKind::Busy, .. }), true) =
-        (known, &facts.libvirt, hurried)
+        (known, &facts.here.libvirt, hurried)
     {
-        facts.libvirt = known;
+        facts.here.libvirt = known;
     }
     facts
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::locate::{Found, Instead, Kind, LocateError, LookedAt, Place, Wait};
+use crate::host::locate::{DefinitionAt, Found, Instead, Kind, LocateError, LookedAt, Wait};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
 use crate::model::budget;
 use crate::model::params::PathSpec;
@@ -47,15 +47,15 @@ enum Answer {
 ///
 /// # Errors
 /// It exists and cannot be used, or its storage is silent.
-pub fn definition(place: &Place<'_>, deadline: Deadline) -> Result<Found, Unlocated> {
+pub fn definition(place: &DefinitionAt<'_>, deadline: Deadline) -> Result<Found, Unlocated> {
     match place.find(Wait::Never) {
         Err(LocateError::WouldWait(_)) => {}
         known => return known.map_err(unlocated),
     }
     let began = std::time::Instant::now();
     let question: Vec<OsString> = match place {
-        Place::File(path) => vec!["file".into(), path.into()],
-        Place::Path(spec, name) => vec!["path".into(), spec.text(), name.into()],
+        DefinitionAt::File(path) => vec!["file".into(), path.into()],
+        DefinitionAt::Path(spec, name) => vec!["path".into(), spec.text(), name.into()],
     };
     match aside::ask(&question, Patience { deadline, silence: None, interruptible: true }) {
         Ok(said) => parse(&said.text).unwrap_or_else(|| Err(Unlocated::Silent(began.elapsed()))),
@@ -196,9 +196,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let words: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     let said = match words.split_first() {
-        Some((what, [path])) if *what == "file" => tell(&Place::File(Path::new(path))),
+        Some((what, [path])) if *what == "file" => tell(&DefinitionAt::File(Path::new(path))),
         Some((what, [spec, name])) if *what == "path" => match (PathSpec::parse(spec), name.to_str()) {
-            (Ok(spec), Some(name)) => tell(&Place::Path(&spec, name)),
+            (Ok(spec), Some(name)) => tell(&DefinitionAt::Path(&spec, name)),
             (_, _) => None,
         },
         Some((what, paths)) if *what == "at" => paths.iter().try_for_each(|path| {
@@ -222,7 +222,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     u8::from(said.is_none())
 }
 
-fn tell(place: &Place<'_>) -> Option<()> {
+fn tell(place: &DefinitionAt<'_>) -> Option<()> {
     let bytes = |path: PathBuf| path.into_os_string().into_vec();
     let (answer, text) = match place.find(Wait::Long) {
         Ok(Found::File { path, text, kind }) => {

@@ -93,7 +93,7 @@ impl fmt::Display for LookedAt {
 
 /// Where a definition is looked for.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum DefinitionAt<'a> {
     /// A file.
     File(&'a Path),
     /// A path specification to search, for this name.
@@ -109,7 +109,7 @@ pub enum Wait {
     Long,
 }
 
-impl Place<'_> {
+impl DefinitionAt<'_> {
     /// Looks there.
     ///
     /// # Errors

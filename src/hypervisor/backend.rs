@@ -6,6 +6,7 @@
 use super::cause::cause;
 use super::virsh;
 use crate::model::change::Change;
+use crate::model::facts::Place;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, Running};
@@ -114,6 +115,11 @@ fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
 pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
     let answer = ask_worker(&Request::domain(uri, who, Question::State), deadline)?;
     answer.lookup.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"))
+}
+
+/// How the domain is at `uri`, by libvirt's word there.
+pub fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
+    Place::told(lookup(uri, who, deadline))
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {

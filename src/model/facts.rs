@@ -4,10 +4,9 @@
 use crate::model::definition::DefinitionText;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
-use crate::model::state::Motion;
-use crate::model::state::State;
-use crate::model::worker::Who;
-use crate::sys::text::{sha256_hex, uuid_text};
+use crate::model::state::{Motion, State};
+use crate::model::worker::{Lookup, Who};
+use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::PathBuf;
 
 /// What is known of a question that is asked only where its answer is needed.
@@ -49,22 +48,30 @@ pub enum SilenceKind {
 /// All that an action knows before it decides: what its last look showed, and what it has asked since it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// How it is on this host.
+    pub here: Place,
+    /// What the definition's file says.
+    pub definition: Definition,
+    /// What is in the way of a start, and what to do: another machine, or a disk that was switched.
+    pub hindrance: Option<String>,
+    /// What was asked besides. A look asks none of it, and leaves it as it is.
+    pub answers: Answers,
+}
+
+/// How the machine is on one host: what libvirt says there, and what the host itself shows. See [`Place::presence`] for what
+/// that comes down to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     /// The virtual machine's name, when anything tells it.
     pub name: Option<String>,
     /// What libvirt says.
     pub libvirt: Libvirt,
     /// What the process table says.
     pub process: Process,
-    /// What the definition's file says.
-    pub definition: Definition,
     /// A start that libvirt was asked for, and whose end nobody has seen yet; by the agent's own record.
     pub starting: Option<Starting>,
     /// Whether the process was ever told to run, by libvirt's status file. Asked only when libvirt does not answer.
     pub told_to_run: Option<bool>,
-    /// What is in the way of a start, and what to do: another machine, or a disk that was switched.
-    pub hindrance: Option<String>,
-    /// What was asked besides. A look asks none of it, and leaves it as it is.
-    pub answers: Answers,
 }
 
 /// The answers to questions that only some actions have, each at its time.
@@ -74,8 +81,10 @@ pub struct Answers {
     pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of the domain, which its next start would restore.
     pub saved: Fact<bool>,
-    /// Whether it runs where its last migration from here went.
-    pub elsewhere: Fact<bool>,
+    /// How it is where its last migration from here went, when that host was asked.
+    pub elsewhere: Option<Place>,
+    /// How it is at the target of the migration that this action is, when that was asked since the last look.
+    pub target: Option<Place>,
     /// That libvirt has begun with all that it was asked for.
     pub queue_passed: Fact<()>,
     /// That the guest's last checks found it well; why they did not.
@@ -245,7 +254,46 @@ impl From<Failure> for Silence {
     }
 }
 
-impl Facts {
+impl Libvirt {
+    /// What the worker was told about a domain.
+    pub fn told(lookup: Lookup) -> Self {
+        let Lookup::Found(facts) = lookup else { return Self::NoDomain };
+        let state = State::from_numbers(facts.state, facts.reason);
+        let motion = match (facts.job_operation, facts.job_error) {
+            (Some(operation), _) => Motion::of_job(state, Ok(operation)),
+            (None, Some(code)) => Motion::of_job(state, Err(code)),
+            (None, None) => Motion::Unknown,
+        };
+        match parse_uuid(&facts.uuid) {
+            Some(uuid) => Self::Domain(Domain { uuid, name: facts.name, state, motion }),
+            None => Self::Silent(Silence::refused("libvirt cannot be asked (its UUID is none)")),
+        }
+    }
+}
+
+impl Place {
+    /// A host of which nothing but libvirt's word is known.
+    #[must_use]
+    pub const fn by_word(libvirt: Libvirt) -> Self {
+        Self { name: None, libvirt, process: Process::NotLooked, starting: None, told_to_run: None }
+    }
+
+    /// Another host, whose libvirt was asked.
+    pub fn told(answer: Result<Lookup, Failure>) -> Self {
+        Self::by_word(answer.map_or_else(|failure| Libvirt::Silent(failure.into()), Libvirt::told))
+    }
+
+    /// A host that is known to be off, with all that it ran; by which evidence.
+    pub fn dead(why: impl Into<String>) -> Self {
+        let silence = Silence { kind: SilenceKind::Dead, why: why.into() };
+        Self { process: Process::Gone, ..Self::by_word(Libvirt::Silent(silence)) }
+    }
+
+    /// A host that could not be asked.
+    pub fn silent(why: impl Into<String>) -> Self {
+        Self::by_word(Libvirt::Silent(Silence::refused(why)))
+    }
+
     /// The domain to act on: by UUID where libvirt told it.
     #[must_use]
     pub fn who(&self) -> Who {

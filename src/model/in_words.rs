@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts as sentences, for `explain` and for the log of who wants to know everything. Never with a definition's text.
 
-use crate::model::facts::{Definition, Facts, Libvirt, Process};
+use crate::model::facts::{Definition, Facts, Libvirt, Place, Process};
 use crate::sys::text::uuid_text;
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl fmt::Display for Libvirt {
     }
 }
 
-impl Facts {
+impl Place {
     /// The process table's word.
     #[must_use]
     pub fn process_in_words(&self) -> String {
@@ -54,10 +54,10 @@ impl fmt::Display for Definition {
 
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or("a machine of unknown name");
-        let process = self.process_in_words();
-        write!(f, "{name}: libvirt: {}; process table: {process}; definition: {}", self.libvirt, self.definition)?;
-        if self.starting.is_some() {
+        let name = self.here.name.as_deref().unwrap_or("a machine of unknown name");
+        let (libvirt, process) = (&self.here.libvirt, self.here.process_in_words());
+        write!(f, "{name}: libvirt: {libvirt}; process table: {process}; definition: {}", self.definition)?;
+        if self.here.starting.is_some() {
             f.write_str("; a start is on record")?;
         }
         if let Some(hindrance) = &self.hindrance {

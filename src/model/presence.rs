@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What an observation comes down to: whether the domain runs here, by which evidence. Pure.
+//! What is known of a place comes down to: whether the machine runs there, by which evidence. Pure.
 //!
-//! The only place where "unknown" could become "not running".
+//! The only code in which "unknown" could become "not running".
 
-use crate::model::facts::{Domain, Facts, Libvirt, Process, Silence, SilenceKind};
+use crate::model::facts::{Domain, Libvirt, Place, Process, Silence, SilenceKind};
 use crate::model::state::{Pause, State};
 
-/// How certain it is where the domain is; what `Facts` comes down to.
+/// How certain it is whether the machine runs at a place. `D` is what matters of an active domain: all of it, until it is
+/// mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence<'a> {
+pub enum Presence<'a, D = &'a Domain> {
     /// libvirt says that it is active.
-    Active(&'a Domain),
+    Active(D),
     /// Only its process can be seen, since libvirt does not answer.
     Blind {
         /// The process.
@@ -37,114 +38,235 @@ pub enum Presence<'a> {
         /// The name that it was started under.
         name: &'a str,
     },
-    /// It is not running here, by evidence; the sentence says which.
+    /// It is not running there, by evidence; the sentence says which.
     Off(String),
     /// Nobody can tell, and why. Never to be taken for `Off`.
     Unknown(String),
 }
 
-/// Brings the facts together.
-#[must_use]
-pub fn presence(seen: &Facts) -> Presence<'_> {
-    let name = label(seen);
-    match (&seen.libvirt, &seen.process) {
-        (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
-        (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::Alive { pid, start, name, .. }) => {
-            Presence::Stray { pid: *pid, start: *start, name }
-        }
-        (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::MayBe(why)) => {
-            Presence::Unknown(format!("{why} and may be '{name}', of which libvirt says that it does not run"))
-        }
-        (Libvirt::Domain(domain), Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
-            Presence::Off(format!("'{name}' is {}", domain.state))
-        }
-        (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
-            Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
-        }
-        (Libvirt::Unusable(why), Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
-            Presence::Off(format!("not running, since it can never have been started: {why}"))
-        }
-        (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
-        (Libvirt::Silent(silence), Process::Alive { pid, start, incoming, name, ending }) => {
-            let ran = seen.told_to_run.unwrap_or(seen.starting.is_none());
-            Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, ran, silence }
-        }
-        // It has no process yet. Whoever asked for the start may be gone; libvirt goes on with it.
-        (Libvirt::Silent(Silence { kind: SilenceKind::Busy, .. }), Process::Gone | Process::Namesake(_))
-            if seen.starting.is_some() =>
-        {
-            Presence::Unknown(format!(
-                "libvirt is still starting '{name}' and does not answer for it; see what it waits for (storage, a hook)"
-            ))
-        }
-        (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) if seen.starting.is_some() => {
-            Presence::Unknown(format!("libvirt is still starting '{name}', as far as is known: {}", silence.why))
-        }
-        (Libvirt::Silent(Silence { kind: SilenceKind::Busy, why }), Process::Gone | Process::Namesake(_)) => {
-            Presence::Unknown(format!("cannot tell whether '{name}' is running: {why}"))
-        }
-        (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) => {
-            Presence::Off(format!("'{name}' is not running: it has no process ({})", silence.why))
-        }
-        (Libvirt::Silent(silence), Process::Unknown(why) | Process::MayBe(why)) => {
-            Presence::Unknown(format!("whether '{name}' runs cannot be told: {}; {why}", silence.why))
-        }
-        (Libvirt::Silent(silence), Process::NotLooked) => {
-            Presence::Unknown(format!("whether '{name}' runs cannot be told: {}", silence.why))
+impl<'a, D> Presence<'a, D> {
+    /// The same, with what matters of an active domain.
+    pub fn map<E>(self, of: impl FnOnce(D) -> E) -> Presence<'a, E> {
+        match self {
+            Self::Active(domain) => Presence::Active(of(domain)),
+            Self::Blind { pid, start, incoming, name, ending, ran, silence } => {
+                Presence::Blind { pid, start, incoming, name, ending, ran, silence }
+            }
+            Self::Stray { pid, start, name } => Presence::Stray { pid, start, name },
+            Self::Off(why) => Presence::Off(why),
+            Self::Unknown(why) => Presence::Unknown(why),
         }
     }
 }
 
-/// The name of the domain in sentences: of the machine that runs, where one does.
-#[must_use]
-pub fn label(seen: &Facts) -> &str {
-    match &seen.libvirt {
-        Libvirt::Domain(domain) if domain.state.active() => &domain.name,
-        // What is off may be the definition of its new name, and not what ran.
-        Libvirt::Domain(domain) => seen.name.as_deref().unwrap_or(&domain.name),
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
-            seen.name.as_deref().unwrap_or("the virtual machine")
+impl Place {
+    /// Brings libvirt's word and the process table's together.
+    #[must_use]
+    pub fn presence(&self) -> Presence<'_> {
+        let name = self.label();
+        match (&self.libvirt, &self.process) {
+            (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
+            (
+                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_),
+                Process::Alive { pid, start, name, .. },
+            ) => Presence::Stray { pid: *pid, start: *start, name },
+            (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::MayBe(why)) => {
+                Presence::Unknown(format!("{why} and may be '{name}', of which libvirt says that it does not run"))
+            }
+            (
+                Libvirt::Domain(domain),
+                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+            ) => Presence::Off(format!("'{name}' is {}", domain.state)),
+            (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
+                Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
+            }
+            (
+                Libvirt::Unusable(why),
+                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+            ) => Presence::Off(format!("not running, since it can never have been started: {why}")),
+            (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
+            (Libvirt::Silent(silence), Process::Alive { pid, start, incoming, name, ending }) => {
+                let ran = self.told_to_run.unwrap_or(self.starting.is_none());
+                Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, ran, silence }
+            }
+            // It has no process yet. Whoever asked for the start may be gone; libvirt goes on with it.
+            (Libvirt::Silent(Silence { kind: SilenceKind::Busy, .. }), Process::Gone | Process::Namesake(_))
+                if self.starting.is_some() =>
+            {
+                Presence::Unknown(format!(
+                    "libvirt is still starting '{name}' and does not answer for it; see what it waits for (storage, a hook)"
+                ))
+            }
+            (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) if self.starting.is_some() => {
+                Presence::Unknown(format!("libvirt is still starting '{name}', as far as is known: {}", silence.why))
+            }
+            (Libvirt::Silent(Silence { kind: SilenceKind::Busy, why }), Process::Gone | Process::Namesake(_)) => {
+                Presence::Unknown(format!("cannot tell whether '{name}' is running: {why}"))
+            }
+            (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) => {
+                Presence::Off(format!("'{name}' is not running: it has no process ({})", silence.why))
+            }
+            (Libvirt::Silent(silence), Process::Unknown(why) | Process::MayBe(why)) => {
+                Presence::Unknown(format!("whether '{name}' runs cannot be told: {}; {why}", silence.why))
+            }
+            (Libvirt::Silent(silence), Process::NotLooked) => {
+                Presence::Unknown(format!("whether '{name}' runs cannot be told: {}", silence.why))
+            }
         }
     }
-}
 
-/// Whether libvirt shows what came of a start that is on record: the machine runs, or at least was told to.
-#[must_use]
-pub fn shows_the_start(seen: &Facts) -> bool {
-    seen.starting.is_some()
-        && matches!(&seen.libvirt, Libvirt::Domain(domain)
-            if domain.state.active() && domain.state != State::Paused(Pause::StartingUp))
-}
+    /// The name of the domain in sentences: of the machine that runs, where one does.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match &self.libvirt {
+            Libvirt::Domain(domain) if domain.state.active() => &domain.name,
+            // What is off may be the definition of its new name, and not what ran.
+            Libvirt::Domain(domain) => self.name.as_deref().unwrap_or(&domain.name),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
+                self.name.as_deref().unwrap_or("the virtual machine")
+            }
+        }
+    }
 
-/// Why libvirt does not answer, where it does not.
-#[must_use]
-pub fn silent(seen: &Facts) -> Option<SilenceKind> {
-    match &seen.libvirt {
-        Libvirt::Silent(silence) => Some(silence.kind),
-        Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => None,
+    /// Whether libvirt shows what came of a start that is on record: the machine runs, or at least was told to.
+    #[must_use]
+    pub fn shows_the_start(&self) -> bool {
+        self.starting.is_some()
+            && matches!(&self.libvirt, Libvirt::Domain(domain)
+                if domain.state.active() && domain.state != State::Paused(Pause::StartingUp))
+    }
+
+    /// Why libvirt does not answer, where it does not.
+    #[must_use]
+    pub const fn silence(&self) -> Option<&Silence> {
+        match &self.libvirt {
+            Libvirt::Silent(silence) => Some(silence),
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => None,
+        }
+    }
+
+    /// Why libvirt's word does not tell whether the machine runs, where it does not.
+    #[must_use]
+    pub fn why_unknown(&self) -> &str {
+        match &self.libvirt {
+            Libvirt::Silent(Silence { why, .. }) | Libvirt::Ambiguous(why) => why,
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => "",
+        }
+    }
+
+    /// Whether nobody listens at libvirt's sockets.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.is_silent_as(SilenceKind::Dead)
+    }
+
+    /// Whether libvirt's daemon takes a call and does not answer.
+    #[must_use]
+    pub fn is_hung(&self) -> bool {
+        self.is_silent_as(SilenceKind::Hung)
+    }
+
+    /// Whether libvirt's daemon answers others, and not about this domain.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.is_silent_as(SilenceKind::Busy)
+    }
+
+    /// Whether libvirt is at something with a domain that has no process.
+    #[must_use]
+    pub fn is_clearing_up(&self) -> bool {
+        self.is_busy() && self.has_no_process()
+    }
+
+    /// Whether all processes were read, and none is the machine's.
+    #[must_use]
+    pub const fn has_no_process(&self) -> bool {
+        matches!(self.process, Process::Gone | Process::Namesake(_))
+    }
+
+    fn is_silent_as(&self, kind: SilenceKind) -> bool {
+        self.silence().is_some_and(|silence| silence.kind == kind)
     }
 }
 
-/// Whether nobody listens at libvirt's sockets.
-#[must_use]
-pub fn dead(seen: &Facts) -> bool {
-    silent(seen) == Some(SilenceKind::Dead)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::facts::Starting;
+    use crate::model::state::{Motion, Off, Running};
 
-/// Whether libvirt's daemon takes a call and does not answer.
-#[must_use]
-pub fn hung(seen: &Facts) -> bool {
-    silent(seen) == Some(SilenceKind::Hung)
-}
+    const KINDS: [SilenceKind; 5] =
+        [SilenceKind::Dead, SilenceKind::Hung, SilenceKind::Busy, SilenceKind::Refused, SilenceKind::Missing];
 
-/// Whether libvirt's daemon answers others, and not about this domain.
-#[must_use]
-pub fn busy(seen: &Facts) -> bool {
-    silent(seen) == Some(SilenceKind::Busy)
-}
+    fn all_libvirts() -> Vec<Libvirt> {
+        let domain = |state| Libvirt::Domain(Domain { name: "a".into(), uuid: [7; 16], state, motion: Motion::None });
+        let silent = |kind| Libvirt::Silent(Silence { kind, why: "w".into() });
+        let mut all = vec![
+            domain(State::Running(Running::Plain)),
+            domain(State::Paused(Pause::Migration)),
+            domain(State::Crashed),
+            domain(State::ShutOff(Off::Shutdown)),
+            Libvirt::NoDomain,
+            Libvirt::Unusable("w".into()),
+            Libvirt::Ambiguous("w".into()),
+        ];
+        all.extend(KINDS.map(silent));
+        all
+    }
 
-/// Whether libvirt is at something with a domain that has no process.
-#[must_use]
-pub fn clearing_up(seen: &Facts) -> bool {
-    busy(seen) && matches!(seen.process, Process::Gone | Process::Namesake(_))
+    fn all_processes() -> Vec<Process> {
+        let alive = |incoming, ending| Process::Alive { pid: 1, start: 2, incoming, name: "a".into(), ending };
+        let mut all = vec![
+            Process::NotLooked,
+            Process::MayBe("w".into()),
+            Process::Namesake("w".into()),
+            Process::Gone,
+            Process::Unknown("w".into()),
+        ];
+        all.extend([(false, false), (false, true), (true, false), (true, true)].map(|(i, e)| alive(i, e)));
+        all
+    }
+
+    fn all_places() -> Vec<Place> {
+        let mut all = Vec::new();
+        for libvirt in all_libvirts() {
+            for process in all_processes() {
+                for starting in [None, Some(Starting { agent: (1, 2), daemon: None })] {
+                    for told_to_run in [None, Some(false), Some(true)] {
+                        let (libvirt, process, starting) = (libvirt.clone(), process.clone(), starting.clone());
+                        all.push(Place { name: Some("a".into()), libvirt, process, starting, told_to_run });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn unknown_never_becomes_off() {
+        for place in all_places() {
+            let alive = matches!(place.process, Process::Alive { .. });
+            let may_be = alive || matches!(place.process, Process::MayBe(_));
+            // libvirt's own word, that of a whole process table, or that no parameter could have started it.
+            let evidence = match &place.libvirt {
+                Libvirt::Domain(domain) => !domain.state.active() && !may_be,
+                Libvirt::NoDomain | Libvirt::Unusable(_) => !may_be,
+                Libvirt::Ambiguous(_) => false,
+                // Behind the back of a daemon that is at it, or was asked for it, a process may come any moment.
+                Libvirt::Silent(_) => place.has_no_process() && place.starting.is_none() && !place.is_busy(),
+            };
+            assert_eq!(matches!(place.presence(), Presence::Off(_)), evidence, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn what_lives_is_neither_off_nor_unknown_wherever_it_is_known_which_is_meant() {
+        for place in all_places() {
+            let active = matches!(&place.libvirt, Libvirt::Domain(domain) if domain.state.active());
+            assert_eq!(matches!(place.presence(), Presence::Active(_)), active, "{place:?}");
+            if matches!(place.process, Process::Alive { .. }) && !matches!(place.libvirt, Libvirt::Ambiguous(_)) {
+                assert!(!matches!(place.presence(), Presence::Off(_) | Presence::Unknown(_)), "{place:?}");
+            }
+        }
+    }
 }

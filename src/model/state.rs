@@ -143,6 +143,12 @@ impl State {
     pub const fn active(self) -> bool {
         !matches!(self, Self::ShutOff(_))
     }
+
+    /// Whether the state leaves it open that this is only a shell, whose machine still runs elsewhere.
+    #[must_use]
+    pub const fn may_be_arriving(self) -> bool {
+        matches!(self, Self::Paused(Pause::Migration | Pause::StartingUp))
+    }
 }
 
 impl fmt::Display for State {
@@ -187,6 +193,12 @@ impl fmt::Display for State {
     }
 }
 
+/// `virDomainJobOperation`: leaving by migration.
+const MIGRATION_OUT: i32 = 5;
+/// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
+/// says that it does not support the question; it is no other case.
+const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
+
 /// Why an active domain is where it is, when a migration is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
@@ -198,4 +210,16 @@ pub enum Motion {
     Leaving,
     /// libvirt did not say.
     Unknown,
+}
+
+impl Motion {
+    /// By libvirt's answer about the job of a domain in this state: what the job does, or the error's number.
+    #[must_use]
+    pub fn of_job(state: State, operation: Result<i32, i32>) -> Self {
+        match operation {
+            Ok(MIGRATION_OUT) => Self::Leaving,
+            Err(code) if state.may_be_arriving() && NOT_FOR_THIS_JOB.contains(&code) => Self::Arriving,
+            Ok(_) | Err(_) => Self::None,
+        }
+    }
 }

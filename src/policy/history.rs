@@ -6,7 +6,7 @@ use super::outward::Outward;
 use crate::model::change::ShutdownMode;
 use crate::model::facts::{Fact, Facts, Libvirt, Noted};
 use crate::model::failure::Failure;
-use crate::model::presence::{self, Presence, presence};
+use crate::model::presence::Presence;
 use std::time::Duration;
 
 /// What was done so far, and the time.
@@ -71,21 +71,21 @@ impl History {
     /// agent asked it for. An agent that has not asked cannot know that, see `Step::PassQueue`.
     #[must_use]
     pub fn shows_a_start_over(&self, seen: &Facts) -> bool {
-        presence::shows_the_start(seen) || (self.may_be_over(seen) && seen.answers.queue_passed == Fact::Known(()))
+        seen.here.shows_the_start() || (self.may_be_over(seen) && seen.answers.queue_passed == Fact::Known(()))
     }
 
     /// Whether libvirt says that a machine is off which this agent asked it to start.
     pub(super) fn may_be_over(&self, seen: &Facts) -> bool {
-        seen.starting.is_some()
+        seen.here.starting.is_some()
             && self.start.is_some()
-            && matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
-            && matches!(presence(seen), Presence::Off(_))
+            && matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
+            && matches!(seen.here.presence(), Presence::Off(_))
     }
 
     /// Remembers of an observation what later ones may not show any more.
-    pub fn remember(&mut self, seen: &Facts) {
-        self.moving.looked();
-        if let Libvirt::Domain(domain) = &seen.libvirt {
+    pub fn remember(&mut self, seen: &mut Facts) {
+        seen.answers.target = self.moving.looked();
+        if let Libvirt::Domain(domain) = &seen.here.libvirt {
             if domain.state.active() {
                 self.name = Some(domain.name.clone());
             }

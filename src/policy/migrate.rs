@@ -16,16 +16,16 @@ use super::health::{self, Health};
 use super::history::History;
 use super::hope::{self, Hope};
 use super::moving::{NEVER, Tried};
-use super::settle::{self, End, Here, Then, There};
+use super::settle::{self, AtSource, AtTarget, End, Then, at_source, at_target};
 use super::step::{Step, Tidy};
 use super::tell;
 use super::{Next, share};
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Domain, Facts};
+use crate::model::facts::{Domain, Facts, Place};
 use crate::model::outcome::Outcome;
-use crate::model::presence::{Presence, label, presence};
+use crate::model::presence::Presence;
 use crate::model::state::{Motion, State};
 use crate::model::target::{self, Target};
 use crate::model::worker::Side;
@@ -70,10 +70,10 @@ pub(super) fn migrate(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     };
     match next {
         Next::Do(_) if done.left.is_zero() => {
-            let there = done.moving.there.clone().unwrap_or_else(|| There::Unknown("it was not asked in time".into()));
-            let name = done.moving.tried.as_ref().map_or_else(|| label(seen).to_owned(), |tried| tried.name.clone());
-            let here = settle::here(seen);
-            over(inv, End::Unclear(tell::unclear(&name, node(done), &here, &there, None)), Vec::new())
+            let there = seen.answers.target.clone().unwrap_or_else(|| Place::silent("it was not asked in time"));
+            let name =
+                done.moving.tried.as_ref().map_or_else(|| seen.here.label().to_owned(), |tried| tried.name.clone());
+            over(inv, End::Unclear(tell::unclear(&name, node(done), &seen.here, &there, None)), Vec::new())
         }
         next @ (Next::Do(_) | Next::Answer(..)) => next,
     }
@@ -85,9 +85,9 @@ fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if let (true, Some(why)) = (done.interrupted, &moving.gave_up) {
         return stay(inv, format!("{why}; the wait was interrupted by a signal"));
     }
-    let blind = match presence(seen) {
+    let blind = match seen.here.presence() {
         Presence::Active(domain) => return fit_to_move(inv, domain, done),
-        Presence::Off(why) => return gone(inv, &why, done),
+        Presence::Off(why) => return gone(inv, &why, seen, done),
         Presence::Blind { pid, silence, .. } => {
             End::Stayed(format!("not moved: it runs here (process {pid}), but {}", silence.why))
         }
@@ -143,17 +143,18 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
 }
 
 /// It does not run here. A repeated call: it may have been moved already.
-fn gone(inv: &Invocation, why: &str, done: &History) -> Next {
+fn gone(inv: &Invocation, why: &str, seen: &Facts, done: &History) -> Next {
     let node = node(done);
-    match &done.moving.there {
-        None => Next::Do(Step::AskTarget),
-        Some(There::Running(state)) => {
+    let Some(there) = &seen.answers.target else { return Next::Do(Step::AskTarget) };
+    match at_target(there) {
+        Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => {
             over(inv, End::Moved(format!("it is already {state} on {node}")), vec![Tidy::NoteMoved])
         }
-        Some(There::Arriving | There::Off) => {
+        Presence::Active(AtTarget::Arriving) | Presence::Off(_) => {
             over(inv, End::NotHere(format!("{why}, and it is not on {node} either")), Vec::new())
         }
-        Some(There::Unknown(error)) => {
+        Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
+            let error = there.why_unknown();
             over(inv, End::NotHere(format!("{why}; {node} cannot be asked: {error}")), Vec::new())
         }
     }
@@ -162,8 +163,8 @@ fn gone(inv: &Invocation, why: &str, done: &History) -> Next {
 /// After a try: finds out where the machine is, and puts right what can be put right safely.
 fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Next {
     let (moving, name) = (&done.moving, &tried.name);
-    let here = settle::here(seen);
-    if let (Here::Runs(_), Some(failed)) = (&here, &tried.failed)
+    let here = at_source(&seen.here);
+    if let (Presence::Active(AtSource::Runs(_)), Some(failed)) = (&here, &tried.failed)
         && failed.looks != NEVER
     {
         return match moving.looks < failed.looks {
@@ -172,25 +173,29 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
         };
     }
     // Nothing was sent, so it cannot run there.
-    if let (Some(failed), Here::Unknown(_) | Here::Leaving(_), Presence::Active(domain)) =
-        (&tried.failed, &here, presence(seen))
+    if let (Some(failed), Presence::Active(AtSource::Unclear(State::Running(_)) | AtSource::Leaving(State::Running(_)))) =
+        (&tried.failed, &here)
         && failed.held
-        && matches!(domain.state, State::Running(_))
     {
         let why = format!("{}; libvirt here is held up until TCP gives up", failed.why);
         return stayed(inv, done, failed.hope, false, tell::stayed(name, &why));
     }
-    let there = match &moving.there {
-        Some(there) => there.clone(),
-        None if done.left.is_zero() => There::Unknown("no time was left to ask it".into()),
+    let target = match &seen.answers.target {
+        Some(target) => target.clone(),
+        None if done.left.is_zero() => Place::silent("no time was left to ask it"),
         None => return Next::Do(Step::AskTarget),
     };
-    log::debug!("after the migration: here {here}, there {there}");
-    let unsure = matches!(there, There::Unknown(_)) || matches!(here, Here::Leaving(_));
+    let there = at_target(&target);
+    log::debug!(
+        "after the migration: here {}, there {}",
+        tell::in_words_here(&seen.here),
+        tell::in_words_there(&target)
+    );
+    let unsure = matches!(there, Presence::Unknown(_)) || matches!(here, Presence::Active(AtSource::Leaving(_)));
     // Gone from here, and nobody there to ask: the manager must know soon, so that it can fence that host.
     let asking = done.spent.saturating_sub(tried.ended);
-    let silent =
-        matches!((&here, &there), (Here::Gone, There::Unknown(_))) && asking > share(inv, done, Share::Silence);
+    let silent = matches!((&here, &there), (Presence::Off(_), Presence::Unknown(_)))
+        && asking > share(inv, done, Share::Silence);
     let why = tried.failed.as_ref().map(|failed| failed.why.as_str());
     let node = node(done);
     match settle::judge(&here, &there, moving.looks, silent || done.left < LAST) {
@@ -205,10 +210,10 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
             let why = why.unwrap_or("libvirt said that it moved, but it did not");
             let hope = tried.failed.as_ref().map_or(Hope::Lost, |failed| failed.hope);
             let sentence = match &here {
-                Here::Blind(blind) => format!("'{name}' not moved ({why}), runs on here: {blind}"),
-                Here::Runs(_) | Here::Leaving(_) | Here::Stuck(_) | Here::Half(_) | Here::Gone | Here::Unknown(_) => {
-                    tell::stayed(name, why)
+                Presence::Blind { .. } | Presence::Stray { .. } => {
+                    format!("'{name}' not moved ({why}), runs on here: {}", tell::in_words_here(&seen.here))
                 }
+                Presence::Active(_) | Presence::Off(_) | Presence::Unknown(_) => tell::stayed(name, why),
             };
             stayed(inv, done, hope, unsure, sentence)
         }
@@ -216,7 +221,7 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             over(inv, End::NotHere(format!("'{name}' runs neither here nor on {node}{why}")), Vec::new())
         }
-        Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &here, &there, why)), Vec::new()),
+        Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &seen.here, &target, why)), Vec::new()),
         Then::LookAgain => Next::Do(Step::Pause(LOOK_AGAIN)),
         Then::ResumeHere => put_right(Side::Source, Change::Resume),
         Then::DestroyHere => put_right(Side::Source, Change::Destroy),

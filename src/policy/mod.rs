@@ -28,7 +28,7 @@ use crate::model::call::{Action, Caller, Invocation};
 use crate::model::facts::{Domain, Fact, Facts, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::Problem;
-use crate::model::presence::{Presence, presence};
+use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use health::Health;
 pub use history::History;
@@ -109,7 +109,7 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
 
 /// Whether the answer should be read even though it is a success: libvirt is silent, or what was started stands still.
 fn worth_a_warning(inv: &Invocation, seen: &Facts) -> bool {
-    match presence(seen) {
+    match seen.here.presence() {
         Presence::Blind { .. } => true,
         Presence::Active(domain) => {
             inv.action == Action::Start && health::health(domain.state, domain.motion) == Health::Degraded
@@ -120,7 +120,7 @@ fn worth_a_warning(inv: &Invocation, seen: &Facts) -> bool {
 
 /// The answer to SIGTERM or SIGINT: where things stand.
 fn interrupted(inv: &Invocation, seen: &Facts) -> Next {
-    let now = match presence(seen) {
+    let now = match seen.here.presence() {
         Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
         Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
         Presence::Off(why) | Presence::Unknown(why) => why,
@@ -152,12 +152,12 @@ fn decide(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 
 /// Whether libvirt shows a domain that it was asked to start, and has not told to run: its emulator may wait for a disk.
 fn starting_up(seen: &Facts, domain: &Domain) -> bool {
-    seen.starting.is_some() && domain.motion == Motion::None && domain.state == State::Paused(Pause::StartingUp)
+    seen.here.starting.is_some() && domain.motion == Motion::None && domain.state == State::Paused(Pause::StartingUp)
 }
 
 /// Whether nothing tells which machine of this host is meant.
 fn meant_is_unknown(seen: &Facts) -> bool {
-    seen.name.is_none() || matches!(seen.libvirt, Libvirt::Ambiguous(_))
+    seen.here.name.is_none() || matches!(seen.here.libvirt, Libvirt::Ambiguous(_))
 }
 
 fn guest_check(inv: &Invocation) -> bool {

@@ -8,9 +8,9 @@ use super::words::{advice, as_process, end_of, its_process, still_starting};
 use super::{answer, degraded, guest_check, meant_is_unknown, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
-use crate::model::facts::{Fact, Facts, Process, Silence};
+use crate::model::facts::{Fact, Facts, Silence};
 use crate::model::outcome::Code;
-use crate::model::presence::{Presence, busy, dead, label, presence};
+use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 
@@ -20,7 +20,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
     };
     let word = share(inv, done, Share::Word);
-    match presence(seen) {
+    match seen.here.presence() {
         Presence::Active(domain) if starting_up(seen, domain) => {
             wait_or(done, word, || format!("libvirt is still starting '{}', which is {}", domain.name, domain.state))
         }
@@ -61,14 +61,14 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             Next::Do(Step::Wait { longest: word - done.waited })
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
-            let its = its_process(pid, name, label(seen));
+            let its = its_process(pid, name, seen.here.label());
             answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", silence.why))
         }),
         Presence::Blind { ran: false, pid, name, silence, .. } => {
-            wait_or(done, word, || still_starting(label(seen), (pid, name), silence))
+            wait_or(done, word, || still_starting(seen.here.label(), (pid, name), silence))
         }
         Presence::Blind { pid, name, silence, .. } => {
-            let runs = format!("'{}' runs {}", label(seen), as_process(pid, name, label(seen)));
+            let runs = format!("'{}' runs {}", seen.here.label(), as_process(pid, name, seen.here.label()));
             if let Fact::Silent(Silence { why, .. }) = &seen.answers.guest {
                 return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
             }
@@ -76,31 +76,26 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             answer(code, format!("{runs}, but {}", silence.why))
         }
         Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
-            let its = its_process(pid, name, label(seen));
+            let its = its_process(pid, name, seen.here.label());
             answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
         }),
-        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => {
-            pass_queue(inv, label(seen), seen, done)
+        Presence::Off(_) if seen.here.starting.is_some() && !queue_passed(inv, seen, done) => {
+            pass_queue(inv, seen.here.label(), seen, done)
         }
         // A guest that reboots keeps its process; where domains have none to look for, it may be a new domain soon. A
         // daemon that is dead may be restarting, and tells more then.
         Presence::Off(why) => match second_look() {
-            Some(look) if inv.recurring && (dead(seen) || !has_no_process(seen)) => look,
+            Some(look) if inv.recurring && (seen.here.is_dead() || !seen.here.has_no_process()) => look,
             Some(_) | None => answer(Code::NotRunning, why),
         },
         // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it
         // stopped here, which fails for the same reason and has this node fenced; Pacemaker takes 5 for "not here".
         Presence::Unknown(why) if inv.probe() && meant_is_unknown(seen) => answer(Code::Installed, why),
         // libvirt is at it, and will be through: a probe that answers 1 may cost a healthy copy elsewhere.
-        Presence::Unknown(why) if busy(seen) => wait_or(done, word, || why),
+        Presence::Unknown(why) if seen.here.is_busy() => wait_or(done, word, || why),
         // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
     }
-}
-
-/// Whether all processes were read, and none is the machine's.
-const fn has_no_process(seen: &Facts) -> bool {
-    matches!(seen.process, Process::Gone | Process::Namesake(_))
 }
 
 /// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.

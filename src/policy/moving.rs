@@ -2,7 +2,7 @@
 //! How far a migration has come. Pure.
 
 use super::hope::{self, Hope};
-use super::settle::There;
+use crate::model::facts::Place;
 use crate::model::failure::Failure;
 use crate::model::target::Target;
 use crate::model::worker::Step;
@@ -20,8 +20,6 @@ pub struct Moving {
     pub rehearse: bool,
     /// What the rehearsal found, when tried.
     pub rehearsed: Option<Result<(), String>>,
-    /// The target's word, asked for since the last look here.
-    pub there: Option<There>,
     /// How often it was tried, and when the first try began, since the action did.
     pub tries: u32,
     /// See `tries`.
@@ -44,7 +42,7 @@ pub struct Tried {
     /// When it ended.
     pub ended: Duration,
     /// What the target said of itself at the end.
-    pub there: Option<There>,
+    pub there: Option<Place>,
     /// Why it failed, as far as the call says.
     pub failed: Option<Failed>,
 }
@@ -83,13 +81,11 @@ impl Failed {
 }
 
 impl Moving {
-    /// After each look: what was known of the target is old.
-    pub(super) fn looked(&mut self) {
-        self.there = None;
-        if let Some(tried) = &mut self.tried {
-            self.looks += 1;
-            self.there = tried.there.take();
-        }
+    /// After each look: what is known of the target is what the last try told of it, and that only once.
+    pub(super) fn looked(&mut self) -> Option<Place> {
+        let tried = self.tried.as_mut()?;
+        self.looks += 1;
+        tried.there.take()
     }
 
     /// What a try came to.
@@ -104,6 +100,6 @@ impl Moving {
 
     /// A new try is due.
     pub fn start_over(&mut self, why: &str) {
-        (self.tried, self.looks, self.there, self.gave_up) = (None, 0, None, Some(why.to_owned()));
+        (self.tried, self.looks, self.gave_up) = (None, 0, Some(why.to_owned()));
     }
 }

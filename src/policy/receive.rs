@@ -8,12 +8,12 @@ use super::{fail, ok, share, wait_or, wait_or_else};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::Facts;
-use crate::model::presence::{Presence, label, presence};
+use crate::model::presence::Presence;
 use crate::policy::health::{self, Health};
 
 /// The target's side: the source has said that it moved, so it runs, or is about to.
 pub(super) fn receive(inv: &Invocation, seen: &Facts, done: &History) -> Next {
-    match presence(seen) {
+    match seen.here.presence() {
         Presence::Active(domain) => match health::health(domain.state, domain.motion) {
             Health::Well | Health::Degraded => ok(format!("'{}' has arrived and is {}", domain.name, domain.state)),
             Health::Arriving | Health::Elsewhere => wait_or(done, inv.timeout, || {
@@ -22,15 +22,15 @@ pub(super) fn receive(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
         },
         Presence::Blind { ran: false, pid, name, silence, .. } => wait_or(done, inv.timeout, || {
-            let label = label(seen);
+            let label = seen.here.label();
             format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), silence.why)
         }),
         Presence::Blind { pid, name, silence, .. } => wait_or_else(done, share(inv, done, Share::Word), || {
-            let as_process = as_process(pid, name, label(seen));
-            ok(format!("'{}' has arrived {as_process}, though {}", label(seen), silence.why))
+            let as_process = as_process(pid, name, seen.here.label());
+            ok(format!("'{}' has arrived {as_process}, though {}", seen.here.label(), silence.why))
         }),
         Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
-            format!("{} runs, but libvirt does not know it", its_process(pid, name, label(seen)))
+            format!("{} runs, but libvirt does not know it", its_process(pid, name, seen.here.label()))
         }),
         Presence::Off(why) => {
             wait_or(done, share(inv, done, Share::SecondLook), || format!("{why}; it did not arrive"))

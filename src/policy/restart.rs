@@ -12,7 +12,7 @@ use crate::model::call::{Action, Invocation};
 use crate::model::facts::{Definition, Fact, Facts};
 use crate::model::outcome::Code;
 use crate::model::params::SavedMemory;
-use crate::model::presence::{Presence, label, presence};
+use crate::model::presence::Presence;
 use crate::policy::health::{self, Health};
 
 /// The next step of a restart, which ends with a start once `done.stopped`.
@@ -21,7 +21,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return start(inv, seen, done);
     }
     if inv.action == Action::Recover
-        && let Presence::Active(domain) = presence(seen)
+        && let Presence::Active(domain) = seen.here.presence()
         && health::health(domain.state, domain.motion) == Health::Well
     {
         return ok(format!("'{}' is {}; nothing to recover", domain.name, domain.state));
@@ -36,7 +36,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if let Some(next) = startable_again(inv, seen, done).or_else(|| saved_before_stop(inv, seen)) {
         return next;
     }
-    if let (Presence::Active(_), Some(hindrance)) = (presence(seen), &seen.hindrance) {
+    if let (Presence::Active(_), Some(hindrance)) = (seen.here.presence(), &seen.hindrance) {
         return fail(format!("not stopped, since it could not be started again: {hindrance}"));
     }
     match stop(inv, seen, done) {
@@ -52,8 +52,8 @@ fn startable_again(inv: &Invocation, seen: &Facts, done: &History) -> Option<Nex
         Definition::None { looked_at } => looked_at,
         Definition::NotLooked | Definition::File(_) => return None,
     };
-    let name = label(seen);
-    match (presence(seen), &seen.answers.kept) {
+    let name = seen.here.label();
+    match (seen.here.presence(), &seen.answers.kept) {
         (Presence::Active(_), Fact::NotAsked) => Some(Next::Do(Step::AskKept)),
         (Presence::Active(_), Fact::Known(false)) => {
             let why = no_definition(name, looked_at);
@@ -75,7 +75,7 @@ fn startable_again(inv: &Invocation, seen: &Facts, done: &History) -> Option<Nex
 
 /// What else keeps a restart from its stop: saved memory, for which its start would be refused.
 fn saved_before_stop(inv: &Invocation, seen: &Facts) -> Option<Next> {
-    let (Presence::Active(domain), SavedMemory::Refuse) = (presence(seen), inv.params.saved_memory) else {
+    let (Presence::Active(domain), SavedMemory::Refuse) = (seen.here.presence(), inv.params.saved_memory) else {
         return None;
     };
     match &seen.answers.saved {

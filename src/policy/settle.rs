@@ -4,13 +4,10 @@
 //! The rule behind the table: a copy may run at one end only when the other end is proven not to run it.
 
 use crate::model::call::Caller;
-use crate::model::facts::Facts;
+use crate::model::facts::Place;
 use crate::model::outcome::{Code, Outcome};
-use crate::model::presence::{Presence, presence};
-use crate::model::state::Motion;
-use crate::model::state::{Pause, Running, State};
-use crate::model::worker::Lookup;
-use std::fmt;
+use crate::model::presence::Presence::{self, Active, Blind, Off, Stray, Unknown};
+use crate::model::state::{Motion, Pause, Running, State};
 
 /// How a migration ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +38,9 @@ pub fn outcome(end: End, caller: Caller) -> Outcome {
     }
 }
 
-/// How it is here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Here {
+/// What an active domain is to a migration that leaves from its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtSource {
     /// It runs, or stands in a way that no migration caused.
     Runs(State),
     /// A migration is still under way; how it is meanwhile.
@@ -52,42 +49,19 @@ pub enum Here {
     Stuck(State),
     /// In post-copy: the target has the other half of it.
     Half(State),
-    /// Its process lives, and libvirt does not answer.
-    Blind(String),
-    /// Not here, by evidence.
-    Gone,
-    /// Nobody can tell.
-    Unknown(String),
+    /// libvirt does not say whether the migration is still on.
+    Unclear(State),
 }
 
-/// How it is at the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum There {
+/// What an active domain is to a migration that goes to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtTarget {
     /// It runs there, or is paused there by request.
-    Running(State),
+    Whole(State),
+    /// In post-copy: it needs memory from elsewhere, or has some that is needed there.
+    Half(State),
     /// The shell that waits for its memory.
     Arriving,
-    /// Not there, by the target's own word.
-    Off,
-    /// The target cannot be asked.
-    Unknown(String),
-}
-
-impl There {
-    /// Whether a whole machine is there, and not the half of one in post-copy, or a shell.
-    #[must_use]
-    pub const fn is_whole(&self) -> bool {
-        match self {
-            Self::Running(
-                State::Running(Running::PostCopy | Running::PostCopyFailed)
-                | State::Paused(Pause::PostCopy | Pause::PostCopyFailed),
-            )
-            | Self::Arriving
-            | Self::Off
-            | Self::Unknown(_) => false,
-            Self::Running(_) => true,
-        }
-    }
 }
 
 /// What follows.
@@ -118,149 +92,118 @@ const GRACE: u32 = 4;
 /// Looks before a daemon that does not answer here counts as gone.
 const PATIENCE: u32 = 8;
 
-/// What an observation of this host comes down to.
+/// How it is at a migration's source.
 #[must_use]
-pub fn here(seen: &Facts) -> Here {
-    match presence(seen) {
-        Presence::Active(domain) => match (domain.motion, domain.state) {
-            // Also while the job is on: what has begun cannot be aborted.
-            (_, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => Here::Half(domain.state),
-            (Motion::Leaving, state) => Here::Leaving(state),
-            (Motion::Unknown, _) => Here::Unknown("libvirt does not say whether the migration is still on".into()),
-            (Motion::None | Motion::Arriving, State::Paused(Pause::Migration)) => Here::Stuck(domain.state),
-            (Motion::None | Motion::Arriving, state) => Here::Runs(state),
-        },
-        Presence::Blind { pid, silence, .. } => Here::Blind(format!("process {pid} runs, but {}", silence.why)),
-        Presence::Stray { pid, .. } => Here::Blind(format!("process {pid} runs, but libvirt lost the domain")),
-        Presence::Off(_) => Here::Gone,
-        Presence::Unknown(why) => Here::Unknown(why),
-    }
+pub fn at_source(place: &Place) -> Presence<'_, AtSource> {
+    place.presence().map(|domain| match (domain.motion, domain.state) {
+        // Also while the job is on: what has begun cannot be aborted.
+        (_, state @ State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => AtSource::Half(state),
+        (Motion::Leaving, state) => AtSource::Leaving(state),
+        (Motion::Unknown, state) => AtSource::Unclear(state),
+        (Motion::None | Motion::Arriving, state @ State::Paused(Pause::Migration)) => AtSource::Stuck(state),
+        (Motion::None | Motion::Arriving, state) => AtSource::Runs(state),
+    })
 }
 
-/// What the target's word comes down to.
+/// How it is at a migration's target. What stands still there for a migration is the shell, whatever its job is said to be.
 #[must_use]
-pub fn there(lookup: &Lookup) -> There {
-    match lookup {
-        Lookup::Absent => There::Off,
-        Lookup::Found(facts) => {
-            let state = State::from_numbers(facts.state, facts.reason);
-            if !state.active() {
-                There::Off
-            } else if matches!(state, State::Paused(Pause::Migration | Pause::StartingUp)) {
-                There::Arriving
-            } else {
-                There::Running(state)
-            }
+pub fn at_target(place: &Place) -> Presence<'_, AtTarget> {
+    place.presence().map(|domain| {
+        let state = domain.state;
+        let running = matches!(state, State::Running(Running::PostCopy | Running::PostCopyFailed));
+        if state.may_be_arriving() {
+            AtTarget::Arriving
+        } else if running || matches!(state, State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) {
+            AtTarget::Half(state)
+        } else {
+            AtTarget::Whole(state)
         }
-    }
+    })
 }
 
 /// The table. `looks` counts how often both ends were looked at; `last` says that no time is left for another look.
 #[must_use]
-pub fn judge(here: &Here, there: &There, looks: u32, last: bool) -> Then {
+pub fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget>, looks: u32, last: bool) -> Then {
     let patient = looks < GRACE;
     let then = match (here, there) {
-        (Here::Gone, There::Running(_)) => Then::Moved,
+        (Off(_), Active(AtTarget::Whole(_) | AtTarget::Half(_))) => Then::Moved,
         // It may have shut down on the way; once is not enough to say so.
-        (Here::Gone, There::Off) if looks > 1 => Then::NotHere,
-        (Here::Gone, There::Off | There::Arriving | There::Unknown(_)) => Then::LookAgain,
-        (Here::Leaving(_), _) if patient => Then::LookAgain,
-        (Here::Leaving(_), _) => Then::AbortHere,
-        (Here::Runs(_), There::Off) => Then::Stayed,
+        (Off(_), Off(_)) if looks > 1 => Then::NotHere,
+        (Off(_), _) => Then::LookAgain,
+        (Active(AtSource::Leaving(_)), _) if patient => Then::LookAgain,
+        (Active(AtSource::Leaving(_)), _) => Then::AbortHere,
+        (Active(AtSource::Runs(_)), Off(_)) => Then::Stayed,
         // It runs here, but if only the last word of the target was lost, it runs there as well: so not said at once.
-        (Here::Runs(_), There::Unknown(_)) if patient => Then::LookAgain,
-        (Here::Runs(_), There::Unknown(_)) => Then::Stayed,
-        (Here::Runs(_), There::Arriving) if patient => Then::LookAgain,
-        (Here::Runs(_), There::Arriving) => Then::DestroyThere,
-        (Here::Runs(_), There::Running(_)) if patient => Then::LookAgain,
+        (Active(AtSource::Runs(_)), _) if patient => Then::LookAgain,
+        (Active(AtSource::Runs(_)), Unknown(_)) => Then::Stayed,
+        (Active(AtSource::Runs(_)), Active(AtTarget::Arriving)) => Then::DestroyThere,
         // Two copies: nobody but a person can tell which one to keep.
-        (Here::Runs(_), There::Running(_)) => Then::Unclear,
-        (Here::Stuck(_) | Here::Half(_), _) if patient => Then::LookAgain,
-        // The half there is lost, and with it the machine.
-        (Here::Half(_), There::Off) => Then::Unclear,
-        // The target still needs memory from here. After a failure libvirt goes on when both ends reach each other again.
-        (Here::Half(_), _)
-        | (Here::Stuck(_), There::Running(State::Running(Running::PostCopy | Running::PostCopyFailed))) => {
-            Then::LookAgain
+        (Active(AtSource::Runs(_)), Active(AtTarget::Whole(_) | AtTarget::Half(_)) | Blind { .. } | Stray { .. }) => {
+            Then::Unclear
         }
-        (Here::Stuck(_), There::Running(_)) => Then::DestroyHere,
-        (Here::Stuck(_), There::Off) => Then::ResumeHere,
-        (Here::Stuck(_), There::Arriving) => Then::DestroyThere,
-        (Here::Stuck(_), There::Unknown(_)) => Then::LookAgain,
+        (Active(AtSource::Stuck(_) | AtSource::Half(_)), _) if patient => Then::LookAgain,
+        // The half there is lost, and with it the machine.
+        (Active(AtSource::Half(_)), Off(_)) => Then::Unclear,
+        // The target still needs memory from here. After a failure libvirt goes on when both ends reach each other again.
+        (Active(AtSource::Half(_)), _) | (Active(AtSource::Stuck(_)), Active(AtTarget::Half(_))) => Then::LookAgain,
+        (Active(AtSource::Stuck(_)), Active(AtTarget::Whole(_))) => Then::DestroyHere,
+        (Active(AtSource::Stuck(_)), Off(_)) => Then::ResumeHere,
+        (Active(AtSource::Stuck(_)), Active(AtTarget::Arriving)) => Then::DestroyThere,
+        (Active(AtSource::Stuck(_)), Unknown(_) | Blind { .. } | Stray { .. }) => Then::LookAgain,
         // Its process lives, and the target says that it does not have it. The daemon here had time to return.
-        (Here::Blind(_), There::Off) if looks > PATIENCE => Then::Stayed,
-        (Here::Blind(_) | Here::Unknown(_), _) => Then::LookAgain,
+        (Blind { .. } | Stray { .. }, Off(_)) if looks > PATIENCE => Then::Stayed,
+        (Active(AtSource::Unclear(_)) | Blind { .. } | Stray { .. } | Unknown(_), _) => Then::LookAgain,
     };
     if !last || !matches!(then, Then::LookAgain | Then::AbortHere) {
         return then;
     }
     match (here, there) {
-        (Here::Blind(_), There::Off) => Then::Stayed,
+        (Blind { .. } | Stray { .. }, Off(_)) => Then::Stayed,
         // libvirt lets it run on here only when it has not handed it over.
-        (Here::Runs(_) | Here::Leaving(State::Running(_)), There::Unknown(_) | There::Off | There::Arriving) => {
-            Then::Stayed
-        }
-        (Here::Gone, There::Off) => Then::NotHere,
         (
-            Here::Blind(_)
-            | Here::Gone
-            | Here::Runs(_)
-            | Here::Leaving(_)
-            | Here::Stuck(_)
-            | Here::Half(_)
-            | Here::Unknown(_),
-            There::Running(_) | There::Arriving | There::Off | There::Unknown(_),
-        ) => Then::Unclear,
-    }
-}
-
-impl fmt::Display for Here {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Runs(state) | Self::Stuck(state) | Self::Half(state) => write!(f, "it is {state}"),
-            Self::Leaving(_) => f.write_str("it is still migrating"),
-            Self::Blind(why) | Self::Unknown(why) => f.write_str(why),
-            Self::Gone => f.write_str("it is gone"),
-        }
-    }
-}
-
-impl fmt::Display for There {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Running(state) => write!(f, "it is {state}"),
-            Self::Arriving => f.write_str("it is still arriving"),
-            Self::Off => f.write_str("it is not running"),
-            Self::Unknown(why) => write!(f, "nobody answers ({why})"),
-        }
+            Active(AtSource::Runs(_) | AtSource::Leaving(State::Running(_))),
+            Unknown(_) | Off(_) | Active(AtTarget::Arriving),
+        ) => Then::Stayed,
+        (Off(_), Off(_)) => Then::NotHere,
+        (Active(_) | Blind { .. } | Stray { .. } | Off(_) | Unknown(_), _) => Then::Unclear,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::facts::Silence;
 
     const RUNS: State = State::Running(Running::Plain);
     const STUCK: State = State::Paused(Pause::Migration);
 
-    fn all_here() -> Vec<Here> {
-        let why = || "w".to_owned();
-        vec![
-            Here::Runs(RUNS),
-            Here::Leaving(RUNS),
-            Here::Leaving(STUCK),
-            Here::Stuck(STUCK),
-            Here::Half(State::Paused(Pause::PostCopy)),
-            Here::Half(State::Paused(Pause::PostCopyFailed)),
-            Here::Blind(why()),
-            Here::Gone,
-            Here::Unknown(why()),
-        ]
+    const HALF: [State; 2] = [State::Paused(Pause::PostCopy), State::Paused(Pause::PostCopyFailed)];
+
+    /// All that a place can be, with these domains in it.
+    fn all<D>(domains: impl IntoIterator<Item = D>) -> Vec<Presence<'static, D>> {
+        let silence: &Silence = Box::leak(Box::new(Silence::refused("w")));
+        let process = |ran: bool| Blind { pid: 1, start: 2, incoming: !ran, name: "a", ending: false, ran, silence };
+        let mut all = vec![
+            process(true),
+            process(false),
+            Stray { pid: 1, start: 2, name: "a" },
+            Off("w".into()),
+            Unknown("w".into()),
+        ];
+        all.extend(domains.into_iter().map(Active));
+        all
     }
 
-    fn all_there() -> Vec<There> {
+    fn all_here() -> Vec<Presence<'static, AtSource>> {
+        let half = HALF.map(AtSource::Half);
+        let leaving = [AtSource::Leaving(RUNS), AtSource::Leaving(STUCK)];
+        let others = [AtSource::Runs(RUNS), AtSource::Stuck(STUCK), AtSource::Unclear(RUNS)];
+        all(half.into_iter().chain(leaving).chain(others))
+    }
+
+    fn all_there() -> Vec<Presence<'static, AtTarget>> {
         let half = State::Running(Running::PostCopy);
-        vec![There::Running(RUNS), There::Running(half), There::Arriving, There::Off, There::Unknown("w".into())]
+        all([AtTarget::Whole(RUNS), AtTarget::Half(half), AtTarget::Arriving])
     }
 
     #[test]
@@ -269,7 +212,10 @@ mod tests {
             for there in all_there() {
                 for looks in 1..8 {
                     if judge(&here, &there, looks, false) == Then::ResumeHere {
-                        assert_eq!((&here, &there), (&Here::Stuck(STUCK), &There::Off));
+                        assert!(
+                            here == Active(AtSource::Stuck(STUCK)) && matches!(there, Off(_)),
+                            "{here:?} {there:?}"
+                        );
                     }
                 }
             }
@@ -282,10 +228,10 @@ mod tests {
             for there in all_there() {
                 let then = judge(&here, &there, 9, false);
                 if then == Then::DestroyHere {
-                    assert_eq!((&here, &there), (&Here::Stuck(STUCK), &There::Running(RUNS)));
+                    assert_eq!((&here, &there), (&Active(AtSource::Stuck(STUCK)), &Active(AtTarget::Whole(RUNS))));
                 }
                 if then == Then::DestroyThere {
-                    assert_eq!(there, There::Arriving);
+                    assert_eq!(there, Active(AtTarget::Arriving));
                 }
             }
         }
@@ -293,10 +239,10 @@ mod tests {
 
     #[test]
     fn what_has_begun_post_copy_is_waited_for_and_never_resumed_ended_or_aborted() {
-        for pause in [Pause::PostCopy, Pause::PostCopyFailed] {
+        for half in HALF {
             for there in all_there() {
-                let then = judge(&Here::Half(State::Paused(pause)), &there, 9, false);
-                assert_eq!(then, if there == There::Off { Then::Unclear } else { Then::LookAgain });
+                let then = judge(&Active(AtSource::Half(half)), &there, 9, false);
+                assert_eq!(then, if matches!(there, Off(_)) { Then::Unclear } else { Then::LookAgain });
             }
         }
     }
@@ -308,13 +254,13 @@ mod tests {
                 for last in [false, true] {
                     let then = judge(&here, &there, 9, last);
                     if then == Then::Moved {
-                        assert!(matches!((&here, &there), (Here::Gone, There::Running(_))));
+                        let runs = matches!(there, Active(AtTarget::Whole(_) | AtTarget::Half(_)));
+                        assert!(matches!(here, Off(_)) && runs, "{here:?} {there:?}");
                     }
                     if then == Then::Stayed {
-                        assert!(
-                            matches!(here, Here::Runs(_) | Here::Leaving(RUNS) | Here::Blind(_))
-                                && !matches!(there, There::Running(_))
-                        );
+                        let lives = matches!(here, Active(AtSource::Runs(_)) | Blind { .. } | Stray { .. });
+                        assert!(lives || here == Active(AtSource::Leaving(RUNS)), "{here:?} {there:?}");
+                        assert!(matches!(there, Off(_) | Unknown(_) | Active(AtTarget::Arriving)), "{there:?}");
                     }
                 }
             }

@@ -7,11 +7,11 @@ use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Process, SilenceKind};
+use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Place, Process, SilenceKind};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
-use crate::model::presence::{Presence, label, presence};
+use crate::model::presence::Presence;
 use crate::model::state::{Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) fn refusal(inv: &Invocation) -> Option<Outcome> {
 pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let word = share(inv, done, Share::Word);
     // What runs is left running, whatever the parameters are: any other answer would have it stopped.
-    match presence(seen) {
+    match seen.here.presence() {
         Presence::Active(domain) => match end_of(seen, domain) {
             Some(ends) => {
                 wait_or(done, share(inv, done, Share::ClearsUp), || format!("not started: {ends}; stop it first"))
@@ -35,19 +35,19 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             Next::Do(Step::Wait { longest: word - done.waited })
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
-            let its = its_process(pid, name, label(seen));
+            let its = its_process(pid, name, seen.here.label());
             format!("not started: {its} was killed or ends, and has not come to its end; {}", silence.why)
         }),
         // To call that started would leave a machine that never runs, and that every monitor calls well.
         Presence::Blind { ran: false, pid, name, silence, .. } => {
-            wait_or(done, inv.timeout, || still_starting(label(seen), (pid, name), silence))
+            wait_or(done, inv.timeout, || still_starting(seen.here.label(), (pid, name), silence))
         }
         Presence::Blind { pid, name, silence, .. } => {
-            let as_process = as_process(pid, name, label(seen));
-            ok(format!("'{}' already runs {as_process}, though {}", label(seen), silence.why))
+            let as_process = as_process(pid, name, seen.here.label());
+            ok(format!("'{}' already runs {as_process}, though {}", seen.here.label(), silence.why))
         }
         Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
-            let its = its_process(pid, name, label(seen));
+            let its = its_process(pid, name, seen.here.label());
             format!("{its} still runs though libvirt says it does not; not starting a second copy")
         }),
         Presence::Unknown(why) => {
@@ -55,10 +55,14 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             if let Some(refusal) = refusal(inv).filter(|_| meant_is_unknown(seen)) {
                 return over(refusal);
             }
-            if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.libvirt, &seen.definition) {
+            if let (Libvirt::Ambiguous(_), Definition::Bad(outcome)) = (&seen.here.libvirt, &seen.definition) {
                 return over(outcome.clone());
             }
-            wait_or(done, inv.timeout, || if seen.starting.is_some() { why } else { format!("not started: {why}") })
+            wait_or(
+                done,
+                inv.timeout,
+                || if seen.here.starting.is_some() { why } else { format!("not started: {why}") },
+            )
         }
         Presence::Off(_) => refusal(inv).map_or_else(|| start_off(inv, seen, done), over),
     }
@@ -122,8 +126,8 @@ fn started(domain: &Domain, health: Health, seen: &Facts, done: &History) -> Str
 }
 
 fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
-    let name = label(seen);
-    if let Libvirt::Silent(silence) = &seen.libvirt {
+    let name = seen.here.label();
+    if let Libvirt::Silent(silence) = &seen.here.libvirt {
         let why = format!("'{name}' was not started: {}", silence.why);
         let patience = match silence.kind {
             SilenceKind::Dead => share(inv, done, Share::DaemonRefuses),
@@ -137,12 +141,12 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     match &done.start {
         // libvirt has not come to what this start asked it for, and will.
-        Some(Err(why)) if seen.starting.is_some() => {
+        Some(Err(why)) if seen.here.starting.is_some() => {
             return fail(format!("libvirt may still start '{name}', as it was asked to: {why}"));
         }
         Some(Err(why)) => return failed(why, format!("'{name}' was not started: {why}")),
         Some(Ok(())) => {
-            let now = match &seen.libvirt {
+            let now = match &seen.here.libvirt {
                 Libvirt::Domain(domain) => domain.state.to_string(),
                 Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => "gone".into(),
             };
@@ -150,27 +154,29 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         None => {}
     }
-    if let Libvirt::Unusable(why) = &seen.libvirt {
+    if let Libvirt::Unusable(why) = &seen.here.libvirt {
         return answer(Code::Configured, why.clone());
     }
     if let Some(hindrance) = &seen.hindrance {
         return fail(format!("'{name}' was not started: {hindrance}"));
     }
     // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
-    match (&done.moved_to, &seen.answers.elsewhere) {
-        (Some(_), Fact::NotAsked) => return Next::Do(Step::AskElsewhere),
-        (Some(uri), Fact::Known(true)) => {
+    match (&done.moved_to, seen.answers.elsewhere.as_ref().map(Place::presence)) {
+        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(uri), Some(Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. })) => {
             return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
         }
-        (Some(_), Fact::Known(false) | Fact::Silent(_)) | (None, _) => {}
+        (Some(_), Some(Presence::Off(_) | Presence::Unknown(_))) | (None, _) => {}
     }
     // Both may write the same disks, for all that can be seen; that it is another machine only a UUID tells.
-    if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) = (&seen.process, &seen.definition) {
+    if let (Process::Namesake(why), Definition::File(_) | Definition::None { .. }) =
+        (&seen.here.process, &seen.definition)
+    {
         return wait_or(done, share(inv, done, Share::ClearsUp), || {
             format!("'{name}' was not started: {why}; end that process first")
         });
     }
-    match (&seen.definition, &seen.libvirt) {
+    match (&seen.definition, &seen.here.libvirt) {
         (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
         (Definition::Bad(outcome), _) => over(outcome.clone()),
         (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::Create),
@@ -189,7 +195,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 /// `start`, once it is clear what becomes of memory that libvirt has saved (virsh managedsave, libvirt-guests): its own
 /// definition would be started with it, a file beside it would leave it behind for the start after that.
 fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
-    let name = label(seen);
+    let name = seen.here.label();
     match (&seen.answers.saved, inv.params.saved_memory, &done.dropped) {
         (Fact::NotAsked, _, _) => Next::Do(Step::AskSaved),
         (Fact::Known(false), _, _) => Next::Do(start),

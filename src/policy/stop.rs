@@ -10,7 +10,7 @@ use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
 use crate::model::facts::{Domain, Fact, Facts, Process, SilenceKind};
-use crate::model::presence::{Presence, clearing_up, dead, hung, label, presence};
+use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
@@ -33,13 +33,13 @@ const DESTROY_AGAIN: Duration = Duration::from_secs(2);
 pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
     let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
-    let name = done.name.as_deref().unwrap_or_else(|| label(seen));
-    match presence(seen) {
-        Presence::Off(_) if seen.starting.is_some() && !queue_passed(inv, seen, done) => {
+    let name = done.name.as_deref().unwrap_or_else(|| seen.here.label());
+    match seen.here.presence() {
+        Presence::Off(_) if seen.here.starting.is_some() && !queue_passed(inv, seen, done) => {
             pass_queue(inv, name, seen, done)
         }
         // Whatever a silent daemon was asked for by others it may still begin with.
-        Presence::Off(_) if hung(seen) && !ended && !force(inv) && !patience(inv, done).is_zero() => {
+        Presence::Off(_) if seen.here.is_hung() && !ended && !force(inv) && !patience(inv, done).is_zero() => {
             Next::Do(Step::Wait { longest: patience(inv, done) })
         }
         // It was leaving: it may have arrived, and a copy there is still a copy.
@@ -62,7 +62,7 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
                     share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
                 }
                 // There is no guest yet that could be asked.
-                SilenceKind::Hung | SilenceKind::Busy if seen.told_to_run == Some(false) => {
+                SilenceKind::Hung | SilenceKind::Busy if seen.here.told_to_run == Some(false) => {
                     share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
                 }
                 // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
@@ -82,18 +82,18 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
         }
         // Its process was seen to end, and libvirt, which could have made another, does not run.
-        Presence::Unknown(_) if ended_by_killing(done) && dead(seen) && seen.starting.is_none() => {
+        Presence::Unknown(_) if ended_by_killing(done) && seen.here.is_dead() && seen.here.starting.is_none() => {
             ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
         }
         // What was asked here has ended it; libvirt gives back what it held.
         Presence::Unknown(_)
             if (ended || !done.destroyed.is_empty() || !done.asked.is_empty())
-                && seen.starting.is_none()
-                && clearing_up(seen) =>
+                && seen.here.starting.is_none()
+                && seen.here.is_clearing_up() =>
         {
             until_let_go(inv, name, done, inv.timeout)
         }
-        Presence::Unknown(why) => wait_or(done, inv.timeout, || match seen.starting {
+        Presence::Unknown(why) => wait_or(done, inv.timeout, || match seen.here.starting {
             Some(_) => why,
             None => format!("not stopped: {why}"),
         }),
@@ -218,7 +218,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     }
     let forbidden = inv.params.no_kill && inv.action != Action::Kill && domain.motion != Motion::Arriving;
     // It has ended, and libvirt, in the middle of something else, has not taken note of it.
-    let gone = seen.process == Process::Gone;
+    let gone = seen.here.process == Process::Gone;
     // What has no process any more, or one that is ending, hears nothing.
     let deaf = end_of(seen, domain).is_some();
     let wakes = share(inv, done, Share::Wake);
@@ -287,7 +287,7 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
 }
 
 fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
-    match (done.destroyed.as_slice(), &seen.process) {
+    match (done.destroyed.as_slice(), &seen.here.process) {
         ([], _) => Next::Do(Step::Destroy),
         // All processes were read, and it has none any more: what libvirt still says of it is old.
         // It may be stuck, as in a migration to a port that a firewall drops (TCP gives up after two minutes).

@@ -2,9 +2,11 @@
 //! The sentences of a migration. What went wrong stands first, where a manager does not cut it off. Pure.
 
 use super::converge::Sample;
-use super::settle::{Here, There};
+use super::settle::{AtSource, AtTarget, at_source, at_target};
 use crate::model::change;
+use crate::model::facts::Place;
 use crate::model::failure::Failure;
+use crate::model::presence::Presence;
 use crate::model::worker::Step;
 
 /// What failed, with the place where it did.
@@ -90,20 +92,50 @@ fn daemon(message: &str) -> String {
 
 /// The sentence of a migration whose end nobody here can bring about.
 #[must_use]
-pub fn unclear(name: &str, node: &str, here: &Here, there: &There, why: Option<&str>) -> String {
+pub fn unclear(name: &str, node: &str, here: &Place, there: &Place, why: Option<&str>) -> String {
     let why = why.map(|why| format!("; {why}")).unwrap_or_default();
-    match (here, there) {
-        (Here::Half(_), There::Off) => {
+    let told = in_words_there(there);
+    match (at_source(here), at_target(there)) {
+        (Presence::Active(AtSource::Half(_)), Presence::Off(_)) => {
             format!("'{name}' lost its half on {node} in post-copy: stop and start it{why}")
         }
-        (Here::Half(_), _) => format!(
+        (Presence::Active(AtSource::Half(_)), _) => format!(
             "'{name}' is half here, half on {node} (post-copy): let the two reach each other, or stop it on both; \
-             on {node} {there}{why}"
+             on {node} {told}{why}"
         ),
-        (Here::Runs(_), There::Running(_)) => {
+        (Presence::Active(AtSource::Runs(_)), Presence::Active(AtTarget::Whole(_) | AtTarget::Half(_))) => {
             format!("'{name}' runs twice, here and on {node}: stop one of the two at once{why}")
         }
-        _ => format!("'{name}': here {here}, on {node} {there}{why}"),
+        _ => format!("'{name}': here {}, on {node} {told}{why}", in_words_here(here)),
+    }
+}
+
+/// How it is at a migration's source.
+#[must_use]
+pub fn in_words_here(place: &Place) -> String {
+    match at_source(place) {
+        Presence::Active(AtSource::Runs(state) | AtSource::Stuck(state) | AtSource::Half(state)) => {
+            format!("it is {state}")
+        }
+        Presence::Active(AtSource::Leaving(_)) => "it is still migrating".into(),
+        Presence::Active(AtSource::Unclear(_)) => "libvirt does not say whether the migration is still on".into(),
+        Presence::Blind { pid, silence, .. } => format!("process {pid} runs, but {}", silence.why),
+        Presence::Stray { pid, .. } => format!("process {pid} runs, but libvirt lost the domain"),
+        Presence::Off(_) => "it is gone".into(),
+        Presence::Unknown(why) => why,
+    }
+}
+
+/// How it is at a migration's target.
+#[must_use]
+pub fn in_words_there(place: &Place) -> String {
+    match at_target(place) {
+        Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => format!("it is {state}"),
+        Presence::Active(AtTarget::Arriving) => "it is still arriving".into(),
+        Presence::Off(_) => "it is not running".into(),
+        Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
+            format!("nobody answers ({})", place.why_unknown())
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn advice(domain: &Domain, health: Health) -> &'static str {
 /// That the process of a domain which libvirt calls active has ended, or is about to: what is wrong with it, in words.
 pub(super) fn end_of(seen: &Facts, domain: &Domain) -> Option<String> {
     let Domain { name, state, .. } = domain;
-    match &seen.process {
+    match &seen.here.process {
         Process::Gone => Some(format!("the process of '{name}' is gone, but libvirt says that it is {state}")),
         Process::Alive { pid, ending: true, .. } => Some(format!(
             "process {pid} of '{name}' was killed or ends, and has not come to its end: it waits for a device, or for \

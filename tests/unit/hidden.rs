@@ -4,7 +4,7 @@
 use vm_agent::host::locate::{Found, Kind};
 use vm_agent::model::change::Change;
 use vm_agent::model::definition::read;
-use vm_agent::model::facts::{Answers, Defined, Definition, Facts, Libvirt, Process};
+use vm_agent::model::facts::{Answers, Defined, Definition, Facts, Libvirt, Place, Process};
 use vm_agent::model::worker::{Answer, Request, Who};
 use vm_agent::sys::child::{Ended, Finished};
 
@@ -14,12 +14,8 @@ const TEXT: &str = "<domain><name>web</name><graphics type='vnc' passwd='kwort'>
 fn what_holds_a_definition_does_not_print_it() {
     let defined = Defined { path: "/d/web.xml".into(), text: TEXT.into(), name: "web".into(), uuid: None };
     let seen = Facts {
-        name: Some("web".into()),
-        libvirt: Libvirt::NoDomain,
-        process: Process::Gone,
+        here: Place { name: Some("web".into()), process: Process::Gone, ..Place::by_word(Libvirt::NoDomain) },
         definition: Definition::File(Box::new(defined)),
-        starting: None,
-        told_to_run: None,
         hindrance: None,
         answers: Answers::default(),
     };

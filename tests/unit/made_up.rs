@@ -7,7 +7,7 @@ use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Process as Seen, Silence, SilenceKind, Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Place, Process as Seen, Silence, SilenceKind, Starting,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -131,12 +131,12 @@ prop_compose! {
     fn answers()(
         kept in fact(&[true, false]),
         saved in fact(&[true, false]),
-        elsewhere in fact(&[true, false]),
+        elsewhere in proptest::option::of(libvirt().prop_map(Place::by_word)),
         queue_passed in fact(&[()]),
         guest in fact(&[()]),
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
     ) -> Answers {
-        Answers { kept, saved, elsewhere, queue_passed, guest, switched }
+        Answers { kept, saved, elsewhere, target: None, queue_passed, guest, switched }
     }
 }
 
@@ -150,7 +150,8 @@ prop_compose! {
         answers in answers(),
     ) -> Facts {
         let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
-        Facts { name: Some("a".into()), libvirt, process, definition, hindrance: None, starting, told_to_run, answers }
+        let here = Place { name: Some("a".into()), libvirt, process, starting, told_to_run };
+        Facts { here, definition, hindrance: None, answers }
     }
 }
 
@@ -212,36 +213,38 @@ prop_compose! {
 
 /// By any evidence it is in memory here.
 fn alive(seen: &Facts) -> bool {
-    matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active())
-        || matches!(seen.process, Seen::Alive { .. })
+    matches!(&seen.here.libvirt, Libvirt::Domain(domain) if domain.state.active())
+        || matches!(seen.here.process, Seen::Alive { .. })
 }
 
 /// No evidence says whether it is.
 fn unknown(seen: &Facts) -> bool {
     !alive(seen)
-        && match &seen.libvirt {
-            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => matches!(seen.process, Seen::MayBe(_)),
+        && match &seen.here.libvirt {
+            Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => {
+                matches!(seen.here.process, Seen::MayBe(_))
+            }
             Libvirt::Ambiguous(_) => true,
             // Without a process it is about to be started, or is cleared up behind.
             Libvirt::Silent(silence) => {
-                !no_process(seen) || seen.starting.is_some() || silence.kind == SilenceKind::Busy
+                !no_process(seen) || seen.here.starting.is_some() || silence.kind == SilenceKind::Busy
             }
         }
 }
 
 fn no_process(seen: &Facts) -> bool {
-    matches!(seen.process, Seen::Gone | Seen::Namesake(_))
+    matches!(seen.here.process, Seen::Gone | Seen::Namesake(_))
 }
 
 /// Its process is there, and libvirt was not seen to tell it to run before it fell silent.
 fn never_ran(seen: &Facts) -> bool {
-    matches!((&seen.libvirt, &seen.process), (Libvirt::Silent(_), Seen::Alive { .. }))
-        && !seen.told_to_run.unwrap_or(seen.starting.is_none())
+    matches!((&seen.here.libvirt, &seen.here.process), (Libvirt::Silent(_), Seen::Alive { .. }))
+        && !seen.here.told_to_run.unwrap_or(seen.here.starting.is_none())
 }
 
 /// What was done to end it has ended its process, and no start is on record that could make another.
 fn cleared_up(seen: &Facts, done: &History) -> bool {
-    no_process(seen) && seen.starting.is_none() && (ended(done) || !done.asked.is_empty())
+    no_process(seen) && seen.here.starting.is_none() && (ended(done) || !done.asked.is_empty())
 }
 
 fn ended(done: &History) -> bool {
@@ -250,18 +253,18 @@ fn ended(done: &History) -> bool {
 
 /// No daemon is there that could make another process of it: when its own was seen to end, nothing is left.
 fn no_daemon(seen: &Facts) -> bool {
-    matches!(&seen.libvirt, Libvirt::Silent(Silence { kind: SilenceKind::Dead, .. }))
+    matches!(&seen.here.libvirt, Libvirt::Silent(Silence { kind: SilenceKind::Dead, .. }))
 }
 
 /// In memory here, and not the copy that runs: arriving, or left behind. It may be denied to those who would act on it.
 fn shell(seen: &Facts) -> bool {
-    matches!(&seen.libvirt, Libvirt::Domain(domain)
+    matches!(&seen.here.libvirt, Libvirt::Domain(domain)
         if matches!(health(domain.state, domain.motion), Health::Arriving | Health::Elsewhere))
 }
 
 /// A shell that holds nothing of the machine's yet.
 fn arriving(seen: &Facts) -> bool {
-    matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving)
+    matches!(&seen.here.libvirt, Libvirt::Domain(domain) if domain.motion == Motion::Arriving)
 }
 
 fn may_deny(inv: &Invocation, seen: &Facts) -> bool {
@@ -274,18 +277,18 @@ fn check_answer(inv: &Invocation, seen: &Facts, done: &History, outcome: &Outcom
     let stops = matches!(inv.action, Action::Stop | Action::Kill);
     let watches = matches!(inv.action, Action::Status | Action::Monitor);
     let acts = !watches && inv.action != Action::MigrateFrom;
-    let here = alive(seen) && !(acts && ended(done) && seen.process == Seen::Gone);
+    let here = alive(seen) && !(acts && ended(done) && seen.here.process == Seen::Gone);
     let killed = matches!(done.killed.last(), Some(Ok(())));
     let open = unknown(seen)
-        && !(acts && killed && no_daemon(seen) && seen.starting.is_none())
+        && !(acts && killed && no_daemon(seen) && seen.here.starting.is_none())
         && !(acts && cleared_up(seen, done));
-    let answered = matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain);
+    let answered = matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain);
     if outcome.code == Code::Ok && inv.action != Action::Reload {
         prop_assert!(stops || !never_ran(seen), "it never ran: {outcome:?}");
-        let queued = stops && answered && !alive(seen) && seen.starting.is_some();
+        let queued = stops && answered && !alive(seen) && seen.here.starting.is_some();
         prop_assert!(!queued || seen.answers.queue_passed == Fact::Known(()), "it may be in the queue: {outcome:?}");
     }
-    if outcome.code == Code::NotRunning && answered && seen.starting.is_some() {
+    if outcome.code == Code::NotRunning && answered && seen.here.starting.is_some() {
         prop_assert!(
             seen.answers.queue_passed == Fact::Known(()) || may_deny(inv, seen),
             "it may be in the queue: {outcome:?}"
@@ -298,7 +301,7 @@ fn check_answer(inv: &Invocation, seen: &Facts, done: &History, outcome: &Outcom
         Code::Degraded => prop_assert!(watches && inv.recurring && inv.caller == Caller::Pacemaker, "{outcome:?}"),
         // The word that Pacemaker takes for "not here": only where nothing tells which machine is meant.
         Code::Installed if inv.probe() => {
-            prop_assert!(matches!(seen.libvirt, Libvirt::Ambiguous(_)) || seen.name.is_none(), "{outcome:?}");
+            prop_assert!(matches!(seen.here.libvirt, Libvirt::Ambiguous(_)) || seen.here.name.is_none(), "{outcome:?}");
         }
         Code::Configured | Code::Args | Code::Installed => prop_assert!(!stops && !watches, "{outcome:?}"),
         _ => {}
@@ -351,12 +354,12 @@ proptest! {
         match policy::next(&inv, &seen, &done) {
             Next::Do(step) if starts(&step) => {
                 prop_assert!(!alive(&seen) && !unknown(&seen), "{step}");
-                prop_assert!(matches!(seen.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{step}");
+                prop_assert!(matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{step}");
                 prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{step}");
             }
             Next::Do(Step::TurnToStart) => {
                 let killed = matches!(done.killed.last(), Some(Ok(())));
-                let gone = ended(&done) && seen.process == Seen::Gone && alive(&seen);
+                let gone = ended(&done) && seen.here.process == Seen::Gone && alive(&seen);
                 let gone = gone || (killed && no_daemon(&seen)) || cleared_up(&seen, &done);
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
@@ -397,7 +400,7 @@ proptest! {
                 prop_assert!(may_deny(&inv, &seen), "{outcome:?}");
             }
             // A process that is gone has ended, whatever libvirt still says of it.
-            let over = alive(&seen) && seen.process == Seen::Gone;
+            let over = alive(&seen) && seen.here.process == Seen::Gone;
             if matches!(inv.action, Action::Stop | Action::Kill) && !over {
                 prop_assert_ne!(outcome.code, Code::Ok);
             }

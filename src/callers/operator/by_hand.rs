@@ -40,7 +40,7 @@ impl Hint {
         let deadline = Deadline::after(inv.budget().share(Share::Hint, inv.timeout));
         let mut looker = Looker::new(inv, env, Roots::default());
         let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left(), deadline);
-        match &seen.libvirt {
+        match &seen.here.libvirt {
             Libvirt::Silent(silence) => match silence.kind {
                 SilenceKind::Dead | SilenceKind::Hung => Some(Self::Waits(silence.why.clone())),
                 SilenceKind::Busy | SilenceKind::Refused | SilenceKind::Missing => None,

@@ -6,11 +6,10 @@ use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Fact, Facts, Libvirt};
+use crate::model::facts::{Definition, Fact, Facts, Libvirt, Place};
 use crate::model::outcome::Code;
-use crate::model::presence::{Presence, presence};
-use crate::policy::migrate;
-use crate::policy::settle::{self, There};
+use crate::model::presence::Presence;
+use crate::policy::{migrate, tell};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::fmt::Write;
@@ -29,13 +28,16 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     if inv.params.name.is_some() {
         seen.definition = Definition::NotLooked;
     }
-    let saved = match seen.libvirt {
-        Libvirt::Domain(_) => looker.saved(&seen.who(), deadline),
+    let saved = match seen.here.libvirt {
+        Libvirt::Domain(_) => looker.saved(&seen.here.who(), deadline),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let there =
-        if inv.action.moves() { at_target(inv, &seen, &own, &looker.uri, deadline, &mut text) } else { There::Off };
+    let there = if inv.action.moves() {
+        at_target(inv, &seen, &own, &looker.uri, deadline, &mut text)
+    } else {
+        Place::by_word(Libvirt::NoDomain)
+    };
     let world =
         Imagined { own, uri: looker.uri.clone(), there, definition: Some(definition), saved, ..Imagined::default() };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
@@ -57,18 +59,17 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
 }
 
 /// How it is at the target of a migration, which is asked.
-fn at_target(inv: &Invocation, seen: &Facts, own: &str, uri: &str, deadline: Deadline, text: &mut String) -> There {
+fn at_target(inv: &Invocation, seen: &Facts, own: &str, uri: &str, deadline: Deadline, text: &mut String) -> Place {
     // What makes no sense is told by the story.
-    let Ok(target) = migrate::destination(inv, own, uri) else { return There::Off };
+    let Ok(target) = migrate::destination(inv, own, uri) else { return Place::by_word(Libvirt::NoDomain) };
     let until = inv.budget().until(Share::Target, deadline);
-    let there = backend::lookup(&target.uri, seen.who(), until)
-        .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup));
-    let _ = writeln!(text, "target {} ({}): {there}", target.node, target.uri);
+    let there = backend::place(&target.uri, seen.here.who(), until);
+    let _ = writeln!(text, "target {} ({}): {}", target.node, target.uri, tell::in_words_there(&there));
     there
 }
 
 fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
-    let presence = match presence(seen) {
+    let presence = match seen.here.presence() {
         Presence::Active(domain) => format!("it is {}", domain.state),
         Presence::Blind { ran: false, .. } => {
             "libvirt is still starting it, and has not told its process to run".into()
@@ -78,7 +79,7 @@ fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
         Presence::Off(_) => "it does not run here".into(),
         Presence::Unknown(_) => "not known".into(),
     };
-    let record = match &seen.starting {
+    let record = match &seen.here.starting {
         Some(starting) => {
             let (agent, _) = starting.agent;
             format!("record: process {agent} asked libvirt to start it, and nobody has seen yet what came of it\n")
@@ -87,7 +88,7 @@ fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
     };
     format!(
         "libvirt ({uri}): {}\nprocess table: {}\ndefinition: {definition}\n{record}taken together: {presence}\n",
-        seen.libvirt,
-        seen.process_in_words()
+        seen.here.libvirt,
+        seen.here.process_in_words()
     )
 }

@@ -7,12 +7,12 @@ use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Libvirt};
+use crate::model::facts::{Definition, Libvirt, Place};
 use crate::model::params::Params;
-use crate::model::presence::{Presence, presence};
+use crate::model::presence::Presence;
 use crate::model::target;
 use crate::model::worker::Who;
-use crate::policy::settle::{self, There};
+use crate::policy::settle::{AtTarget, at_target};
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::text::uuid_text;
@@ -72,11 +72,11 @@ pub(super) fn refusal(
     let mut looker = Looker::new(&inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
     let seen = looker.look(&inv, depth, inv.budget().share(Share::LookHere, until.left()), until);
-    match presence(&seen) {
+    match seen.here.presence() {
         Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => return None,
         Presence::Off(_) | Presence::Unknown(_) => {}
     }
-    let known = match &seen.libvirt {
+    let known = match &seen.here.libvirt {
         Libvirt::Domain(domain) => Some(domain.uuid),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
     };
@@ -147,14 +147,16 @@ fn said(member: &Member, inv: &Invocation, source: &str, subject: &Subject, unti
     };
     let there = match uri(&member.node, inv, source) {
         Ok(uri) => there(&uri, subject, until),
-        Err(why) => There::Unknown(why),
+        Err(why) => Place::silent(why),
     };
-    match there {
-        There::Running(state) => answered(member, Some(true), state.to_string()),
-        There::Arriving => answered(member, Some(true), "arriving there".into()),
-        There::Off => answered(member, Some(false), "not running".into()),
-        There::Unknown(why) => {
-            let why = ascii_line(&why, 160);
+    match at_target(&there) {
+        Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => {
+            answered(member, Some(true), state.to_string())
+        }
+        Presence::Active(AtTarget::Arriving) => answered(member, Some(true), "arriving there".into()),
+        Presence::Off(_) => answered(member, Some(false), "not running".into()),
+        Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
+            let why = ascii_line(there.why_unknown(), 160);
             let believed = if member.on_record == Some(true) { "; the cluster believes that it does" } else { "" };
             let how = match member.standing {
                 Standing::Online | Standing::Unknown => "",
@@ -182,15 +184,11 @@ fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
 }
 
 /// How the domain is at this host: by its name, and by its UUID if no such name runs.
-fn there(uri: &str, subject: &Subject, until: Deadline) -> There {
-    let ask = |who| {
-        backend::lookup(uri, who, until)
-            .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup))
-    };
-    let by_name = ask(Who::Name(subject.name.clone()));
-    match (&by_name, &subject.uuid) {
-        (There::Off, Some(uuid)) => ask(Who::Uuid(uuid.clone())),
-        (There::Off | There::Arriving | There::Running(_) | There::Unknown(_), _) => by_name,
+fn there(uri: &str, subject: &Subject, until: Deadline) -> Place {
+    let by_name = backend::place(uri, Who::Name(subject.name.clone()), until);
+    match (by_name.presence(), &subject.uuid) {
+        (Presence::Off(_), Some(uuid)) => backend::place(uri, Who::Uuid(uuid.clone()), until),
+        (_, _) => by_name,
     }
 }
 

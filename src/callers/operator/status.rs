@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::engine::imagine::{Imagined, play};
 use crate::host::aside;
 use crate::host::disks;
-use crate::host::locate::{Found, Place};
+use crate::host::locate::{DefinitionAt, Found};
 use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
@@ -106,23 +106,25 @@ pub fn look(inv: &Invocation, env: &Environment) -> Report {
     let persistent = looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain));
     let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
     looker.read_definition(inv);
-    let active = matches!(&seen.libvirt, Libvirt::Domain(domain) if domain.state.active());
+    let active = matches!(&seen.here.libvirt, Libvirt::Domain(domain) if domain.state.active());
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
     let definition = definition(looker.definition(), mark, inv.budget().until(Share::StartedFrom, deadline));
     let (presence, state, code) = state(inv, &seen);
-    let process = match seen.process {
+    let process = match seen.here.process {
         Process::Alive { pid, start, .. } => Some((pid, start)),
         Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
     };
     let mut report = Report {
         code,
-        name: match &seen.libvirt {
+        name: match &seen.here.libvirt {
             Libvirt::Domain(domain) => Some(domain.name.clone()),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => seen.name.clone(),
+            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
+                seen.here.name.clone()
+            }
         },
         presence,
         state,
-        uuid: match &seen.libvirt {
+        uuid: match &seen.here.libvirt {
             Libvirt::Domain(domain) => Some(uuid_text(&domain.uuid)),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
         },
@@ -165,7 +167,7 @@ fn state(inv: &Invocation, seen: &Facts) -> (&'static str, String, Code) {
     let (_, outcome) = play(inv, seen, &Imagined::default());
     let code = outcome.as_ref().map_or(Code::Generic, |outcome| outcome.code);
     let reason = outcome.map(|outcome| outcome.reason).unwrap_or_default();
-    match &seen.libvirt {
+    match &seen.here.libvirt {
         Libvirt::Domain(domain) if domain.state.active() => {
             let health = health::health(domain.state, domain.motion);
             if code == Code::Generic && health != health::Health::Failed {
@@ -220,7 +222,7 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
         facts.resource = text(&mark.instance);
         // Without parameters the file that it came from is the one to compare with.
         if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() && !mark.sha256.is_empty() {
-            let place = Place::File(Path::new(&mark.source));
+            let place = DefinitionAt::File(Path::new(&mark.source));
             facts.unchanged = match aside::definition(&place, deadline) {
                 Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
                 Ok(Found::NotFound { .. }) | Err(_) => None,
@@ -279,7 +281,7 @@ impl Report {
             Cluster::Runs(kind, resource) => (kind, resource),
         };
         let inv = members::as_configured(inv, env, resource.as_ref());
-        let known = match &seen.libvirt {
+        let known = match &seen.here.libvirt {
             Libvirt::Domain(domain) => Some(domain.uuid),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
         };

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Asking libvirt: over its RPC, or through the worker for a URI that is not spoken here.
 
+use super::NO_CONNECT;
 use super::seek::Sighting;
 use super::{Channel, Depth, Looker};
-use super::{MIGRATION_OUT, NO_CONNECT, NOT_FOR_THIS_JOB};
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
 use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
-use crate::model::failure::Failure;
 use crate::model::state::Motion;
-use crate::model::state::{Pause, State};
-use crate::model::worker::{Lookup, Who};
+use crate::model::worker::Who;
 use crate::sys::child::find_program;
 use crate::sys::time::Deadline;
 use std::path::Path;
@@ -134,16 +132,14 @@ impl Looker {
             Sighting::Nothing => return Ok(Libvirt::NoDomain),
             Sighting::CannotTell(why) => return Ok(Libvirt::Ambiguous(why)),
         };
-        let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
         let mut motion = Motion::None;
-        if (unclear || (depth.thorough && state.active()))
+        if (state.may_be_arriving() || (depth.thorough && state.active()))
             && let Some(connection) = &mut self.connection
         {
             connection.set_deadline(self.budget.until(Share::Job, deadline));
             motion = match connection.job_stats(&domain, 0) {
-                Ok(stats) => leaving(stats.as_ref()),
-                Err(RpcError::Libvirt { code, .. }) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
-                Err(RpcError::Libvirt { .. }) => Motion::None,
+                Ok(stats) => Motion::of_job(state, Ok(operation(stats.as_ref()))),
+                Err(RpcError::Libvirt { code, .. }) => Motion::of_job(state, Err(code)),
                 // The connection is of no more use, but the state that it told is.
                 Err(error) => {
                     log::debug!("whether a migration is on was not answered: {error}");
@@ -164,11 +160,11 @@ pub(super) fn has_daemon(socket: Option<&Path>) -> bool {
     daemon.is_some_and(|daemon| find_program(daemon).is_some())
 }
 
-pub(super) fn leaving(stats: Option<&rpc::JobStats>) -> Motion {
-    let operation = stats.and_then(|s| s.fields.iter().find(|(field, _)| field == "operation"));
-    match operation {
-        Some((_, rpc::TypedValue::Int(MIGRATION_OUT))) => Motion::Leaving,
-        Some(_) | None => Motion::None,
+/// What a job does (`virDomainJobOperation`); 0 without one.
+fn operation(stats: Option<&rpc::JobStats>) -> i32 {
+    match stats.and_then(|stats| stats.fields.iter().find(|(field, _)| field == "operation")) {
+        Some((_, rpc::TypedValue::Int(operation))) => *operation,
+        Some(_) | None => 0,
     }
 }
 
@@ -225,25 +221,11 @@ pub(super) fn by_worker(uri: &str, name: Option<&str>, deadline: Deadline) -> Re
     let Some(name) = name else {
         return Ok(Libvirt::Ambiguous("neither a name nor a readable definition says which".into()));
     };
-    let silent = |failure: Failure| {
-        let why = format!("libvirt cannot be asked ({failure})");
-        Silence { why, ..failure.into() }
-    };
-    match backend::lookup(uri, Who::Name(name.to_owned()), deadline).map_err(silent)? {
-        Lookup::Absent => Ok(Libvirt::NoDomain),
-        Lookup::Found(facts) => {
-            let state = State::from_numbers(facts.state, facts.reason);
-            let unclear = matches!(state, State::Paused(Pause::Migration | Pause::StartingUp));
-            let motion = match (facts.job_operation, facts.job_error) {
-                (Some(MIGRATION_OUT), _) => Motion::Leaving,
-                (Some(_), _) => Motion::None,
-                (None, Some(code)) if unclear && NOT_FOR_THIS_JOB.contains(&code) => Motion::Arriving,
-                (None, Some(_)) => Motion::None,
-                (None, None) => Motion::Unknown,
-            };
-            let uuid = crate::sys::text::parse_uuid(&facts.uuid)
-                .ok_or_else(|| silent(Failure::refused("its UUID is none")))?;
-            Ok(Libvirt::Domain(Domain { uuid, name: facts.name, state, motion }))
+    match backend::lookup(uri, Who::Name(name.to_owned()), deadline) {
+        Ok(lookup) => Ok(Libvirt::told(lookup)),
+        Err(failure) => {
+            let why = format!("libvirt cannot be asked ({failure})");
+            Err(Silence { why, ..failure.into() })
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Reading the definition that the parameters point at.
 
 use crate::host::aside::{self, Unlocated};
-use crate::host::locate::{Found, Kind, Place};
+use crate::host::locate::{DefinitionAt, Found, Kind};
 use crate::model::call::Invocation;
 use crate::model::definition;
 use crate::model::facts::{Defined, Definition};
@@ -13,8 +13,8 @@ use crate::sys::time::Deadline;
 pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definition {
     let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
     let place = match (&inv.params.config, &inv.params.path, &inv.params.name) {
-        (Some(config), _, _) => Place::File(config),
-        (None, Some(path), Some(name)) => Place::Path(path, name),
+        (Some(config), _, _) => DefinitionAt::File(config),
+        (None, Some(path), Some(name)) => DefinitionAt::Path(path, name),
         (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
         (None, None, _) => return Definition::None { looked_at: Vec::new() },
     };

@@ -16,7 +16,7 @@ use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
 use crate::model::budget::{Budget, Share};
 use crate::model::call::{Action, Environment, Invocation};
-use crate::model::facts::{Answers, Definition, Facts, Libvirt, Process, Silence, SilenceKind, Starting};
+use crate::model::facts::{Answers, Definition, Facts, Libvirt, Place, Process, Silence, SilenceKind, Starting};
 use crate::model::state::Motion;
 use crate::model::state::{Pause, State};
 use crate::model::uri::Uri;
@@ -28,13 +28,8 @@ use seek::Machine;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// libvirt's errors for a question that does not fit the domain's job: an arriving domain has no statistics. libvirt 9
-/// says that it does not support the question; it is no other case.
-const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 /// libvirt's version that keeps the state of a transient domain's emulated TPM when the definition says so.
 const TPM_KEPT_SINCE: u64 = 7_000_000;
-/// `virDomainJobOperation`: leaving by migration.
-const MIGRATION_OUT: i32 = 5;
 /// `VIR_ERR_NO_CONNECT`: libvirt has no driver for a URI.
 const NO_CONNECT: i32 = 5;
 
@@ -208,8 +203,8 @@ impl Looker {
             Definition::File(_) | Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
         };
         let hindrance = self.hindrance.clone().or(switched);
-        let answers = Answers::default();
-        Facts { name, libvirt, process, definition, hindrance, starting, told_to_run, answers }
+        let here = Place { name, libvirt, process, starting, told_to_run };
+        Facts { here, definition, hindrance, answers: Answers::default() }
     }
 
     fn starting(&self, libvirt: &Libvirt) -> Option<Starting> {

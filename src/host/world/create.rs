@@ -16,7 +16,9 @@ impl Host<'_> {
     /// Marks a domain that was found running, and whose name came from a file, so that it can be found without that file:
     /// once in each run of it. Only an action that takes the machine over puts its mark in the place of another resource's.
     pub(super) fn take_over(&mut self, seen: &Facts, takes_over: bool, started: bool) {
-        let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.libvirt) else { return };
+        let (Definition::File(defined), Libvirt::Domain(domain)) = (&seen.definition, &seen.here.libvirt) else {
+            return;
+        };
         if !self.looker.is_mark_due() {
             return;
         }
@@ -28,7 +30,7 @@ impl Host<'_> {
             let free = other.as_ref().is_none_or(|mark| mark.instance == definition::BY_HAND);
             if !ours && (free || takes_over) {
                 let mark = taken_over(self.mark(domain.name.clone(), Some(defined)), other);
-                self.set_mark(&seen.who(), &mark, patience);
+                self.set_mark(&seen.here.who(), &mark, patience);
             }
         }
         self.looker.mark_seen_to();

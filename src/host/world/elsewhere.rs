@@ -7,38 +7,42 @@ use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
 use crate::model::change::Change;
-use crate::model::facts::{Fact, Facts, Noted, Silence};
+use crate::model::facts::{Facts, Libvirt, Noted, Place};
 use crate::model::failure::Failure;
+use crate::model::presence::Presence;
 use crate::model::worker::Who;
 use crate::policy::History;
-use crate::policy::settle::{self, There};
+use crate::policy::settle::{AtTarget, at_target};
 use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
 
 impl Host<'_> {
-    /// Whether it runs where it last migrated to; a host that is dead must not cost a failover much.
-    pub(super) fn runs_elsewhere(&self, who: &Who, done: &History) -> Fact<bool> {
+    /// How it is where it last migrated to; a host that is dead must not cost a failover much.
+    pub(super) fn ask_elsewhere(&self, who: &Who, done: &History) -> Place {
         // Of a migration whose end nobody saw the cluster's records need not know.
         if let Some(Noted { node: Some(node), finished: true, .. }) = noted(&self.looker)
             && self.is_out(&node)
         {
             log::info!("it last migrated to {node}, which is offline by the cluster's word: it is not asked there");
-            return Fact::Known(false);
+            return Place::dead(format!("{node} is offline by the cluster's word"));
         }
         let uri = done.moved_to.as_deref().unwrap_or_default();
         let until = self.until(Share::Elsewhere);
         // It keeps its UUID, whatever name its definition has by now.
         let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));
         let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
-        let found = whos.iter().try_fold(false, |found, who| {
-            if found { Ok(true) } else { there(uri, who, until).map(|there| there != There::Off) }
-        });
-        found
-            .inspect_err(|error| {
-                log::warn!("it last migrated away from here, and whether it runs there is not known: {error}");
-            })
-            .map_err(Silence::from)
-            .into()
+        let mut place = Place::by_word(Libvirt::NoDomain);
+        for who in whos {
+            place = backend::place(uri, who, until);
+            if !matches!(place.presence(), Presence::Off(_)) {
+                break;
+            }
+        }
+        if let Some(silence) = place.silence() {
+            let why = format!("{uri} cannot be asked: {}", silence.why);
+            log::warn!("it last migrated away from here, and whether it runs there is not known: {why}");
+        }
+        place
     }
 
     /// Whether the cluster proves that the machine does not run on `node`. A cluster that cannot tell proves nothing.
@@ -58,7 +62,7 @@ impl Host<'_> {
     /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the
     /// migrating agent's.
     pub(super) fn stop_at_target(&self, seen: &Facts, only_half: bool, done: &History) -> Result<String, Failure> {
-        let name = seen.name.clone().unwrap_or_default();
+        let name = seen.here.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
         let noted = noted(&self.looker).filter(|noted| !noted.finished || done.outward.may_be_the_recorded_one());
         let uri = noted
@@ -66,15 +70,17 @@ impl Host<'_> {
             .uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(uuid_text(&d.uuid)));
         let ask = || there(&uri, &who, self.until(Share::Target));
-        match ask()? {
-            There::Off => return Ok(format!("it does not run at {uri} either")),
-            found if only_half && found.is_whole() => return Ok(format!("at {uri} {found}; that was left alone")),
-            There::Running(_) | There::Arriving | There::Unknown(_) => {}
+        match at_target(&ask()?) {
+            Presence::Off(_) => return Ok(format!("it does not run at {uri} either")),
+            Presence::Active(AtTarget::Whole(state)) if only_half => {
+                return Ok(format!("at {uri} it is {state}; that was left alone"));
+            }
+            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {}
         }
         let backend = Backend { uri: uri.clone(), use_virsh: false };
         let destroyed = backend.call(&Change::Destroy, &who, self.inv.budget().keeping(Share::Target, self.deadline));
         // It may have ended by itself meanwhile: what counts is what is there now.
-        if ask()? == There::Off {
+        if matches!(ask()?.presence(), Presence::Off(_)) {
             return Ok(format!("it was ended at {uri}"));
         }
         Err(destroyed.err().unwrap_or_else(|| Failure::refused(format!("it still runs at {uri}"))))
@@ -82,9 +88,9 @@ impl Host<'_> {
 }
 
 /// How the domain is at another host.
-fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<There, Failure> {
+fn there(uri: &str, who: &Who, deadline: Deadline) -> Result<Place, Failure> {
     match backend::lookup(uri, who.clone(), deadline) {
-        Ok(lookup) => Ok(settle::there(&lookup)),
+        Ok(lookup) => Ok(Place::by_word(Libvirt::told(lookup))),
         Err(failure) => Err(Failure { said: format!("{uri} cannot be asked: {failure}"), ..failure }),
     }
 }

@@ -20,7 +20,7 @@ use crate::model::change::Change;
 use crate::model::facts::{Fact, Facts, Process, Silence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
-use crate::model::presence::{Presence, presence};
+use crate::model::presence::Presence;
 use crate::policy::migrate;
 use crate::policy::moving::Moving;
 use crate::policy::{self, History, Look, Step, Tidy, World};
@@ -110,7 +110,7 @@ impl<'a> Host<'a> {
         loop {
             let patience = self.inv.budget().share(Share::Look, deadline.left());
             let seen = self.looker.look(self.inv, depth, patience, deadline);
-            if !(over && matches!(presence(&seen), Presence::Active(_))) || forgets.passed() {
+            if !(over && matches!(seen.here.presence(), Presence::Active(_))) || forgets.passed() {
                 return seen;
             }
             std::thread::sleep(FORGETS.1);
@@ -207,7 +207,7 @@ impl World for Host<'_> {
         if !matches!(step, Step::Wait { .. }) {
             self.look_again = LOOK_AGAIN.0;
         }
-        let who = seen.who();
+        let who = seen.here.who();
         if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
             self.record_switched_disks();
         }
@@ -225,7 +225,9 @@ impl World for Host<'_> {
                 // Whether it worked is asked again.
                 facts.answers.saved = Fact::NotAsked;
             }
-            Step::AskElsewhere => facts.answers.elsewhere = self.runs_elsewhere(&who, done),
+            Step::AskElsewhere => {
+                facts.answers.elsewhere = Some(self.ask_elsewhere(&who, done));
+            }
             Step::Create => {
                 self.looker.expect_a_new_machine();
                 done.start = Some(self.create(seen));
@@ -237,7 +239,7 @@ impl World for Host<'_> {
                 }
                 let result = self.backend.call(&Change::Start, &who, self.deadline);
                 if result.is_ok() {
-                    self.mark_running(&who, seen.name.clone().unwrap_or_default());
+                    self.mark_running(&who, seen.here.name.clone().unwrap_or_default());
                 }
                 done.start = Some(result);
             }
@@ -245,7 +247,7 @@ impl World for Host<'_> {
             Step::Wake => {
                 log::warn!(
                     "'{}' is asleep (suspended by the guest); it is woken",
-                    seen.name.as_deref().unwrap_or_default()
+                    seen.here.name.as_deref().unwrap_or_default()
                 );
                 done.woken = Some(self.backend.call(&Change::Wake, &who, self.until(Share::Wake)));
             }
@@ -265,7 +267,7 @@ impl World for Host<'_> {
             }
             Step::Destroy => {
                 self.looker.watch(self.deadline);
-                let until = match seen.process {
+                let until = match seen.here.process {
                     Process::Alive { .. } => self.inv.budget().keeping(Share::Kill, self.deadline),
                     Process::NotLooked
                     | Process::MayBe(_)
@@ -287,7 +289,7 @@ impl World for Host<'_> {
             Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
             Step::KillProcess { pid, start } => {
                 let result = self.kill(*pid, *start);
-                if result.is_ok() && seen.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
+                if result.is_ok() && seen.here.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
                     self.looker.forget_start();
                 }
                 done.killed.push(result);
@@ -311,7 +313,7 @@ impl World for Host<'_> {
                 }
             }
             Step::TurnToStart => self.looker.forget_start(),
-            Step::AskTarget => done.moving.there = Some(self.ask_target(seen, done)),
+            Step::AskTarget => facts.answers.target = Some(self.ask_target(seen, done)),
             Step::Rehearse => done.moving.rehearsed = Some(self.rehearse(seen, done)),
             Step::Move => self.move_it(seen, done),
             Step::PutRight { at, change } => {

@@ -6,7 +6,7 @@ use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::REBOOTED;
 use crate::model::facts::{Facts, Process};
 use crate::model::failure::Failure;
-use crate::model::presence::{Presence, presence};
+use crate::model::presence::Presence;
 use crate::policy::History;
 use crate::sys::held::Held;
 use crate::sys::interrupt;
@@ -67,7 +67,7 @@ impl Host<'_> {
                 {
                     // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
                     let now = self.observe(until);
-                    if !matches!(presence(&now), Presence::Active(_)) {
+                    if !matches!(now.here.presence(), Presence::Active(_)) {
                         break;
                     }
                 }
@@ -98,7 +98,7 @@ impl Host<'_> {
             // What changed before the events began to flow would be missed.
             return Woken::Change;
         }
-        let held = match seen.process {
+        let held = match seen.here.process {
             Process::Alive { pid, start, .. } => match Held::open(pid, start) {
                 Ok(Some(held)) => Some(held),
                 Ok(None) => return Woken::Change,

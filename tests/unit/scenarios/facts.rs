@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Process, Silence, SilenceKind, Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Place, Process, Silence, SilenceKind, Starting,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -13,7 +13,6 @@ use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
 use vm_agent::policy::hope::Hope;
 use vm_agent::policy::moving::{Failed, NEVER};
-use vm_agent::policy::settle::There;
 
 pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
     let mut caller = Caller::Pacemaker;
@@ -21,12 +20,8 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
     let mut env: Vec<(OsString, OsString)> = vec![("OCF_RESKEY_name".into(), "foo".into())];
     let mut world = Imagined::default();
     let mut seen = Facts {
-        name: Some("foo".into()),
-        libvirt: Libvirt::NoDomain,
-        process: Process::NotLooked,
+        here: Place { name: Some("foo".into()), ..Place::by_word(Libvirt::NoDomain) },
         definition: Definition::NotLooked,
-        starting: None,
-        told_to_run: None,
         hindrance: None,
         answers: Answers::default(),
     };
@@ -57,20 +52,20 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
                 env.push((format!("OCF_RESKEY_{name}").into(), value.into()));
             }
             "libvirt" if later => world.later.get_or_insert_default().0 = Some(libvirt(rest)),
-            "libvirt" => seen.libvirt = libvirt(rest),
+            "libvirt" => seen.here.libvirt = libvirt(rest),
             "process" if later => world.later.get_or_insert_default().1 = Some(process(rest)),
-            "process" => seen.process = process(rest),
+            "process" => seen.here.process = process(rest),
             "hindrance" => seen.hindrance = said(),
             "later" => later = true,
             "end" => {
                 world.after_end = Some(match rest {
-                    "unnoticed" => seen.libvirt.clone(),
+                    "unnoticed" => seen.here.libvirt.clone(),
                     other => libvirt(other),
                 });
             }
             // The process of these stories started at 99.
-            "starting" => seen.starting = Some(Starting { agent: (12, 50), daemon: None }),
-            "told-to-run" => seen.told_to_run = Some(rest == "yes"),
+            "starting" => seen.here.starting = Some(Starting { agent: (12, 50), daemon: None }),
+            "told-to-run" => seen.here.told_to_run = Some(rest == "yes"),
             "queue" => world.queue_stands = said(),
             "definition" => world.definition = Some(definition(rest)),
             "guest" if rest == "reboots" => world.reboots = true,
@@ -87,9 +82,9 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "unfinished" => world.unfinished = true,
             "elsewhere" => {
                 world.elsewhere = match rest {
-                    "running" => Fact::Known(true),
-                    "not running" => Fact::Known(false),
-                    other => silent(other),
+                    "running" => Place::by_word(libvirt("running")),
+                    "not running" => Place::by_word(Libvirt::NoDomain),
+                    other => Place::silent(other),
                 }
             }
             "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },
@@ -151,12 +146,12 @@ fn libvirt(words: &str) -> Libvirt {
     }
 }
 
-fn there(words: &str) -> There {
+fn there(words: &str) -> Place {
     match words.split_once(' ').unwrap_or((words, "")) {
-        ("off", _) => There::Off,
-        ("arriving", _) => There::Arriving,
-        ("running", _) => There::Running(named("running")),
-        ("silent", why) => There::Unknown(why.to_owned()),
+        ("off", _) => Place::by_word(Libvirt::NoDomain),
+        ("arriving", _) => Place::by_word(libvirt("paused-migration arriving")),
+        ("running", _) => Place::by_word(libvirt("running")),
+        ("silent", why) => Place::silent(why),
         other => panic!("no such target: {other:?}"),
     }
 }

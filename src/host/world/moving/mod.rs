@@ -9,14 +9,13 @@ use crate::hypervisor::backend::{self, Backend, Call};
 use crate::model::budget::Share;
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
-use crate::model::facts::{Domain, Facts, Libvirt, Noted};
+use crate::model::facts::{Domain, Facts, Libvirt, Noted, Place};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
 use crate::model::worker::{Lookup, Side, Who};
 use crate::policy::converge::{Governor, Policy};
 use crate::policy::moving::{Failed, NEVER, Tried};
-use crate::policy::settle::{self, There};
 use crate::policy::{History, tell};
 use crate::sys::interrupt;
 use crate::sys::text::{ascii_line, say, uuid_text};
@@ -35,23 +34,22 @@ impl<'a> Host<'a> {
     pub(super) fn note_target(&self, seen: &Facts, done: &History, finished: bool) {
         let Some(target) = &done.moving.target else { return };
         let moved = done.moving.tried.as_ref().map(|tried| tried.name.clone());
-        let name = moved.or_else(|| seen.name.clone()).unwrap_or_default();
+        let name = moved.or_else(|| seen.here.name.clone()).unwrap_or_default();
         let noted = Noted { uri: target.uri.clone(), node: Some(target.node.clone()), finished };
         records::note_target(&self.looker.roots.run, &name, &noted);
     }
 
     /// How the domain is at the target.
-    pub(super) fn ask_target(&self, seen: &Facts, done: &History) -> There {
-        let Some(target) = &done.moving.target else { return There::Unknown("it is not known".into()) };
+    pub(super) fn ask_target(&self, seen: &Facts, done: &History) -> Place {
+        let Some(target) = &done.moving.target else { return Place::silent("it is not known") };
         // It may be gone from here: it keeps its UUID.
-        let who = match (self.looker.last(), seen.who()) {
+        let who = match (self.looker.last(), seen.here.who()) {
             (_, who @ Who::Uuid(_)) => who,
             (Some(last), Who::Name(_)) if done.moving.tries > 0 => Who::Uuid(uuid_text(&last.uuid)),
-            (_, Who::Name(name)) if name.is_empty() => return There::Unknown("its name is not known".into()),
+            (_, Who::Name(name)) if name.is_empty() => return Place::silent("its name is not known"),
             (_, who @ Who::Name(_)) => who,
         };
-        backend::lookup(&target.uri, who, self.until(Share::Target))
-            .map_or_else(|failure| There::Unknown(failure.said), |lookup| settle::there(&lookup))
+        backend::place(&target.uri, who, self.until(Share::Target))
     }
 
     /// Checks both ends.
@@ -67,14 +65,16 @@ impl<'a> Host<'a> {
         let Some((mut mover, domain)) = self.mover(seen, done) else { return };
         let request = mover.request(&domain);
         let (there, failed) = match mover.attempt(&domain, &request) {
-            Ok(lookup) => (lookup.as_ref().map(settle::there), None),
+            Ok(lookup) => (lookup.map(|lookup| Place::by_word(Libvirt::told(lookup))), None),
             Err(failed) => (None, Some(failed)),
         };
         done.moving.note_try(Tried { name: domain.name, began, ended: self.began.elapsed(), there, failed });
     }
 
     fn mover<'h>(&'h mut self, seen: &Facts, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
-        let (Some(target), Libvirt::Domain(domain)) = (done.moving.target.clone(), &seen.libvirt) else { return None };
+        let (Some(target), Libvirt::Domain(domain)) = (done.moving.target.clone(), &seen.here.libvirt) else {
+            return None;
+        };
         // What makes no sense was refused before, unless virsh is to say so.
         let asked = self.inv.params.migration.options.asked.clone();
         if let Some(word) = &asked.unknown {
@@ -94,7 +94,7 @@ impl<'a> Host<'a> {
         let name = done.moving.tried.as_ref().map(|tried| tried.name.as_str()).unwrap_or_default();
         log::warn!("after the migration of '{name}', libvirt is told to {change} {end}");
         let share = if *change == Change::AbortJob { Share::Order } else { Share::PutRight };
-        if let Err(error) = backend.call(change, &seen.who(), self.until(share)) {
+        if let Err(error) = backend.call(change, &seen.here.who(), self.until(share)) {
             log::warn!("libvirt did not {change} {end}: {error}");
         }
     }

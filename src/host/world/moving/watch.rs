@@ -9,10 +9,11 @@ use crate::hypervisor::rpc::TypedValue;
 use crate::model::budget::{Budget, Share};
 use crate::model::call::Caller;
 use crate::model::change::Change;
+use crate::model::presence::Presence;
 use crate::model::worker::{Side, Who};
 use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
-use crate::policy::settle::{self, Here};
+use crate::policy::settle::{AtSource, at_source};
 use crate::policy::tell;
 use crate::sys::interrupt;
 use crate::sys::time::{Deadline, timespec};
@@ -235,7 +236,8 @@ impl Mover<'_, '_> {
         over: Deadline,
         why: String,
     ) -> Option<(GaveUp, Deadline)> {
-        if matches!(settle::here(&self.host.observe(self.host.last_look)), Here::Half(_)) {
+        let seen = self.host.observe(self.host.last_look);
+        if matches!(at_source(&seen.here), Presence::Active(AtSource::Half(_))) {
             governor.commit();
             return None;
         }

@@ -56,15 +56,13 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         },
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
         Presence::Blind { pid, start, name: own, silence, .. } => {
+            let returns =
+                || share(inv, done, Share::DaemonReturns).saturating_sub(done.waited).min(patience(inv, done));
             let patience = match silence.kind {
                 // It may be restarting.
-                SilenceKind::Dead | SilenceKind::Refused | SilenceKind::Missing => {
-                    share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
-                }
+                SilenceKind::Dead | SilenceKind::Refused | SilenceKind::Missing => returns(),
                 // There is no guest yet that could be asked.
-                SilenceKind::Hung | SilenceKind::Busy if seen.here.told_to_run == Some(false) => {
-                    share(inv, done, Share::DaemonReturns).saturating_sub(done.waited)
-                }
+                SilenceKind::Hung | SilenceKind::Busy if seen.here.told_to_run == Some(false) => returns(),
                 // It is there, and only with it can the guest be asked: what a slow guest gets, a slow daemon gets too.
                 SilenceKind::Hung | SilenceKind::Busy => patience(inv, done),
             };

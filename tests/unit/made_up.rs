@@ -11,6 +11,7 @@ use vm_agent::model::facts::{
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::presence::Presence;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::policy::health::{Health, health};
@@ -371,6 +372,21 @@ proptest! {
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
             Next::Answer(outcome, _) => check_answer(&inv, &seen, &done, &outcome)?,
+        }
+    }
+
+    /// Whatever came before.
+    #[test]
+    fn a_stop_waits_for_nothing_in_the_time_that_it_keeps_to_end_the_machine_by_force(
+        (inv, seen, done) in (invocation(), observation(), history()),
+        (left, waited) in (seconds(30), seconds(10)),
+    ) {
+        let ends = matches!(inv.action, Action::Stop | Action::Kill);
+        let is_there = matches!(seen.here.presence(), Presence::Active(_) | Presence::Blind { .. });
+        let done = History { left, waited, destroyed: Vec::new(), killed: Vec::new(), stopped: false, ..done };
+        if let Next::Do(Step::Wait { longest } | Step::Ask { wait: longest, .. }) = policy::next(&inv, &seen, &done) {
+            let free = inv.budget().free(left);
+            prop_assert!(!ends || !is_there || inv.params.no_kill || longest <= free, "{longest:?} of {free:?}");
         }
     }
 

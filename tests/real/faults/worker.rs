@@ -3,7 +3,7 @@
 
 use super::trial::{After::*, Expected, Fault, LEFT, expect};
 use crate::common::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const VIRSH: &str = "/usr/bin/virsh";
 
@@ -146,12 +146,32 @@ fn a_virsh_that_hangs_is_ended_with_all_that_it_started() {
         .play();
 }
 
+/// A copy of the worker, for a script in its place that hands on what it does not do itself.
+fn real_worker(host: &Host) -> PathBuf {
+    let real = host.shared().join("real-worker");
+    std::fs::copy(WORKER, &real).unwrap();
+    real
+}
+
+#[test]
+fn a_resume_that_hangs_leaves_a_stop_its_time_to_destroy() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let real = real_worker(&host);
+    let lines =
+        format!("for word; do [ \"$word\" != resume ] || exec sleep {LEFT}; done\nexec {} \"$@\"", real.display());
+    host.virsh(&["suspend", "a"]);
+    replace(&host, WORKER, &host.script("hangs", &lines));
+    let answer = vm.call(Pacemaker, "stop").timeout(12.0).gives(0);
+    assert!(answer.stderr.contains("'a' was destroyed after ") && !vm.lives(), "{answer}");
+    restore(&host);
+}
+
 #[test]
 fn a_guest_that_obeys_its_agent_after_a_while_is_not_asked_in_another_way() {
     let host = Host::up();
     let vm = host.guest("a").polite().written().created();
-    let real = host.shared().join("real-worker");
-    std::fs::copy(WORKER, &real).unwrap();
+    let real = real_worker(&host);
     // The guest has no agent: its power button stands for one that takes its time.
     let slow = host.script(
         "slow",

@@ -86,6 +86,8 @@ pub struct Imagined {
     pub interrupted: bool,
     /// What is to be told of switched disks.
     pub switched: Option<String>,
+    /// No monitor has answered in this run of it.
+    pub first_monitor: bool,
     /// What is seen after the first wait.
     pub later: Option<(Option<Libvirt>, Option<Process>)>,
 }
@@ -127,6 +129,7 @@ impl Default for Imagined {
             stuck: false,
             interrupted: false,
             switched: None,
+            first_monitor: false,
             later: None,
         }
     }
@@ -198,7 +201,7 @@ impl World for Story {
     fn tidy(&mut self, tidy: &Tidy, _facts: &Facts, _done: &History) {
         match tidy {
             Tidy::ForgetStart => self.seen.here.starting = None,
-            Tidy::ForgetTarget | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
+            Tidy::ForgetTarget | Tidy::NoteMonitor { .. } | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
         }
     }
 
@@ -348,6 +351,10 @@ impl Imagined {
                 Duration::ZERO
             }
             Step::TurnToStart => Duration::ZERO,
+            Step::Stay { longest } => {
+                done.first_monitor = Some(self.first_monitor);
+                if self.first_monitor { Duration::ZERO } else { self.wait(*longest, seen, done.left) }
+            }
             Step::Wait { longest } => self.wait(*longest, seen, done.left),
         }
     }

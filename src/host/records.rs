@@ -2,7 +2,7 @@
 //! What is on record about a machine on this host, in the run folder: where it last migrated to, and what a definition's
 //! file was last seen to mean. Their loss costs little.
 
-use crate::model::facts::Noted;
+use crate::model::facts::{Noted, ProcessId};
 use crate::sys::run_dir::{read, remove, write};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::Path;
@@ -71,6 +71,35 @@ pub fn remember(run: &Path, config: &Path, known: &Known) {
     }
 }
 
+/// Puts on record that a monitor of `name` has answered, in this run of it.
+pub fn note_monitor(run: &Path, name: &str, process: ProcessId) {
+    if let Err(errno) = write(run, &monitor_file(name), &monitored(process)) {
+        log::debug!("the monitor was not noted: {errno}");
+    }
+}
+
+/// Whether a monitor of `name` has answered in this run of it. The record is taken away: a monitor that is killed has not
+/// answered.
+#[must_use]
+pub fn take_monitor(run: &Path, name: &str, process: ProcessId) -> bool {
+    let answered = read(run, &monitor_file(name)).is_some_and(|text| text == monitored(process));
+    forget_monitor(run, name);
+    answered
+}
+
+/// The next monitor of `name` counts as the first one.
+pub fn forget_monitor(run: &Path, name: &str) {
+    remove(run, &monitor_file(name));
+}
+
+fn monitor_file(name: &str) -> String {
+    format!("{name}.monitored")
+}
+
+fn monitored((pid, start): ProcessId) -> String {
+    format!("{pid} {start}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +114,17 @@ mod tests {
             assert_eq!(known(run.path(), file), Some(known_as));
         }
         assert_eq!(known(run.path(), Path::new("/vms/a.xml")), None);
+    }
+
+    #[test]
+    fn the_record_of_a_monitor_holds_for_one_run_and_is_taken_once() {
+        let run = tempfile::tempdir().unwrap();
+        assert!(!take_monitor(run.path(), "a b", (7, 70)));
+        note_monitor(run.path(), "a b", (7, 70));
+        assert!(!take_monitor(run.path(), "a b", (7, 71)));
+        note_monitor(run.path(), "a b", (7, 70));
+        assert!(take_monitor(run.path(), "a b", (7, 70)));
+        assert!(!take_monitor(run.path(), "a b", (7, 70)));
     }
 
     #[test]

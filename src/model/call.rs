@@ -172,6 +172,13 @@ impl Invocation {
         matches!(self.caller, Caller::Pacemaker) && self.action == Action::Monitor && !self.recurring
     }
 
+    /// Whether this monitor may stay with a machine that runs well, to tell of a change when it comes.
+    #[must_use]
+    pub const fn may_stay(&self) -> bool {
+        let recurring = matches!(self.caller, Caller::Pacemaker) && self.recurring;
+        recurring && matches!(self.action, Action::Monitor) && self.params.monitor_wait > 0
+    }
+
     /// What there is of time, and what it is for.
     #[must_use]
     pub const fn budget(&self) -> Budget {

@@ -54,6 +54,8 @@ pub struct History {
     pub locked_at_last: Option<bool>,
     /// Whether a signal asks for the end of the action.
     pub interrupted: bool,
+    /// Whether this is the first monitor of a run of the machine, for all that is on record; `None`: not looked for.
+    pub first_monitor: Option<bool>,
     /// A migration from here that this action is.
     pub moving: Moving,
 }

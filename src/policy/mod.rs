@@ -79,11 +79,20 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
             )),
         };
     }
+    if well && inv.may_stay() && done.first_monitor != Some(true) {
+        let longest = share(inv, done, Share::Stay).min(Duration::from_secs(inv.params.monitor_wait));
+        if let Some(longest) = longest.checked_sub(done.spent).filter(|longest| !longest.is_zero()) {
+            return Next::Do(Step::Stay { longest });
+        }
+    }
     let watches = well && inv.recurring && inv.action.watches();
     if watches && !seen.answers.switched.is_asked() && !done.left.is_zero() {
         return Next::Do(Step::AskSwitched);
     }
     let mut tidies = Vec::new();
+    if inv.params.monitor_wait > 0 && matches!(inv.action, Action::Monitor | Action::Reload) {
+        tidies.push(Tidy::NoteMonitor { answered: well && inv.may_stay() });
+    }
     if well && matches!(inv.action, Action::Stop | Action::Kill) {
         tidies.push(Tidy::ForgetStart);
     }

@@ -53,7 +53,7 @@ pub enum Step {
         /// Only the half of a post-copy, or the shell; a whole one there is not what was ended here.
         only_half: bool,
     },
-    /// Side the domain's process by its number.
+    /// End the domain's process by its number.
     KillProcess {
         /// The process.
         pid: u32,
@@ -63,6 +63,12 @@ pub enum Step {
     /// Wait for the domain or its process to change, at most so long, then look again.
     Wait {
         /// The longest wait.
+        longest: Duration,
+    },
+    /// Stay with a machine that runs well, at most so long or until something happens to it; not where this is the first
+    /// monitor of its run, whose answer the cluster may be waiting for.
+    Stay {
+        /// The longest stay.
         longest: Duration,
     },
     /// Wait until libvirt has begun with all that it was asked for: a start may stand in its queue.
@@ -123,6 +129,11 @@ pub enum Tidy {
     },
     /// It runs where its migration went: that stays on record.
     NoteMoved,
+    /// Put on record whether the next recurring monitor need not answer at once.
+    NoteMonitor {
+        /// This one has answered, and the machine runs well.
+        answered: bool,
+    },
     /// Log the answer as a warning, though it is a success.
     Warn(String),
 }
@@ -145,6 +156,7 @@ impl fmt::Display for Step {
             Self::Destroy => f.write_str("destroy it"),
             Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
             Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::Stay { longest } => write!(f, "stay up to {:.0} s for what may happen to it", longest.as_secs_f32()),
             Self::AbortJob => f.write_str("abort the migration that takes it away"),
             Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),

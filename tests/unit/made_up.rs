@@ -199,7 +199,7 @@ prop_compose! {
         at_target in proptest::option::of(prop_oneof![Just(Ok("ended there".into())), failure().prop_map(Err)]),
         moved_to in proptest::option::of(Just("qemu+ssh://b/system".to_owned())),
         dropped in proptest::option::of(result()),
-        (rebooted, locked, locked_at_last) in any::<(bool, bool, Option<bool>)>(),
+        (rebooted, locked, locked_at_last, first_monitor) in any::<(bool, bool, Option<bool>, Option<bool>)>(),
         beside in proptest::option::of(Just("start, process 12".to_owned())),
         (stopped, outward) in (any::<bool>(), outward()),
     ) -> History {
@@ -207,7 +207,7 @@ prop_compose! {
         History {
             name: None,
             left, spent, waited, start, resume, woken, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
-            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), locked, locked_at_last, beside,
+            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, locked, locked_at_last, beside,
         }
     }
 }
@@ -365,7 +365,7 @@ proptest! {
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
-                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::CheckGuest | Step::PassQueue | Step::AskSwitched | Step::TakeLock), "{step}");
+                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::Stay { .. } | Step::CheckGuest | Step::PassQueue | Step::AskSwitched | Step::TakeLock), "{step}");
                 let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
@@ -432,7 +432,7 @@ proptest! {
         let (steps, outcome) = play(&inv, &seen, &world);
         prop_assert!(outcome.is_some(), "{steps:?}");
         let waits: Duration = steps.iter().map(|step| match step {
-            Step::Wait { longest } => *longest,
+            Step::Wait { longest } | Step::Stay { longest } => *longest,
             Step::Ask { wait, .. } if world.stubborn => *wait,
             _ => Duration::ZERO,
         }).sum();

@@ -20,7 +20,7 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     let deadline = Deadline::after(inv.timeout);
     let mut looker = Looker::new(inv, env, Roots::default());
     let patience = inv.budget().share(Share::Look, deadline.left());
-    let mut seen = looker.look(inv, Depth::of(inv.action), patience, deadline);
+    let mut seen = looker.look(inv, Depth::of(inv), patience, deadline);
     looker.read_definition(inv);
     let definition = looker.definition().clone();
     let mut text = facts(&looker.uri, &seen, &definition);

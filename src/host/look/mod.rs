@@ -105,9 +105,10 @@ pub struct Depth {
 impl Depth {
     /// What an action needs.
     #[must_use]
-    pub const fn of(action: Action) -> Self {
-        let acts = !action.watches() && !matches!(action, Action::MigrateFrom);
-        Self { process: acts, thorough: acts }
+    pub const fn of(inv: &Invocation) -> Self {
+        let acts = !inv.action.watches() && !matches!(inv.action, Action::MigrateFrom);
+        // A monitor that stays watches the process, too.
+        Self { process: acts || inv.may_stay(), thorough: acts }
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Host<'a> {
     }
 
     fn look_until_noted(&mut self, deadline: Deadline) -> Facts {
-        let depth = Depth::of(self.inv.action);
+        let depth = Depth::of(self.inv);
         let forgets = deadline.at_most(FORGETS.0);
         let over = std::mem::take(&mut self.over);
         loop {
@@ -204,7 +204,7 @@ impl World for Host<'_> {
 
     fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History) {
         let seen = &*facts;
-        if !matches!(step, Step::Wait { .. }) {
+        if !matches!(step, Step::Wait { .. } | Step::Stay { .. }) {
             self.look_again = LOOK_AGAIN.0;
         }
         let who = seen.here.who();
@@ -322,6 +322,7 @@ impl World for Host<'_> {
             }
             Step::TryAgain { pause, why } => self.wait_for_the_target(*pause, why, done),
             Step::Pause(duration) => pause(*duration, self.deadline),
+            Step::Stay { longest } => self.stay(*longest, seen, done),
             Step::Wait { longest } => {
                 self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
             }
@@ -334,6 +335,7 @@ impl World for Host<'_> {
             Tidy::ForgetStart => self.looker.forget_start(),
             Tidy::ForgetTarget => self.forget_target(),
             Tidy::Mark { takes_over, started } => self.take_over(seen, *takes_over, *started),
+            Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::NoteMoved => self.note_target(seen, done, true),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),
         }

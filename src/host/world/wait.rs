@@ -2,9 +2,10 @@
 //! Waiting for what changes a virtual machine: libvirt's events, the end of its process, of a call, or of the time.
 
 use super::Host;
+use crate::host::records;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::REBOOTED;
-use crate::model::facts::{Facts, Process};
+use crate::model::facts::{Facts, Process, ProcessId};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::policy::History;
@@ -81,6 +82,30 @@ impl Host<'_> {
                 Ok(())
             }
             Woken::Time => call.answer(Deadline::after(Duration::ZERO)).map(drop),
+        }
+    }
+
+    /// Stays with a machine that runs well, unless this is the first monitor of its run: Pacemaker's transition waits for
+    /// the answer to that one. A machine whose process is not known is not stayed with.
+    pub(super) fn stay(&mut self, longest: Duration, seen: &Facts, done: &mut History) {
+        let answered = || match (self.looker.name(), process(seen)) {
+            (Some(name), Some(process)) => records::take_monitor(&self.looker.roots.run, name, process),
+            (_, _) => false,
+        };
+        let first = done.first_monitor.unwrap_or_else(|| !answered());
+        done.first_monitor = Some(first);
+        if !first {
+            // A guest that reboots runs well.
+            self.wait(seen, None, self.deadline.at_most(longest), |event| !rebooted(event));
+        }
+    }
+
+    /// Puts on record whether the next monitor may stay.
+    pub(super) fn note_monitor(&self, answered: bool, seen: &Facts) {
+        let Some(name) = self.looker.name() else { return };
+        match process(seen).filter(|_| answered) {
+            Some(process) => records::note_monitor(&self.looker.roots.run, name, process),
+            None => records::forget_monitor(&self.looker.roots.run, name),
         }
     }
 
@@ -170,6 +195,13 @@ impl Host<'_> {
         }
         // libvirt is done with whatever kept it from answering.
         (late && !connection.is_late()).then_some(Woken::Change)
+    }
+}
+
+fn process(seen: &Facts) -> Option<ProcessId> {
+    match seen.here.process {
+        Process::Alive { pid, start, .. } => Some((pid, start)),
+        Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
     }
 }
 

@@ -204,6 +204,11 @@ shares! {
             "A guest may just be rebooting, a daemon restarting, libvirt noticing an end.",
         )
     },
+    Stay => row(
+        "a healthy monitor, staying for what may happen (monitor_wait)",
+        ALL.of_timeout(2),
+        "What then happens must be looked at and told within the rest.",
+    ),
     Word => row(
         "waiting for libvirt where the process alone does not tell",
         ALL.of_timeout(2),

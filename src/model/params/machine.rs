@@ -6,7 +6,7 @@ use super::hypervisor;
 use super::path::PathSpec;
 use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
-use super::table::Setter::{Bytes, Flag, Text};
+use super::table::Setter::{Bytes, Flag, Number, Text};
 use super::table::{Kind, Param, Wrong, row};
 use super::values::SavedMemory;
 use crate::model::change::ShutdownMode;
@@ -175,6 +175,16 @@ pub(super) static ROWS: &[Param] = &[
              the process of the virtual machine can be seen.",
         )
         .readme("Answer 190 while only the process can be seen"),
+    row(Watch, "monitor_wait", Number(|p| &mut p.monitor_wait, 86_400, "seconds, 0 to answer at once, up to 86400"))
+        .default("0")
+        .told(
+            "Seconds that a healthy monitor stays",
+            "A recurring monitor that sees the virtual machine run well stays so many seconds (at most half of its \
+             timeout), and answers the moment something happens to it: an end is known at once, not at the next \
+             interval. Recommended: 30, with op monitor interval=1s timeout=60s. The first monitor after a start, a \
+             migration or a refresh answers at once.",
+        )
+        .readme("Seconds that a healthy recurring monitor stays, to answer the moment something happens"),
 ];
 
 /// Whether a domain may have this name (libvirt's own rule, less what cannot be a file name).

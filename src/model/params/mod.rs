@@ -118,6 +118,8 @@ pub struct Params {
     pub saved_memory: SavedMemory,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
+    /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.
+    pub monitor_wait: u64,
     /// How and where to migrate.
     pub migration: Migration,
     /// What could not be used.

@@ -11,6 +11,7 @@ mod other;
 mod parameters;
 mod secrets;
 mod start;
+mod stay;
 mod stop;
 mod validate;
 mod watch;

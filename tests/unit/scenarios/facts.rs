@@ -103,6 +103,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "interrupted" => world.interrupted = true,
             "beside" => world.beside = said(),
             "stays" => world.stays = true,
+            "first-monitor" => world.first_monitor = true,
             "switched" => world.switched = said(),
             other => panic!("no such fact: {other}"),
         }

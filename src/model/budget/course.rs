@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A share and its time.
 pub type Part = (Share, Duration);
 
-/// An action's time, if nothing answers: what comes first, what then remains for the action itself, and what is kept.
+/// An action's time, where nothing answers: what comes first, what then remains for the action itself, and what is kept.
 #[derive(Clone, Debug)]
 pub struct Course {
     timeout: Duration,
@@ -31,43 +31,35 @@ impl Budget {
     /// The course of the action.
     #[must_use]
     pub fn course(self) -> Course {
+        let mut left = self.timeout;
         let mut before = Vec::new();
-        let mut inner = self;
         if self.caller == Caller::Human && matches!(self.action.class(), Class::Start | Class::Stop | Class::Move) {
-            // The action itself begins when these have had their say, with the time that they have left.
-            for share in [Share::Cluster, Share::Hint] {
-                let time = self.share(share, inner.timeout).min(inner.timeout);
-                before.push((share, time));
-                inner.timeout -= time;
-            }
+            before = self.spend(&[Share::Cluster, Share::Hint], &mut left);
         }
-        let answer = (Share::Answer, inner.share(Share::Answer, inner.timeout));
-        let mut left = inner.time();
+        // The action itself has the time that is left by then.
+        let inner = Self { timeout: left, ..self };
+        let answer = (Share::Answer, inner.share(Share::Answer, left));
+        left = inner.time();
         let (first, end) = self.order();
         let (whole, first): (Vec<Share>, Vec<Share>) = first.iter().partition(|share| share.is_whole(self.action));
-        for share in first {
-            let time = inner.share(share, left).min(left);
-            before.push((share, time));
-            left -= time;
-        }
+        before.extend(inner.spend(&first, &mut left));
         let kept = self.kept().map(|share| {
             let time = inner.share(share, left).min(left);
-            ((share, time), inner.spend(end, time))
+            left = left.saturating_sub(time);
+            let mut of_that = time;
+            ((share, time), inner.spend(end, &mut of_that))
         });
-        let remains = left - kept.as_ref().map_or(Duration::ZERO, |((_, time), _)| *time);
-        let rest = (rest(self.action), remains);
-        Course { timeout: self.timeout, before, rest, kept, answer, whole }
+        Course { timeout: self.timeout, before, rest: (rest(self.action), left), kept, answer, whole }
     }
 
-    /// How the time that is kept is used, where a share of it is kept for the next one.
-    fn spend(self, shares: &[Share], mut left: Duration) -> Vec<Part> {
-        let mut parts = Vec::new();
-        for share in shares {
-            let time = self.share(*share, left).min(left);
-            parts.push((*share, time));
-            left -= time;
-        }
-        parts
+    /// Each as long as it may be, one after the other.
+    fn spend(self, shares: &[Share], left: &mut Duration) -> Vec<Part> {
+        let spend = |share: &Share| {
+            let time = self.share(*share, *left).min(*left);
+            *left = left.saturating_sub(time);
+            (*share, time)
+        };
+        shares.iter().map(spend).collect()
     }
 
     /// What comes before the action itself, and what is done in the time that is kept.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What an action does with its time: the shares of its timeout, each with a name, a rule and a reason. Pure.
 //!
-//! Whatever waits takes its share from here by name; nothing else divides what is left (`tests/unit/time.rs` holds that).
+//! Whatever waits takes its share from here by name; nothing else divides what is left (`tests/unit/budget.rs` holds that).
 
 mod course;
 mod rule;

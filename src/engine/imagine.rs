@@ -12,7 +12,7 @@ use crate::model::state::{Off, Running, State};
 use crate::model::worker::Side;
 use crate::policy::migrate;
 use crate::policy::moving::{Failed, Moving, Tried};
-use crate::policy::{History, Look, Step, Tidy, World};
+use crate::policy::{Delay, History, Look, Next, Query, Step, Tidy, World};
 use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
@@ -146,7 +146,7 @@ const ENOUGH: usize = 2000;
 
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]
-pub fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Step>, Option<Outcome>) {
+pub fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Next>, Option<Outcome>) {
     let mut seen = seen.clone();
     // No story tells of this question: its answer is known from the beginning.
     seen.answers.switched = Fact::Known(world.switched.clone());
@@ -170,7 +170,7 @@ struct Story {
     world: Imagined,
     spent: Duration,
     left: Duration,
-    steps: Vec<Step>,
+    steps: Vec<Next>,
 }
 
 impl World for Story {
@@ -190,12 +190,31 @@ impl World for Story {
         Look { facts: self.seen.clone(), hurried: false }
     }
 
-    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History) {
+    fn ask(&mut self, query: Query, facts: &mut Facts, _done: &History) {
+        let spent = self.world.ask(query, &mut self.seen, &mut facts.answers, self.left);
+        self.passed(Next::Ask(query), spent);
+    }
+
+    fn carry_out(&mut self, step: &Step, _facts: &Facts, done: &mut History) {
         done.left = self.left;
-        let spent = self.world.carry_out(step, &mut self.seen, &mut facts.answers, done);
-        self.spent += spent;
-        self.left = self.left.saturating_sub(spent);
-        self.steps.push(step.clone());
+        let spent = self.world.carry_out(step, &mut self.seen, done);
+        self.passed(Next::Do(step.clone()), spent);
+    }
+
+    fn wait(&mut self, delay: Delay, _facts: &Facts, done: &mut History) {
+        let spent = match delay {
+            Delay::Stay(longest) => {
+                done.first_monitor = Some(self.world.first_monitor);
+                if self.world.first_monitor {
+                    Duration::ZERO
+                } else {
+                    self.world.wait(longest, &mut self.seen, self.left)
+                }
+            }
+            Delay::UntilChange(longest) => self.world.wait(longest, &mut self.seen, self.left),
+            Delay::Fixed(duration) => duration,
+        };
+        self.passed(Next::Wait(delay), spent);
     }
 
     fn tidy(&mut self, tidy: &Tidy, _facts: &Facts, _done: &History) {
@@ -214,33 +233,48 @@ impl World for Story {
     }
 }
 
+impl Story {
+    fn passed(&mut self, step: Next, spent: Duration) {
+        self.spent += spent;
+        self.left = self.left.saturating_sub(spent);
+        self.steps.push(step);
+    }
+}
+
 impl Imagined {
-    /// Changes the imagined facts as the step would, and says how long it takes.
-    fn carry_out(&mut self, step: &Step, seen: &mut Facts, answers: &mut Answers, done: &mut History) -> Duration {
-        match step {
-            Step::ReadDefinition => {
+    /// Answers a question, and says how long it takes.
+    fn ask(&self, query: Query, seen: &mut Facts, answers: &mut Answers, left: Duration) -> Duration {
+        match query {
+            Query::Definition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
+            }
+            Query::Kept => answers.kept = self.kept.clone(),
+            Query::Saved => answers.saved = self.saved.clone(),
+            Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
+            Query::Target => answers.target = Some(self.there.clone()),
+            Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
+            Query::Switched => answers.switched = Fact::Known(self.switched.clone()),
+            Query::Guest => answers.guest = unless(&self.check_fails),
+            Query::Queue => answers.queue_passed = unless(&self.queue_stands),
+        }
+        match query {
+            Query::Elsewhere | Query::Target | Query::Rehearsal => STEP,
+            Query::Queue if self.queue_stands.is_some() => left,
+            Query::Definition | Query::Kept | Query::Saved | Query::Switched | Query::Guest | Query::Queue => {
                 Duration::ZERO
             }
-            Step::AskKept => {
-                answers.kept = self.kept.clone();
-                Duration::ZERO
-            }
-            Step::AskSaved => {
-                answers.saved = self.saved.clone();
-                Duration::ZERO
-            }
+        }
+    }
+
+    /// Changes the imagined facts as the step would, and says how long it takes.
+    fn carry_out(&mut self, step: &Step, seen: &mut Facts, done: &mut History) -> Duration {
+        match step {
             Step::DropSaved => {
                 done.dropped = Some(result(&self.drop_fails));
                 if self.drop_fails.is_none() {
                     self.saved = Fact::Known(false);
                 }
-                answers.saved = Fact::NotAsked;
                 Duration::ZERO
-            }
-            Step::AskElsewhere => {
-                answers.elsewhere = Some(self.elsewhere.clone());
-                STEP
             }
             Step::Create | Step::StartDefined => {
                 done.start = Some(result(&self.start_fails));
@@ -311,18 +345,6 @@ impl Imagined {
                 });
                 STEP
             }
-            Step::PassQueue => {
-                answers.queue_passed = unless(&self.queue_stands);
-                if self.queue_stands.is_some() { done.left } else { Duration::ZERO }
-            }
-            Step::AskTarget => {
-                answers.target = Some(self.there.clone());
-                STEP
-            }
-            Step::Rehearse => {
-                done.moving.rehearsed = Some(result(&self.in_the_way));
-                STEP
-            }
             Step::Move => self.move_it(seen, done),
             Step::PutRight { at, change } => {
                 if !self.stuck {
@@ -334,11 +356,6 @@ impl Imagined {
                 done.moving.start_over(why);
                 *pause
             }
-            Step::Pause(duration) => *duration,
-            Step::AskSwitched => {
-                answers.switched = Fact::Known(self.switched.clone());
-                Duration::ZERO
-            }
             Step::TakeLock => {
                 done.locked_at_last = Some(!self.stays);
                 if !self.stays {
@@ -346,16 +363,7 @@ impl Imagined {
                 }
                 if self.stays { done.left } else { STEP }
             }
-            Step::CheckGuest => {
-                answers.guest = unless(&self.check_fails);
-                Duration::ZERO
-            }
             Step::TurnToStart => Duration::ZERO,
-            Step::Stay { longest } => {
-                done.first_monitor = Some(self.first_monitor);
-                if self.first_monitor { Duration::ZERO } else { self.wait(*longest, seen, done.left) }
-            }
-            Step::Wait { longest } => self.wait(*longest, seen, done.left),
         }
     }
 }

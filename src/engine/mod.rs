@@ -5,9 +5,9 @@ pub mod imagine;
 
 use crate::host::Host;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Answers, Facts, Libvirt, Silence, SilenceKind};
+use crate::model::facts::{Facts, Libvirt, Silence, SilenceKind};
 use crate::model::outcome::Outcome;
-use crate::policy::{self, Look, Next, Step, Tidy, World};
+use crate::policy::{self, Delay, Look, Next, Query, Step, Tidy, World};
 use crate::sys::roots::Roots;
 use std::time::Duration;
 
@@ -48,22 +48,32 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
             // It is here, and no agent takes it away: the record tells of an earlier migration.
             world.tidy(&Tidy::ForgetTarget, &facts, &done);
         }
-        let step = match policy::next(inv, &facts, &done) {
+        let next = policy::next(inv, &facts, &done);
+        log::debug!("next: {next}");
+        // Who stays with a machine that runs well waits for nothing.
+        waiting =
+            matches!(next, Next::Wait(Delay::UntilChange(_) | Delay::Fixed(_))).then(|| waiting.unwrap_or(done.spent));
+        let idle = matches!(next, Next::Wait(Delay::UntilChange(_)) | Next::Ask(Query::Guest));
+        let known = idle.then(|| facts.here.libvirt.clone());
+        fresh = true;
+        match next {
             Next::Answer(outcome, tidies) => {
                 tidies.iter().for_each(|tidy| world.tidy(tidy, &facts, &done));
                 return outcome;
             }
-            Next::Do(step) => step,
-        };
-        log::debug!("step: {step}");
-        waiting = matches!(step, Step::Wait { .. } | Step::Pause(_)).then(|| waiting.unwrap_or(done.spent));
-        let known = matches!(step, Step::Wait { .. } | Step::CheckGuest).then(|| facts.here.libvirt.clone());
-        world.carry_out(&step, &mut facts, &mut done);
-        if step == Step::TurnToStart {
-            done.turn_to_start();
-            facts.answers = Answers::default();
+            Next::Ask(query) => {
+                world.ask(query, &mut facts, &done);
+                fresh = query.outdates_the_look();
+            }
+            Next::Do(step) => {
+                world.carry_out(&step, &facts, &mut done);
+                step.outdate(&mut facts.answers, &done);
+                if step == Step::TurnToStart {
+                    done.turn_to_start();
+                }
+            }
+            Next::Wait(delay) => world.wait(delay, &facts, &mut done),
         }
-        fresh = !step.leaves_the_facts();
         if fresh {
             facts = Facts { answers: std::mem::take(&mut facts.answers), ..observe(world, known) };
         }

@@ -85,6 +85,8 @@ pub struct Answers {
     pub elsewhere: Option<Place>,
     /// How it is at the target of the migration that this action is, when that was asked since the last look.
     pub target: Option<Place>,
+    /// That nothing which can be asked stands in the way of this migration; what does.
+    pub rehearsed: Fact<()>,
     /// That libvirt has begun with all that it was asked for.
     pub queue_passed: Fact<()>,
     /// That the guest's last checks found it well; why they did not.

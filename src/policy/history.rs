@@ -70,7 +70,7 @@ impl History {
     }
 
     /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
-    /// agent asked it for. An agent that has not asked cannot know that, see `Step::PassQueue`.
+    /// agent asked it for. An agent that has not asked cannot know that, see `Query::Queue`.
     #[must_use]
     pub fn shows_a_start_over(&self, seen: &Facts) -> bool {
         seen.here.shows_the_start() || (self.may_be_over(seen) && seen.answers.queue_passed == Fact::Known(()))

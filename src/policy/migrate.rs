@@ -17,13 +17,13 @@ use super::history::History;
 use super::hope::{self, Hope};
 use super::moving::{NEVER, Tried};
 use super::settle::{self, AtSource, AtTarget, End, Then, at_source, at_target};
-use super::step::{Step, Tidy};
+use super::share;
+use super::step::{Delay, Next, Query, Step, Tidy};
 use super::tell;
-use super::{Next, share};
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Domain, Facts, Place};
+use crate::model::facts::{Domain, Fact, Facts, Place};
 use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, State};
@@ -69,13 +69,13 @@ pub(super) fn migrate(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         Some(tried) => settling(inv, seen, done, tried),
     };
     match next {
-        Next::Do(_) if done.left.is_zero() => {
+        Next::Ask(_) | Next::Do(_) | Next::Wait(_) if done.left.is_zero() => {
             let there = seen.answers.target.clone().unwrap_or_else(|| Place::silent("it was not asked in time"));
             let name =
                 done.moving.tried.as_ref().map_or_else(|| seen.here.label().to_owned(), |tried| tried.name.clone());
             over(inv, End::Unclear(tell::unclear(&name, node(done), &seen.here, &there, None)), Vec::new())
         }
-        next @ (Next::Do(_) | Next::Answer(..)) => next,
+        next @ (Next::Ask(_) | Next::Do(_) | Next::Wait(_) | Next::Answer(..)) => next,
     }
 }
 
@@ -86,7 +86,7 @@ fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return stay(inv, format!("{why}; the wait was interrupted by a signal"));
     }
     let blind = match seen.here.presence() {
-        Presence::Active(domain) => return fit_to_move(inv, domain, done),
+        Presence::Active(domain) => return fit_to_move(inv, domain, seen, done),
         Presence::Off(why) => return gone(inv, &why, seen, done),
         Presence::Blind { pid, silence, .. } => {
             End::Stayed(format!("not moved: it runs here (process {pid}), but {}", silence.why))
@@ -101,10 +101,10 @@ fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if patience.is_zero() || done.interrupted {
         return over(inv, blind, Vec::new());
     }
-    Next::Do(Step::Pause(LOOK_AGAIN.min(patience)))
+    Next::Wait(Delay::Fixed(LOOK_AGAIN.min(patience)))
 }
 
-fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
+fn fit_to_move(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) -> Next {
     let (name, state, moving) = (&domain.name, domain.state, &done.moving);
     if domain.motion == Motion::Leaving {
         let what_to_do = "wait for its end, or abort it with 'virsh domjobabort'";
@@ -115,24 +115,26 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
         return match &done.woken {
             None => Next::Do(Step::Wake),
             Some(Ok(())) if done.waited < share(inv, done, Share::Wake) && !done.interrupted => {
-                Next::Do(Step::Pause(LOOK_AGAIN))
+                Next::Wait(Delay::Fixed(LOOK_AGAIN))
             }
             Some(Ok(())) => stay(inv, tell::asleep(name, "it does not wake")),
             Some(Err(why)) => stay(inv, tell::asleep(name, &why.said)),
         };
     }
-    match (health::health(state, domain.motion), &moving.rehearsed) {
+    match (health::health(state, domain.motion), &seen.answers.rehearsed) {
         (Health::Well | Health::Degraded, _) if done.interrupted => {
             stay(inv, tell::stayed(name, "it was interrupted by a signal"))
         }
-        (Health::Well | Health::Degraded, None) if moving.rehearse => Next::Do(Step::Rehearse),
-        (Health::Well | Health::Degraded, None) => Next::Do(Step::Move),
-        (Health::Well | Health::Degraded, Some(Ok(()))) => {
+        (Health::Well | Health::Degraded, Fact::NotAsked) if moving.rehearse => Next::Ask(Query::Rehearsal),
+        (Health::Well | Health::Degraded, Fact::NotAsked) => Next::Do(Step::Move),
+        (Health::Well | Health::Degraded, Fact::Known(())) => {
             let node = node(done);
             let could = format!("'{name}' could be moved to {node}: nothing that can be asked stands in the way");
             over(inv, End::Moved(could), Vec::new())
         }
-        (Health::Well | Health::Degraded, Some(Err(why))) => stay(inv, format!("'{name}' could not be moved: {why}")),
+        (Health::Well | Health::Degraded, Fact::Silent(silence)) => {
+            stay(inv, format!("'{name}' could not be moved: {}", silence.why))
+        }
         (Health::Arriving | Health::Elsewhere, _) => {
             over(inv, End::NotHere(format!("'{name}' is only arriving here; not moved")), Vec::new())
         }
@@ -145,7 +147,7 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, done: &History) -> Next {
 /// It does not run here. A repeated call: it may have been moved already.
 fn gone(inv: &Invocation, why: &str, seen: &Facts, done: &History) -> Next {
     let node = node(done);
-    let Some(there) = &seen.answers.target else { return Next::Do(Step::AskTarget) };
+    let Some(there) = &seen.answers.target else { return Next::Ask(Query::Target) };
     match at_target(there) {
         Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => {
             over(inv, End::Moved(format!("it is already {state} on {node}")), vec![Tidy::NoteMoved])
@@ -168,7 +170,7 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
         && failed.looks != NEVER
     {
         return match moving.looks < failed.looks {
-            true => Next::Do(Step::Pause(LOOK_AGAIN)),
+            true => Next::Wait(Delay::Fixed(LOOK_AGAIN)),
             false => stayed(inv, done, failed.hope, false, tell::stayed(name, &failed.why)),
         };
     }
@@ -183,7 +185,7 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
     let target = match &seen.answers.target {
         Some(target) => target.clone(),
         None if done.left.is_zero() => Place::silent("no time was left to ask it"),
-        None => return Next::Do(Step::AskTarget),
+        None => return Next::Ask(Query::Target),
     };
     let there = at_target(&target);
     log::debug!(
@@ -222,7 +224,7 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
             over(inv, End::NotHere(format!("'{name}' runs neither here nor on {node}{why}")), Vec::new())
         }
         Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &seen.here, &target, why)), Vec::new()),
-        Then::LookAgain => Next::Do(Step::Pause(LOOK_AGAIN)),
+        Then::LookAgain => Next::Wait(Delay::Fixed(LOOK_AGAIN)),
         Then::ResumeHere => put_right(Side::Source, Change::Resume),
         Then::DestroyHere => put_right(Side::Source, Change::Destroy),
         Then::DestroyThere => put_right(Side::Destination, Change::Destroy),

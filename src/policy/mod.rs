@@ -33,7 +33,7 @@ use crate::model::state::{Motion, Pause, State};
 use health::Health;
 pub use history::History;
 use std::time::Duration;
-pub use step::{Next, Step, Tidy};
+pub use step::{Delay, Next, Query, Step, Tidy};
 pub use words::{has_saved_memory, no_definition};
 pub use world::{Look, World};
 
@@ -48,12 +48,12 @@ pub fn next(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     match decide(inv, seen, done) {
         Next::Answer(outcome, _) => conclude(inv, seen, done, outcome),
-        Next::Do(step) if done.left.is_zero() => {
+        next @ (Next::Ask(_) | Next::Do(_) | Next::Wait(_)) if done.left.is_zero() => {
             let (action, seconds) = (inv.action.word(), inv.timeout.as_secs_f32());
-            fail(format!("{action} was not finished within {seconds:.0} s; next: {step}"))
+            fail(format!("{action} was not finished within {seconds:.0} s; next: {next}"))
         }
-        Next::Do(_) if done.interrupted => interrupted(inv, seen),
-        next @ Next::Do(_) => next,
+        Next::Ask(_) | Next::Do(_) | Next::Wait(_) if done.interrupted => interrupted(inv, seen),
+        next @ (Next::Ask(_) | Next::Do(_) | Next::Wait(_)) => next,
     }
 }
 
@@ -82,12 +82,12 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if well && inv.may_stay() && done.first_monitor != Some(true) {
         let longest = share(inv, done, Share::Stay).min(Duration::from_secs(inv.params.monitor_wait));
         if let Some(longest) = longest.checked_sub(done.spent).filter(|longest| !longest.is_zero()) {
-            return Next::Do(Step::Stay { longest });
+            return Next::Wait(Delay::Stay(longest));
         }
     }
     let watches = well && inv.recurring && inv.action.watches();
     if watches && !seen.answers.switched.is_asked() && !done.left.is_zero() {
-        return Next::Do(Step::AskSwitched);
+        return Next::Ask(Query::Switched);
     }
     let mut tidies = Vec::new();
     if inv.params.monitor_wait > 0 && matches!(inv.action, Action::Monitor | Action::Reload) {
@@ -201,7 +201,7 @@ fn wait_or(done: &History, longest: Duration, sentence: impl FnOnce() -> String)
 /// Waits for a change as long as there is time (and at most `longest`), then does what is said.
 fn wait_or_else(done: &History, longest: Duration, then: impl FnOnce() -> Next) -> Next {
     if done.waited < longest && !done.left.is_zero() {
-        Next::Do(Step::Wait { longest: (longest - done.waited).min(done.left) })
+        Next::Wait(Delay::UntilChange((longest - done.waited).min(done.left)))
     } else {
         then()
     }

@@ -2,7 +2,7 @@
 //! monitor and status. Pure.
 
 use super::history::History;
-use super::step::{Next, Step};
+use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting};
 use super::{answer, degraded, guest_check, meant_is_unknown, share, starting_up, wait_or};
@@ -17,7 +17,7 @@ use crate::policy::health::{self, Health};
 pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let second_look = || {
         let longest = share(inv, done, Share::SecondLook);
-        (done.waited < longest).then(|| Next::Do(Step::Wait { longest: longest - done.waited }))
+        (done.waited < longest).then(|| Next::Wait(Delay::UntilChange(longest - done.waited)))
     };
     let word = share(inv, done, Share::Word);
     match seen.here.presence() {
@@ -47,7 +47,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             }
             if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
                 match &seen.answers.guest {
-                    Fact::NotAsked => return Next::Do(Step::CheckGuest),
+                    Fact::NotAsked => return Next::Ask(Query::Guest),
                     Fact::Silent(Silence { why, .. }) => {
                         return answer(Code::Generic, format!("'{}' runs, but its check failed: {why}", domain.name));
                     }
@@ -58,7 +58,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         // It may be the shell of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < word => {
-            Next::Do(Step::Wait { longest: word - done.waited })
+            Next::Wait(Delay::UntilChange(word - done.waited))
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
             let its = its_process(pid, name, seen.here.label());

@@ -18,8 +18,6 @@ pub struct Moving {
     pub target: Option<Target>,
     /// Only both ends are checked.
     pub rehearse: bool,
-    /// What the rehearsal found, when tried.
-    pub rehearsed: Option<Result<(), String>>,
     /// How often it was tried, and when the first try began, since the action did.
     pub tries: u32,
     /// See `tries`.

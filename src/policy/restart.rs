@@ -3,7 +3,7 @@
 
 use super::history::History;
 use super::start::{refusal, start};
-use super::step::{Next, Step};
+use super::step::{Next, Query, Step};
 use super::stop::stop;
 use super::words::{has_saved_memory, no_definition};
 use super::{answer, fail, ok, over, share, wait_or};
@@ -31,7 +31,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     // A restart that cannot start again is a stop: so the definition is read first.
     if seen.definition == Definition::NotLooked {
-        return Next::Do(Step::ReadDefinition);
+        return Next::Ask(Query::Definition);
     }
     if let Some(next) = startable_again(inv, seen, done).or_else(|| saved_before_stop(inv, seen)) {
         return next;
@@ -41,7 +41,7 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     match stop(inv, seen, done) {
         Next::Answer(outcome, _) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
-        next @ (Next::Do(_) | Next::Answer(..)) => next,
+        next @ (Next::Ask(_) | Next::Do(_) | Next::Wait(_) | Next::Answer(..)) => next,
     }
 }
 
@@ -54,7 +54,7 @@ fn startable_again(inv: &Invocation, seen: &Facts, done: &History) -> Option<Nex
     };
     let name = seen.here.label();
     match (seen.here.presence(), &seen.answers.kept) {
-        (Presence::Active(_), Fact::NotAsked) => Some(Next::Do(Step::AskKept)),
+        (Presence::Active(_), Fact::NotAsked) => Some(Next::Ask(Query::Kept)),
         (Presence::Active(_), Fact::Known(false)) => {
             let why = no_definition(name, looked_at);
             Some(answer(Code::Installed, format!("{why}; it was not stopped, since it could not be started again")))
@@ -79,7 +79,7 @@ fn saved_before_stop(inv: &Invocation, seen: &Facts) -> Option<Next> {
         return None;
     };
     match &seen.answers.saved {
-        Fact::NotAsked => Some(Next::Do(Step::AskSaved)),
+        Fact::NotAsked => Some(Next::Ask(Query::Saved)),
         Fact::Known(false) => None,
         Fact::Known(true) => Some(fail(format!("{}; it was not stopped", has_saved_memory(&domain.name)))),
         Fact::Silent(silence) => Some(fail(format!("'{}' was not stopped: {}", domain.name, silence.why))),

@@ -2,7 +2,7 @@
 //! start. Pure.
 
 use super::history::History;
-use super::step::{Next, Step};
+use super::step::{Delay, Next, Query, Step};
 use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting};
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
@@ -32,7 +32,7 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             None => start_active(inv, domain, seen, done),
         },
         Presence::Blind { incoming: true, .. } if done.waited < word && !done.left.is_zero() => {
-            Next::Do(Step::Wait { longest: word - done.waited })
+            Next::Wait(Delay::UntilChange(word - done.waited))
         }
         Presence::Blind { pid, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
             let its = its_process(pid, name, seen.here.label());
@@ -97,12 +97,12 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
         (_, health @ (Health::Well | Health::Degraded | Health::Off)) => {
             match (&seen.answers.guest, guest_check(inv)) {
                 (_, false) | (Fact::Known(()), true) => ok(started(domain, health, seen, done)),
-                (Fact::NotAsked, true) => Next::Do(Step::CheckGuest),
+                (Fact::NotAsked, true) => Next::Ask(Query::Guest),
                 (Fact::Silent(silence), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
                     log::debug!("the guest's check failed: {}", silence.why);
-                    Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+                    Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS))
                 }
-                (Fact::Silent(_), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Do(Step::CheckGuest),
+                (Fact::Silent(_), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Ask(Query::Guest),
                 (Fact::Silent(silence), true) => {
                     fail(format!("'{name}' runs, but its check still fails: {}", silence.why))
                 }
@@ -137,7 +137,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return wait_or(done, patience, || why);
     }
     if done.may_be_over(seen) && !seen.answers.queue_passed.is_asked() && !done.left.is_zero() {
-        return Next::Do(Step::PassQueue);
+        return Next::Ask(Query::Queue);
     }
     match &done.start {
         // libvirt has not come to what this start asked it for, and will.
@@ -162,7 +162,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     }
     // A cluster manager may have lost sight of a migration that succeeded. Silence there does not hinder a failover.
     match (&done.moved_to, seen.answers.elsewhere.as_ref().map(Place::presence)) {
-        (Some(_), None) => return Next::Do(Step::AskElsewhere),
+        (Some(_), None) => return Next::Ask(Query::Elsewhere),
         (Some(uri), Some(Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. })) => {
             return fail(format!("'{name}' was not started: it migrated to {uri} and runs there; stop it there first"));
         }
@@ -177,7 +177,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         });
     }
     match (&seen.definition, &seen.here.libvirt) {
-        (Definition::NotLooked, _) => Next::Do(Step::ReadDefinition),
+        (Definition::NotLooked, _) => Next::Ask(Query::Definition),
         (Definition::Bad(outcome), _) => over(outcome.clone()),
         (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::Create),
         (
@@ -197,7 +197,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
     let name = seen.here.label();
     match (&seen.answers.saved, inv.params.saved_memory, &done.dropped) {
-        (Fact::NotAsked, _, _) => Next::Do(Step::AskSaved),
+        (Fact::NotAsked, _, _) => Next::Ask(Query::Saved),
         (Fact::Known(false), _, _) => Next::Do(start),
         (Fact::Silent(silence), _, _) => fail(format!("'{name}' was not started: {}", silence.why)),
         (Fact::Known(true), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),

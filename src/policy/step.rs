@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a policy asks for. Pure.
 
+use super::history::History;
 use crate::model::change::{Change, ShutdownMode};
+use crate::model::facts::{Answers, Fact};
 use crate::model::outcome::Outcome;
 use crate::model::worker::Side;
 use std::fmt;
@@ -10,24 +12,67 @@ use std::time::Duration;
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Carry this out, look again and ask again.
+    /// Find this out. It changes nothing but what is known.
+    Ask(Query),
+    /// Carry this out, and look again.
     Do(Step),
+    /// Wait, and look again.
+    Wait(Delay),
     /// The action is over; and what follows from that.
     Answer(Outcome, Vec<Tidy>),
+}
+
+/// A question that not every look asks; its answer stands among the facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Find and read the definition's file.
+    Definition,
+    /// Whether libvirt keeps a definition of the active domain.
+    Kept,
+    /// Whether libvirt has saved memory of the domain, which its next start would restore.
+    Saved,
+    /// How it is on the host that it last migrated to.
+    Elsewhere,
+    /// How it is at the target of this migration.
+    Target,
+    /// What both ends say to a migration.
+    Rehearsal,
+    /// Whether disks were switched to other files since the machine's start, if nobody was told yet.
+    Switched,
+    /// The guest's checks (status_program or monitor_scripts).
+    Guest,
+    /// Whether libvirt has begun with all that it was asked for: a start may stand in its queue. It may take all the time.
+    Queue,
+}
+
+impl Query {
+    /// Whether the machine may be another by the time that it is answered, or be seen in another light: so that it is looked
+    /// at again.
+    #[must_use]
+    pub const fn outdates_the_look(self) -> bool {
+        match self {
+            Self::Definition | Self::Kept | Self::Saved | Self::Elsewhere | Self::Guest | Self::Queue => true,
+            Self::Target | Self::Rehearsal | Self::Switched => false,
+        }
+    }
+}
+
+/// How to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// For the domain or its process to change, at most so long.
+    UntilChange(Duration),
+    /// So long, whatever happens meanwhile.
+    Fixed(Duration),
+    /// With a machine that runs well, at most so long or until something happens to it; not where this is the first monitor
+    /// of its run, whose answer the cluster may be waiting for.
+    Stay(Duration),
 }
 
 /// One thing to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Find and read the definition's file.
-    ReadDefinition,
-    /// Ask libvirt whether it keeps a definition of the active domain.
-    AskKept,
-    /// Ask the host where it last migrated to, whether it runs there.
-    AskElsewhere,
-    /// Ask libvirt whether it has saved memory of the domain, which its next start would restore.
-    AskSaved,
-    /// Delete that saved memory.
+    /// Delete the memory that libvirt has saved.
     DropSaved,
     /// Create a transient domain from the definition that was read.
     Create,
@@ -60,25 +105,6 @@ pub enum Step {
         /// Its start, which with its number is its identity.
         start: u64,
     },
-    /// Wait for the domain or its process to change, at most so long, then look again.
-    Wait {
-        /// The longest wait.
-        longest: Duration,
-    },
-    /// Stay with a machine that runs well, at most so long or until something happens to it; not where this is the first
-    /// monitor of its run, whose answer the cluster may be waiting for.
-    Stay {
-        /// The longest stay.
-        longest: Duration,
-    },
-    /// Wait until libvirt has begun with all that it was asked for: a start may stand in its queue.
-    PassQueue,
-    /// Run the guest's checks (status_program or monitor_scripts).
-    CheckGuest,
-    /// Ask the target of the migration whether the machine is there.
-    AskTarget,
-    /// Check at both ends whether the machine could be moved.
-    Rehearse,
     /// Move the machine, and watch over that until libvirt's call ends.
     Move,
     /// Put right what a migration left behind.
@@ -88,17 +114,13 @@ pub enum Step {
         /// How.
         change: Change,
     },
-    /// Wait so long, and try again to move it; and why it failed.
+    /// Take a try to move it off the record, wait so long, and begin anew; and why it failed.
     TryAgain {
         /// How long.
         pause: Duration,
         /// Why it failed.
         why: String,
     },
-    /// Look again after so long, whatever happens meanwhile.
-    Pause(Duration),
-    /// Ask whether disks were switched to other files since the machine's start, if nobody was told yet.
-    AskSwitched,
     /// Wait for the lock that this stop went on without.
     TakeLock,
     /// The stop is done; go on with the start (restart and recover).
@@ -106,10 +128,28 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether the facts are as they were, so that nobody needs to look again.
-    #[must_use]
-    pub const fn leaves_the_facts(&self) -> bool {
-        matches!(self, Self::AskSwitched | Self::AskTarget | Self::Rehearse)
+    /// Forgets the answers that this step has made old: these are asked again.
+    pub fn outdate(&self, answers: &mut Answers, done: &History) {
+        match self {
+            Self::DropSaved => answers.saved = Fact::NotAsked,
+            // What the other agent did until now has not been seen yet.
+            Self::TakeLock if done.locked_at_last == Some(true) => answers.queue_passed = Fact::NotAsked,
+            // What was asked for the stop does not count for the start.
+            Self::TurnToStart => *answers = Answers::default(),
+            Self::TakeLock
+            | Self::Create
+            | Self::StartDefined
+            | Self::Resume
+            | Self::Wake
+            | Self::Ask { .. }
+            | Self::Destroy
+            | Self::AbortJob
+            | Self::StopAtTarget { .. }
+            | Self::KillProcess { .. }
+            | Self::Move
+            | Self::PutRight { .. }
+            | Self::TryAgain { .. } => {}
+        }
     }
 }
 
@@ -138,14 +178,41 @@ pub enum Tidy {
     Warn(String),
 }
 
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask(query) => query.fmt(f),
+            Self::Do(step) => step.fmt(f),
+            Self::Wait(Delay::UntilChange(longest)) => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::Wait(Delay::Fixed(_)) => f.write_str("look again"),
+            Self::Wait(Delay::Stay(longest)) => {
+                write!(f, "stay up to {:.0} s for what may happen to it", longest.as_secs_f32())
+            }
+            Self::Answer(outcome, _) => write!(f, "answer {}: {}", outcome.code.number(), outcome.reason),
+        }
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Definition => "read the definition",
+            Self::Kept => "ask whether libvirt keeps a definition of it",
+            Self::Saved => "ask whether libvirt has saved memory of it",
+            Self::Elsewhere => "ask the host that it last migrated to",
+            Self::Target => "ask the target whether it is there",
+            Self::Rehearsal => "check both ends",
+            Self::Switched => "ask whether its disks were switched",
+            Self::Guest => "check the guest",
+            Self::Queue => "wait until libvirt has begun with all that it was asked for",
+        })
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReadDefinition => f.write_str("read the definition"),
-            Self::AskKept => f.write_str("ask whether libvirt keeps a definition of it"),
-            Self::AskSaved => f.write_str("ask whether libvirt has saved memory of it"),
             Self::DropSaved => f.write_str("discard its saved memory"),
-            Self::AskElsewhere => f.write_str("ask the host that it last migrated to"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
             Self::Resume => f.write_str("resume it"),
@@ -155,15 +222,9 @@ impl fmt::Display for Step {
             }
             Self::Destroy => f.write_str("destroy it"),
             Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
-            Self::Wait { longest } => write!(f, "wait up to {} s for a change", longest.as_secs()),
-            Self::Stay { longest } => write!(f, "stay up to {:.0} s for what may happen to it", longest.as_secs_f32()),
             Self::AbortJob => f.write_str("abort the migration that takes it away"),
             Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
-            Self::PassQueue => f.write_str("wait until libvirt has begun with all that it was asked for"),
-            Self::CheckGuest => f.write_str("check the guest"),
-            Self::AskTarget => f.write_str("ask the target whether it is there"),
-            Self::Rehearse => f.write_str("check both ends"),
             Self::Move => f.write_str("move it to the target"),
             Self::PutRight { at: Side::Source, change: Change::Destroy } => f.write_str("end the copy left here"),
             Self::PutRight { at: Side::Destination, change: Change::Destroy } => {
@@ -172,8 +233,6 @@ impl fmt::Display for Step {
             Self::PutRight { at: Side::Source, change } => write!(f, "{change} here"),
             Self::PutRight { at: Side::Destination, change } => write!(f, "{change} at the target"),
             Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", pause.as_secs()),
-            Self::Pause(_) => f.write_str("look again"),
-            Self::AskSwitched => f.write_str("ask whether its disks were switched"),
             Self::TakeLock => f.write_str("wait for the lock of another vm-agent"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
         }

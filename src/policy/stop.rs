@@ -3,7 +3,7 @@
 
 use super::history::History;
 use super::outward::Sight;
-use super::step::{Next, Step};
+use super::step::{Delay, Next, Query, Step};
 use super::words::{end_of, its_process};
 use super::{PAUSE_BETWEEN_CHECKS, fail, ok, share, starting_up, wait_or};
 use crate::model::budget::Share;
@@ -40,7 +40,7 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         // Whatever a silent daemon was asked for by others it may still begin with.
         Presence::Off(_) if seen.here.is_hung() && !ended && !force(inv) && !patience(inv, done).is_zero() => {
-            Next::Do(Step::Wait { longest: patience(inv, done) })
+            Next::Wait(Delay::UntilChange(patience(inv, done)))
         }
         // It was leaving: it may have arrived, and a copy there is still a copy.
         Presence::Off(_) if done.outward.is_leaving() => gone_while_leaving(name, ended, done),
@@ -68,14 +68,14 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             };
             // After a destroy there is nothing to be patient for: libvirt itself waits for the process, and blocks looks.
             if !patience.is_zero() && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
-                return Next::Do(Step::Wait { longest: patience });
+                return Next::Wait(Delay::UntilChange(patience));
             }
             end_process(inv, name, (pid, start, own), done, &silence.why)
         }
         Presence::Stray { pid, start, name: own } => {
             let stray = share(inv, done, Share::Stray);
             if done.waited < stray {
-                return Next::Do(Step::Wait { longest: stray - done.waited });
+                return Next::Wait(Delay::UntilChange(stray - done.waited));
             }
             end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
         }
@@ -105,7 +105,7 @@ fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration)
     let left = if done.outward.is_leaving() { inv.budget().without(Share::ForceThere, done.left) } else { done.left };
     let patience = left.min(longest.saturating_sub(done.waited));
     if !patience.is_zero() {
-        return Next::Do(Step::Wait { longest: patience });
+        return Next::Wait(Delay::UntilChange(patience));
     }
     if done.outward.is_leaving() {
         return gone_while_leaving(name, true, done);
@@ -124,11 +124,11 @@ pub(super) fn queue_passed(inv: &Invocation, seen: &Facts, done: &History) -> bo
 /// questions, which overtake, are answered that there is no such domain.
 pub(super) fn pass_queue(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
     match &seen.answers.queue_passed {
-        Fact::Known(()) => Next::Do(Step::Wait { longest: share(inv, done, Share::QueueShows) }),
+        Fact::Known(()) => Next::Wait(Delay::UntilChange(share(inv, done, Share::QueueShows))),
         Fact::Silent(_) if done.waited.is_zero() && !done.left.is_zero() => {
-            Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS })
+            Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS))
         }
-        Fact::NotAsked | Fact::Silent(_) if !done.left.is_zero() => Next::Do(Step::PassQueue),
+        Fact::NotAsked | Fact::Silent(_) if !done.left.is_zero() => Next::Ask(Query::Queue),
         Fact::NotAsked => fail(format!("libvirt may still start '{name}', as it was asked to")),
         Fact::Silent(silence) => fail(format!("libvirt may still start '{name}', as it was asked to: {}", silence.why)),
     }
@@ -237,7 +237,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     if needed && !gone && !force(inv) && !patience.is_zero() {
         // No event tells of a job's end, so it is looked for again soon.
         let soon = PAUSE_BETWEEN_CHECKS.min(patience);
-        return Next::Do(Step::Wait { longest: soon });
+        return Next::Wait(Delay::UntilChange(soon));
     }
     // A guest that was asked and begins anew (on_poweroff=restart, updates) would be destroyed at some time while it boots
     // or runs. In its firmware it has not touched its disks yet.
@@ -250,10 +250,10 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         }
         // One that sleeps cannot either: it is woken.
         if state == State::PmSuspended {
-            return Next::Do(match done.woken {
-                None => Step::Wake,
-                Some(_) => Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) },
-            });
+            return match done.woken {
+                None => Next::Do(Step::Wake),
+                Some(_) => Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS.min(patience))),
+            };
         }
         return ask_guest(&inv.params.shutdown_modes, patience, done);
     }
@@ -277,7 +277,7 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
     // Refused even so: not at once again.
     let refused_last = matches!(done.asked.last(), Some((last, Err(_))) if *last == mode);
     if refused_last && done.waited.is_zero() {
-        return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS.min(patience) });
+        return Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS.min(patience)));
     }
     let doublings = u32::try_from(accepted).unwrap_or(u32::MAX).min(5);
     let least = if mode == ShutdownMode::Agent { AGENT_OBEYS } else { Duration::ZERO };
@@ -300,7 +300,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
         ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
             if done.destroyed.len() < 3 && done.left > DESTROY_AGAIN {
                 if done.waited.is_zero() {
-                    return Next::Do(Step::Wait { longest: PAUSE_BETWEEN_CHECKS });
+                    return Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS));
                 }
                 return Next::Do(Step::Destroy);
             }

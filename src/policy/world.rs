@@ -2,7 +2,7 @@
 //! What a policy is played on: the real host, or an imagined one.
 
 use super::history::History;
-use super::step::{Step, Tidy};
+use super::step::{Delay, Query, Step, Tidy};
 use crate::model::facts::Facts;
 use crate::model::outcome::Outcome;
 use std::time::Duration;
@@ -18,9 +18,14 @@ pub trait World {
     /// Looks at the machine.
     fn look(&mut self) -> Look;
 
-    /// Carries out a step. What was asked goes into the facts, what was tried into `done`. It ends by itself before the time
-    /// is over.
-    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History);
+    /// Finds something out, and puts it among the facts. It ends by itself before the time is over.
+    fn ask(&mut self, query: Query, facts: &mut Facts, done: &History);
+
+    /// Carries out a step, and notes in `done` what came of it. It ends by itself before the time is over.
+    fn carry_out(&mut self, step: &Step, facts: &Facts, done: &mut History);
+
+    /// Waits, and notes in `done` what was heard meanwhile. It ends by itself before the time is over.
+    fn wait(&mut self, delay: Delay, facts: &Facts, done: &mut History);
 
     /// Does what follows from an observation or an answer, as well as it goes.
     fn tidy(&mut self, tidy: &Tidy, facts: &Facts, done: &History);

@@ -17,7 +17,7 @@ use vm_agent::model::state::{Pause, State};
 use vm_agent::policy::health::{Health, health};
 use vm_agent::policy::moving::Moving;
 use vm_agent::policy::outward::{OnRecord, Outward, Sight};
-use vm_agent::policy::{self, History, Next, Step};
+use vm_agent::policy::{self, Delay, History, Next, Step};
 
 fn caller() -> impl Strategy<Value = Caller> {
     proptest::sample::select(&[Caller::Rgmanager, Caller::Pacemaker, Caller::Ocf, Caller::Human][..])
@@ -137,7 +137,7 @@ prop_compose! {
         guest in fact(&[()]),
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
     ) -> Answers {
-        Answers { kept, saved, elsewhere, target: None, queue_passed, guest, switched }
+        Answers { kept, saved, elsewhere, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched }
     }
 }
 
@@ -323,8 +323,8 @@ fn failed_as(kind: FailureKind, mut done: History) -> History {
     done
 }
 
-fn starts(step: &Step) -> bool {
-    matches!(step, Step::Create | Step::StartDefined)
+fn starts(next: &Next) -> bool {
+    matches!(next, Next::Do(Step::Create | Step::StartDefined))
 }
 
 proptest! {
@@ -353,10 +353,10 @@ proptest! {
     ) {
         let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
         match policy::next(&inv, &seen, &done) {
-            Next::Do(step) if starts(&step) => {
-                prop_assert!(!alive(&seen) && !unknown(&seen), "{step}");
-                prop_assert!(matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{step}");
-                prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{step}");
+            next if starts(&next) => {
+                prop_assert!(!alive(&seen) && !unknown(&seen), "{next}");
+                prop_assert!(matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{next}");
+                prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{next}");
             }
             Next::Do(Step::TurnToStart) => {
                 let killed = matches!(done.killed.last(), Some(Ok(())));
@@ -365,12 +365,13 @@ proptest! {
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
-                prop_assert!(!watches || matches!(step, Step::Wait { .. } | Step::Stay { .. } | Step::CheckGuest | Step::PassQueue | Step::AskSwitched | Step::TakeLock), "{step}");
+                prop_assert!(!watches || step == Step::TakeLock, "{step}");
                 let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
+            Next::Ask(_) | Next::Wait(_) => {}
             Next::Answer(outcome, _) => check_answer(&inv, &seen, &done, &outcome)?,
         }
     }
@@ -384,7 +385,8 @@ proptest! {
         let ends = matches!(inv.action, Action::Stop | Action::Kill);
         let is_there = matches!(seen.here.presence(), Presence::Active(_) | Presence::Blind { .. });
         let done = History { left, waited, destroyed: Vec::new(), killed: Vec::new(), stopped: false, ..done };
-        if let Next::Do(Step::Wait { longest } | Step::Ask { wait: longest, .. }) = policy::next(&inv, &seen, &done) {
+        let next = policy::next(&inv, &seen, &done);
+        if let Next::Wait(Delay::UntilChange(longest)) | Next::Do(Step::Ask { wait: longest, .. }) = next {
             let free = inv.budget().free(left);
             prop_assert!(!ends || !is_there || inv.params.no_kill || longest <= free, "{longest:?} of {free:?}");
         }
@@ -432,8 +434,8 @@ proptest! {
         let (steps, outcome) = play(&inv, &seen, &world);
         prop_assert!(outcome.is_some(), "{steps:?}");
         let waits: Duration = steps.iter().map(|step| match step {
-            Step::Wait { longest } | Step::Stay { longest } => *longest,
-            Step::Ask { wait, .. } if world.stubborn => *wait,
+            Next::Wait(Delay::UntilChange(longest) | Delay::Stay(longest)) => *longest,
+            Next::Do(Step::Ask { wait, .. }) if world.stubborn => *wait,
             _ => Duration::ZERO,
         }).sum();
         prop_assert!(waits <= inv.timeout + Duration::from_secs(1), "{waits:?} of {:?}: {steps:?}", inv.timeout);

@@ -23,7 +23,7 @@ use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
 use crate::policy::migrate;
 use crate::policy::moving::Moving;
-use crate::policy::{self, History, Look, Step, Tidy, World};
+use crate::policy::{self, Delay, History, Look, Query, Step, Tidy, World};
 use crate::sys::held::Held;
 use crate::sys::interrupt;
 use crate::sys::lock;
@@ -202,31 +202,52 @@ impl World for Host<'_> {
         Look { facts: seen, hurried: late || self.last_look.passed() }
     }
 
-    fn carry_out(&mut self, step: &Step, facts: &mut Facts, done: &mut History) {
-        let seen = &*facts;
-        if !matches!(step, Step::Wait { .. } | Step::Stay { .. }) {
-            self.look_again = LOOK_AGAIN.0;
+    fn ask(&mut self, query: Query, facts: &mut Facts, done: &History) {
+        self.look_again = LOOK_AGAIN.0;
+        match query {
+            Query::Definition => self.looker.read_definition(self.inv),
+            Query::Kept => facts.answers.kept = self.looker.kept(&facts.here.who(), self.deadline),
+            Query::Saved => facts.answers.saved = self.looker.saved(&facts.here.who(), self.deadline),
+            Query::Elsewhere => facts.answers.elsewhere = Some(self.ask_elsewhere(&facts.here.who(), done)),
+            Query::Target => facts.answers.target = Some(self.ask_target(facts, done)),
+            Query::Rehearsal => {
+                facts.answers.rehearsed = self.rehearse(facts, done).map_err(Silence::refused).into();
+            }
+            Query::Switched => {
+                let switched = self.looker.newly_switched(self.deadline);
+                facts.answers.switched = Fact::Known(disks::told(self.looker.name().unwrap_or_default(), &switched));
+            }
+            Query::Guest => {
+                facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into();
+            }
+            Query::Queue => facts.answers.queue_passed = self.looker.pass_the_queue(self.deadline).into(),
         }
+    }
+
+    fn wait(&mut self, delay: Delay, facts: &Facts, done: &mut History) {
+        match delay {
+            Delay::UntilChange(longest) => {
+                self.wait_for(facts, None, self.deadline.at_most(longest), |_| true);
+            }
+            Delay::Fixed(duration) => {
+                self.look_again = LOOK_AGAIN.0;
+                pause(duration, self.deadline);
+            }
+            Delay::Stay(longest) => self.stay(longest, facts, done),
+        }
+        done.rebooted |= std::mem::take(&mut self.rebooted);
+    }
+
+    fn carry_out(&mut self, step: &Step, seen: &Facts, done: &mut History) {
+        self.look_again = LOOK_AGAIN.0;
         let who = seen.here.who();
         if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
             self.record_switched_disks();
         }
         match step {
-            Step::ReadDefinition => self.looker.read_definition(self.inv),
-            Step::AskKept => {
-                facts.answers.kept = self.looker.kept(&who, self.deadline);
-            }
-            Step::AskSaved => {
-                facts.answers.saved = self.looker.saved(&who, self.deadline);
-            }
             Step::DropSaved => {
                 log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
                 done.dropped = Some(self.backend.call(&Change::DropSaved, &who, self.deadline));
-                // Whether it worked is asked again.
-                facts.answers.saved = Fact::NotAsked;
-            }
-            Step::AskElsewhere => {
-                facts.answers.elsewhere = Some(self.ask_elsewhere(&who, done));
             }
             Step::Create => {
                 self.looker.expect_a_new_machine();
@@ -294,38 +315,21 @@ impl World for Host<'_> {
                 }
                 done.killed.push(result);
             }
-            Step::CheckGuest => {
-                facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into()
-            }
-            Step::PassQueue => facts.answers.queue_passed = self.looker.pass_the_queue(self.deadline).into(),
-            Step::AskSwitched => {
-                let switched = self.looker.newly_switched(self.deadline);
-                facts.answers.switched = Fact::Known(disks::told(self.looker.name().unwrap_or_default(), &switched));
-            }
             Step::TakeLock => {
                 let lock = self.take_lock_at_last();
                 done.locked_at_last = Some(lock.is_some());
                 if let Some(lock) = lock {
-                    // What the other agent did until now has not been seen yet.
                     self.lock = lock;
                     (done.locked, done.beside) = (true, None);
-                    facts.answers.queue_passed = Fact::NotAsked;
                 }
             }
             Step::TurnToStart => self.looker.forget_start(),
-            Step::AskTarget => facts.answers.target = Some(self.ask_target(seen, done)),
-            Step::Rehearse => done.moving.rehearsed = Some(self.rehearse(seen, done)),
             Step::Move => self.move_it(seen, done),
             Step::PutRight { at, change } => {
                 self.put_right(*at, change, seen, done);
                 pause(migrate::LOOK_AGAIN, self.deadline);
             }
             Step::TryAgain { pause, why } => self.wait_for_the_target(*pause, why, done),
-            Step::Pause(duration) => pause(*duration, self.deadline),
-            Step::Stay { longest } => self.stay(*longest, seen, done),
-            Step::Wait { longest } => {
-                self.wait(seen, None, self.deadline.at_most(*longest), |_| true);
-            }
         }
         done.rebooted |= std::mem::take(&mut self.rebooted);
     }

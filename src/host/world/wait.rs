@@ -58,10 +58,10 @@ impl Host<'_> {
         let ends = |event: i32| {
             matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
         };
-        match self.wait(seen, Some(&mut call), until, ends) {
+        match self.wait_for(seen, Some(&mut call), until, ends) {
             Woken::CallEnded => {
                 call.answer(until)?;
-                while self.wait(seen, None, until, ends) == Woken::Change
+                while self.wait_for(seen, None, until, ends) == Woken::Change
                     && !self.looker.watching()
                     && !until.passed()
                     && !interrupt::requested()
@@ -96,7 +96,7 @@ impl Host<'_> {
         done.first_monitor = Some(first);
         if !first {
             // A guest that reboots runs well.
-            self.wait(seen, None, self.deadline.at_most(longest), |event| !rebooted(event));
+            self.wait_for(seen, None, self.deadline.at_most(longest), |event| !rebooted(event));
         }
     }
 
@@ -111,7 +111,7 @@ impl Host<'_> {
 
     /// Waits for a lifecycle event that `matters`, the end of the process, the end of `call`, or the deadline. Where
     /// libvirt sends no events and no call is watched it comes back after a while, so that the caller looks again.
-    pub(super) fn wait(
+    pub(super) fn wait_for(
         &mut self,
         seen: &Facts,
         mut call: Option<&mut Call>,

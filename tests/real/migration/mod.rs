@@ -7,6 +7,7 @@ mod faults;
 mod killed;
 mod notes;
 mod pacemaker;
+mod post_copy;
 mod rehearsal;
 mod ways;
 

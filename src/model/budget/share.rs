@@ -257,8 +257,8 @@ shares! {
     ),
     Elsewhere => row(
         "asking the host that it last migrated to",
-        most(2).of_left(4),
-        "A host that is dead must not cost a failover much.",
+        most(5).of_left(4),
+        "A host that is dead must not cost a failover much; one that is busy must have time to say that it runs there.",
     ),
     Mark => row("reading and setting its mark", most(5).of_left(4), "It runs as well without."),
     // A stop.

@@ -22,19 +22,17 @@ pub struct Target {
 /// # Errors
 /// A sentence: the node cannot be a host, or the source's hypervisor cannot migrate.
 pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) -> Result<Target, String> {
-    let mapped = params.mapping.host(node).map(str::to_owned);
-    let own_network = mapped.is_some() || params.suffix.is_some();
-    let host = match (mapped, &params.suffix) {
-        (Some(host), _) => host,
-        (None, Some(suffix)) => suffixed(node, suffix),
-        (None, None) => bare(node).ok_or_else(|| no_host(node))?.to_owned(),
+    let mapped = params.mapping.host(node);
+    let host = match mapped {
+        Some(host) => host.to_owned(),
+        None => bare(node).ok_or_else(|| no_host(node))?.to_owned(),
     };
-    if !usable(&host) {
-        return Err(no_host(&host));
-    }
-    // In a URI the '%' before a zone is encoded.
-    let in_uri = if host.contains(':') { format!("[{}]", host.replace('%', "%25")) } else { host };
-    let filled = |template: &str| template.replace("%n", &in_uri).replace("%s", &in_uri);
+    // The suffix says where its network is; a URI of the caller's own knows that better.
+    let suffix = params.suffix.as_ref().filter(|_| mapped.is_none());
+    let network = suffix.map_or_else(|| host.clone(), |suffix| suffixed(node, suffix));
+    let (host, network) = (in_uri(&host)?, in_uri(&network)?);
+    let named = if params.uri.is_some() { &host } else { &network };
+    let filled = |template: &str| template.replace("%n", named).replace("%s", named);
     let driver = source_uri.split([':', '+']).next().unwrap_or_default();
     let uri = match &params.uri {
         Some(template) => filled(template),
@@ -44,23 +42,36 @@ pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) 
             }
             let transport = params.transport.as_deref().unwrap_or("ssh");
             let user = params.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-            format!("{driver}+{transport}://{user}{in_uri}/system")
+            let path = if source_uri.ends_with("/session") { "session" } else { "system" };
+            format!("{driver}+{transport}://{user}{named}/{path}")
         }
     };
-    let data_uri = match &params.data_uri {
+    let own_network = mapped.is_some() || suffix.is_some();
+    let data_uri = match params.data_uri.as_ref().or(params.options.data_uri.as_ref()) {
         Some(template) => Some(filled(template)),
-        // The daemons carry the memory themselves, or Xen asks its peer.
-        None if params.tunnelled || driver != "qemu" => None,
-        None if own_network || params.port.is_some() || (plain_data && params.uri.is_none()) => {
+        // The daemons carry the memory themselves.
+        None if params.tunnelled => None,
+        None if driver == "qemu" && own_network => {
             let port = params.port.map(|port| format!(":{port}")).unwrap_or_default();
-            Some(format!("tcp://{in_uri}{port}"))
+            Some(format!("tcp://{network}{port}"))
         }
+        None if driver == "qemu" && plain_data && params.uri.is_none() => Some(format!("tcp://{network}")),
+        // Xen asks its peer, and finds a port by itself.
+        None if driver == "xen" && suffix.is_some() => Some(format!("tcp://{network}")),
         None => None,
     };
     harmless(&Uri::parse(&uri).map_err(|error| format!("{error} ({})", crate::sys::text::ascii_line(&uri, 60)))?)?;
     // This one ssh never sees, and libvirt takes some that are no URIs.
     data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()).map_or(Ok(()), |uri| harmless(&uri))?;
     Ok(Target { node: node.to_owned(), uri: without_prompt(uri), data_uri })
+}
+
+/// A host as it stands in a URI, where the '%' before a zone is encoded.
+fn in_uri(host: &str) -> Result<String, String> {
+    if !usable(host) {
+        return Err(no_host(host));
+    }
+    Ok(if host.contains(':') { format!("[{}]", host.replace('%', "%25")) } else { host.to_owned() })
 }
 
 fn no_host(host: &str) -> String {
@@ -111,6 +122,7 @@ pub fn same_node(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::params::mapping::Mapping;
+    use crate::model::params::options::Options;
 
     fn to(node: &str, params: Migration) -> Target {
         find(node, &params, "qemu:///system", false).unwrap()
@@ -138,6 +150,32 @@ mod tests {
         assert_eq!(to("node9", mapped(text)).uri, "qemu+ssh://node9/system?no_tty=1");
         assert_eq!(to("n", mapped("node1,n:fd00::1")).uri, "qemu+ssh://[fd00::1]/system?no_tty=1");
         assert_eq!(to("node9", mapped(text)).data_uri, None);
+    }
+
+    #[test]
+    fn what_a_network_of_its_own_is_for() {
+        let suffix = || Migration { suffix: Some("-mig".into()), port: Some(49999), ..Migration::default() };
+        let options = |text| Options::parse(text).unwrap();
+        let uris = |params: Migration| {
+            let target = to("n2", params);
+            (target.uri, target.data_uri)
+        };
+        let found = |uri: &str, data: &str| (uri.to_owned(), Some(data.to_owned()));
+        // A port alone sends nothing anywhere.
+        let port = Migration { port: Some(16509), ..Migration::default() };
+        assert_eq!(uris(port), ("qemu+ssh://n2/system?no_tty=1".into(), None));
+        // The connection's URI wins, and the memory takes the network.
+        let remote = || Migration { uri: Some("qemu+tcp://%n/system".into()), ..suffix() };
+        assert_eq!(uris(remote()), found("qemu+tcp://n2/system", "tcp://n2-mig:49999"));
+        let written = Migration { data_uri: Some("tcp://%n:1".into()), ..remote() };
+        assert_eq!(uris(written), found("qemu+tcp://n2/system", "tcp://n2:1"));
+        // What the options say counts less than migrateuri, and more than the suffix.
+        let said = || Migration { options: options("--unsafe --migrateuri tcp://%n:2"), ..suffix() };
+        assert_eq!(uris(said()), found("qemu+ssh://n2-mig/system?no_tty=1", "tcp://n2-mig:2"));
+        let both = Migration { data_uri: Some("tcp://%s:1".into()), ..said() };
+        assert_eq!(uris(both).1.as_deref(), Some("tcp://n2-mig:1"));
+        let xen = find("n2", &suffix(), "xen:///system", false).unwrap();
+        assert_eq!(xen.data_uri.as_deref(), Some("tcp://n2-mig"));
     }
 
     #[test]

@@ -64,7 +64,8 @@ fn at_target(inv: &Invocation, seen: &Facts, own: &str, uri: &str, deadline: Dea
     let Ok(target) = migrate::destination(inv, own, uri) else { return Place::by_word(Libvirt::NoDomain) };
     let until = inv.budget().until(Share::Target, deadline);
     let there = backend::place(&target.uri, seen.here.who(), until);
-    let _ = writeln!(text, "target {} ({}): {}", target.node, target.uri, tell::in_words_there(&there));
+    let memory = target.data_uri.map(|uri| format!("; memory to {uri}")).unwrap_or_default();
+    let _ = writeln!(text, "target {} ({}{memory}): {}", target.node, target.uri, tell::in_words_there(&there));
     there
 }
 

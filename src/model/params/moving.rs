@@ -46,7 +46,8 @@ pub(super) static ROWS: &[Param] = &[
         .told(
             "Suffix of the migration network",
             "Put behind the host part of the target's name, so that a migration uses another network: node2.example \
-             and -mig make node2-mig.example. A migration_mapping wins.",
+             and -mig make node2-mig.example. A migration_mapping wins. Beside migration_uri or remoteuri it only says \
+             where the memory is sent.",
         )
         .readme("Behind the target's host name: `-mig`"),
     row(Migration, "migration_uri", Text(uri))
@@ -76,19 +77,24 @@ pub(super) static ROWS: &[Param] = &[
     row(Migration, "migrateuri", Text(data_uri))
         .told(
             "Where the memory is sent",
-            "Where the memory is sent, as tcp://%n:49152, where %n or %s stands for the target's name. Unset, \
-             libvirt chooses, unless one of migrateport, migration_mapping and migration_network_suffix does.",
+            "Where the memory is sent, as tcp://%n:49152, where %n or %s stands for the target's name, with \
+             migration_network_suffix if the connection has it. It wins over --migrateuri in migrate_options. Unset, \
+             libvirt chooses, unless migration_mapping or migration_network_suffix does.",
         )
         .readme("Where the memory is sent"),
     row(Migration, "migrateport", Text(port))
         .kind(Kind::Integer)
-        .told("Port that the memory is sent to", "Port that the memory is sent to. Unset, libvirt chooses.")
-        .readme("Port that the memory is sent to"),
+        .told(
+            "Port that the memory is sent to",
+            "Port that the memory is sent to, with migration_network_suffix or migration_mapping; without one of them \
+             it counts for nothing. Unset, libvirt chooses.",
+        )
+        .readme("Port that the memory is sent to, with a suffix or a mapping"),
     row(Migration, "migrate_options", Text(options))
         .told(
             "Further migration options",
             "Further options, as virsh migrate spells them. Where one is not known here, virsh carries out the \
-             migration with all of them.",
+             migration with all of them. In --migrateuri %n or %s stands for the target's name.",
         )
         .readme("Further options, as `virsh migrate` spells them; virsh gets them where it alone knows one")
         .vm_sh(

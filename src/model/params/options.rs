@@ -8,8 +8,10 @@ use std::time::Duration;
 /// `migrate_options`, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The words, as a shell would take them apart: for virsh.
+    /// The words, as a shell would take them apart, but for `--migrateuri`: for virsh.
     pub words: Vec<String>,
+    /// Where `--migrateuri` sends the memory, with `%n` or `%s`.
+    pub data_uri: Option<String>,
     /// What they ask for.
     pub asked: Asked,
     /// A sentence about the word that makes no sense; then nothing is asked for. It is for virsh to say so if virsh gets
@@ -24,11 +26,12 @@ impl Options {
     /// A sentence: they are no words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words = shlex::split(text).ok_or("a quote does not end; expected words")?;
+        let (words, data_uri) = without_data_uri(words);
         let (asked, wrong) = match asked(&words) {
             Ok(asked) => (asked, None),
             Err(why) => (Asked::default(), Some(why)),
         };
-        Ok(Self { words, asked, wrong })
+        Ok(Self { words, data_uri, asked, wrong })
     }
 }
 
@@ -54,6 +57,22 @@ pub enum Late {
     Postcopy,
 }
 
+/// The words without `--migrateuri`, and its value; of several the last.
+fn without_data_uri(words: Vec<String>) -> (Vec<String>, Option<String>) {
+    let (mut others, mut data_uri) = (Vec::new(), None);
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        if let Some(value) = word.strip_prefix("--migrateuri=") {
+            data_uri = Some(value.to_owned());
+        } else if word == "--migrateuri" && words.peek().is_some() {
+            data_uri = words.next();
+        } else {
+            others.push(word);
+        }
+    }
+    (others, data_uri)
+}
+
 /// The flags and values that the words ask for.
 ///
 /// # Errors
@@ -77,7 +96,8 @@ fn asked(words: &[String]) -> Result<Asked, String> {
         }
         let mut text = || value.take().or_else(|| words.next()).ok_or(format!("'{option}' lacks its value"));
         match option.as_str() {
-            "--migrateuri" => migrate.migrate_uri = Some(text()?),
+            // With a value it has been taken out.
+            "--migrateuri" => drop(text()?),
             "--listen-address" => migrate.listen_address = Some(text()?),
             "--disks-uri" => migrate.disks_uri = Some(text()?),
             "--graphicsuri" => migrate.graphics_uri = Some(text()?),
@@ -166,10 +186,24 @@ mod tests {
 
     #[test]
     fn known_words_become_flags_and_values() {
-        let migrate = parse("--live --verbose --bandwidth 10 --migrateuri='tcp://a b:1' --parallel").unwrap().migrate;
+        let migrate = parse("--live --verbose --bandwidth 10 --listen-address='a b' --parallel").unwrap().migrate;
         assert_eq!(migrate.bandwidth, Some(10));
-        assert_eq!(migrate.migrate_uri.as_deref(), Some("tcp://a b:1"));
+        assert_eq!(migrate.listen_address.as_deref(), Some("a b"));
         assert_eq!(migrate.flags, [Flag::Live, Flag::Parallel].into());
+    }
+
+    #[test]
+    fn where_the_memory_is_sent_is_no_word_for_virsh() {
+        let of = |text| {
+            let options = Options::parse(text).unwrap();
+            (options.words.join(" "), options.data_uri.unwrap_or_default(), options.wrong.is_some())
+        };
+        assert_eq!(
+            of("--live --migrateuri='tcp://%n:1' --dname b"),
+            ("--live --dname b".into(), "tcp://%n:1".into(), false)
+        );
+        assert_eq!(of("--migrateuri tcp:a --migrateuri=tcp:b"), (String::new(), "tcp:b".into(), false));
+        assert_eq!(of("--live --migrateuri"), ("--live --migrateuri".into(), String::new(), true));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod notes;
 mod pacemaker;
 mod post_copy;
 mod rehearsal;
+mod targets;
 mod ways;
 
 use crate::common::Call;

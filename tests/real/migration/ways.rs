@@ -64,12 +64,14 @@ fn each_way_of_naming_the_target_arrives() {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");
     let both = "node1:node1-mig,node2:node2-mig";
-    let ways: [&[(&str, &str)]; 9] = [
+    let ways: [&[(&str, &str)]; 11] = [
         &[("migration_mapping", both)],
         &[("migration_mapping", " node1 : [fd00::1] , node2 : [fd00::2] ")],
         &[("migration_mapping", "node1:node1v6-mig,node2:node2v6-mig")],
         &[("migration_network_suffix", "-mig")],
         &[("migrateuri", "tcp://%n-mig")],
+        &[("migrate_options", "--live --migrateuri=tcp://%n-mig")],
+        &[("migrate_options", "--live --migrateuri=tcp://%n-mig"), ("migrate_backend", "virsh")],
         &[("remoteuri", "qemu+ssh://%n-mig/system"), ("migrateuri", "tcp://%nv6")],
         &[("migration_uri", "qemu+tls://%s/system")],
         &[("migrateport", "49333")],

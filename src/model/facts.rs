@@ -339,3 +339,44 @@ pub struct Noted {
     /// Whether it was seen to have ended, with the machine at the target.
     pub finished: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::presence::Presence;
+    use crate::model::worker::DomainFacts;
+
+    fn found(state: i32, uuid: &str) -> Lookup {
+        let (name, uuid) = ("a".into(), uuid.into());
+        Lookup::Found(DomainFacts {
+            name,
+            uuid,
+            id: None,
+            state,
+            reason: 1,
+            persistent: None,
+            autostart: None,
+            saved: None,
+            job_operation: None,
+            job_error: None,
+        })
+    }
+
+    #[test]
+    fn another_host_is_what_its_libvirt_says_and_silence_is_unknown() {
+        let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+        let told = |lookup| Place::told(Ok(lookup));
+        assert!(matches!(told(Lookup::Absent).presence(), Presence::Off(_)));
+        assert!(matches!(told(found(5, uuid)).presence(), Presence::Off(_)));
+        assert!(matches!(told(found(1, uuid)).presence(), Presence::Active(_)));
+        // An answer that cannot be read is none.
+        assert!(matches!(told(found(5, "no uuid")).presence(), Presence::Unknown(_)));
+        for kind in [FailureKind::Missing, FailureKind::Refused(Some(38)), FailureKind::TimedOut, FailureKind::Crashed]
+        {
+            let place = Place::told(Err(Failure::new(kind, "w")));
+            assert!(matches!(place.presence(), Presence::Unknown(_)), "{place:?}");
+        }
+        assert!(matches!(Place::silent("w").presence(), Presence::Unknown(_)));
+        assert!(matches!(Place::dead("fenced").presence(), Presence::Off(_)));
+    }
+}

@@ -223,3 +223,23 @@ impl Motion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_tells_the_motion_and_its_absence_only_in_a_state_that_leaves_it_open() {
+        let (running, between) = (State::Running(Running::Plain), State::Paused(Pause::Migration));
+        for state in [running, between, State::Paused(Pause::StartingUp)] {
+            assert_eq!(Motion::of_job(state, Ok(MIGRATION_OUT)), Motion::Leaving);
+            assert_eq!(Motion::of_job(state, Ok(0)), Motion::None);
+            // "No such domain", "operation failed": errors of another kind.
+            assert_eq!(Motion::of_job(state, Err(42)), Motion::None);
+        }
+        for code in NOT_FOR_THIS_JOB {
+            assert_eq!(Motion::of_job(between, Err(code)), Motion::Arriving);
+            assert_eq!(Motion::of_job(running, Err(code)), Motion::None);
+        }
+    }
+}

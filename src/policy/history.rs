@@ -84,7 +84,7 @@ impl History {
             && matches!(seen.here.presence(), Presence::Off(_))
     }
 
-    /// Remembers of an observation what later ones may not show any more.
+    /// Remembers of a look what later ones may not show any more.
     pub fn remember(&mut self, seen: &mut Facts) {
         seen.answers.target = self.moving.looked();
         if let Libvirt::Domain(domain) = &seen.here.libvirt {

@@ -153,7 +153,7 @@ impl Step {
     }
 }
 
-/// What follows from an observation or an answer. It is done as well as it goes, and changes no answer.
+/// What follows from a look or an answer. It is done as well as it goes, and changes no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tidy {
     /// What came of a start has been seen: it is on record no longer.

@@ -27,7 +27,7 @@ pub trait World {
     /// Waits, and notes in `done` what was heard meanwhile. It ends by itself before the time is over.
     fn wait(&mut self, delay: Delay, facts: &Facts, done: &mut History);
 
-    /// Does what follows from an observation or an answer, as well as it goes.
+    /// Does what follows from a look or an answer, as well as it goes.
     fn tidy(&mut self, tidy: &Tidy, facts: &Facts, done: &History);
 
     /// Since the action began, and what is left until it must have answered.

@@ -9,6 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
 use crate::model::state::{Off, Running, State};
+use crate::model::storage::OpenDisk;
 use crate::model::worker::Side;
 use crate::policy::migrate;
 use crate::policy::moving::{Failed, Moving, Tried};
@@ -24,6 +25,8 @@ pub struct Imagined {
     pub unfinished: bool,
     /// How it is there.
     pub elsewhere: Place,
+    /// A disk of it that somebody else has open.
+    pub open_elsewhere: Fact<Option<OpenDisk>>,
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of it.
@@ -98,6 +101,7 @@ impl Default for Imagined {
             moved_to: None,
             unfinished: false,
             elsewhere: Place::by_word(Libvirt::NoDomain),
+            open_elsewhere: Fact::Known(None),
             kept: Fact::Known(true),
             saved: Fact::Known(false),
             drop_fails: None,
@@ -251,6 +255,7 @@ impl Imagined {
             Query::Kept => answers.kept = self.kept.clone(),
             Query::Saved => answers.saved = self.saved.clone(),
             Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
+            Query::Storage => answers.open_elsewhere = self.open_elsewhere.clone(),
             Query::Target => answers.target = Some(self.there.clone()),
             Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
             Query::Switched => answers.switched = Fact::Known(self.switched.clone()),
@@ -260,9 +265,13 @@ impl Imagined {
         match query {
             Query::Elsewhere | Query::Target | Query::Rehearsal => STEP,
             Query::Queue if self.queue_stands.is_some() => left,
-            Query::Definition | Query::Kept | Query::Saved | Query::Switched | Query::Guest | Query::Queue => {
-                Duration::ZERO
-            }
+            Query::Storage
+            | Query::Definition
+            | Query::Kept
+            | Query::Saved
+            | Query::Switched
+            | Query::Guest
+            | Query::Queue => Duration::ZERO,
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is looked at aside, because looking may never come to an end: definitions on storage that may be silent, and
-//! processes whose memory may be locked. Both sides of it: the questions, and the process that answers them.
+//! What is looked at aside, because looking may never come to an end: definitions and disks on storage that may be silent,
+//! and processes whose memory may be locked. Both sides of it: the questions, and the process that answers them.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Write, stdout};
@@ -8,13 +8,15 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::host::locate::{DefinitionAt, Found, Instead, Kind, LocateError, LookedAt, Wait};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
 use crate::model::budget;
 use crate::model::params::PathSpec;
-use crate::sys::child::aside::{self, Patience, Said};
+use crate::sys::child::aside::{self, Patience};
+use crate::sys::image_lock::{self, InUse};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 
@@ -111,29 +113,50 @@ pub enum There {
 /// What is at each of these paths, as far as their storage says it until the deadline.
 #[must_use]
 pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
+    let read = |text: &[u8]| {
+        let there = text.iter().map(|byte| match byte {
+            b'f' => There::File,
+            b'o' => There::Other,
+            _ => There::Nothing,
+        });
+        there.collect()
+    };
+    one_by_one("at", paths, deadline, read, &There::Silent)
+}
+
+/// What each of these files is used for by others, as far as their storage says it until the deadline.
+#[must_use]
+pub fn in_use(paths: &[&Path], deadline: Deadline) -> Vec<InUse> {
+    one_by_one("in-use", paths, deadline, lines, &InUse::Unknown("its storage does not answer".into()))
+}
+
+/// Asks about each of these paths; what of the answers has come is given to `read`.
+fn one_by_one<T: Clone>(
+    what: &str,
+    paths: &[&Path],
+    deadline: Deadline,
+    read: impl Fn(&[u8]) -> Vec<T>,
+    silent: &T,
+) -> Vec<T> {
     let mut known = Vec::new();
     while known.len() < paths.len() && !deadline.passed() {
         let left = paths.get(known.len()..).unwrap_or_default();
         let question: Vec<OsString> =
-            std::iter::once("at".into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
+            std::iter::once(what.into()).chain(left.iter().map(|path| path.as_os_str().to_owned())).collect();
         // One that is silent must not hide what the others say.
         let share = deadline.at_most(budget::each(deadline.left(), left.len()));
         let Ok(said) = aside::ask(&question, Patience { deadline: share, silence: None, interruptible: true }) else {
             break;
         };
-        known.extend(said.text.iter().map(|byte| match byte {
-            b'f' => There::File,
-            b'o' => There::Other,
-            _ => There::Nothing,
-        }));
+        known.extend(read(&said.text));
         if !said.ended && known.len() < paths.len() {
-            known.push(There::Silent);
+            known.push(silent.clone());
         }
         if said.ended {
             break;
         }
     }
-    known.resize(paths.len(), There::Silent);
+    known.resize(paths.len(), silent.clone());
     known
 }
 
@@ -162,7 +185,7 @@ fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, d
             break;
         };
         let before = verdicts.len();
-        verdicts.extend(told(&said));
+        verdicts.extend(lines::<Verdict>(&said.text));
         // It hangs at the next one, or was ended from outside.
         if let Some(silent) = pids.get(verdicts.len())
             && !(said.ended && verdicts.len() > before)
@@ -174,9 +197,17 @@ fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy, d
 }
 
 /// What was said of each, in order; one line each.
-fn told(said: &Said) -> Vec<Verdict> {
-    let lines = said.text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.len() > 1 && line.ends_with(b"\n"));
+fn lines<T: DeserializeOwned>(text: &[u8]) -> Vec<T> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.len() > 1 && line.ends_with(b"\n"));
     lines.map_while(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// One such line, at once: what comes next may be silent.
+fn say(answer: &impl Serialize) -> Option<()> {
+    let mut line = serde_json::to_vec(answer).ok()?;
+    line.push(b'\n');
+    let mut out = stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).ok()
 }
 
 /// The question about processes.
@@ -209,6 +240,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             };
             stdout().write_all(byte).and_then(|()| stdout().flush()).ok()
         }),
+        Some((what, paths)) if *what == "in-use" => {
+            paths.iter().try_for_each(|path| say(&image_lock::of(Path::new(path))))
+        }
         Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {
             let roots = Roots { proc: proc.into(), run: run.into(), lib: lib.into() };
             let uuid = uuid.to_str().and_then(crate::sys::text::parse_uuid);
@@ -247,10 +281,6 @@ fn tell_of(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by: FoundBy) -
     let mut out = stdout().lock();
     // From here on silence is that of a process, and not of a host that is slow to start one.
     out.write_all(b"\n").and_then(|()| out.flush()).ok()?;
-    // Each at once: the next one may be silent.
-    pids.iter().flat_map(|pid| process::examine(roots, who, &[*pid], found_by)).try_for_each(|verdict| {
-        let mut line = serde_json::to_vec(&verdict).ok()?;
-        line.push(b'\n');
-        out.write_all(&line).and_then(|()| out.flush()).ok()
-    })
+    drop(out);
+    pids.iter().flat_map(|pid| process::examine(roots, who, &[*pid], found_by)).try_for_each(|verdict| say(&verdict))
 }

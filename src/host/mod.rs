@@ -9,6 +9,7 @@ pub(crate) mod locate;
 pub(crate) mod look;
 pub(crate) mod records;
 pub(crate) mod starting;
+mod storage;
 mod time;
 mod turn;
 mod world;

@@ -8,9 +8,15 @@ const LAST_WORDS: [(&str, &str); 2] = [
     ("qemu unexpectedly closed the monitor: ", "QEMU ended: "),
 ];
 
+/// What is said of a disk that somebody else has open, whoever found that out.
+const OPEN_ELSEWHERE: &str = "find out where the machine runs or who uses the disk, and end that first";
+
 /// The cause that a message ends with, and what it is the cause of.
 #[must_use]
 pub fn cause(message: &str) -> String {
+    if let Some(sentence) = of_lock(message) {
+        return sentence;
+    }
     for (before, instead) in LAST_WORDS {
         if let Some((_, words)) = message.split_once(before) {
             let words = last_words(words);
@@ -28,6 +34,29 @@ pub fn cause(message: &str) -> String {
         None if message.trim().is_empty() => "libvirt did not say why".into(),
         None => message.trim().to_owned(),
     }
+}
+
+/// That a disk could not be had since somebody else has it: the locks of QEMU, of virtlockd, of sanlock. Which disk stands
+/// first, since a reason is cut at its end.
+fn of_lock(message: &str) -> Option<String> {
+    let between = |before: &str, after: &str| {
+        let (_, rest) = message.split_once(before)?;
+        rest.split_once(after).map(|(found, _)| found)
+    };
+    let disk = |path: &str, whose: &str| format!("{path} is open elsewhere ({whose}): {OPEN_ELSEWHERE}");
+    if message.contains("Failed to get ") && message.contains(" lock") && message.contains("Is another process using") {
+        let path = between("Is another process using the image [", "]?").unwrap_or("a disk");
+        return Some(disk(path, "QEMU's lock on it"));
+    }
+    if let Some(path) = between("Lockspace resource '", "' is locked") {
+        return Some(disk(path, "virtlockd's lease of it"));
+    }
+    let (_, why) = message.split_once("Failed to acquire lock")?;
+    let why = why.trim_start_matches([':', ' ']);
+    Some(disk(
+        "a disk",
+        &if why.is_empty() { "sanlock's lease of it".into() } else { format!("sanlock's lease of it, {why}") },
+    ))
 }
 
 /// The words of a script behind `exit status 1: `, if it had any.
@@ -78,7 +107,24 @@ mod tests {
                 "internal error: process exited while connecting to monitor: 2026-11-27T03:14:12.123456Z \
                  qemu-system-x86_64: -device {\"driver\":\"virtio-blk-pci\",\"id\":\"a\",\"write-cache\":\"on\"}: Failed \
                  to get \"write\" lock\nIs another process using the image [/srv/web.img]?",
-                "QEMU did not start: Failed to get \"write\" lock\nIs another process using the image [/srv/web.img]?",
+                "/srv/web.img is open elsewhere (QEMU's lock on it): find out where the machine runs or who uses the disk, \
+                 and end that first",
+            ),
+            (
+                "internal error: unable to execute QEMU command 'cont': Failed to get \"write\" lock\nIs another process \
+                 using the image [/srv/web.qcow2]?",
+                "/srv/web.qcow2 is open elsewhere (QEMU's lock on it): find out where the machine runs or who uses the disk, \
+                 and end that first",
+            ),
+            (
+                "resource busy: Lockspace resource '/srv/web.img' is locked",
+                "/srv/web.img is open elsewhere (virtlockd's lease of it): find out where the machine runs or who uses the \
+                 disk, and end that first",
+            ),
+            (
+                "internal error: Failed to acquire lock: error -243",
+                "a disk is open elsewhere (sanlock's lease of it, error -243): find out where the machine runs or who uses \
+                 the disk, and end that first",
             ),
             (
                 "internal error: process exited while connecting to monitor: 2026-11-27T03:14:12Z qemu-system-x86_64: \

@@ -5,6 +5,7 @@ use crate::model::definition::DefinitionText;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::state::{Motion, State};
+use crate::model::storage::OpenDisk;
 use crate::model::worker::{Lookup, Who};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::PathBuf;
@@ -93,6 +94,8 @@ pub struct Answers {
     pub guest: Fact<()>,
     /// What is to be told of disks that were switched.
     pub switched: Fact<Option<String>>,
+    /// A disk that somebody else has open, by the word of its storage.
+    pub open_elsewhere: Fact<Option<OpenDisk>>,
 }
 
 /// libvirt's word on the domain.

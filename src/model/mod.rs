@@ -14,6 +14,7 @@ pub(crate) mod outcome;
 pub mod params;
 pub mod presence;
 pub mod state;
+pub(crate) mod storage;
 pub(crate) mod target;
 pub(crate) mod uri;
 pub mod worker;

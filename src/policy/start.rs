@@ -10,7 +10,7 @@ use crate::model::call::Invocation;
 use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Place, Process, SilenceKind};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
-use crate::model::params::SavedMemory;
+use crate::model::params::{Guard, SavedMemory};
 use crate::model::presence::Presence;
 use crate::model::state::{Pause, State};
 use crate::policy::health::{self, Health};
@@ -183,7 +183,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         (
             Definition::File(_),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_),
-        ) => Next::Do(Step::Create),
+        ) => unless_open_elsewhere(inv, seen, Step::Create),
         (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::StartDefined),
         (
             Definition::None { looked_at },
@@ -198,10 +198,10 @@ fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> 
     let name = seen.here.label();
     match (&seen.answers.saved, inv.params.saved_memory, &done.dropped) {
         (Fact::NotAsked, _, _) => Next::Ask(Query::Saved),
-        (Fact::Known(false), _, _) => Next::Do(start),
+        (Fact::Known(false), _, _) => unless_open_elsewhere(inv, seen, start),
         (Fact::Silent(silence), _, _) => fail(format!("'{name}' was not started: {}", silence.why)),
         (Fact::Known(true), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
-        (Fact::Known(true), SavedMemory::Use, _) => Next::Do(Step::StartDefined),
+        (Fact::Known(true), SavedMemory::Use, _) => unless_open_elsewhere(inv, seen, Step::StartDefined),
         (Fact::Known(true), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
         (Fact::Known(true), SavedMemory::Drop, Some(dropped)) => {
             let sentence = |why| format!("'{name}' was not started: its saved memory could not be discarded: {why}");
@@ -210,6 +210,25 @@ fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> 
                 Err(why) => failed(why, sentence(&why.said)),
             }
         }
+    }
+}
+
+/// `start`, unless its storage says that somebody else has one of its disks open: a second copy would destroy them. What
+/// the storage does not say is no evidence, and hinders only a start that was told to be strict.
+fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, start: Step) -> Next {
+    let name = seen.here.label();
+    match (inv.params.guard, &seen.answers.open_elsewhere) {
+        (Guard::Off, _) | (Guard::Try | Guard::Strict, Fact::Known(None)) | (Guard::Try, Fact::Silent(_)) => {
+            Next::Do(start)
+        }
+        (Guard::Try | Guard::Strict, Fact::NotAsked) => Next::Ask(Query::Storage),
+        (Guard::Try | Guard::Strict, Fact::Known(Some(open))) => {
+            fail(format!("'{name}' was not started: {open}; find out where it runs, and stop it there"))
+        }
+        (Guard::Strict, Fact::Silent(silence)) => fail(format!(
+            "'{name}' was not started (guard is strict): who has its disks open is not known: {}",
+            silence.why
+        )),
     }
 }
 

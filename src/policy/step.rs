@@ -33,6 +33,8 @@ pub enum Query {
     Saved,
     /// How it is on the host that it last migrated to.
     Elsewhere,
+    /// Whether somebody else has one of its disks open, by the word of their storage; what may pass is waited for.
+    Storage,
     /// How it is at the target of this migration.
     Target,
     /// What both ends say to a migration.
@@ -51,7 +53,13 @@ impl Query {
     #[must_use]
     pub const fn outdates_the_look(self) -> bool {
         match self {
-            Self::Definition | Self::Kept | Self::Saved | Self::Elsewhere | Self::Guest | Self::Queue => true,
+            Self::Definition
+            | Self::Kept
+            | Self::Saved
+            | Self::Elsewhere
+            | Self::Storage
+            | Self::Guest
+            | Self::Queue => true,
             Self::Target | Self::Rehearsal | Self::Switched => false,
         }
     }
@@ -200,6 +208,7 @@ impl fmt::Display for Query {
             Self::Kept => "ask whether libvirt keeps a definition of it",
             Self::Saved => "ask whether libvirt has saved memory of it",
             Self::Elsewhere => "ask the host that it last migrated to",
+            Self::Storage => "ask its storage whether somebody else has its disks open",
             Self::Target => "ask the target whether it is there",
             Self::Rehearsal => "check both ends",
             Self::Switched => "ask whether its disks were switched",

@@ -4,6 +4,7 @@
 pub mod child;
 pub(crate) mod files;
 pub(crate) mod held;
+pub mod image_lock;
 pub(crate) mod interrupt;
 pub(crate) mod lock;
 pub(crate) mod proc;

@@ -11,9 +11,11 @@ use vm_agent::model::facts::{
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::params::Guard;
 use vm_agent::model::presence::Presence;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
+use vm_agent::model::storage::OpenDisk;
 use vm_agent::policy::health::{Health, health};
 use vm_agent::policy::moving::Moving;
 use vm_agent::policy::outward::{OnRecord, Outward, Sight};
@@ -47,6 +49,7 @@ prop_compose! {
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
         flags in proptest::collection::vec(any::<bool>(), 6),
+        guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
             ("OCF_RESKEY_name".into(), "a".into()),
@@ -65,6 +68,7 @@ prop_compose! {
         flag(flags[2], "status_program", "true");
         flag(flags[3], "degraded_when_blind", "yes");
         flag(flags[4] && flags[5], "use_virsh", "perhaps");
+        flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
 }
@@ -128,6 +132,10 @@ fn fact<T: Clone + std::fmt::Debug + 'static>(answers: &[T]) -> impl Strategy<Va
     ]
 }
 
+fn open() -> OpenDisk {
+    OpenDisk { disk: "vda".into(), place: "/a.img".into(), by: "a QEMU writes it".into(), lapses: false }
+}
+
 prop_compose! {
     fn answers()(
         kept in fact(&[true, false]),
@@ -136,8 +144,10 @@ prop_compose! {
         queue_passed in fact(&[()]),
         guest in fact(&[()]),
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
+        open_elsewhere in fact(&[None, Some(open())]),
     ) -> Answers {
-        Answers { kept, saved, elsewhere, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched }
+        Answers {
+ kept, saved, elsewhere, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere }
     }
 }
 
@@ -390,6 +400,42 @@ proptest! {
             let free = inv.budget().free(left);
             prop_assert!(!ends || !is_there || inv.params.no_kill || longest <= free, "{longest:?} of {free:?}");
         }
+    }
+
+    /// Whatever else is seen.
+    #[test]
+    fn nothing_is_started_whose_disks_are_open_elsewhere_and_what_is_not_known_hinders_only_the_strict(
+        (inv, seen, done) in (invocation(), observation(), history()),
+    ) {
+        let next = |answer| {
+            let answers = Answers { open_elsewhere: answer, ..seen.answers.clone() };
+            policy::next(&inv, &Facts { answers, ..seen.clone() }, &done)
+        };
+        let (guarded, strict) = (inv.params.guard != Guard::Off, inv.params.guard == Guard::Strict);
+        let free = next(Fact::Known(None));
+        prop_assert!(!(guarded && starts(&next(Fact::Known(Some(open()))))));
+        prop_assert!(!(guarded && starts(&next(Fact::NotAsked))));
+        let silent = next(Fact::Silent(Silence::refused("it hangs")));
+        if strict {
+            prop_assert!(!starts(&silent));
+        } else {
+            prop_assert_eq!(&silent, &free);
+        }
+        if !guarded {
+            prop_assert_eq!(&next(Fact::Known(Some(open()))), &free);
+        }
+    }
+
+    #[test]
+    fn no_plan_starts_what_its_storage_says_is_open_elsewhere(
+        (inv, seen) in (invocation(), observation()), definition in was_read(), saved in fact(&[true, false]),
+    ) {
+        let world = Imagined {
+            definition: Some(definition), saved, open_elsewhere: Fact::Known(Some(open())), ..Imagined::default()
+        };
+        let seen = Facts { answers: Answers::default(), ..seen };
+        let (steps, _) = play(&inv, &seen, &world);
+        prop_assert!(inv.params.guard == Guard::Off || !steps.iter().any(starts), "{steps:?}");
     }
 
     #[test]

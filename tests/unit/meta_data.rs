@@ -161,16 +161,16 @@ const VM_SH_ACTIONS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn rgmanager_sees_the_interface_of_vm_sh_and_one_parameter_more() {
+fn rgmanager_sees_the_interface_of_vm_sh_and_two_parameters_more() {
     let document = read(&RGMANAGER).unwrap();
     assert!(document.is("resource-agent"));
     assert_eq!(document.attribute("name"), Some("vm"), "the name is the element in cluster.conf");
     assert_eq!(document.text_of("version").as_deref(), Some("1.0"));
     let parameters: Vec<_> =
         published(&document).into_iter().map(|p| (name(p), flags(p), kind(p), default(p))).collect();
-    // Without a default it is absent unless somebody sets it, so that an upgrade changes no service's environment.
-    let ours = ("saved_memory", "reconfig=1", "string", None);
-    let expected: Vec<_> = VM_SH.iter().chain([&ours]).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
+    // Without a default each is absent unless somebody sets it, so that an upgrade changes no service's environment.
+    let ours = ["saved_memory", "guard"].map(|name| (name, "reconfig=1", "string", None));
+    let expected: Vec<_> = VM_SH.iter().chain(&ours).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
     assert_eq!(parameters, expected);
     // rgmanager looks each up by its name and depth.
     let actions: BTreeSet<_> =

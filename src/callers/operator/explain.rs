@@ -4,11 +4,14 @@
 use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
+use crate::model::action::Class;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Definition, Fact, Facts, Libvirt, Place};
 use crate::model::outcome::Code;
+use crate::model::params::Guard;
 use crate::model::presence::Presence;
+use crate::model::storage::OpenDisk;
 use crate::policy::{migrate, tell};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
@@ -32,14 +35,22 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::Domain(_) => looker.saved(&seen.here.who(), deadline),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
+    let open_elsewhere = open_elsewhere(inv, &mut looker, &seen, &definition, deadline, &mut text);
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let there = if inv.action.moves() {
         at_target(inv, &seen, &own, &looker.uri, deadline, &mut text)
     } else {
         Place::by_word(Libvirt::NoDomain)
     };
-    let world =
-        Imagined { own, uri: looker.uri.clone(), there, definition: Some(definition), saved, ..Imagined::default() };
+    let world = Imagined {
+        own,
+        uri: looker.uri.clone(),
+        there,
+        definition: Some(definition),
+        saved,
+        open_elsewhere,
+        ..Imagined::default()
+    };
     let (steps, outcome) = imagine::play(inv, &seen, &world);
     let _ = write!(text, "\n{}", inv.budget().course());
     let _ = writeln!(text, "\nwhat '{}' would do now, if each step works:", inv.action.word());
@@ -56,6 +67,30 @@ pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         }
         None => (text + "\nit would come to no end", Code::Generic),
     }
+}
+
+/// Whether a start would find a disk of it open elsewhere; nothing, where it would not ask. While it runs its own process has
+/// them open.
+fn open_elsewhere(
+    inv: &Invocation,
+    looker: &mut Looker,
+    seen: &Facts,
+    definition: &Definition,
+    deadline: Deadline,
+    text: &mut String,
+) -> Fact<Option<OpenDisk>> {
+    let off = matches!(seen.here.presence(), Presence::Off(_));
+    if inv.action.class() != Class::Start || inv.params.guard == Guard::Off || !off {
+        return Fact::Known(None);
+    }
+    let seen = Facts { definition: definition.clone(), ..seen.clone() };
+    let answer = looker.open_elsewhere(&seen, inv.budget().until(Share::Storage, deadline));
+    let _ = match &answer {
+        Fact::Known(Some(open)) => writeln!(text, "storage: {open}"),
+        Fact::Known(None) | Fact::NotAsked => writeln!(text, "storage: nobody else has its disks open"),
+        Fact::Silent(silence) => writeln!(text, "storage: not known: {}", silence.why),
+    };
+    answer
 }
 
 /// How it is at the target of a migration, which is asked.

@@ -7,6 +7,7 @@ mod asking;
 mod by_process;
 mod definition_file;
 mod more;
+mod open;
 mod seek;
 
 use super::starting;

@@ -6,6 +6,7 @@
 mod create;
 mod elsewhere;
 mod moving;
+mod storage;
 mod wait;
 
 use super::disks;
@@ -209,6 +210,7 @@ impl World for Host<'_> {
             Query::Kept => facts.answers.kept = self.looker.kept(&facts.here.who(), self.deadline),
             Query::Saved => facts.answers.saved = self.looker.saved(&facts.here.who(), self.deadline),
             Query::Elsewhere => facts.answers.elsewhere = Some(self.ask_elsewhere(&facts.here.who(), done)),
+            Query::Storage => facts.answers.open_elsewhere = self.open_elsewhere(facts),
             Query::Target => facts.answers.target = Some(self.ask_target(facts, done)),
             Query::Rehearsal => {
                 facts.answers.rehearsed = self.rehearse(facts, done).map_err(Silence::refused).into();

@@ -65,7 +65,7 @@ impl Budget {
     /// What comes before the action itself, and what is done in the time that is kept.
     const fn order(self) -> (&'static [Share], &'static [Share]) {
         match self.action {
-            Action::Start => (&[Share::Definition, Share::Lock], &[Share::Look]),
+            Action::Start => (&[Share::Definition, Share::Lock], &[Share::Storage, Share::Look]),
             Action::Stop | Action::Kill => {
                 (&[Share::Definition, Share::Lock, Share::LockAtLast], &[Share::Look, Share::Kill])
             }

@@ -257,8 +257,23 @@ shares! {
     ),
     Elsewhere => row(
         "asking the host that it last migrated to",
+        most(2).of_left(4),
+        "A host that is dead must not cost a failover much.",
+    ),
+    Storage => row(
+        "asking the storage whether its disks are open elsewhere",
         most(5).of_left(4),
-        "A host that is dead must not cost a failover much; one that is busy must have time to say that it runs there.",
+        "Storage that hangs does not tell, and the start must fail or go on.",
+    ),
+    Passes => row(
+        "waiting for whoever has a disk open on this host",
+        most(2).of_left(4),
+        "It may be a tool that only reads for a moment.",
+    ),
+    Lapses => row(
+        "waiting for what a dead host has left on a disk",
+        most(60).of_left(2),
+        "A lock over NFS or a watch of RBD lapses some time after its host was fenced.",
     ),
     Mark => row("reading and setting its mark", most(5).of_left(4), "It runs as well without."),
     // A stop.

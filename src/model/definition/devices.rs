@@ -2,6 +2,7 @@
 //! The devices of a definition, as far as checks, `status` and a migration need them. Pure.
 
 use super::strict::Element;
+use std::path::Path;
 
 /// What a disk looks like to the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +53,30 @@ pub struct Disk {
     pub read_only: bool,
     /// Whether several guests may use it at once.
     pub shareable: bool,
+    /// Whether what is written to it is forgotten at the domain's end.
+    pub transient: bool,
     /// Whether libvirt starts the domain without it (`startupPolicy='optional'`).
     pub may_be_missing: bool,
+    /// The servers of `Network`, each as `name` or `name:port`.
+    pub hosts: Vec<String>,
+    /// Whom these know us as.
+    pub user: Option<String>,
+}
+
+impl Disk {
+    /// Whether the domain writes it, and nobody else may.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        let written = matches!(self.device, DiskDevice::Disk | DiskDevice::Lun) && !self.read_only && !self.transient;
+        written && !self.shareable && self.source.is_some()
+    }
+
+    /// Its path on this host, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        let local = matches!(self.kind, DiskKind::File | DiskKind::Block);
+        self.source.as_deref().filter(|_| local).map(Path::new)
+    }
 }
 
 /// A network interface.
@@ -121,10 +144,22 @@ pub(super) fn disks(root: &Element<'_>) -> Vec<Disk> {
                 target: of(disk, "target", "dev"),
                 format: of(disk, "driver", "type"),
                 shareable: disk.first("shareable").is_some(),
+                transient: disk.first("transient").is_some(),
+                hosts: disk.first("source").map(servers).unwrap_or_default(),
+                user: of(disk, "auth", "username").or_else(|| of(disk.first("source")?, "auth", "username")),
                 may_be_missing: start_policy.as_deref() == Some("optional"),
             }
         })
         .collect()
+}
+
+/// The servers that a `<source>` names.
+fn servers(source: &Element<'_>) -> Vec<String> {
+    let server = |host: &Element<'_>| {
+        let name = host.attribute("name").filter(|name| !name.is_empty())?;
+        Some(host.attribute("port").map_or(name.to_owned(), |port| format!("{name}:{port}")))
+    };
+    source.all("host").filter_map(server).collect()
 }
 
 /// What a `<source>` points at.

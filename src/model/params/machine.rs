@@ -8,7 +8,7 @@ use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
 use super::table::Setter::{Bytes, Flag, Number, Text};
 use super::table::{Kind, Param, Wrong, row};
-use super::values::SavedMemory;
+use super::values::{Guard, SavedMemory};
 use crate::model::change::ShutdownMode;
 use crate::sys::text::shown;
 use std::ffi::OsStr;
@@ -167,6 +167,27 @@ pub(super) static ROWS: &[Param] = &[
              or drop it.",
         )
         .reconfig(),
+    row(Start, "guard", Text(guard))
+        .kind(Kind::Select(&["off", "try", "strict"]))
+        .default("try")
+        .told(
+            "Guard against a second copy",
+            "Whether a start asks, before it creates anything, if somebody else has one of the virtual machine's \
+             writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, mounts of \
+             this host). try: it fails where that is so; strict: it fails also where that cannot be told; off: it does \
+             not ask.",
+        )
+        .readme("Whether a start asks if somebody else has its disks open: try, strict (fails also where that cannot be told) or off")
+        .vm_sh(
+            24,
+            "string",
+            None,
+            "Guard against a second copy",
+            "Whether a start asks, before it creates anything, if somebody else has one of the virtual machine's \
+             writable disks open. try (the default): it fails where that is so; strict: it fails also where that \
+             cannot be told; off: it does not ask.",
+        )
+        .reconfig(),
     row(Watch, "degraded_when_blind", Flag(|p| &mut p.degraded_when_blind))
         .default("no")
         .told(
@@ -249,5 +270,10 @@ fn monitor_scripts(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
 
 fn saved_memory(params: &mut Params, text: &str) -> Result<(), Wrong> {
     params.saved_memory = SavedMemory::parse(text).ok_or_else(|| Wrong::expected(text, "refuse, use or drop"))?;
+    Ok(())
+}
+
+fn guard(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    params.guard = Guard::parse(text).ok_or_else(|| Wrong::expected(text, "off, try or strict"))?;
     Ok(())
 }

@@ -25,7 +25,7 @@ pub use migration::Migration;
 pub use path::PathSpec;
 pub use scripts::Script;
 pub use table::{Concern, Kind, LONGEST, Param, Use, VmSh, boolean};
-pub use values::SavedMemory;
+pub use values::{Guard, SavedMemory};
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -116,6 +116,8 @@ pub struct Params {
     pub monitor_scripts: Option<Result<Vec<Script>, String>>,
     /// What a start does with saved memory.
     pub saved_memory: SavedMemory,
+    /// Whether a start asks who else may have the machine.
+    pub guard: Guard,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.

@@ -19,3 +19,22 @@ impl SavedMemory {
         words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
     }
 }
+
+/// Whether a start asks who else may have the machine before it creates anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// It does not.
+    Off,
+    /// It fails where somebody is known to have it.
+    #[default]
+    Try,
+    /// It fails where somebody may have it: also where one who was asked does not answer.
+    Strict,
+}
+
+impl Guard {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let words = [("off", Self::Off), ("try", Self::Try), ("strict", Self::Strict)];
+        words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
+    }
+}

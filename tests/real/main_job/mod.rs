@@ -13,5 +13,6 @@ mod secrets;
 mod start;
 mod stay;
 mod stop;
+mod storage;
 mod validate;
 mod watch;

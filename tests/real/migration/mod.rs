@@ -7,7 +7,6 @@ mod faults;
 mod killed;
 mod notes;
 mod pacemaker;
-mod post_copy;
 mod rehearsal;
 mod targets;
 mod ways;

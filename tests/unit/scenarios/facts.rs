@@ -11,6 +11,7 @@ use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
+use vm_agent::model::storage::OpenDisk;
 use vm_agent::policy::hope::Hope;
 use vm_agent::policy::moving::{Failed, NEVER};
 
@@ -85,6 +86,20 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
                     "running" => Place::by_word(libvirt("running")),
                     "not running" => Place::by_word(Libvirt::NoDomain),
                     other => Place::silent(other),
+                }
+            }
+            "storage" => {
+                let (disk, by) = rest.split_once(": ").unwrap();
+                let open = |place: &str, by: &str| OpenDisk {
+                    disk: disk.into(),
+                    place: place.into(),
+                    by: by.into(),
+                    lapses: false,
+                };
+                world.open_elsewhere = match (disk, by.rsplit_once(" at ")) {
+                    ("silent", _) => Fact::Silent(Silence::refused(by)),
+                    (_, Some((by, place))) => Fact::Known(Some(open(place, by))),
+                    (_, None) => panic!("no such storage: {rest}"),
                 }
             }
             "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! DRBD: a peer that is Primary while we are Secondary has the device open. Where both are Primary, the role tells nothing:
+//! it is made so beforehand, for live migration.
+
+use super::device::Device;
+use super::tool;
+use super::word::Word;
+use crate::sys::time::Deadline;
+use serde::Deserialize;
+
+pub(super) fn ask(device: &Device, deadline: Deadline) -> Word {
+    // DRBD 8 tells it without a program.
+    let by_kernel = std::fs::read_to_string("/proc/drbd").ok().and_then(|text| kernels(&text, device.minor));
+    by_kernel
+        .unwrap_or_else(|| tool::ask("drbdsetup", &["status", "--json"], deadline, |text| tools(text, device.minor)))
+}
+
+fn word(peer: Option<&str>) -> Word {
+    peer.map_or(Word::Free, |peer| Word::Open(format!("its DRBD is Primary on {peer}"), true))
+}
+
+/// ` 0: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----`
+fn kernels(text: &str, minor: u32) -> Option<Word> {
+    let number = format!("{minor}:");
+    let line = text.lines().map(str::trim_start).find(|line| line.starts_with(&number))?;
+    let (own, peer) = line.split(' ').find_map(|word| word.strip_prefix("ro:"))?.split_once('/')?;
+    Some(word((own != "Primary" && peer == "Primary").then_some("the peer")))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Resource {
+    role: String,
+    devices: Vec<Volume>,
+    #[serde(default)]
+    connections: Vec<Connection>,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    minor: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Connection {
+    name: String,
+    peer_role: String,
+}
+
+fn tools(text: &str, minor: u32) -> Option<Word> {
+    let resources: Vec<Resource> = serde_json::from_str(text).ok()?;
+    let resource = resources.iter().find(|one| one.devices.iter().any(|volume| volume.minor == minor))?;
+    let primary = resource.connections.iter().find(|peer| peer.peer_role == "Primary");
+    Some(word(primary.filter(|_| resource.role != "Primary").map(|peer| peer.name.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As drbd-utils 9 prints it, less what is not read.
+    fn status(own: &str, peer: &str) -> String {
+        format!(
+            r#"[{{"name":"web","node-id":2,"role":"{own}","suspended":false,
+            "devices":[{{"volume":0,"minor":2,"disk-state":"UpToDate","client":false,"size":409600}}],
+            "connections":[{{"peer-node-id":1,"name":"n1","connection-state":"Connected","peer-role":"{peer}",
+            "peer_devices":[{{"volume":0,"replication-state":"Established"}}]}}]}}]"#
+        )
+    }
+
+    #[test]
+    fn a_peer_has_it_open_that_is_primary_where_we_are_not() {
+        let open = |peer: &str| Some(Word::Open(format!("its DRBD is Primary on {peer}"), true));
+        for (own, peer, is_open) in [
+            ("Secondary", "Primary", true),
+            ("Primary", "Primary", false),
+            ("Primary", "Secondary", false),
+            ("Secondary", "Secondary", false),
+            ("Secondary", "Unknown", false),
+        ] {
+            let expected = |name| if is_open { open(name) } else { Some(Word::Free) };
+            assert_eq!(tools(&status(own, peer), 2), expected("n1"), "{own} {peer}");
+            let kernel = format!(
+                "version: 8.4.11 (api:1/proto:86-101)\n 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n    \
+                 ns:0 nr:0\n 2: cs:Connected ro:{own}/{peer} ds:UpToDate/UpToDate C r-----\n"
+            );
+            assert_eq!(kernels(&kernel, 2), expected("the peer"), "{own} {peer}");
+        }
+        assert_eq!(tools(&status("Secondary", "Primary"), 3), None);
+        assert_eq!(tools("", 2), None);
+        assert_eq!(kernels("version: 9.1.4 (api:2/proto:86-121)\n", 2), None);
+    }
+}

@@ -49,7 +49,9 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
             world.tidy(&Tidy::ForgetTarget, &facts, &done);
         }
         let next = policy::next(inv, &facts, &done);
-        log::debug!("next: {next}");
+        if !matches!(next, Next::Answer(..)) {
+            log::debug!("step: {next}");
+        }
         // Who stays with a machine that runs well waits for nothing.
         waiting =
             matches!(next, Next::Wait(Delay::UntilChange(_) | Delay::Fixed(_))).then(|| waiting.unwrap_or(done.spent));

@@ -43,11 +43,38 @@ fn rgmanager() -> String {
     text
 }
 
+/// What the OCF meta-data consist of, for tools that validate them, as ocf-tester does. The DTD of resource-agents knows
+/// nothing of OCF 1.1, and what is declared there cannot be declared again. No attribute has a default here: whoever reads
+/// the meta-data reads what stands there.
+const DOCTYPE: &str = r"<!DOCTYPE resource-agent [
+  <!ELEMENT resource-agent (version,longdesc,shortdesc,parameters,actions)>
+  <!ATTLIST resource-agent name CDATA #REQUIRED version CDATA #REQUIRED>
+  <!ELEMENT version (#PCDATA)>
+  <!ELEMENT longdesc (#PCDATA)>
+  <!ATTLIST longdesc lang NMTOKEN #REQUIRED>
+  <!ELEMENT shortdesc (#PCDATA)>
+  <!ATTLIST shortdesc lang NMTOKEN #REQUIRED>
+  <!ELEMENT parameters (parameter+)>
+  <!ELEMENT parameter (deprecated?,longdesc,shortdesc,content)>
+  <!ATTLIST parameter name CDATA #REQUIRED unique-group CDATA #IMPLIED reloadable (0|1) #IMPLIED>
+  <!ELEMENT deprecated (replaced-with?)>
+  <!ELEMENT replaced-with EMPTY>
+  <!ATTLIST replaced-with name CDATA #REQUIRED>
+  <!ELEMENT content (option*)>
+  <!ATTLIST content type (string|integer|boolean|select) #REQUIRED default CDATA #IMPLIED>
+  <!ELEMENT option EMPTY>
+  <!ATTLIST option value CDATA #REQUIRED>
+  <!ELEMENT actions (action+)>
+  <!ELEMENT action EMPTY>
+  <!ATTLIST action name CDATA #REQUIRED timeout CDATA #REQUIRED interval CDATA #IMPLIED depth CDATA #IMPLIED>
+]>
+";
+
 fn ocf() -> String {
     let mut text = format!(
         r#"<?xml version="1.0"?>
 <!-- SPDX-License-Identifier: GPL-2.0-or-later -->
-<resource-agent name="vm" version="{}">
+{DOCTYPE}<resource-agent name="vm" version="{}">
   <version>1.1</version>
   <longdesc lang="en">Runs a virtual machine that libvirt manages (KVM/QEMU, Xen, LXC). Its definition is the file config, or the first file NAME or NAME.xml in the folders of path, or libvirt's own definition of that name. It takes the place of ocf:heartbeat:VirtualDomain. A virtual machine counts as stopped only when libvirt or the process table proves it.</longdesc>
   <shortdesc lang="en">Virtual machine managed by libvirt</shortdesc>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The published meta-data as the program prints them, and what the real tools of a cluster make of them.
 
+use crate::common::Host;
 use crate::installed::{self, Installed, Said, agent, need, said};
 use crate::shared::Moment;
-use crate::shared::meta_data::{default, kind, name, published};
+use crate::shared::meta_data::{default, kind, name, published, without_doctype};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -78,6 +79,14 @@ fn xmllint_and_the_schema_of_pcs_accept_the_meta_data() {
     }
     let mut lint = Command::new("xmllint");
     said(lint.args(["--noout", "--relaxng", schema]).arg(folder.join("ocf.xml"))).ok();
+    // As ocf-tester does; no file of a DTD is needed.
+    let mut lint = Command::new("xmllint");
+    said(lint.args(["--noout", "--valid", "--nonet"]).arg(folder.join("ocf.xml"))).ok();
+    let broken = OCF.replacen("</shortdesc>", "</shortdesc><more/>", 1);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, broken).unwrap();
+    let mut lint = Command::new("xmllint");
+    assert_ne!(said(lint.args(["--noout", "--valid", "--nonet"]).arg(file.path())).code, 0, "nothing is validated");
 }
 
 /// All words of a text with single blanks, since tools wrap lines.
@@ -89,7 +98,8 @@ fn words(text: &str) -> String {
 fn the_tools_of_a_cluster_show_every_parameter_and_action() {
     need(&["pcs", "crm", "crm_resource"]);
     let host = Installed::with_the_program("/usr");
-    let document = read(&OCF).unwrap();
+    let text = without_doctype(&OCF);
+    let document = read(&text).unwrap();
     let parameters = published(&document);
     let long = |p: &Element<'_>| words(&p.text_of("longdesc").unwrap());
 
@@ -213,4 +223,19 @@ fn the_tools_of_a_cluster_validate_parameters_through_the_agent() {
     line.push("name=web");
     let twice = host.run(&line);
     assert!(twice.code != 0 && twice.err.contains("name"), "{twice:?}");
+}
+
+/// What resource-agents offers to try an agent with finds nothing.
+#[test]
+fn ocf_tester_passes_the_agent() {
+    let host = Host::up();
+    host.has_agent();
+    let vm = host.guest("a").polite().written();
+    let path = format!("path={}", vm.folder.display());
+    let mut command = host.command("ocf-tester");
+    command.args(["-n", "a", "-o", "name=a", "-o", &path, "/usr/lib/ocf/resource.d/vm-agent/vm"]);
+    let output = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("passed all tests"), "{said}");
 }

@@ -19,3 +19,11 @@ pub fn default<'a>(parameter: &'a Element<'_>) -> Option<&'a str> {
 pub fn kind<'a>(parameter: &'a Element<'_>) -> &'a str {
     parameter.first("content").unwrap().attribute("type").unwrap()
 }
+
+/// A document without its DOCTYPE, which our own reader does not take.
+pub fn without_doctype(document: &str) -> String {
+    match (document.split_once("<!DOCTYPE"), document.split_once("]>\n")) {
+        (Some((before, _)), Some((_, behind))) => format!("{before}{behind}"),
+        _ => document.to_owned(),
+    }
+}

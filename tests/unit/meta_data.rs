@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The published meta-data, held against the table of parameters and against vm.sh's interface.
 
-use crate::shared::meta_data::{default, kind, name, published};
+use crate::shared::meta_data::{default, kind, name, published, without_doctype};
 use std::collections::BTreeSet;
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::call::{Action, Caller};
@@ -50,7 +50,8 @@ const VIRTUAL_DOMAIN: &[(&str, &str)] = &[
 /// pcs and crmsh take no parameter that is not published, not even one that is off.
 #[test]
 fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here_as_deprecated() {
-    let document = read(&OCF).unwrap();
+    let text = without_doctype(&OCF);
+    let document = read(&text).unwrap();
     let published = published(&document);
     for (theirs, form) in VIRTUAL_DOMAIN {
         let ours = published.iter().find(|parameter| name(parameter) == *theirs);
@@ -77,7 +78,8 @@ fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here
 
 #[test]
 fn only_what_says_which_machine_is_meant_restarts_it() {
-    let document = read(&OCF).unwrap();
+    let text = without_doctype(&OCF);
+    let document = read(&text).unwrap();
     let restarts = |parameter: &&&Element<'_>| parameter.attribute("reloadable") != Some("1");
     let names: Vec<_> =
         published(&document).iter().filter(restarts).map(|parameter| name(parameter).to_owned()).collect();
@@ -192,7 +194,8 @@ fn the_agents_own_timeouts_are_the_published_ones() {
         }
     };
     for (text, caller) in [(&OCF, Caller::Pacemaker), (&RGMANAGER, Caller::Rgmanager)] {
-        let document = read(text).unwrap();
+        let text = without_doctype(text);
+        let document = read(&text).unwrap();
         for action in document.first("actions").unwrap().all("action") {
             let word = action.attribute("name").unwrap();
             let parsed = Action::parse(word.as_bytes()).unwrap_or_else(|| panic!("{word} is published but unknown"));
@@ -212,7 +215,8 @@ fn the_agents_own_timeouts_are_the_published_ones() {
 fn meta_data_are_ascii_and_of_this_version() {
     // Pacemaker 2.1 loses messages with other characters.
     assert!(OCF.is_ascii() && RGMANAGER.is_ascii());
-    let document = read(&OCF).unwrap();
+    let text = without_doctype(&OCF);
+    let document = read(&text).unwrap();
     assert_eq!(document.attribute("version"), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(document.text_of("version").as_deref(), Some("1.1"), "reload-agent needs 1.1");
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! rgmanager's members, by what its clustat says; without that, by its configuration alone.
 
-use super::member::{Member, Members, Standing};
+use super::member::{Member, Members};
 use super::rgmanager::{cluster_conf, unreadable};
 use super::tool;
 use crate::model::definition::{Element, read};
+use crate::model::standing::Standing;
 use crate::model::target::same_node;
 use crate::sys::child::find_program;
 use crate::sys::time::Deadline;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pacemaker's members, by what its crm_mon says.
 
-use super::member::{Member, Members, Standing};
+use super::member::{Member, Members};
 use super::{LARGEST, tool};
 use crate::model::definition::{Element, read_large};
+use crate::model::standing::Standing;
 use crate::sys::child::find_program;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;

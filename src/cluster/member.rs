@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The members of a cluster, as the cluster itself sees them.
 
-use serde::Serialize;
-
-/// How the cluster sees a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Standing {
-    Online,
-    /// It left, or was lost and fenced.
-    Offline,
-    /// It left or was lost, and this cluster fences nobody: it may still run what it ran.
-    Unfenced,
-    /// It was lost, and is not fenced yet: it may still run what it ran.
-    Unclean,
-    /// The cluster does not say.
-    Unknown,
-}
+use crate::model::standing::Standing;
 
 /// A member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::sys::child::{Child, Ended};
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
-pub(crate) use member::{Member, Members, Standing};
+pub(crate) use member::{Member, Members};
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 
 use crate::model::call::Invocation;
 use crate::model::change::Change;
-use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Noted, Place, Process, Silence};
+use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Noted, Peer, Place, Process, Silence};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::state::Motion;
@@ -25,6 +25,8 @@ pub struct Imagined {
     pub unfinished: bool,
     /// How it is there.
     pub elsewhere: Place,
+    /// How it is at the cluster's other members.
+    pub peers: Fact<Vec<Peer>>,
     /// A disk of it that somebody else has open.
     pub open_elsewhere: Fact<Option<OpenDisk>>,
     /// Whether libvirt keeps a definition of the active domain.
@@ -101,6 +103,7 @@ impl Default for Imagined {
             moved_to: None,
             unfinished: false,
             elsewhere: Place::by_word(Libvirt::NoDomain),
+            peers: Fact::Known(Vec::new()),
             open_elsewhere: Fact::Known(None),
             kept: Fact::Known(true),
             saved: Fact::Known(false),
@@ -195,6 +198,11 @@ impl World for Story {
     }
 
     fn ask(&mut self, query: Query, facts: &mut Facts, _done: &History) {
+        if query == Query::Members && self.world.peers == Fact::Known(Vec::new()) {
+            // Where there is no cluster nobody is asked, and nothing is told of that.
+            facts.answers.peers = self.world.peers.clone();
+            return;
+        }
         let spent = self.world.ask(query, &mut self.seen, &mut facts.answers, self.left);
         self.passed(Next::Ask(query), spent);
     }
@@ -255,6 +263,7 @@ impl Imagined {
             Query::Kept => answers.kept = self.kept.clone(),
             Query::Saved => answers.saved = self.saved.clone(),
             Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
+            Query::Members => answers.peers = self.peers.clone(),
             Query::Storage => answers.open_elsewhere = self.open_elsewhere.clone(),
             Query::Target => answers.target = Some(self.there.clone()),
             Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
@@ -263,7 +272,7 @@ impl Imagined {
             Query::Queue => answers.queue_passed = unless(&self.queue_stands),
         }
         match query {
-            Query::Elsewhere | Query::Target | Query::Rehearsal => STEP,
+            Query::Elsewhere | Query::Members | Query::Target | Query::Rehearsal => STEP,
             Query::Queue if self.queue_stands.is_some() => left,
             Query::Storage
             | Query::Definition

@@ -65,6 +65,9 @@ pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
             }
             Next::Ask(query) => {
                 world.ask(query, &mut facts, &done);
+                if query == Query::Members {
+                    done.members_asked.get_or_insert(done.spent);
+                }
                 fresh = query.outdates_the_look();
             }
             Next::Do(step) => {

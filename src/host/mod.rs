@@ -7,6 +7,7 @@ pub(crate) mod disks;
 pub(crate) mod guest_check;
 pub(crate) mod locate;
 pub(crate) mod look;
+pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod starting;
 mod storage;

@@ -4,6 +4,7 @@
 use crate::model::definition::DefinitionText;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
+use crate::model::standing::Standing;
 use crate::model::state::{Motion, State};
 use crate::model::storage::OpenDisk;
 use crate::model::worker::{Lookup, Who};
@@ -75,6 +76,19 @@ pub struct Place {
     pub told_to_run: Option<bool>,
 }
 
+/// A member, and how the machine is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name in the cluster.
+    pub node: String,
+    /// How the cluster sees it.
+    pub standing: Standing,
+    /// Whether the cluster has on record that the resource runs there, where it was asked about one.
+    pub on_record: Option<bool>,
+    /// How the machine is there, by the word of libvirt there.
+    pub place: Place,
+}
+
 /// The answers to questions that only some actions have, each at its time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
@@ -84,6 +98,8 @@ pub struct Answers {
     pub saved: Fact<bool>,
     /// How it is where its last migration from here went, when that host was asked.
     pub elsewhere: Option<Place>,
+    /// How it is at the cluster's other members, when they were asked.
+    pub peers: Fact<Vec<Peer>>,
     /// How it is at the target of the migration that this action is, when that was asked since the last look.
     pub target: Option<Place>,
     /// That nothing which can be asked stands in the way of this migration; what does.

@@ -22,6 +22,8 @@ pub struct History {
     pub moved_to: Option<String>,
     /// How far it is on its way from here by a migration.
     pub outward: Outward,
+    /// When the cluster's members were first asked.
+    pub members_asked: Option<Duration>,
     /// Result of deleting its saved memory, when tried.
     pub dropped: Option<Result<(), Failure>>,
     /// Result of creating or starting, when tried.

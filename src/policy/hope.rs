@@ -70,7 +70,9 @@ pub fn of(failure: &Failure, begun: bool) -> Hope {
     }
 }
 
-fn of_connection(message: &str) -> Hope {
+/// What is left to hope for where a connection failed, by its words.
+#[must_use]
+pub fn of_connection(message: &str) -> Hope {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if says(&LASTING) {

@@ -5,6 +5,7 @@
 //! stories ask with imagined ones. No arm may turn "unknown" into "not running".
 
 pub mod converge;
+mod guard;
 pub mod health;
 mod history;
 pub mod hope;
@@ -98,6 +99,9 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     }
     if worth_a_warning(inv, seen) {
         tidies.push(Tidy::Warn(outcome.reason.clone()));
+    }
+    if well && done.start.is_some() {
+        tidies.extend(guard::unheard(inv, seen).into_iter().map(Tidy::Warn));
     }
     let takes_over = matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom);
     if well && takes_over {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! start. Pure.
 
+use super::guard;
 use super::history::History;
 use super::step::{Delay, Next, Query, Step};
 use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting};
@@ -175,6 +176,11 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return wait_or(done, share(inv, done, Share::ClearsUp), || {
             format!("'{name}' was not started: {why}; end that process first")
         });
+    }
+    if matches!(seen.definition, Definition::File(_) | Definition::None { .. })
+        && let Some(next) = guard::members(inv, seen, done)
+    {
+        return next;
     }
     match (&seen.definition, &seen.here.libvirt) {
         (Definition::NotLooked, _) => Next::Ask(Query::Definition),

@@ -33,6 +33,8 @@ pub enum Query {
     Saved,
     /// How it is on the host that it last migrated to.
     Elsewhere,
+    /// How it is at the cluster's other members.
+    Members,
     /// Whether somebody else has one of its disks open, by the word of their storage; what may pass is waited for.
     Storage,
     /// How it is at the target of this migration.
@@ -57,6 +59,7 @@ impl Query {
             | Self::Kept
             | Self::Saved
             | Self::Elsewhere
+            | Self::Members
             | Self::Storage
             | Self::Guest
             | Self::Queue => true,
@@ -208,6 +211,7 @@ impl fmt::Display for Query {
             Self::Kept => "ask whether libvirt keeps a definition of it",
             Self::Saved => "ask whether libvirt has saved memory of it",
             Self::Elsewhere => "ask the host that it last migrated to",
+            Self::Members => "ask the cluster's other members whether it runs there",
             Self::Storage => "ask its storage whether somebody else has its disks open",
             Self::Target => "ask the target whether it is there",
             Self::Rehearsal => "check both ends",

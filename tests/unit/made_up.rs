@@ -7,12 +7,14 @@ use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Place, Process as Seen, Silence, SilenceKind, Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, Silence, SilenceKind,
+    Starting,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::params::Guard;
 use vm_agent::model::presence::Presence;
+use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::model::storage::OpenDisk;
@@ -136,18 +138,41 @@ fn open() -> OpenDisk {
     OpenDisk { disk: "vda".into(), place: "/a.img".into(), by: "a QEMU writes it".into(), lapses: false }
 }
 
+fn peer() -> impl Strategy<Value = Peer> {
+    let standing = proptest::sample::select(
+        &[Standing::Online, Standing::Offline, Standing::Unfenced, Standing::Unclean, Standing::Unknown][..],
+    );
+    let lasts = Libvirt::Silent(Silence::refused("Host key verification failed."));
+    let place = prop_oneof![4 => libvirt(), 1 => Just(lasts)].prop_map(Place::by_word);
+    (standing, place, any::<Option<bool>>()).prop_map(|(standing, place, on_record)| Peer {
+        node: "b".into(),
+        standing,
+        on_record,
+        place,
+    })
+}
+
+fn peers() -> impl Strategy<Value = Fact<Vec<Peer>>> {
+    prop_oneof![
+        1 => Just(Fact::NotAsked),
+        1 => Just(Fact::Silent(Silence::refused("the cluster is silent"))),
+        4 => proptest::collection::vec(peer(), 0..3).prop_map(Fact::Known),
+    ]
+}
+
 prop_compose! {
     fn answers()(
         kept in fact(&[true, false]),
         saved in fact(&[true, false]),
         elsewhere in proptest::option::of(libvirt().prop_map(Place::by_word)),
+        peers in peers(),
         queue_passed in fact(&[()]),
         guest in fact(&[()]),
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
         open_elsewhere in fact(&[None, Some(open())]),
     ) -> Answers {
         Answers {
- kept, saved, elsewhere, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere }
+ kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere }
     }
 }
 
@@ -217,7 +242,7 @@ prop_compose! {
         History {
             name: None,
             left, spent, waited, start, resume, woken, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
-            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, locked, locked_at_last, beside,
+            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
         }
     }
 }
@@ -333,6 +358,27 @@ fn failed_as(kind: FailureKind, mut done: History) -> History {
     done
 }
 
+/// Whether no member of the cluster stands in the way of a start, by the guard's own rules.
+fn may_start(inv: &Invocation, seen: &Facts) -> bool {
+    let guarded = inv.params.guard != Guard::Off && inv.caller != Caller::Human;
+    let strict = inv.params.guard == Guard::Strict;
+    match &seen.answers.peers {
+        _ if !guarded => true,
+        Fact::NotAsked => false,
+        Fact::Silent(_) => !strict,
+        Fact::Known(peers) => peers.iter().all(|peer| match peer.place.presence() {
+            Presence::Off(_) => true,
+            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => false,
+            Presence::Unknown(_) => {
+                let lasts = peer.place.why_unknown().contains("verification failed");
+                let missing = peer.place.silence().is_some_and(|silence| silence.kind == SilenceKind::Missing);
+                let vouched = peer.standing == Standing::Online && peer.on_record == Some(false);
+                !strict && (peer.standing.is_away() || lasts || missing || vouched)
+            }
+        }),
+    }
+}
+
 fn starts(next: &Next) -> bool {
     matches!(next, Next::Do(Step::Create | Step::StartDefined))
 }
@@ -367,6 +413,7 @@ proptest! {
                 prop_assert!(!alive(&seen) && !unknown(&seen), "{next}");
                 prop_assert!(matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{next}");
                 prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{next}");
+                prop_assert!(may_start(&inv, &seen), "{next}");
             }
             Next::Do(Step::TurnToStart) => {
                 let killed = matches!(done.killed.last(), Some(Ok(())));

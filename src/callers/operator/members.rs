@@ -2,20 +2,18 @@
 //! Where else a virtual machine runs: the other members of the cluster are asked, all at once and for a bounded time. What
 //! a member's libvirt says counts more than what the cluster believes, which in maintenance it no longer looks at.
 
-use crate::cluster::{self, Kind, Member, Resource, Standing};
+use crate::cluster::{self, Kind, Resource};
 use crate::host::look::{Depth, Looker};
-use crate::hypervisor::backend;
+use crate::host::peers::{self, Subject};
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Libvirt, Place};
+use crate::model::facts::{Libvirt, Peer};
 use crate::model::params::Params;
 use crate::model::presence::Presence;
-use crate::model::target;
-use crate::model::worker::Who;
+use crate::model::standing::Standing;
 use crate::policy::settle::{AtTarget, at_target};
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
-use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
 use serde::Serialize;
 use std::ffi::OsStr;
@@ -32,6 +30,25 @@ pub(super) struct Said {
 }
 
 impl Said {
+    fn of(peer: &Peer) -> Self {
+        let (runs, state) = match at_target(&peer.place) {
+            Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => (Some(true), state.to_string()),
+            Presence::Active(AtTarget::Arriving) => (Some(true), "arriving there".into()),
+            Presence::Off(_) => (Some(false), "not running".into()),
+            Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
+                let why = ascii_line(peer.place.why_unknown(), 160);
+                let believed = if peer.on_record == Some(true) { "; the cluster believes that it does" } else { "" };
+                let how = match peer.standing {
+                    Standing::Online | Standing::Unknown => "",
+                    Standing::Offline | Standing::Unfenced => "it is offline, ",
+                    Standing::Unclean => "it was lost and not fenced, ",
+                };
+                (None, format!("{how}{why}{believed}"))
+            }
+        };
+        Self { node: peer.node.clone(), standing: peer.standing, runs, state }
+    }
+
     /// In words.
     pub(super) fn text(&self) -> String {
         match self.runs {
@@ -45,19 +62,9 @@ impl Said {
     pub(super) fn matters(&self) -> bool {
         match self.runs {
             Some(runs) => runs,
-            None => match self.standing {
-                Standing::Online | Standing::Unclean | Standing::Unknown => true,
-                Standing::Offline | Standing::Unfenced => false,
-            },
+            None => !self.standing.is_away(),
         }
     }
-}
-
-/// Who is asked about.
-struct Subject {
-    name: String,
-    /// Its UUID, where the definition tells it: it may run there under another name.
-    uuid: Option<String>,
 }
 
 /// The sentence that refuses to start what runs elsewhere, or may; nothing where it runs here.
@@ -116,21 +123,9 @@ pub(super) fn ask(
         return Ok(Vec::new());
     }
     looker.read_definition(inv);
-    let uuid = known.or(match looker.definition() {
-        Definition::File(defined) => defined.uuid,
-        Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
-    });
-    let name = looker.name().ok_or("its name is not known")?.to_owned();
-    let subject = Subject { name, uuid: uuid.map(|uuid| uuid_text(&uuid)) };
-    let source = looker.uri.as_str();
-    let one = |member: &Member| said(member, inv, source, &subject, until);
-    Ok(std::thread::scope(|scope| {
-        let asked: Vec<_> = members.iter().map(|member| (member, scope.spawn(|| one(member)))).collect();
-        let said = asked.into_iter().map(|(member, thread)| {
-            thread.join().unwrap_or_else(|_| answered(member, None, "it could not be asked".into()))
-        });
-        said.collect()
-    }))
+    let subject = Subject::of(looker, known).ok_or("its name is not known")?;
+    let peers = peers::ask(&members, inv, &looker.uri, &subject, until);
+    Ok(peers.iter().map(Said::of).collect())
 }
 
 /// The call with the parameters that the cluster has for the virtual machine, where the person gave no others.
@@ -140,74 +135,9 @@ pub(super) fn as_configured(inv: &Invocation, env: &Environment, resource: Optio
     Invocation { params: Params::read(configured.chain(env.reskeys())), ..inv.clone() }
 }
 
-fn said(member: &Member, inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Said {
-    let until = match member.standing {
-        Standing::Online | Standing::Unclean | Standing::Unknown => until,
-        Standing::Offline | Standing::Unfenced => inv.budget().until(Share::Offline, until),
-    };
-    let there = match uri(&member.node, inv, source) {
-        Ok(uri) => there(&uri, subject, until),
-        Err(why) => Place::silent(why),
-    };
-    match at_target(&there) {
-        Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => {
-            answered(member, Some(true), state.to_string())
-        }
-        Presence::Active(AtTarget::Arriving) => answered(member, Some(true), "arriving there".into()),
-        Presence::Off(_) => answered(member, Some(false), "not running".into()),
-        Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
-            let why = ascii_line(there.why_unknown(), 160);
-            let believed = if member.on_record == Some(true) { "; the cluster believes that it does" } else { "" };
-            let how = match member.standing {
-                Standing::Online | Standing::Unknown => "",
-                Standing::Offline | Standing::Unfenced => "it is offline, ",
-                Standing::Unclean => "it was lost and not fenced, ",
-            };
-            answered(member, None, format!("{how}{why}{believed}"))
-        }
-    }
-}
-
-fn answered(member: &Member, runs: Option<bool>, state: String) -> Said {
-    Said { node: member.node.clone(), standing: member.standing, runs, state }
-}
-
-/// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.
-fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
-    let driver = source.split([':', '+']).next().unwrap_or_default();
-    let migrates = matches!(driver, "qemu" | "xen");
-    let found = target::find(node, &inv.params.migration, if migrates { source } else { "qemu:///system" }, false)?;
-    Ok(match found.uri.strip_prefix("qemu+") {
-        Some(rest) if !migrates => format!("{driver}+{rest}"),
-        Some(_) | None => found.uri,
-    })
-}
-
-/// How the domain is at this host: by its name, and by its UUID if no such name runs.
-fn there(uri: &str, subject: &Subject, until: Deadline) -> Place {
-    let by_name = backend::place(uri, Who::Name(subject.name.clone()), until);
-    match (by_name.presence(), &subject.uuid) {
-        (Presence::Off(_), Some(uuid)) => backend::place(uri, Who::Uuid(uuid.clone()), until),
-        (_, _) => by_name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::call::{Action, Caller};
-
-    #[test]
-    fn a_member_is_asked_where_a_migration_would_connect() {
-        let inv = |vars: &[(&str, &str)]| {
-            let pairs = vars.iter().map(|(name, value)| (name.into(), value.into()));
-            Invocation::from_manager(Caller::Human, Action::Start, None, &Environment::from_pairs(pairs))
-        };
-        let mapped = inv(&[("OCF_RESKEY_migration_mapping", "n2:b.example"), ("OCF_RESKEY_migration_user", "vm")]);
-        assert_eq!(uri("n2", &mapped, "qemu:///system").unwrap(), "qemu+ssh://vm@b.example/system?no_tty=1");
-        assert_eq!(uri("n2", &inv(&[]), "lxc:///system").unwrap(), "lxc+ssh://n2/system?no_tty=1");
-        assert!(uri("-oProxyCommand=x", &inv(&[]), "qemu:///system").is_err());
-    }
 
     #[test]
     fn only_the_silence_of_an_offline_member_counts_for_nothing() {

@@ -12,6 +12,7 @@ mod wait;
 use super::disks;
 use super::guest_check;
 use super::look::{Depth, Looker};
+use super::peers;
 use super::records;
 use super::turn::{Taken, noted, take_turn};
 use crate::hypervisor::backend::Backend;
@@ -37,6 +38,9 @@ use wait::LOOK_AGAIN;
 /// libvirt forgets a domain some moments after its process has ended, and after it has sent the event: how long to wait
 /// for that, at most, and before each look.
 const FORGETS: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(5));
+
+/// Before members that were silent are asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// This host, for one action.
 pub(crate) struct Host<'a> {
@@ -210,6 +214,13 @@ impl World for Host<'_> {
             Query::Kept => facts.answers.kept = self.looker.kept(&facts.here.who(), self.deadline),
             Query::Saved => facts.answers.saved = self.looker.saved(&facts.here.who(), self.deadline),
             Query::Elsewhere => facts.answers.elsewhere = Some(self.ask_elsewhere(&facts.here.who(), done)),
+            Query::Members => {
+                if facts.answers.peers.is_asked() {
+                    pause(ASK_AGAIN, self.deadline);
+                }
+                let until = self.until(Share::Guard);
+                facts.answers.peers = peers::before_a_start(self.inv, &self.looker, &facts.here.libvirt, until).into();
+            }
             Query::Storage => facts.answers.open_elsewhere = self.open_elsewhere(facts),
             Query::Target => facts.answers.target = Some(self.ask_target(facts, done)),
             Query::Rehearsal => {

@@ -255,10 +255,15 @@ shares! {
         most(1).of_left(8),
         "Without an answer that host is asked.",
     ),
+    Guard => row(
+        "asking the cluster's other members before a start",
+        most(10).of_free(3),
+        "One that is online and silent may run it; its libvirt may be restarting. The cluster waits for this start.",
+    ),
     Elsewhere => row(
         "asking the host that it last migrated to",
-        most(2).of_left(4),
-        "A host that is dead must not cost a failover much.",
+        most(5).of_left(4),
+        "A host that is dead must not cost a failover much; one that is busy must have time to say that it runs there.",
     ),
     Storage => row(
         "asking the storage whether its disks are open elsewhere",

@@ -3,6 +3,7 @@
 
 use super::Params;
 use super::hypervisor;
+use super::mapping::usable;
 use super::path::PathSpec;
 use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
@@ -172,22 +173,31 @@ pub(super) static ROWS: &[Param] = &[
         .default("try")
         .told(
             "Guard against a second copy",
-            "Whether a start asks, before it creates anything, if somebody else has one of the virtual machine's \
-             writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, mounts of \
-             this host). try: it fails where that is so; strict: it fails also where that cannot be told; off: it does \
-             not ask.",
+            "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
+             nodes, if it runs there (over libvirt, as a migration would connect), and its storage, if somebody else has \
+             one of its writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, \
+             mounts of this host). try: it fails where that is so, and where a node that is online is silent; strict: it \
+             fails also where that cannot be told; off: it does not ask.",
         )
-        .readme("Whether a start asks if somebody else has its disks open: try, strict (fails also where that cannot be told) or off")
+        .readme("Whether a start asks the other nodes if it runs there, and the storage if its disks are open elsewhere: try, strict (fails also where that cannot be told) or off")
         .vm_sh(
             24,
             "string",
             None,
             "Guard against a second copy",
-            "Whether a start asks, before it creates anything, if somebody else has one of the virtual machine's \
-             writable disks open. try (the default): it fails where that is so; strict: it fails also where that \
-             cannot be told; off: it does not ask.",
+            "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
+             nodes, if it runs there, and its storage, if somebody else has one of its writable disks open. try (the \
+             default): it fails where that is so, and where a node that is online is silent; strict: it fails also where \
+             that cannot be told; off: it does not ask.",
         )
         .reconfig(),
+    row(Start, "guard_nodes", Text(guard_nodes))
+        .told(
+            "Nodes to ask before a start",
+            "The nodes that a start asks whether the virtual machine runs there, separated by commas or blanks, in \
+             place of the cluster's own members.",
+        )
+        .readme("The nodes that it asks, in place of the cluster's members"),
     row(Watch, "degraded_when_blind", Flag(|p| &mut p.degraded_when_blind))
         .default("no")
         .told(
@@ -275,5 +285,14 @@ fn saved_memory(params: &mut Params, text: &str) -> Result<(), Wrong> {
 
 fn guard(params: &mut Params, text: &str) -> Result<(), Wrong> {
     params.guard = Guard::parse(text).ok_or_else(|| Wrong::expected(text, "off, try or strict"))?;
+    Ok(())
+}
+
+fn guard_nodes(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    let nodes: Vec<String> = text.split([',', ' ', '\t']).filter(|node| !node.is_empty()).map(str::to_owned).collect();
+    if nodes.is_empty() || !nodes.iter().all(|node| usable(node)) {
+        return Err(Wrong::expected(text, "names of nodes, separated by commas"));
+    }
+    params.guard_nodes = nodes;
     Ok(())
 }

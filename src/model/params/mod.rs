@@ -118,6 +118,8 @@ pub struct Params {
     pub saved_memory: SavedMemory,
     /// Whether a start asks who else may have the machine.
     pub guard: Guard,
+    /// The nodes that it asks, in place of the cluster's members.
+    pub guard_nodes: Vec<String>,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.

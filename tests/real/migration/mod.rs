@@ -4,6 +4,7 @@
 
 mod converge;
 mod faults;
+mod guard;
 mod killed;
 mod notes;
 mod pacemaker;

@@ -171,3 +171,22 @@ fn a_start_asks_where_it_went_last_unless_the_cluster_has_fenced_that_node() {
     guest.call(at, Pacemaker, "start").gives(1).says(&["runs", &gone.node()]);
     guest.runs_only_on(other);
 }
+
+/// Pacemaker does not see it, and asks for a start where the machine was. The guest has no disk that could hinder that.
+#[test]
+fn a_machine_that_an_administrator_moved_by_virsh_is_taken_over_where_it_is_and_never_runs_twice() {
+    let (cluster, folder) = cluster_with_a();
+    let (guest, at) = started(&cluster, folder);
+    let (other, here) = (3 - at, cluster.host(at));
+    let uri = format!("qemu+ssh://{}/system", cluster.host(other).node());
+    here.virsh(&["migrate", "--live", "a", &uri]);
+    // A monitor says that it is gone, the start here is refused, and the one there finds it.
+    let located = || here.run("crm_resource", &["-r", "a", "--locate"]).contains(&cluster.host(other).node());
+    until(60, "a resource at its machine", || located().then_some(()));
+    settled(&cluster);
+    guest.runs_only_on(other);
+    let refused = format!("'a' was not started: it is running on {}", cluster.host(other).node());
+    let log = here.run("sh", &["-c", "cat /run/lab/log/pacemaker.log"]);
+    assert!(log.contains(&refused), "{log}");
+    assert!(fencings(&cluster).is_empty(), "fenced: {}", fencings(&cluster));
+}

@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Place, Process, Silence, SilenceKind, Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process, Silence, SilenceKind, Starting,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
 use vm_agent::model::storage::OpenDisk;
@@ -102,6 +103,12 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
                     (_, None) => panic!("no such storage: {rest}"),
                 }
             }
+            "instance" => env.push(("OCF_RESOURCE_INSTANCE".into(), rest.into())),
+            "members" => world.peers = Fact::Silent(Silence::refused(rest)),
+            "member" => match &mut world.peers {
+                Fact::Known(peers) => peers.push(peer(rest)),
+                other => panic!("{other:?} and {rest}"),
+            },
             "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },
             "saved" => world.saved = if rest.is_empty() { Fact::Known(true) } else { silent(rest) },
             "drop" => world.drop_fails = fails(),
@@ -170,6 +177,22 @@ fn there(words: &str) -> Place {
         ("silent", why) => Place::silent(why),
         other => panic!("no such target: {other:?}"),
     }
+}
+
+/// `node2 online running`: a member's name, how the cluster sees it (`vouched`: online, and not running it by its record), and
+/// how the machine is there.
+fn peer(words: &str) -> Peer {
+    let [node, standing, rest] = words.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+        panic!("no such member: {words}")
+    };
+    let on_record = (standing == "vouched").then_some(false);
+    let standing = match standing {
+        "online" | "vouched" => Standing::Online,
+        "offline" => Standing::Offline,
+        "unclean" => Standing::Unclean,
+        other => panic!("no such standing: {other}"),
+    };
+    Peer { node: node.into(), standing, on_record, place: there(rest) }
 }
 
 /// `refused`, or of the kind that its first word says.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The cluster's other members, asked about a machine over their libvirt: all at once, and for a bounded time.
+
+use super::look::Looker;
+use crate::cluster::{self, Member, Software};
+use crate::hypervisor::backend;
+use crate::model::budget::Share;
+use crate::model::call::Invocation;
+use crate::model::facts::{Definition, Libvirt, Peer, Place, Silence};
+use crate::model::presence::Presence;
+use crate::model::standing::Standing;
+use crate::model::target;
+use crate::model::worker::Who;
+use crate::sys::text::uuid_text;
+use crate::sys::time::Deadline;
+
+/// The machine that is asked about.
+pub(crate) struct Subject {
+    name: String,
+    /// Its UUID, where the definition tells it: it may run there under another name.
+    uuid: Option<String>,
+}
+
+impl Subject {
+    /// What this host knows it by: `known` is its UUID by libvirt's word.
+    pub(crate) fn of(looker: &Looker, known: Option<[u8; 16]>) -> Option<Self> {
+        let uuid = known.or(match looker.definition() {
+            Definition::File(defined) => defined.uuid,
+            Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
+        });
+        Some(Self { name: looker.name()?.to_owned(), uuid: uuid.map(|uuid| uuid_text(&uuid)) })
+    }
+}
+
+/// Asks the members that are to be asked before a start: those of `guard_nodes`, else those of the cluster that runs here.
+/// One of which the cluster proves that it runs nothing is left out.
+///
+/// # Errors
+/// Why nobody can be asked.
+pub(super) fn before_a_start(
+    inv: &Invocation,
+    looker: &Looker,
+    libvirt: &Libvirt,
+    until: Deadline,
+) -> Result<Vec<Peer>, Silence> {
+    let members = members(inv, until).map_err(Silence::refused)?;
+    let known = match libvirt {
+        Libvirt::Domain(domain) => Some(domain.uuid),
+        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
+    };
+    let subject = Subject::of(looker, known).ok_or_else(|| Silence::refused("its name is not known"))?;
+    Ok(ask(&members, inv, &looker.uri, &subject, until))
+}
+
+fn members(inv: &Invocation, until: Deadline) -> Result<Vec<Member>, String> {
+    let manager = cluster::here().and_then(Software::manager);
+    let resource = Some(inv.instance.as_str()).filter(|instance| !instance.is_empty());
+    let known = manager.map(|manager| cluster::members(manager, resource, inv.node.as_deref(), until)).transpose();
+    if inv.params.guard_nodes.is_empty() {
+        let others = known?.map(|members| members.others).unwrap_or_default();
+        return Ok(others.into_iter().filter(|member| !member.is_out()).collect());
+    }
+    let known = known.ok().flatten();
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let is_here = |node: &str| {
+        let here = known.as_ref().map(|members| members.here.as_str()).or(inv.node.as_deref());
+        target::same_node(node, here.unwrap_or(&own)) || target::same_node(node, &own)
+    };
+    let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
+    let member = |node: &String| {
+        let known = known.as_ref().and_then(|members| members.other(node)).cloned();
+        known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
+    };
+    Ok(nodes.map(member).filter(|member| !member.is_out()).collect())
+}
+
+/// Asks these members, each until the deadline; one that is away not for long.
+pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Vec<Peer> {
+    let place = |member: &Member| {
+        let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
+        uri(&member.node, inv, source).map_or_else(Place::silent, |uri| there(&uri, subject, until))
+    };
+    let places: Vec<Place> = std::thread::scope(|scope| {
+        let asked: Vec<_> = members.iter().map(|member| scope.spawn(|| place(member))).collect();
+        let place =
+            |place: std::thread::Result<Place>| place.unwrap_or_else(|_| Place::silent("it could not be asked"));
+        asked.into_iter().map(|thread| place(thread.join())).collect()
+    });
+    let peer = |(member, place): (&Member, Place)| Peer {
+        node: member.node.clone(),
+        standing: member.standing,
+        on_record: member.on_record,
+        place,
+    };
+    members.iter().zip(places).map(peer).collect()
+}
+
+/// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.
+fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
+    let driver = source.split([':', '+']).next().unwrap_or_default();
+    let migrates = matches!(driver, "qemu" | "xen");
+    let found = target::find(node, &inv.params.migration, if migrates { source } else { "qemu:///system" }, false)?;
+    Ok(match found.uri.strip_prefix("qemu+") {
+        Some(rest) if !migrates => format!("{driver}+{rest}"),
+        Some(_) | None => found.uri,
+    })
+}
+
+/// How the domain is at this host: by its name, and by its UUID if no such name runs.
+fn there(uri: &str, subject: &Subject, until: Deadline) -> Place {
+    let by_name = backend::place(uri, Who::Name(subject.name.clone()), until);
+    match (by_name.presence(), &subject.uuid) {
+        (Presence::Off(_), Some(uuid)) => backend::place(uri, Who::Uuid(uuid.clone()), until),
+        (_, _) => by_name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::call::{Action, Caller, Environment};
+
+    #[test]
+    fn a_member_is_asked_where_a_migration_would_connect() {
+        let inv = |vars: &[(&str, &str)]| {
+            let pairs = vars.iter().map(|(name, value)| (name.into(), value.into()));
+            Invocation::from_manager(Caller::Human, Action::Start, None, &Environment::from_pairs(pairs))
+        };
+        let mapped = inv(&[("OCF_RESKEY_migration_mapping", "n2:b.example"), ("OCF_RESKEY_migration_user", "vm")]);
+        assert_eq!(uri("n2", &mapped, "qemu:///system").unwrap(), "qemu+ssh://vm@b.example/system?no_tty=1");
+        assert_eq!(uri("n2", &inv(&[]), "lxc:///system").unwrap(), "lxc+ssh://n2/system?no_tty=1");
+        assert!(uri("-oProxyCommand=x", &inv(&[]), "qemu:///system").is_err());
+    }
+}

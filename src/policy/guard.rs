@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Before a start: does the machine run on another member of the cluster? Pure.
+//!
+//! A cluster manager knows what it did itself. What a person moved by virsh, or a migration whose end nobody saw, only the
+//! members can tell. By hand the members are asked before the action begins, so not here.
+
+use super::history::History;
+use super::hope::{self, Hope};
+use super::settle::{AtTarget, at_target};
+use super::step::{Next, Query};
+use super::{fail, share};
+use crate::model::budget::Share;
+use crate::model::call::{Caller, Invocation};
+use crate::model::facts::{Fact, Facts, Peer, SilenceKind};
+use crate::model::params::Guard;
+use crate::model::presence::Presence;
+use crate::model::standing::Standing;
+
+/// What must be done, or answered, before the machine may be started here; nothing, where no member is known to run it.
+pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<Next> {
+    let guard = inv.params.guard;
+    if guard == Guard::Off || inv.caller == Caller::Human {
+        return None;
+    }
+    let name = seen.here.label();
+    let peers = match &seen.answers.peers {
+        Fact::NotAsked => return Some(Next::Ask(Query::Members)),
+        Fact::Silent(silence) if guard == Guard::Strict => {
+            return Some(fail(format!(
+                "'{name}' was not started, since guard=strict: the cluster is silent: {}",
+                silence.why
+            )));
+        }
+        Fact::Silent(_) => return None,
+        Fact::Known(peers) => peers,
+    };
+    if let Some((peer, how)) = peers.iter().find_map(|peer| Some((peer, runs(peer)?))) {
+        return Some(fail(format!("'{name}' was not started: it {how} on {}; {}", peer.node, adopt(inv, &peer.node))));
+    }
+    // A daemon may be restarting, a network recovering: it is asked again while there is time for that.
+    let since = done.members_asked.unwrap_or(done.spent);
+    let waits = done.spent.saturating_sub(since) < share(inv, done, Share::Guard);
+    let strict = guard == Guard::Strict;
+    let silent = || peers.iter().filter(|peer| is_silent(peer));
+    if waits && silent().any(|peer| may_answer(peer) && (strict || !peer.standing.is_away())) {
+        return Some(Next::Ask(Query::Members));
+    }
+    let silent = silent().find(|peer| strict || may_run(peer))?;
+    let why = silent.place.why_unknown().trim_end_matches('.');
+    let lost = if silent.standing == Standing::Unclean { ", which was lost and not fenced," } else { "" };
+    Some(fail(format!(
+        "'{name}' was not started: whether it runs on {}{lost} is not known: {why}; mend that, or set guard=off",
+        silent.node
+    )))
+}
+
+/// The members that said nothing, and that a start goes on without: a sentence for each.
+pub(super) fn unheard(inv: &Invocation, seen: &Facts) -> Vec<String> {
+    let name = seen.here.label();
+    match &seen.answers.peers {
+        Fact::Silent(silence) => {
+            vec![format!("the cluster's members could not be asked about '{name}': {}", silence.why)]
+        }
+        Fact::Known(peers) if inv.params.guard != Guard::Off => {
+            let silent = peers.iter().filter(|peer| is_silent(peer));
+            silent
+                .map(|peer| format!("{} could not be asked about '{name}': {}", peer.node, peer.place.why_unknown()))
+                .collect()
+        }
+        Fact::Known(_) | Fact::NotAsked => Vec::new(),
+    }
+}
+
+/// How the machine runs at a member, if it does. A placeholder that waits there for its memory may become it.
+fn runs(peer: &Peer) -> Option<String> {
+    match at_target(&peer.place) {
+        Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => Some(format!("is {state}")),
+        Presence::Active(AtTarget::Arriving) => Some("is arriving".into()),
+        Presence::Blind { .. } | Presence::Stray { .. } => Some("has a process".into()),
+        Presence::Off(_) | Presence::Unknown(_) => None,
+    }
+}
+
+fn is_silent(peer: &Peer) -> bool {
+    matches!(peer.place.presence(), Presence::Unknown(_))
+}
+
+/// Whether one that stays silent hinders a start. The manager's word is a witness too: of a member that it sees, and has on
+/// record as not running it, only what nobody told the manager could make that untrue.
+fn may_run(peer: &Peer) -> bool {
+    let vouched = peer.standing == Standing::Online && peer.on_record == Some(false);
+    !peer.standing.is_away() && !vouched && may_answer(peer)
+}
+
+/// Whether one that is silent may answer without anybody mending something: a login that is refused stays so.
+fn may_answer(peer: &Peer) -> bool {
+    peer.place.silence().is_some_and(|silence| match silence.kind {
+        SilenceKind::Missing => false,
+        SilenceKind::Dead | SilenceKind::Hung | SilenceKind::Busy => true,
+        SilenceKind::Refused => hope::of_connection(&silence.why) != Hope::Lost,
+    })
+}
+
+/// How the cluster comes to know where it runs.
+fn adopt(inv: &Invocation, node: &str) -> String {
+    match (inv.caller, inv.instance.as_str()) {
+        (Caller::Ocf | Caller::Human, _) | (_, "") => "stop it there first".into(),
+        (Caller::Rgmanager, service) => format!("'clusvcadm -e {service} -m {node}' takes it over there"),
+        (Caller::Pacemaker, resource) => format!("'crm_resource --refresh -r {resource}' lets the cluster see that"),
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Before a start the other members are asked: never two copies. The guests have no disks, so nothing but that hinders one.
+
+use crate::common::*;
+use rustix::process::Signal;
+
+/// A start on a host, that asks both nodes.
+fn guarded<'a>(vm: &Traveller<'a>, on: usize, dialect: Dialect) -> Call<'a> {
+    vm.call(on, dialect, "start").param("guard_nodes", "node1,node2").timeout(30.0)
+}
+
+#[test]
+fn what_runs_on_another_node_is_not_started_here() {
+    let cluster = Cluster::up();
+    let mut vm = cluster.travels("a");
+    for dialect in BOTH {
+        guarded(&vm, 2, dialect).gives(1).says(&["'a' was not started", "is running on node1"]);
+        vm.runs_only_on(1);
+    }
+    // There it is started already.
+    guarded(&vm, 1, Pacemaker).gives(0).tells(&["already running"]);
+    cluster.host(1).virsh(&["suspend", "a"]);
+    guarded(&vm, 2, Pacemaker).gives(1).says(&["is paused by request on node1"]);
+    assert_eq!(vm.processes(), [1]);
+    cluster.host(1).virsh(&["destroy", "a"]);
+    guarded(&vm, 2, Pacemaker).gives(0);
+    vm.boot = vm.new_boot();
+    vm.runs_only_on(2);
+}
+
+#[test]
+fn a_machine_that_has_another_name_there_is_known_by_its_uuid() {
+    let cluster = Cluster::up();
+    let vm = cluster.host(2).guest("a").written();
+    let renamed = std::fs::read_to_string(&vm.file).unwrap().replace("<name>a</name>", "<name>b</name>");
+    let file = cluster.host(1).file("b.xml", &renamed);
+    cluster.host(1).virsh(&["create", file.to_str().unwrap()]);
+    let start = || vm.call(Pacemaker, "start").param("guard_nodes", "node1");
+    start().gives(1).says(&["is running on node1"]);
+    assert!(!vm.lives());
+    start().param("guard", "off").gives(0);
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_waited_for_and_is_not_taken_for_one_that_runs_nothing() {
+    let cluster = Cluster::up();
+    let vm = cluster.travels("a");
+    let there = cluster.host(1);
+    there.service("kill", "libvirtd");
+    let refused = |answer: Answer| {
+        assert_eq!(answer.code, 1, "{answer}");
+        answer.says(&["whether it runs on node1 is not known"]);
+        assert_eq!(vm.processes(), [1]);
+    };
+    refused(guarded(&vm, 2, Pacemaker).run());
+    // It answers while it is waited for.
+    let running = guarded(&vm, 2, Pacemaker).timeout(60.0).spawn();
+    there.service("start", "libvirtd");
+    let answer = running.answer();
+    assert_eq!(answer.code, 1, "{answer}");
+    answer.says(&["is running on node1"]);
+    there.service("freeze", "libvirtd");
+    refused(guarded(&vm, 2, Rgmanager).run());
+    there.service("thaw", "libvirtd");
+    vm.runs_only_on(1);
+}
+
+#[test]
+fn a_node_that_lets_nobody_in_hinders_only_a_strict_start() {
+    let cluster = Cluster::up();
+    let vm = cluster.host(2).guest("a").written();
+    let start = |guard: &str| vm.call(Pacemaker, "start").param("guard_nodes", "nowhere.invalid").param("guard", guard);
+    start("strict").gives(1).says(&["whether it runs on nowhere.invalid is not known"]);
+    assert!(!vm.lives());
+    start("try").gives(0).tells(&["nowhere.invalid could not be asked about 'a'"]);
+    vm.qemu().signal(Signal::KILL);
+}

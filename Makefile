@@ -29,14 +29,16 @@ as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sud
 all: build
 .PHONY: all build deps test unit check lint demo bench fuzz install uninstall need-build need-demo need-test
 
-# Both programs; the agent then once more, statically linked, in the same place, to be started without the
-# dynamic loader, and not position-independent: 2700 relocations cost each start ten pages. What is lost is that the
-# code lies elsewhere at each start; it is Rust without `unsafe`, and stack, heap and mappings do. The worker needs libvirt's shared library, so it cannot be static.
+# The agent is statically linked where that is possible, to be started without the dynamic loader, and not
+# position-independent: 2700 relocations cost each start ten pages. What is lost is that the code lies elsewhere at each
+# start; it is Rust without `unsafe`, and stack, heap and mappings do. The worker needs libvirt's shared library, so it
+# cannot be static.
 build: need-build
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --bin vm-agent-libvirt
 ifneq ($(static_libc),)
 	$(CARGO) rustc --release --locked --bin vm-agent -- -C target-feature=+crt-static -C relocation-model=static
 else
+	$(CARGO) build --release --locked --bin vm-agent
 	@echo "make: there is no static C library, so vm-agent is linked dynamically" >&2
 endif
 

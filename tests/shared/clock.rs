@@ -18,7 +18,13 @@ impl Moment {
 
     /// What has passed since, but for the time in which something waited for a processor or a disk.
     pub fn elapsed(self) -> Duration {
-        self.at.elapsed().saturating_sub(starved().saturating_sub(self.starved))
+        Self::now().since(self)
+    }
+
+    /// The same between an earlier moment and this one; nothing where it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        let passed = self.at.saturating_duration_since(earlier.at);
+        passed.saturating_sub(self.starved.saturating_sub(earlier.starved))
     }
 
     /// What has passed by the clock on the wall.

@@ -10,7 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,7 +341,7 @@ impl Running<'_> {
             let stderr = String::from_utf8_lossy(&rest(&self.stderr)).into_owned();
             panic!("no answer within {longest:?} to {} {:?}: {stderr}", self.call.action, self.call.params);
         }
-        let (took, unhindered, ended) = (self.began.wall(), self.began.elapsed(), Instant::now());
+        let (took, unhindered, ended) = (self.began.wall(), self.began.elapsed(), Moment::now());
         let status = self.child.wait().unwrap();
         let mut stderr = std::mem::take(&mut self.early);
         stderr.extend(rest(&self.stderr));
@@ -398,7 +398,7 @@ pub struct Answer {
     /// The same, without the time in which the machine had too much to do.
     unhindered: Duration,
     /// When it came.
-    pub ended: Instant,
+    pub ended: Moment,
 }
 
 impl fmt::Display for Answer {

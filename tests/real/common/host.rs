@@ -2,6 +2,7 @@
 //! A real host with a libvirtd of its own, made by `tests/hosts/lab`, gone when its laboratory is dropped.
 
 use super::{AGENT, Call, Dialect, Guest, Process, WORKER};
+use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -113,10 +114,15 @@ impl Host {
         format!("node{}", self.number)
     }
 
+    /// Its PID 1 as this machine numbers it; none while it is down.
+    fn first_process(&self) -> Option<u32> {
+        let pid = std::fs::read_to_string(self.lab.0.path().join(self.name()).join("pid")).ok()?;
+        pid.split_whitespace().next()?.parse().ok()
+    }
+
     /// The PID namespace of its processes, as `/proc/PID/ns/pid` names it; none while it is down.
     fn namespace(&self) -> Option<PathBuf> {
-        let pid = std::fs::read_to_string(self.lab.0.path().join(self.name()).join("pid")).ok()?;
-        std::fs::read_link(format!("/proc/{}/ns/pid", pid.split_whitespace().next()?)).ok()
+        std::fs::read_link(format!("/proc/{}/ns/pid", self.first_process()?)).ok()
     }
 
     /// The folder that has the same path there and here.
@@ -177,9 +183,26 @@ impl Host {
         done(&format!("virsh domstate {name}"), output).trim_end().to_owned()
     }
 
-    /// Stops, starts, freezes or thaws a service of the host.
+    /// Stops, starts, kills, freezes or thaws a service of the host.
     pub fn service(&self, what: &str, name: &str) {
-        self.lab("service", &[&self.name(), what, name]);
+        match what {
+            // At once: while a program is started for it, a busy machine goes on with what is to be frozen.
+            "freeze" => self.service_process(name).signal(Signal::STOP),
+            "thaw" => self.service_process(name).signal(Signal::CONT),
+            _ => drop(self.lab("service", &[&self.name(), what, name])),
+        }
+    }
+
+    fn service_process(&self, name: &str) -> Process {
+        let first = self.first_process().unwrap();
+        let number = std::fs::read_to_string(format!("/proc/{first}/root/run/service/{name}")).unwrap();
+        let is_it = |pid: &Process| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", pid.pid)).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            numbers.split_whitespace().last() == Some(number.trim())
+        };
+        let found = self.processes(|_| true).into_iter().find(is_it);
+        found.unwrap_or_else(|| panic!("{name} does not run on {}", self.name()))
     }
 
     /// Puts the agent where Pacemaker looks for it, as `ocf:vm-agent:vm`.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Processes as this machine sees them, held so that their end is known to the millisecond.
 
+use super::Moment;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A process that was there when it was looked for.
 #[derive(Debug)]
@@ -41,9 +42,9 @@ impl Process {
     }
 
     /// Waits for its end, and tells when that was.
-    pub fn end(&self) -> Instant {
+    pub fn end(&self) -> Moment {
         assert!(self.ended_within(Duration::from_secs(120)), "process {} does not end", self.pid);
-        Instant::now()
+        Moment::now()
     }
 
     /// Sends it a signal.

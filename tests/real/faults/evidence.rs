@@ -178,7 +178,7 @@ time.sleep(1000)
 
 /// What the agent answers, and after how many seconds. (A `Call` looks at the processes itself, and would wait.)
 fn asked(host: &Host, vm: &Vm<'_>, action: &str) -> (i32, f32, String) {
-    let began = std::time::Instant::now();
+    let began = Moment::now();
     let mut command = host.command(host.shared().join("bin/vm"));
     command.arg(action).env("OCF_RESKEY_name", "a").env("OCF_RESKEY_path", &vm.folder);
     command

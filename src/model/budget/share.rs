@@ -262,8 +262,8 @@ shares! {
     ),
     Elsewhere => row(
         "asking the host that it last migrated to",
-        most(5).of_left(4),
-        "A host that is dead must not cost a failover much; one that is busy must have time to say that it runs there.",
+        most(10).of_left(4),
+        "One that is busy must have time to say that it runs there; one that the cluster knows to be off is not asked.",
     ),
     Storage => row(
         "asking the storage whether its disks are open elsewhere",

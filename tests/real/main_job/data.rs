@@ -123,7 +123,7 @@ fn saved(vm: &Vm<'_>) {
 #[test]
 fn saved_memory_is_neither_restored_nor_passed_by_without_being_told_to() {
     let host = Host::up();
-    let vm = host.guest("a").polite().written();
+    let vm = host.guest("a").written();
     for dialect in [Rgmanager, Pacemaker, Human] {
         for use_virsh in ["no", "yes"] {
             // From libvirt's own definition, and from a file beside it.
@@ -152,6 +152,8 @@ fn saved_memory_is_neither_restored_nor_passed_by_without_being_told_to() {
         }
     }
     // Only what was restored goes on where it was.
+    host.virsh(&["undefine", "a"]);
+    let vm = host.guest("a").polite().written();
     saved(&vm);
     vm.call_by_name(Pacemaker, "start").param("saved_memory", "drop").gives(0);
     vm.ticks();

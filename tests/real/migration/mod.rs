@@ -8,6 +8,7 @@ mod guard;
 mod killed;
 mod notes;
 mod pacemaker;
+mod post_copy;
 mod rehearsal;
 mod targets;
 mod ways;

@@ -8,6 +8,9 @@ const LAST_WORDS: [(&str, &str); 2] = [
     ("qemu unexpectedly closed the monitor: ", "QEMU ended: "),
 ];
 
+/// Options whose values may be anybody's, a password too: nothing of them is told, also where they have a colon.
+const HOLD_SECRETS: [&str; 4] = ["-fw_cfg ", "-smbios ", "-append ", "-object secret"];
+
 /// What is said of a disk that somebody else has open, whoever found that out.
 const OPEN_ELSEWHERE: &str = "find out where the machine runs or who uses the disk, and end that first";
 
@@ -79,12 +82,27 @@ fn last_words(words: &str) -> &str {
         }
         rest = said;
     }
-    let last = last.trim();
+    let last = without_program(last.trim());
     if !last.starts_with('-') {
         return last;
     }
-    let behind = if last.contains('{') { last.rsplit_once("}: ") } else { last.split_once(": ") };
+    let behind = if last.contains('{') {
+        last.rsplit_once("}: ")
+    } else if HOLD_SECRETS.iter().any(|option| last.starts_with(option)) {
+        last.rsplit_once(": ")
+    } else {
+        last.split_once(": ")
+    };
     behind.map_or(last, |(_, said)| said)
+}
+
+/// The last line of QEMU's without its name: of what it does not like in its options it says no time.
+fn without_program(words: &str) -> &str {
+    let line = words.rfind("\nqemu").and_then(|at| words.get(at + 1..)).unwrap_or(words);
+    match line.split_once(": ") {
+        Some((program, said)) if program.starts_with("qemu") && !program.contains(char::is_whitespace) => said,
+        Some(_) | None => line,
+    }
 }
 
 /// `2026-11-27T03:14:12.123456`.
@@ -137,6 +155,11 @@ mod tests {
                 "internal error: qemu unexpectedly closed the monitor: 2026-11-27T03:14:12Z qemu-kvm: error while loading \
                  state\n2026-11-27T03:14:12Z qemu-kvm: load of migration failed: Invalid argument",
                 "QEMU ended: load of migration failed: Invalid argument",
+            ),
+            (
+                "internal error: process exited while connecting to monitor: qemu-system-x86_64: warning: x\n\
+                 qemu-system-x86_64: -fw_cfg nonsense=1,name=opt/a,string=user: kwort: Invalid parameter 'nonsense'",
+                "QEMU did not start: Invalid parameter 'nonsense'",
             ),
             ("internal error: process exited while connecting to monitor: ", "QEMU did not start: it did not say why"),
             (

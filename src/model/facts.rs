@@ -2,50 +2,15 @@
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
 use crate::model::definition::DefinitionText;
-use crate::model::failure::{Failure, FailureKind};
+use crate::model::failure::Failure;
 use crate::model::outcome::{Code, Outcome};
+pub use crate::model::silence::{Fact, Silence, SilenceKind};
 use crate::model::standing::Standing;
 use crate::model::state::{Motion, State};
 use crate::model::storage::OpenDisk;
 use crate::model::worker::{Lookup, Who};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::PathBuf;
-
-/// What is known of a question that is asked only where its answer is needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Fact<T> {
-    /// It was not asked.
-    #[default]
-    NotAsked,
-    /// The answer.
-    Known(T),
-    /// It was asked, and nobody answered.
-    Silent(Silence),
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silence {
-    /// In what way.
-    pub kind: SilenceKind,
-    /// In words, with the socket or URI.
-    pub why: String,
-}
-
-/// The ways of not answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SilenceKind {
-    /// There is no socket, or nobody listens on it: no daemon runs.
-    Dead,
-    /// It accepts, and then says nothing.
-    Hung,
-    /// It answers, but not about this domain: something that it does to it takes its time (a start, clearing up).
-    Busy,
-    /// It answers with an error, or not in its protocol.
-    Refused,
-    /// The program that would ask it is not installed.
-    Missing,
-}
 
 /// All that an action knows before it decides: what its last look showed, and what it has asked since it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,42 +204,6 @@ impl Starting {
     }
 }
 
-impl Silence {
-    /// It was asked, and did not say.
-    pub fn refused(why: impl Into<String>) -> Self {
-        Self { kind: SilenceKind::Refused, why: why.into() }
-    }
-}
-
-impl<T> Fact<T> {
-    /// The answer; or that nobody gave one, in these words.
-    pub fn said(answer: Option<T>, silence: &str) -> Self {
-        answer.map_or_else(|| Self::Silent(Silence::refused(silence)), Self::Known)
-    }
-
-    /// Whether it was asked.
-    pub const fn is_asked(&self) -> bool {
-        !matches!(self, Self::NotAsked)
-    }
-}
-
-impl<T> From<Result<T, Silence>> for Fact<T> {
-    fn from(answer: Result<T, Silence>) -> Self {
-        answer.map_or_else(Self::Silent, Self::Known)
-    }
-}
-
-impl From<Failure> for Silence {
-    fn from(failure: Failure) -> Self {
-        let kind = match failure.kind {
-            FailureKind::Missing => SilenceKind::Missing,
-            FailureKind::TimedOut => SilenceKind::Hung,
-            FailureKind::Refused(_) | FailureKind::Crashed | FailureKind::Garbled => SilenceKind::Refused,
-        };
-        Self { kind, why: failure.said }
-    }
-}
-
 impl Libvirt {
     /// What the worker was told about a domain.
     pub fn told(lookup: Lookup) -> Self {
@@ -362,6 +291,7 @@ pub struct Noted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::failure::FailureKind;
     use crate::model::presence::Presence;
     use crate::model::worker::DomainFacts;
 

@@ -13,6 +13,7 @@ mod in_words;
 pub(crate) mod outcome;
 pub mod params;
 pub mod presence;
+mod silence;
 pub mod standing;
 pub mod state;
 pub(crate) mod storage;

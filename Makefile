@@ -60,7 +60,7 @@ unit: need-build
 
 check:
 # The tests on real hosts wait more than they compute.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(as_root) \
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(as_root) \
 		tests/tell-failed $(CARGO) test --locked --no-fail-fast
 
 # Licences, sources and advisories (deny.toml). The list of advisories comes from the network; without it the rest is checked.

@@ -36,13 +36,14 @@ fn a_machine_whose_disk_is_open_on_another_host_is_not_created_here_until_it_is_
             }
             assert_eq!(vm.state(), "shut off");
             hosts[0].virsh(&["undefine", "a"]);
-            vm.call(Human, "explain start").gives(1).says(&["is open elsewhere"]);
+            let explained = vm.call(Human, "explain start").gives(1);
+            assert!(explained.stdout.contains("\nstorage: vda is open elsewhere: a QEMU writes it"), "{explained}");
             // Asked for all the same, QEMU refuses it by the same lock.
             let refused = vm.call(dialect, "start").param("guard", "off").gives(1);
             refused.says(&[name, "is open elsewhere (QEMU's lock on it)"]);
             hosts[1].virsh(&["destroy", "a"]);
             vm.call(dialect, "start").param("guard", "strict").gives(0);
-            vm.call(dialect, "restart").gives(0);
+            vm.call(dialect, "restart").param("force_stop", "yes").gives(0);
             vm.destroy();
         }
     }
@@ -108,6 +109,27 @@ fn a_disk_on_storage_that_hangs_costs_a_start_its_share_and_hinders_only_the_str
     assert_eq!(answer.code, 0, "{answer}");
 }
 
+/// No Ceph is here: a program in its place says what `rbd status` says.
+#[test]
+fn an_rbd_image_is_asked_for_its_watchers_where_rbd_is_installed() {
+    let host = Host::up();
+    let source = "<source protocol='rbd' name='vms/a'><host name='127.0.0.1' port='1'/></source>";
+    let guest = host.guest("a").option("--disk", "/disk.img").edit("<disk type='file'", "<disk type='network'");
+    let vm = guest.edit("<source file='/disk.img'/>", source).written();
+    let says = |lines: &str| host.run("cp", &[host.script("rbd", lines).to_str().unwrap(), "/usr/bin/rbd"]);
+    let strict = || vm.call(Pacemaker, "start").param("guard", "strict").timeout(10.0).gives(1);
+    says(r#"echo '{"watchers":[{"address":"10.0.0.2:0/2318","client":4123,"cookie":1}]}'"#);
+    vm.call(Rgmanager, "start")
+        .timeout(6.0)
+        .gives(1)
+        .says(&["vda is open elsewhere: RBD client 10.0.0.2:0/2318 watches it"]);
+    says("echo 'rbd: error opening image a: (1) Operation not permitted' >&2; exit 1");
+    strict().says(&["who has its disks open is not known: vda: rbd ended with 1"]);
+    says("sleep 60");
+    strict().says(&["who has its disks open is not known: vda: rbd did not answer in time"]);
+    assert_eq!(vm.state(), "absent");
+}
+
 /// virtlockd locks a byte of the disk itself, or a file for each disk. QEMU would meet its own locks first, where it has any.
 #[test]
 fn a_disk_that_virtlockd_has_leased_is_open_and_libvirts_refusal_is_told_in_a_sentence() {
@@ -133,9 +155,9 @@ fn a_disk_that_virtlockd_has_leased_is_open_and_libvirts_refusal_is_told_in_a_se
     let settings = format!("echo 'file_lockspace_dir = \"{}\"' >/etc/libvirt/qemu-lockd.conf", folder.display());
     restarted(&settings);
     vm.call(Pacemaker, "start").gives(0);
+    let file = std::fs::read_dir(&folder).unwrap().next().expect("a lease").unwrap().path();
+    // It removes the file with the lease.
     vm.destroy();
-    let file = std::fs::read_dir(&folder).unwrap().next();
-    let file = file.expect("virtlockd leaves the files of its leases").unwrap().path();
     let lease = leased(&file);
     vm.call(Pacemaker, "start").gives(1).says(&["vda is open elsewhere: virtlockd has leased it"]);
     drop(lease);
@@ -144,7 +166,7 @@ fn a_disk_that_virtlockd_has_leased_is_open_and_libvirts_refusal_is_told_in_a_se
 
 /// The lock that virtlockd takes, held by an open file: by somebody whom no libvirtd here knows.
 fn leased(path: &Path) -> std::fs::File {
-    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let file = std::fs::File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
     let (l_type, l_whence) = (libc::F_WRLCK as i16, libc::SEEK_SET as i16);
     let lock = libc::flock { l_type, l_whence, l_start: 0, l_len: 1, l_pid: 0 };
     fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `make install` and `make uninstall`: what they put where, that it works there, and that it can be taken away.
 
-use crate::installed::{Installed, files_below, make, said};
+use crate::installed::{Installed, files_below, make, repository, said};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -199,5 +199,44 @@ fn the_installed_manual_page_is_readable_and_has_no_warnings() {
     let text = said(Command::new("man").arg("-l").arg(&page).env("MANPAGER", "cat").env("LC_ALL", "C")).ok();
     for word in ["NAME", "SYNOPSIS", "EXIT STATUS", "explain", "OCF_RESKEY_"] {
         assert!(text.contains(word), "the page does not say {word}:\n{text}");
+    }
+}
+
+/// What is missing is installed where its names are known for certain; elsewhere it is listed, and nothing is done, unless
+/// somebody asks for it.
+#[test]
+fn packages_are_installed_unasked_on_debian_12_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let need = repository().join("packaging/need");
+    let need = write("packaging/need", &std::fs::read_to_string(need).unwrap());
+    write("packaging/debian-packages", "[demo]\nno-such-package  no-such-program  # nobody has it\n");
+    write("Cargo.toml", "rust-version = \"1.88\"\n");
+    write("bin/cargo", "#!/bin/sh\necho cargo 1.95.0\n");
+    write("bin/apt-get", "#!/bin/sh\nprintf '%s ' \"$@\" >>\"$CALLED\"\n");
+    let called = folder.path().join("called");
+    let run = |id: &str, version: &str, options: &[&str]| {
+        let release = write("os-release", &format!("ID={id}\nVERSION_ID=\"{version}\"\n"));
+        let _ = std::fs::remove_file(&called);
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", "mount --bind \"$0\" /etc/os-release && exec \"$@\""]).arg(release).arg(&need);
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().join("bin").display());
+        let answer = said(command.args(options).arg("demo").env_clear().env("PATH", path).env("CALLED", &called));
+        (answer.code, std::fs::read_to_string(&called).unwrap_or_default(), answer.err)
+    };
+    for (id, version) in [("debian", "13"), ("ubuntu", "24.04"), ("fedora", "43")] {
+        let (code, called, told) = run(id, version, &[]);
+        assert_eq!((code, called.as_str()), (1, ""), "{id} {version}: {told}");
+        assert!(told.contains("no-such-package") && told.contains("make deps"), "{told}");
+    }
+    for (version, options) in [("12", [].as_slice()), ("13", &["--install"])] {
+        let (_, called, told) = run("debian", version, options);
+        assert!(called.contains("install -y --no-install-recommends no-such-package"), "{version}: {called} {told}");
     }
 }

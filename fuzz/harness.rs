@@ -13,7 +13,7 @@ use crate::sys::text::ascii_line;
 
 use crate::hypervisor::rpc::inbox::Inbox;
 use crate::hypervisor::rpc::message::{
-    Domain, Incoming, demanded_authentication, domain_list, error, incoming, typed_params,
+    Incoming, RemoteDomain, demanded_authentication, domain_list, error, incoming, typed_params,
 };
 use crate::hypervisor::rpc::xdr::{Decoder, Encoder};
 use crate::hypervisor::rpc::{RpcError, TypedValue};
@@ -59,15 +59,15 @@ pub fn payload(bytes: &[u8]) {
 
 fn decoders(payload: &Decoder<'_>) {
     let size = payload.left();
-    if let Ok(domain) = Domain::decode(&mut payload.clone()) {
+    if let Ok(domain) = RemoteDomain::decode(&mut payload.clone()) {
         assert!(domain.name.capacity() <= size);
         let mut out = Vec::new();
         domain.encode(&mut Encoder::new(&mut out));
-        assert_eq!(Domain::decode(&mut Decoder::new(&out)), Ok(domain));
+        assert_eq!(RemoteDomain::decode(&mut Decoder::new(&out)), Ok(domain));
     }
     if let Ok(domains) = domain_list(&mut payload.clone()) {
         let held: usize = domains.iter().map(|domain| domain.name.capacity()).sum();
-        assert!(held + domains.capacity() * size_of::<Domain>() <= 3 * size);
+        assert!(held + domains.capacity() * size_of::<RemoteDomain>() <= 3 * size);
     }
     if let Ok(params) = typed_params(&mut payload.clone()) {
         let text = |value: &TypedValue| if let TypedValue::String(text) = value { text.capacity() } else { 0 };

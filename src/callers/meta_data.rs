@@ -3,7 +3,7 @@
 //! does. `agent-metadata/` shows both; a test holds that it does.
 
 use crate::model::action::{Action, Published};
-use crate::model::params::{Kind, Param, Use, VmSh, table};
+use crate::model::params::{Param, Use, ValueKind, VmSh, table};
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -112,10 +112,10 @@ fn flags(row: &Param) -> String {
 
 fn content(row: &Param) -> Content<'_> {
     let (kind, options): (_, &[&str]) = match row.kind {
-        Kind::Text => ("string", &[]),
-        Kind::Select(options) => ("select", options),
-        Kind::Boolean => ("boolean", &[]),
-        Kind::Integer => ("integer", &[]),
+        ValueKind::Text => ("string", &[]),
+        ValueKind::Select(options) => ("select", options),
+        ValueKind::Boolean => ("boolean", &[]),
+        ValueKind::Integer => ("integer", &[]),
     };
     Content { kind, default: row.default, options }
 }

@@ -23,7 +23,7 @@ const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
 const TOOL: Duration = Duration::from_secs(5);
 
 /// The virtual machine that is asked about.
-pub(crate) struct Asked<'a> {
+pub(crate) struct Wanted<'a> {
     /// Its name, from the parameters or from its definition.
     pub name: Option<String>,
     /// The definition's file, from the parameters.
@@ -45,12 +45,12 @@ pub(crate) struct Resource {
 
 /// Which cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Manager {
     Pacemaker,
     Rgmanager,
 }
 
-impl Kind {
+impl Manager {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Pacemaker => "Pacemaker",
@@ -67,7 +67,7 @@ pub(crate) enum Cluster {
     /// It does not tell, and why.
     Unknown(String),
     /// It answers; the resource, if the virtual machine is one.
-    Runs(Kind, Option<Resource>),
+    Runs(Manager, Option<Resource>),
 }
 
 /// What of a cluster's software runs here, in our PID namespace.
@@ -80,10 +80,10 @@ pub(crate) struct Software {
 
 impl Software {
     /// The cluster manager that runs here; corosync alone may be anybody's.
-    pub(crate) const fn manager(self) -> Option<Kind> {
+    pub(crate) const fn manager(self) -> Option<Manager> {
         match self {
-            Self { rgmanager: true, .. } => Some(Kind::Rgmanager),
-            Self { pacemaker: true, .. } => Some(Kind::Pacemaker),
+            Self { rgmanager: true, .. } => Some(Manager::Rgmanager),
+            Self { pacemaker: true, .. } => Some(Manager::Pacemaker),
             Self { rgmanager: false, pacemaker: false, .. } => None,
         }
     }
@@ -97,16 +97,16 @@ pub(crate) fn here() -> Option<Software> {
 }
 
 /// Asks the cluster whose software runs here about a virtual machine.
-pub(crate) fn ask(software: Software, asked: &Asked<'_>, until: Deadline) -> Cluster {
+pub(crate) fn ask(software: Software, asked: &Wanted<'_>, until: Deadline) -> Cluster {
     if software.rgmanager {
         return match rgmanager::resource(asked.name.as_deref(), Path::new("/")) {
-            Ok(resource) => Cluster::Runs(Kind::Rgmanager, resource),
+            Ok(resource) => Cluster::Runs(Manager::Rgmanager, resource),
             Err(why) => Cluster::Unknown(format!("rgmanager runs here, but {why}")),
         };
     }
     match pacemaker::resource(asked, software, until) {
         Ok(None) => Cluster::None,
-        Ok(Some(resource)) => Cluster::Runs(Kind::Pacemaker, resource),
+        Ok(Some(resource)) => Cluster::Runs(Manager::Pacemaker, resource),
         Err(why) => Cluster::Unknown(why),
     }
 }
@@ -117,14 +117,14 @@ pub(crate) fn ask(software: Software, asked: &Asked<'_>, until: Deadline) -> Clu
 /// # Errors
 /// Why the cluster does not say.
 pub(crate) fn members(
-    kind: Kind,
+    kind: Manager,
     resource: Option<&str>,
     here: Option<&str>,
     until: Deadline,
 ) -> Result<Members, String> {
     match kind {
-        Kind::Pacemaker => crm_mon::members(resource, here, until),
-        Kind::Rgmanager => clustat::members(resource, until),
+        Manager::Pacemaker => crm_mon::members(resource, here, until),
+        Manager::Rgmanager => clustat::members(resource, until),
     }
 }
 
@@ -161,7 +161,7 @@ fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>
     }
 }
 
-impl Asked<'_> {
+impl Wanted<'_> {
     /// Whether a resource's parameters are about this virtual machine: by name, where both names are known, else by the
     /// file of the definition. A file that cannot be read is taken to be named for what it defines.
     fn is_of<'t>(&self, parameter: &dyn Fn(&str) -> Option<&'t str>) -> bool {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pacemaker, asked by its own programs.
 
-use super::{Asked, LARGEST, Resource, Software, tool};
+use super::{LARGEST, Resource, Software, Wanted, tool};
 use crate::model::definition::{Element, read_large};
 use crate::model::params::boolean;
 use crate::sys::child::find_program;
@@ -13,7 +13,7 @@ const NOT_CONNECTED: [i32; 2] = [102, 107];
 
 /// Asks the Pacemaker that runs here: nothing, if none does; else the resource, if there is one.
 pub(super) fn resource(
-    asked: &Asked<'_>,
+    asked: &Wanted<'_>,
     software: Software,
     until: Deadline,
 ) -> Result<Option<Option<Resource>>, String> {
@@ -35,7 +35,7 @@ pub(super) fn resource(
     }
 }
 
-fn in_configuration(answer: &[u8], asked: &Asked<'_>) -> Result<Option<Resource>, String> {
+fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource>, String> {
     let text = std::str::from_utf8(answer).map_err(|_| "its configuration is not UTF-8")?;
     let configuration = read_large(text, LARGEST.1)
         .map_err(|error| format!("its configuration cannot be read: {}", ascii_line(&error.to_string(), 200)))?;
@@ -103,8 +103,8 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn asked(name: &str) -> Asked<'static> {
-        Asked { name: Some(name.into()), config: None, name_in: &|_| None }
+    fn asked(name: &str) -> Wanted<'static> {
+        Wanted { name: Some(name.into()), config: None, name_in: &|_| None }
     }
 
     fn resources(resources: &str, config: &str) -> String {
@@ -123,12 +123,12 @@ mod tests {
         resources(&primitive, config)
     }
 
-    fn resource(configuration: &str, asked: &Asked<'_>) -> Option<Resource> {
+    fn resource(configuration: &str, asked: &Wanted<'_>) -> Option<Resource> {
         in_configuration(configuration.as_bytes(), asked).unwrap()
     }
 
     /// The resource that manages it.
-    fn found(configuration: &str, asked: &Asked<'_>) -> Option<String> {
+    fn found(configuration: &str, asked: &Wanted<'_>) -> Option<String> {
         resource(configuration, asked).filter(|resource| resource.managed).map(|resource| resource.name)
     }
 
@@ -150,9 +150,9 @@ mod tests {
         assert!(found(&by_file, &asked("bar")).is_none());
         // What is in the file counts more than what it is called.
         let name_in = |file: &Path| (file == Path::new("/vms/foo.xml")).then(|| "bar".to_owned());
-        assert!(found(&by_file, &Asked { name_in: &name_in, ..asked("bar") }).is_some());
-        assert!(found(&by_file, &Asked { name_in: &name_in, ..asked("foo") }).is_none());
-        let unread = Asked { name: None, config: Some(Path::new("/vms/foo.xml")), name_in: &|_| None };
+        assert!(found(&by_file, &Wanted { name_in: &name_in, ..asked("bar") }).is_some());
+        assert!(found(&by_file, &Wanted { name_in: &name_in, ..asked("foo") }).is_none());
+        let unread = Wanted { name: None, config: Some(Path::new("/vms/foo.xml")), name_in: &|_| None };
         assert!(found(&by_file, &unread).is_some());
         assert!(found(&with(&format!("{FOO}{FILE}"), "", ""), &unread).is_some());
         assert!(found(&with(FOO, "", ""), &unread).is_none());

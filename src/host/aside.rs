@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::host::locate::{DefinitionAt, Found, Instead, Kind, LocateError, LookedAt, Wait};
+use crate::host::locate::{DefinitionAt, FileKind, Found, Instead, LocateError, LookedAt, Waits};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
 use crate::model::budget;
 use crate::model::params::PathSpec;
@@ -38,7 +38,7 @@ pub enum Unlocated {
 
 /// An answer about a place: one line of JSON; a definition's text follows.
 #[derive(Serialize, Deserialize)]
-enum Answer {
+enum Aside {
     File { path: Vec<u8>, xml: bool, bytes: usize },
     NotFound(Vec<(Vec<u8>, Instead)>),
     Parameter(String),
@@ -50,7 +50,7 @@ enum Answer {
 /// # Errors
 /// It exists and cannot be used, or its storage is silent.
 pub fn definition(place: &DefinitionAt<'_>, deadline: Deadline) -> Result<Found, Unlocated> {
-    match place.find(Wait::Never) {
+    match place.find(Waits::Never) {
         Err(LocateError::WouldWait(_)) => {}
         known => return known.map_err(unlocated),
     }
@@ -62,7 +62,7 @@ pub fn definition(place: &DefinitionAt<'_>, deadline: Deadline) -> Result<Found,
     match aside::ask(&question, Patience { deadline, silence: None, interruptible: true }) {
         Ok(said) => parse(&said.text).unwrap_or_else(|| Err(Unlocated::Silent(began.elapsed()))),
         // No process to be had: then without one.
-        Err(_) => place.find(Wait::Long).map_err(unlocated),
+        Err(_) => place.find(Waits::Long).map_err(unlocated),
     }
 }
 
@@ -83,17 +83,17 @@ fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
     let (line, rest) = (text.get(..end)?, text.get(end + 1..)?);
     let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
     Some(match serde_json::from_slice(line).ok()? {
-        Answer::File { bytes, .. } if bytes != rest.len() => return None,
-        Answer::File { path: at, xml, .. } => {
-            let kind = if xml { Kind::Xml } else { Kind::XenConfig };
+        Aside::File { bytes, .. } if bytes != rest.len() => return None,
+        Aside::File { path: at, xml, .. } => {
+            let kind = if xml { FileKind::Xml } else { FileKind::XenConfig };
             Ok(Found::File { path: path(at), text: rest.to_vec(), kind })
         }
-        Answer::NotFound(places) => {
+        Aside::NotFound(places) => {
             let places = places.into_iter().map(|(at, instead)| LookedAt { path: path(at), instead });
             Ok(Found::NotFound { looked_at: places.collect() })
         }
-        Answer::Parameter(text) => Err(Unlocated::Parameter(text)),
-        Answer::Unusable(text) => Err(Unlocated::Unusable(text)),
+        Aside::Parameter(text) => Err(Unlocated::Parameter(text)),
+        Aside::Unusable(text) => Err(Unlocated::Unusable(text)),
     })
 }
 
@@ -258,16 +258,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn tell(place: &DefinitionAt<'_>) -> Option<()> {
     let bytes = |path: PathBuf| path.into_os_string().into_vec();
-    let (answer, text) = match place.find(Wait::Long) {
+    let (answer, text) = match place.find(Waits::Long) {
         Ok(Found::File { path, text, kind }) => {
-            (Answer::File { path: bytes(path), xml: kind == Kind::Xml, bytes: text.len() }, text)
+            (Aside::File { path: bytes(path), xml: kind == FileKind::Xml, bytes: text.len() }, text)
         }
         Ok(Found::NotFound { looked_at }) => {
-            (Answer::NotFound(looked_at.into_iter().map(|at| (bytes(at.path), at.instead)).collect()), Vec::new())
+            (Aside::NotFound(looked_at.into_iter().map(|at| (bytes(at.path), at.instead)).collect()), Vec::new())
         }
         Err(error) => match unlocated(error) {
-            Unlocated::Parameter(text) => (Answer::Parameter(text), Vec::new()),
-            Unlocated::Unusable(text) => (Answer::Unusable(text), Vec::new()),
+            Unlocated::Parameter(text) => (Aside::Parameter(text), Vec::new()),
+            Unlocated::Unusable(text) => (Aside::Unusable(text), Vec::new()),
             Unlocated::Silent(_) => return None,
         },
     };

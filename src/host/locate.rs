@@ -24,7 +24,7 @@ use crate::model::params::PathSpec;
 
 /// What a definition is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// libvirt's XML, to judge by its first character.
     Xml,
     /// A file of `xl`: text with an assignment.
@@ -41,7 +41,7 @@ pub enum Found {
         /// All of its bytes.
         text: Vec<u8>,
         /// What it is written in.
-        kind: Kind,
+        kind: FileKind,
     },
     /// Proven not to be there.
     NotFound {
@@ -102,7 +102,7 @@ pub enum DefinitionAt<'a> {
 
 /// Whether storage may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum Waits {
     /// Only what the kernel has in memory is looked at.
     Never,
     /// As long as it takes, for ever where it is silent.
@@ -114,7 +114,7 @@ impl DefinitionAt<'_> {
     ///
     /// # Errors
     /// Something is there that cannot be used, or would have to be waited for.
-    pub fn find(&self, wait: Wait) -> Result<Found, LocateError> {
+    pub fn find(&self, wait: Waits) -> Result<Found, LocateError> {
         match self {
             Self::File(path) => file(path, wait),
             Self::Path(spec, name) => in_path(spec, name, wait),
@@ -184,7 +184,7 @@ impl std::error::Error for LocateError {}
 ///
 /// # Errors
 /// The name can be no file's, or a candidate exists and cannot be used.
-pub fn in_path(spec: &PathSpec, name: &str, wait: Wait) -> Result<Found, LocateError> {
+pub fn in_path(spec: &PathSpec, name: &str, wait: Waits) -> Result<Found, LocateError> {
     if name.is_empty() || name.contains(['/', '\0']) || matches!(name, "." | "..") {
         return Err(LocateError::Name(name.to_owned()));
     }
@@ -199,8 +199,8 @@ pub fn in_path(spec: &PathSpec, name: &str, wait: Wait) -> Result<Found, LocateE
         for candidate in [OsStr::new(name), &with_suffix] {
             let path = folder.join(candidate);
             match look(&path, wait)? {
-                Look::File(text) => return found(path, text),
-                Look::Not(instead) => looked_at.push(LookedAt { path, instead }),
+                FolderLook::File(text) => return found(path, text),
+                FolderLook::Not(instead) => looked_at.push(LookedAt { path, instead }),
             }
         }
     }
@@ -211,11 +211,11 @@ pub fn in_path(spec: &PathSpec, name: &str, wait: Wait) -> Result<Found, LocateE
 ///
 /// # Errors
 /// Something is there that cannot be used, a folder included.
-pub fn file(path: &Path, wait: Wait) -> Result<Found, LocateError> {
+pub fn file(path: &Path, wait: Waits) -> Result<Found, LocateError> {
     match look(path, wait)? {
-        Look::File(text) => found(path.to_owned(), text),
-        Look::Not(Instead::Folder) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a folder" }),
-        Look::Not(instead @ (Instead::Nothing | Instead::NoFolder)) => {
+        FolderLook::File(text) => found(path.to_owned(), text),
+        FolderLook::Not(Instead::Folder) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a folder" }),
+        FolderLook::Not(instead @ (Instead::Nothing | Instead::NoFolder)) => {
             Ok(Found::NotFound { looked_at: vec![LookedAt { path: path.to_owned(), instead }] })
         }
     }
@@ -228,14 +228,14 @@ fn found(path: PathBuf, text: Vec<u8>) -> Result<Found, LocateError> {
     }
 }
 
-enum Look {
+enum FolderLook {
     File(Vec<u8>),
     Not(Instead),
 }
 
 /// Whether there is no such folder. Not to be allowed to know is an error.
-fn is_missing(folder: &Path, wait: Wait) -> Result<bool, LocateError> {
-    if wait == Wait::Never {
+fn is_missing(folder: &Path, wait: Waits) -> Result<bool, LocateError> {
+    if wait == Waits::Never {
         return at_once::is_missing(folder).ok_or_else(|| LocateError::WouldWait(folder.to_owned()));
     }
     match fs::metadata(folder) {
@@ -251,19 +251,19 @@ fn means_absent(error: &io::Error) -> bool {
 }
 
 /// Reads `path` if it is a file. Never waits for a FIFO and never opens a device: opening one may set it off.
-fn look(path: &Path, wait: Wait) -> Result<Look, LocateError> {
-    if wait == Wait::Never {
+fn look(path: &Path, wait: Waits) -> Result<FolderLook, LocateError> {
+    if wait == Waits::Never {
         return at_once::look(path).ok_or_else(|| LocateError::WouldWait(path.to_owned()));
     }
     let failed = |error: io::Error| LocateError::Io { path: path.to_owned(), error };
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => return Ok(Look::Not(Instead::Folder)),
+        Ok(metadata) if metadata.is_dir() => return Ok(FolderLook::Not(Instead::Folder)),
         Ok(metadata) => check_regular(path, metadata.file_type())?,
         Err(error) if means_absent(&error) => {
             // The name of a link that leads nowhere is taken: its target may be on storage that is not there yet.
             return match fs::symlink_metadata(path) {
                 Ok(_) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a symbolic link to nothing" }),
-                Err(_) => Ok(Look::Not(Instead::Nothing)),
+                Err(_) => Ok(FolderLook::Not(Instead::Nothing)),
             };
         }
         Err(error) => return Err(failed(error)),
@@ -279,7 +279,7 @@ fn look(path: &Path, wait: Wait) -> Result<Look, LocateError> {
         return Err(too_large(metadata.len()));
     }
     let text = read(opened).map_err(failed)?;
-    if text.len() > MAX_BYTES { Err(too_large(text.len() as u64)) } else { Ok(Look::File(text)) }
+    if text.len() > MAX_BYTES { Err(too_large(text.len() as u64)) } else { Ok(FolderLook::File(text)) }
 }
 
 /// All of a file, but not more than one byte beyond the limit: it may grow while it is read.
@@ -305,17 +305,17 @@ fn check_regular(path: &Path, kind: FileType) -> Result<(), LocateError> {
 }
 
 /// What a text is written in, by its content; the error says what it is instead.
-fn kind(text: &[u8]) -> Result<Kind, &'static str> {
+fn kind(text: &[u8]) -> Result<FileKind, &'static str> {
     // UTF-16 counts as XML, so that the reader of XML may say what is wrong with it.
     if matches!(text, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'<', ..]) {
-        return Ok(Kind::Xml);
+        return Ok(FileKind::Xml);
     }
     let body = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
     match body.first() {
         None => Err("empty"),
-        Some(b'<') => Ok(Kind::Xml),
+        Some(b'<') => Ok(FileKind::Xml),
         Some(_) if body.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace()) => Err("a binary file"),
-        Some(_) if body.contains(&b'=') => Ok(Kind::XenConfig),
+        Some(_) if body.contains(&b'=') => Ok(FileKind::XenConfig),
         Some(_) => Err("some other text"),
     }
 }

@@ -9,7 +9,7 @@ use crate::model::change::Change;
 use crate::model::facts::Place;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
-use crate::sys::child::{self, Child, ChildError, Ended, Finished, Running};
+use crate::sys::child::{self, Child, ChildError, Ended, Finished, RunningChild};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 use std::ffi::OsString;
@@ -55,7 +55,7 @@ impl Backend {
         Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
-    fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, Running), Failure> {
+    fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, RunningChild), Failure> {
         // Only the worker can check without moving.
         let rehearsal = matches!(change, Change::Migrate(migrate) if migrate.rehearse.is_some());
         let wanted = self.use_virsh || matches!(change, Change::Migrate(migrate) if migrate.by_virsh.is_some());
@@ -134,7 +134,7 @@ fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) 
 /// A change that is under way. Dropping it ends its program.
 pub struct Call {
     tool: Tool,
-    running: Running,
+    running: RunningChild,
     last: Vec<u8>,
     begun: bool,
     asking: Option<worker::Side>,
@@ -145,7 +145,7 @@ pub struct Call {
 impl Call {
     /// What can be polled: it is readable when `ended` is worth asking.
     #[must_use]
-    pub const fn running(&self) -> &Running {
+    pub const fn running(&self) -> &RunningChild {
         &self.running
     }
 
@@ -155,9 +155,9 @@ impl Call {
         let mut next = self.running.next_line(Deadline::after(Duration::ZERO));
         loop {
             match next {
-                child::Line::Text(line) => self.hear(line),
-                child::Line::Later => return false,
-                child::Line::Closed => return true,
+                child::OutputLine::Text(line) => self.hear(line),
+                child::OutputLine::Later => return false,
+                child::OutputLine::Closed => return true,
             }
             next = self.running.line_at_hand();
         }
@@ -257,15 +257,15 @@ fn answer(finished: &Finished) -> Result<Answer, Failure> {
 /// What the worker tells of an error, libvirt's or its own.
 fn refused(error: &ErrorReply) -> Failure {
     let kind = match error.during {
-        worker::Step::Deadline => FailureKind::TimedOut,
-        worker::Step::Arguments
-        | worker::Step::Input
-        | worker::Step::Connect
-        | worker::Step::ConnectDestination
-        | worker::Step::Lookup
-        | worker::Step::Preflight
-        | worker::Step::Leftover
-        | worker::Step::Call => FailureKind::Refused((error.code != 0).then_some(error.code)),
+        worker::CallStep::Deadline => FailureKind::TimedOut,
+        worker::CallStep::Arguments
+        | worker::CallStep::Input
+        | worker::CallStep::Connect
+        | worker::CallStep::ConnectDestination
+        | worker::CallStep::Lookup
+        | worker::CallStep::Preflight
+        | worker::CallStep::Leftover
+        | worker::CallStep::Call => FailureKind::Refused((error.code != 0).then_some(error.code)),
     };
     Failure { kind, at: Some(error.during), said: cause(&error.message) }
 }

@@ -110,7 +110,7 @@ const fn repeated(
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct ActionRow {
     /// What it is called; the first is its name in messages.
     pub words: &'static [&'static str],
     /// Its kind.
@@ -123,8 +123,8 @@ pub struct Row {
     pub rgmanager: &'static [Published],
 }
 
-const fn row(class: Class, words: &'static [&'static str], timeout: Seconds) -> Row {
-    Row { words, class, timeout, ocf: &[], rgmanager: &[] }
+const fn row(class: Class, words: &'static [&'static str], timeout: Seconds) -> ActionRow {
+    ActionRow { words, class, timeout, ocf: &[], rgmanager: &[] }
 }
 
 impl Action {
@@ -148,11 +148,11 @@ impl Action {
 
     /// The table.
     #[must_use]
-    pub const fn row(self) -> Row {
+    pub const fn row(self) -> ActionRow {
         match self {
             Self::Start => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[once("start", "90s")],
                         rgmanager: &[once("start", "300")],
                         ..row(Class::Start, &["start"], acting(300))
@@ -161,7 +161,7 @@ impl Action {
             }
             Self::Stop => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[once("stop", "120s")],
                         rgmanager: &[once("stop", "120")],
                         ..row(Class::Stop, &["stop"], acting(120))
@@ -171,7 +171,7 @@ impl Action {
             Self::Kill => row(Class::Stop, &["kill"], acting(120)),
             Self::Status => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[repeated("status", "30s", "10s", Some("0"))],
                         rgmanager: &[repeated("status", "10", "30", None), repeated("status", "20", "60", Some("10"))],
                         ..row(Class::Watch, &["status"], WATCHING)
@@ -180,7 +180,7 @@ impl Action {
             }
             Self::Monitor => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[
                             repeated("monitor", "30s", "10s", Some("0")),
                             repeated("monitor", "60s", "60s", Some("10")),
@@ -194,14 +194,14 @@ impl Action {
                 }
             }
             Self::MigrateTo => {
-                const { Row { ocf: &[once("migrate_to", "600s")], ..row(Class::Move, &["migrate_to"], all(600)) } }
+                const { ActionRow { ocf: &[once("migrate_to", "600s")], ..row(Class::Move, &["migrate_to"], all(600)) } }
             }
             Self::MigrateFrom => {
-                const { Row { ocf: &[once("migrate_from", "60s")], ..row(Class::Receive, &["migrate_from"], all(60)) } }
+                const { ActionRow { ocf: &[once("migrate_from", "60s")], ..row(Class::Receive, &["migrate_from"], all(60)) } }
             }
             Self::Reload => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[once("reload-agent", "20s")],
                         rgmanager: &[once("reconfig", "10")],
                         ..row(
@@ -213,13 +213,13 @@ impl Action {
                 }
             }
             Self::Migrate => {
-                const { Row { rgmanager: &[once("migrate", "10m")], ..row(Class::Move, &["migrate"], all(600)) } }
+                const { ActionRow { rgmanager: &[once("migrate", "10m")], ..row(Class::Move, &["migrate"], all(600)) } }
             }
             Self::Restart => row(Class::Start, &["restart"], acting(300)),
             Self::Recover => row(Class::Start, &["recover"], acting(300)),
             Self::ValidateAll => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[once("validate-all", "20s")],
                         rgmanager: &[once("validate-all", "5")],
                         ..row(Class::Print, &["validate-all"], all(20))
@@ -228,7 +228,7 @@ impl Action {
             }
             Self::MetaData => {
                 const {
-                    Row {
+                    ActionRow {
                         ocf: &[once("meta-data", "5s")],
                         rgmanager: &[once("meta-data", "5")],
                         ..row(Class::Print, &["meta-data"], all(20))

@@ -11,7 +11,7 @@ pub struct Failure {
     /// Of which kind it is.
     pub kind: FailureKind,
     /// What the worker was doing, where it was the worker that failed.
-    pub at: Option<worker::Step>,
+    pub at: Option<worker::CallStep>,
     /// libvirt's own message, or why it could not be asked.
     pub said: String,
 }

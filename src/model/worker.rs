@@ -8,7 +8,7 @@
 mod argv;
 mod reply;
 
-pub use reply::{Answer, DomainFacts, ErrorReply, HostFacts, Lacks, Line, Lookup, Progress, Reply, Side, Step};
+pub use reply::{Answer, CallStep, DomainFacts, ErrorReply, HostFacts, Lacks, Line, Lookup, Progress, Reply, Side};
 
 use super::change::Change;
 use super::definition::DefinitionText;

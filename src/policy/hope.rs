@@ -6,7 +6,7 @@
 //! apart; a kind that is not known is taken for one that passes, which costs time and nothing else.
 
 use crate::model::failure::Failure;
-use crate::model::worker::Step;
+use crate::model::worker::CallStep;
 use std::time::Duration;
 
 /// How long a reason is waited for.
@@ -51,20 +51,20 @@ const SILENT: [&str; 5] = ["timed out", "no route to host", "network is unreacha
 #[must_use]
 pub fn of(failure: &Failure, begun: bool) -> Hope {
     match failure.at {
-        Some(Step::ConnectDestination) => of_connection(&failure.said),
-        Some(Step::Leftover | Step::Connect) if !begun => Hope::Soon,
-        Some(Step::Call) if failure.said.contains("ailed to connect to remote libvirt URI") => {
+        Some(CallStep::ConnectDestination) => of_connection(&failure.said),
+        Some(CallStep::Leftover | CallStep::Connect) if !begun => Hope::Soon,
+        Some(CallStep::Call) if failure.said.contains("ailed to connect to remote libvirt URI") => {
             of_connection(&failure.said)
         }
         Some(
-            Step::Leftover
-            | Step::Connect
-            | Step::Arguments
-            | Step::Input
-            | Step::Lookup
-            | Step::Preflight
-            | Step::Call
-            | Step::Deadline,
+            CallStep::Leftover
+            | CallStep::Connect
+            | CallStep::Arguments
+            | CallStep::Input
+            | CallStep::Lookup
+            | CallStep::Preflight
+            | CallStep::Call
+            | CallStep::Deadline,
         )
         | None => Hope::Lost,
     }
@@ -94,12 +94,12 @@ pub fn pause(tries: u32) -> Duration {
 mod tests {
     use super::*;
 
-    fn at(step: Step, said: &str) -> Failure {
+    fn at(step: CallStep, said: &str) -> Failure {
         Failure { at: Some(step), ..Failure::refused(said) }
     }
 
     fn connecting(message: &str) -> Hope {
-        of(&at(Step::ConnectDestination, message), false)
+        of(&at(CallStep::ConnectDestination, message), false)
     }
 
     #[test]
@@ -133,12 +133,12 @@ mod tests {
 
     #[test]
     fn what_libvirt_had_begun_is_not_done_again_unless_its_daemon_did_not_reach_the_target() {
-        let call = |message: &str| of(&at(Step::Call, message), true);
+        let call = |message: &str| of(&at(CallStep::Call, message), true);
         assert_eq!(call("operation aborted: migration out job: canceled by client"), Hope::Lost);
         let p2p = "operation failed: Failed to connect to remote libvirt URI qemu+ssh://n/system: Cannot recv data: ";
         assert_eq!(call(&format!("{p2p}kex_exchange_identification: Connection closed by remote host")), Hope::Soon);
         assert_eq!(call(&format!("{p2p}Host key verification failed.")), Hope::Lost);
-        for step in [Step::Preflight, Step::Deadline] {
+        for step in [CallStep::Preflight, CallStep::Deadline] {
             assert_eq!(of(&at(step, ""), false), Hope::Lost);
         }
     }

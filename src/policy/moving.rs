@@ -5,7 +5,7 @@ use super::hope::{self, Hope};
 use crate::model::facts::Place;
 use crate::model::failure::Failure;
 use crate::model::target::Target;
-use crate::model::worker::Step;
+use crate::model::worker::CallStep;
 use std::time::Duration;
 
 /// For a migration that had begun: the target is always asked.
@@ -69,10 +69,16 @@ impl Failed {
     #[must_use]
     pub fn of(failure: &Failure, begun: bool, why: String) -> Self {
         let looks = match failure.at {
-            Some(Step::ConnectDestination | Step::Preflight | Step::Leftover) => 1,
-            Some(Step::Arguments | Step::Input | Step::Connect | Step::Lookup | Step::Call | Step::Deadline) | None => {
-                NEVER
-            }
+            Some(CallStep::ConnectDestination | CallStep::Preflight | CallStep::Leftover) => 1,
+            Some(
+                CallStep::Arguments
+                | CallStep::Input
+                | CallStep::Connect
+                | CallStep::Lookup
+                | CallStep::Call
+                | CallStep::Deadline,
+            )
+            | None => NEVER,
         };
         Self { why, hope: hope::of(failure, begun), held: false, looks }
     }

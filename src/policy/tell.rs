@@ -7,24 +7,24 @@ use crate::model::change;
 use crate::model::facts::Place;
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
-use crate::model::worker::Step;
+use crate::model::worker::CallStep;
 
 /// What failed, with the place where it did.
 #[must_use]
 pub fn sentence(failure: &Failure, node: &str, uri: &str) -> String {
     match failure.at {
-        Some(Step::ConnectDestination) => {
+        Some(CallStep::ConnectDestination) => {
             format!("{node} cannot be reached: {} ({uri})", daemon(plain(&failure.said)))
         }
         Some(
-            Step::Arguments
-            | Step::Input
-            | Step::Connect
-            | Step::Lookup
-            | Step::Preflight
-            | Step::Leftover
-            | Step::Call
-            | Step::Deadline,
+            CallStep::Arguments
+            | CallStep::Input
+            | CallStep::Connect
+            | CallStep::Lookup
+            | CallStep::Preflight
+            | CallStep::Leftover
+            | CallStep::Call
+            | CallStep::Deadline,
         )
         | None => explained(plain(&failure.said), node),
     }
@@ -173,7 +173,7 @@ mod tests {
     fn the_reason_stands_where_a_manager_does_not_cut_it_off() {
         let message = "End of file while reading data: virt-ssh-helper: cannot connect to '/run/libvirt/libvirt-sock': \
                        Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused: Input/output error";
-        let failure = Failure { at: Some(Step::ConnectDestination), ..Failure::refused(message) };
+        let failure = Failure { at: Some(CallStep::ConnectDestination), ..Failure::refused(message) };
         let sentence = sentence(&failure, "node2", "qemu+ssh://node2/system");
         let expected = "node2 cannot be reached: libvirt's daemon does not run there: Connection refused";
         assert!(sentence.starts_with(expected), "{sentence}");

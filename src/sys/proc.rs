@@ -14,7 +14,7 @@ use rustix::process::Pid;
 pub(crate) const LONGEST_COMMAND_LINE: usize = 1 << 20;
 
 /// The folder of one process.
-pub(crate) struct Process {
+pub(crate) struct ProcessDir {
     folder: OwnedFd,
     pid: u32,
 }
@@ -52,7 +52,7 @@ pub(crate) enum CommandLine {
 
 /// `/proc/PID/status`: the real user, the process's numbers in its nested namespaces, and whether it was sent SIGKILL and
 /// has not come to notice it.
-pub(crate) struct Status {
+pub(crate) struct ProcessStatus {
     pub(crate) uid: u32,
     pub(crate) namespaces: usize,
     pub(crate) killed: bool,
@@ -63,7 +63,7 @@ pub(crate) fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::SRCH)
 }
 
-impl Process {
+impl ProcessDir {
     pub(crate) fn open(proc: &Path, pid: u32) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(proc.join(pid.to_string()), flags, Mode::empty())?;
@@ -123,7 +123,7 @@ impl Process {
         stat.exiting || stat.state == b'D' && self.status().is_ok_and(|status| status.killed)
     }
 
-    pub(crate) fn status(&self) -> rustix::io::Result<Status> {
+    pub(crate) fn status(&self) -> rustix::io::Result<ProcessStatus> {
         let mut text = Vec::new();
         self.read("status", &mut text, 16384)?;
         parse_status(&text).ok_or(Errno::INVAL)
@@ -169,7 +169,7 @@ pub(crate) fn read_at(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>, limit:
 /// # Errors
 /// `/proc` cannot be read.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
-    match Process::open(Path::new("/proc"), pid).and_then(|process| process.stat()) {
+    match ProcessDir::open(Path::new("/proc"), pid).and_then(|process| process.stat()) {
         Ok(stat) => Ok(Some(stat.start_time_ticks)),
         Err(error) if is_gone(error) => Ok(None),
         Err(error) => Err(error.into()),
@@ -178,12 +178,12 @@ pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
 
 /// Whether a process of this host wants nothing but its turn.
 pub(crate) fn is_runnable(pid: u32) -> bool {
-    Process::open(Path::new("/proc"), pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state == b'R')
+    ProcessDir::open(Path::new("/proc"), pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state == b'R')
 }
 
 /// The parent of a process of this host.
 pub(crate) fn parent_of(pid: Pid) -> Option<Pid> {
-    let stat = Process::open(Path::new("/proc"), pid.as_raw_nonzero().get().unsigned_abs()).ok()?.stat().ok()?;
+    let stat = ProcessDir::open(Path::new("/proc"), pid.as_raw_nonzero().get().unsigned_abs()).ok()?.stat().ok()?;
     Pid::from_raw(i32::try_from(stat.parent).ok()?)
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn parent_of(pid: Pid) -> Option<Pid> {
 /// group outside (`nsenter`, a container's exec).
 pub(crate) fn own_group() -> Option<Pid> {
     let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-    let stat = Process::open(Path::new("/proc"), own).ok()?.stat().ok()?;
+    let stat = ProcessDir::open(Path::new("/proc"), own).ok()?.stat().ok()?;
     Pid::from_raw(i32::try_from(stat.group).ok()?)
 }
 
@@ -240,7 +240,7 @@ pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { comm, state, parent, group, kernel_thread, exiting, threads, start_time_ticks })
 }
 
-pub(crate) fn parse_status(text: &[u8]) -> Option<Status> {
+pub(crate) fn parse_status(text: &[u8]) -> Option<ProcessStatus> {
     let field = |name: &[u8]| text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
     let killed = |field: &[u8]| {
         let mask = std::str::from_utf8(field).ok().and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
@@ -249,7 +249,7 @@ pub(crate) fn parse_status(text: &[u8]) -> Option<Status> {
     let values = |field: &'_ [u8]| field.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()).count();
     let uid = field(b"Uid:")?.split(u8::is_ascii_whitespace).find(|part| !part.is_empty())?;
     // Kernels before 4.1 do not say, and have one number to give.
-    Some(Status {
+    Some(ProcessStatus {
         uid: number(uid)?,
         namespaces: field(b"NSpid:").map_or(1, values),
         killed: [b"SigPnd:".as_slice(), b"ShdPnd:"].iter().any(|name| field(name).is_some_and(killed)),

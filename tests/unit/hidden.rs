@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! No type that holds a definition's text prints it, so that no line of a log can.
 
-use vm_agent::host::locate::{Found, Kind};
+use vm_agent::host::locate::{FileKind, Found};
 use vm_agent::model::change::Change;
 use vm_agent::model::definition::read;
 use vm_agent::model::facts::{Answers, Defined, Definition, Facts, Libvirt, Place, Process};
@@ -20,7 +20,7 @@ fn what_holds_a_definition_does_not_print_it() {
         answers: Answers::default(),
     };
     let root = read(TEXT).unwrap();
-    let found = Found::File { path: "/d/web.xml".into(), text: TEXT.into(), kind: Kind::Xml };
+    let found = Found::File { path: "/d/web.xml".into(), text: TEXT.into(), kind: FileKind::Xml };
     let finished = Finished {
         ended: Ended::Exited(0),
         stdout: TEXT.into(),

@@ -176,3 +176,25 @@ fn has_no_circle(mut graph: BTreeMap<String, BTreeSet<String>>) {
         .collect();
     assert!(circle.is_empty(), "modules in a circle:\n{}", circle.join("\n"));
 }
+
+/// Who reads a type's name need not ask which one is meant. (A private file of tests may call its own what it likes.)
+#[test]
+fn no_two_types_have_one_name() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut known: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut twice = Vec::new();
+    for file in files.into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        for line in code(&file).lines() {
+            let words: Vec<&str> = line.split_whitespace().skip_while(|word| word.starts_with("pub")).collect();
+            let [kind, name, ..] = words[..] else { continue };
+            // An associated type has the name that its trait gives it.
+            let is_type = matches!(kind, "struct" | "enum" | "trait") || (kind == "type" && !line.starts_with(' '));
+            let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+            if is_type && let Some(other) = known.insert(name.clone(), file.clone()) {
+                twice.push(format!("{name}: {} and {}", other.display(), file.display()));
+            }
+        }
+    }
+    assert!(known.len() > 150 && twice.is_empty(), "{} types, and twice:\n{}", known.len(), twice.join("\n"));
+}

@@ -8,19 +8,20 @@ use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::change::{Change, ShutdownMode, Wake};
-use vm_agent::model::worker::{Answer, ErrorReply, Lookup, MARK_NAMESPACE, MARK_PREFIX, Step, Who};
+use vm_agent::model::worker::{Answer, CallStep, ErrorReply, Lookup, MARK_NAMESPACE, MARK_PREFIX, Who};
 
 /// The kind of metadata that belongs to a namespace (libvirt also keeps a title and a description).
 const METADATA_ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
 
 /// Carries out `change` on the domain `who` at `uri`.
 pub fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, ErrorReply> {
-    let here =
-        |act: &dyn Fn(&Connect) -> Result<Answer, Error>| act(&connect::open(uri, Step::Connect)?).during(Step::Call);
+    let here = |act: &dyn Fn(&Connect) -> Result<Answer, Error>| {
+        act(&connect::open(uri, CallStep::Connect)?).during(CallStep::Call)
+    };
     let call = |act: &dyn Fn(&Domain) -> Result<Answer, Error>| {
-        let connection = connect::open(uri, Step::Connect)?;
-        let domain = connect::find(&connection, who).during(Step::Lookup)?;
-        act(&domain).during(Step::Call)
+        let connection = connect::open(uri, CallStep::Connect)?;
+        let domain = connect::find(&connection, who).during(CallStep::Lookup)?;
+        act(&domain).during(CallStep::Call)
     };
     let done = |act: &dyn Fn(&Domain) -> Result<(), Error>| call(&|domain| act(domain).map(|()| Answer::default()));
     match change {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
-use vm_agent::model::worker::{DomainFacts, ErrorReply, Lookup, NO_DOMAIN, NO_SUPPORT, Step, Who};
+use vm_agent::model::worker::{CallStep, DomainFacts, ErrorReply, Lookup, NO_DOMAIN, NO_SUPPORT, Who};
 
 /// Seconds between the signs of life that a connection asks for, and how many may be missed.
 const KEEPALIVE: (i32, u32) = (5, 3);
@@ -20,7 +20,7 @@ const JOB_ANSWERS: Duration = Duration::from_millis(300);
 ///
 /// The connection stays open until the process ends. To close it libvirt asks the daemon, and an answer that we have
 /// must not wait for one that then hangs.
-pub fn open(uri: &str, during: Step) -> Result<Connect, ErrorReply> {
+pub fn open(uri: &str, during: CallStep) -> Result<Connect, ErrorReply> {
     let connection = Connect::open(Some(uri)).during(during)?;
     std::mem::forget(connection.clone());
     Ok(connection)
@@ -28,7 +28,7 @@ pub fn open(uri: &str, during: Step) -> Result<Connect, ErrorReply> {
 
 /// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.
 pub fn run_event_loop() -> Result<(), ErrorReply> {
-    virt::event::event_register_default_impl().during(Step::Connect)?;
+    virt::event::event_register_default_impl().during(CallStep::Connect)?;
     guard::thread("events", || while virt::event::event_run_default_impl().is_ok() {})
 }
 
@@ -52,7 +52,7 @@ pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply> {
         Ok(facts) => Ok(Lookup::Found(facts)),
         // It may also have gone between the two questions.
         Err(error) if error.code().to_raw() == NO_DOMAIN => Ok(Lookup::Absent),
-        Err(error) => Err(error).during(Step::Lookup),
+        Err(error) => Err(error).during(CallStep::Lookup),
     }
 }
 

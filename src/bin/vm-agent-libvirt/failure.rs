@@ -3,15 +3,15 @@
 //! libvirt's number. An error that could be anything would have to be taken apart again for both.
 
 use virt::error::Error;
-use vm_agent::model::worker::{ErrorReply, Step};
+use vm_agent::model::worker::{CallStep, ErrorReply};
 
 /// Says at which step an error came.
 pub trait During<T> {
-    fn during(self, step: Step) -> Result<T, ErrorReply>;
+    fn during(self, step: CallStep) -> Result<T, ErrorReply>;
 }
 
 impl<T> During<T> for Result<T, Error> {
-    fn during(self, during: Step) -> Result<T, ErrorReply> {
+    fn during(self, during: CallStep) -> Result<T, ErrorReply> {
         self.map_err(|error| ErrorReply {
             code: error.code().to_raw(),
             domain: error.domain().to_raw(),
@@ -23,12 +23,12 @@ impl<T> During<T> for Result<T, Error> {
 
 /// An error that is not libvirt's.
 impl<T> During<T> for Result<T, String> {
-    fn during(self, during: Step) -> Result<T, ErrorReply> {
+    fn during(self, during: CallStep) -> Result<T, ErrorReply> {
         self.map_err(|message| own(during, message))
     }
 }
 
 /// A failure that is not libvirt's.
-pub fn own(during: Step, message: impl Into<String>) -> ErrorReply {
+pub fn own(during: CallStep, message: impl Into<String>) -> ErrorReply {
     ErrorReply { code: 0, domain: 0, during, message: message.into() }
 }

@@ -6,7 +6,7 @@ use crate::output;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io::Read;
 use std::time::Duration;
-use vm_agent::model::worker::{ErrorReply, Reply, Request, Step};
+use vm_agent::model::worker::{CallStep, ErrorReply, Reply, Request};
 
 /// A definition of a domain is some thousand bytes; more than this is a mistake.
 const LONGEST_INPUT: u64 = 16 << 20;
@@ -14,14 +14,14 @@ const LONGEST_INPUT: u64 = 16 << 20;
 /// From now on the end of the parent (of its thread that started us) ends us too, with SIGKILL.
 pub fn die_with_parent() -> Result<(), ErrorReply> {
     set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| own(Step::Arguments, format!("cannot bind this process to its parent: {error}")))
+        .map_err(|error| own(CallStep::Arguments, format!("cannot bind this process to its parent: {error}")))
 }
 
 /// Whether the parent is still the one that the caller named: it may have ended before the kernel knew of the bond.
 pub fn check_parent(expected: Option<u32>) -> Result<(), ErrorReply> {
     let actual = getppid().map(Pid::as_raw_nonzero).and_then(|pid| u32::try_from(pid.get()).ok());
     match expected {
-        Some(pid) if actual != Some(pid) => Err(own(Step::Arguments, format!("the caller {pid} has gone"))),
+        Some(pid) if actual != Some(pid) => Err(own(CallStep::Arguments, format!("the caller {pid} has gone"))),
         _ => Ok(()),
     }
 }
@@ -41,7 +41,7 @@ pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), ErrorRepl
     thread("deadline", move || {
         std::thread::sleep(timeout);
         before();
-        output::finish(&Reply::Error(own(Step::Deadline, format!("no answer within {} ms", timeout.as_millis()))))
+        output::finish(&Reply::Error(own(CallStep::Deadline, format!("no answer within {} ms", timeout.as_millis()))))
     })
 }
 
@@ -53,7 +53,7 @@ where
 {
     match std::thread::Builder::new().name(name.into()).spawn(run) {
         Ok(_) => Ok(()),
-        Err(error) => Err(own(Step::Arguments, format!("cannot start a thread: {error}"))),
+        Err(error) => Err(own(CallStep::Arguments, format!("cannot start a thread: {error}"))),
     }
 }
 

@@ -22,7 +22,7 @@ const SYSTEM_ERROR: u32 = 38;
 const CPU_INCOMPATIBLE: u32 = 91;
 
 /// The host that is asked, and what is found.
-pub struct Asked<'a> {
+pub struct Check<'a> {
     pub connection: &'a Connect,
     pub facts: &'a DomainXml,
     pub root: &'a Element<'a>,
@@ -32,7 +32,7 @@ pub struct Asked<'a> {
     pub lacks: Lacks,
 }
 
-impl Asked<'_> {
+impl Check<'_> {
     /// Everything but what others use on the host at this moment.
     pub fn everything(&mut self) {
         self.networks();

@@ -18,7 +18,7 @@ mod question;
 
 use failure::During;
 use vm_agent::model::change::Change;
-use vm_agent::model::worker::{Answer, Ask, ErrorReply, Reply, Request, Step};
+use vm_agent::model::worker::{Answer, Ask, CallStep, ErrorReply, Reply, Request};
 
 fn main() {
     let reply = match run() {
@@ -31,7 +31,7 @@ fn main() {
 fn run() -> Result<Answer, ErrorReply> {
     guard::die_with_parent()?;
     virt::error::clear_error_callback();
-    let mut request = guard::arguments().and_then(Request::parse).during(Step::Arguments)?;
+    let mut request = guard::arguments().and_then(Request::parse).during(CallStep::Arguments)?;
     guard::check_parent(request.parent)?;
     if let Ask::Change(_, Change::Migrate(_)) = request.ask {
         // Before any thread is started: the one that turns SIGTERM into an abort shall be the only one to get it.
@@ -40,7 +40,7 @@ fn run() -> Result<Answer, ErrorReply> {
     } else {
         guard::deadline(request.timeout, || {})?;
     }
-    guard::read_input(&mut request).during(Step::Input)?;
+    guard::read_input(&mut request).during(CallStep::Input)?;
 
     let uri = request.uri.as_str();
     match &request.ask {

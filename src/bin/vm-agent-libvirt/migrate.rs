@@ -13,7 +13,7 @@ use std::time::Duration;
 use virt::domain::{Domain, MigrateParameters};
 use virt::sys;
 use vm_agent::model::change::{Flag, Migrate};
-use vm_agent::model::worker::{Answer, ErrorReply, Progress, Reply, Side, Step, Who};
+use vm_agent::model::worker::{Answer, CallStep, ErrorReply, Progress, Reply, Side, Who};
 
 /// Between two looks for a job that has not begun.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -45,17 +45,17 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
     // The other host takes longest to answer, so it is asked first.
     let (sender, connected) = channel();
     let dest_uri = migrate.dest_uri.clone();
-    guard::thread("connect", move || sender.send(connect::open(&dest_uri, Step::ConnectDestination)))?;
+    guard::thread("connect", move || sender.send(connect::open(&dest_uri, CallStep::ConnectDestination)))?;
     output::progress(Progress::Asking(Side::Source));
-    let source = connect::open(uri, Step::Connect)?;
+    let source = connect::open(uri, CallStep::Connect)?;
     connect::keep_alive(&source);
-    let domain = connect::find(&source, who).during(Step::Lookup)?;
+    let domain = connect::find(&source, who).during(CallStep::Lookup)?;
     if migrate.measure {
         let domain = domain.clone();
         guard::thread("dirty rate", move || measure(&domain))?;
     }
     output::progress(Progress::Asking(Side::Destination));
-    let gone = |_| own(Step::ConnectDestination, "the connection to the target was not made");
+    let gone = |_| own(CallStep::ConnectDestination, "the connection to the target was not made");
     let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate)?;
     if migrate.rehearse.is_some() {
@@ -65,10 +65,10 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
     connect::keep_alive(&destination);
     if !p2p {
         let (sender, losses) = channel();
-        ffi::watch_close(&destination, sender).during(Step::ConnectDestination)?;
+        ffi::watch_close(&destination, sender).during(CallStep::ConnectDestination)?;
         guard::thread("destination", move || watch_destination(&losses))?;
     }
-    let moved_uuid = domain.uuid_string().during(Step::Lookup)?;
+    let moved_uuid = domain.uuid_string().during(CallStep::Lookup)?;
 
     // Some versions take the downtime only while the job runs; it is set again then.
     *moving() = Some(domain.clone());
@@ -85,7 +85,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
     } else {
         domain.migrate3(&destination, parameters(migrate), flags).map(drop)
     };
-    moved.during(Step::Call)?;
+    moved.during(CallStep::Call)?;
     // How it is there, over the connection that is open anyway; who asks again has to connect anew.
     let lookup = connect::look(&destination, &Who::Uuid(moved_uuid)).ok();
     Ok(Answer { lookup, ..Answer::default() })
@@ -141,7 +141,7 @@ fn abort() {
     let begun = moving();
     let Some(domain) = begun.clone() else {
         // The lock is held: it cannot begin any more.
-        output::finish(&Reply::Error(own(Step::Call, "aborted before the migration began")));
+        output::finish(&Reply::Error(own(CallStep::Call, "aborted before the migration began")));
     };
     drop(begun);
     // Between the call and the job's beginning there is nothing to abort yet, so it is tried again.

@@ -7,7 +7,7 @@
 //! asks for what libvirt itself would see to at the begin, and names what nobody can be asked.
 
 use crate::capabilities::Capabilities;
-use crate::lacks::Asked;
+use crate::lacks::Check;
 use crate::{connect, ffi, output};
 use std::net::ToSocketAddrs;
 use virt::connect::Connect;
@@ -15,7 +15,7 @@ use virt::domain::Domain;
 use vm_agent::model::change::{Flag, Migrate, Rehearsal, same_host};
 use vm_agent::model::definition::{self, Disk, DiskKind};
 use vm_agent::model::state::{Pause, State};
-use vm_agent::model::worker::{DomainFacts, ErrorReply, Lacks, Lookup, Progress, Side, Step, Who};
+use vm_agent::model::worker::{CallStep, DomainFacts, ErrorReply, Lacks, Lookup, Progress, Side, Who};
 use vm_agent::sys::text::uuid_text;
 
 /// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, unless this is a rehearsal.
@@ -49,7 +49,7 @@ pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: 
     if ends.failures.is_empty() {
         return Ok(());
     }
-    let during = if ends.failures.len() == ends.leftovers { Step::Leftover } else { Step::Preflight };
+    let during = if ends.failures.len() == ends.leftovers { CallStep::Leftover } else { CallStep::Preflight };
     Err(ErrorReply { code: 0, domain: 0, during, message: ends.failures.join("; ") })
 }
 
@@ -93,7 +93,7 @@ impl Ends<'_> {
             warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
         }
         let connection = self.destination;
-        let mut asked = Asked { connection, facts: &facts, root: &root, text, there, lacks: Lacks::default() };
+        let mut asked = Check { connection, facts: &facts, root: &root, text, there, lacks: Lacks::default() };
         if thorough {
             asked.everything();
             asked.huge_pages();

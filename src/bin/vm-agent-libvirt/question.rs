@@ -3,18 +3,18 @@
 
 use crate::capabilities::Capabilities;
 use crate::failure::{During, own};
-use crate::lacks::Asked;
+use crate::lacks::Check;
 use crate::{connect, ffi};
 use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition;
-use vm_agent::model::worker::{Answer, ErrorReply, HostFacts, Lacks, Question, Step, Who};
+use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostFacts, Lacks, Question, Who};
 
 /// Answers `question`, which is about the domain `who` or about the host at `uri`.
 pub fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
-    let connection = &connect::open(uri, Step::Connect)?;
-    let who = || who.ok_or_else(|| own(Step::Arguments, "the domain is not named"));
+    let connection = &connect::open(uri, CallStep::Connect)?;
+    let who = || who.ok_or_else(|| own(CallStep::Arguments, "the domain is not named"));
     let xml = |xml: Result<String, Error>| xml.map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() });
     let answer = match question {
         Question::State => {
@@ -22,14 +22,14 @@ pub fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answe
             Ok(Answer { lookup: Some(lookup), ..Answer::default() })
         }
         Question::Xml { inactive } => {
-            let domain = connect::find(connection, who()?).during(Step::Lookup)?;
+            let domain = connect::find(connection, who()?).during(CallStep::Lookup)?;
             xml(domain.xml_desc(if *inactive { sys::VIR_DOMAIN_XML_INACTIVE } else { 0 }))
         }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
         Question::Check { xml } => {
-            let root = definition::read(xml).map_err(|error| own(Step::Input, error.to_string()))?;
-            let facts = definition::parse(xml.as_bytes()).map_err(|error| own(Step::Input, error.to_string()))?;
-            let mut asked = Asked {
+            let root = definition::read(xml).map_err(|error| own(CallStep::Input, error.to_string()))?;
+            let facts = definition::parse(xml.as_bytes()).map_err(|error| own(CallStep::Input, error.to_string()))?;
+            let mut asked = Check {
                 connection,
                 facts: &facts,
                 root: &root,
@@ -42,7 +42,7 @@ pub fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answe
         }
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
-    answer.during(Step::Call)
+    answer.during(CallStep::Call)
 }
 
 /// Each fact for itself: what one hypervisor does not tell must not hide the rest.

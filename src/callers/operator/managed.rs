@@ -3,7 +3,7 @@
 //! wants, or it takes what the person did for a failure; one that leaves it to people still knows where else it may run.
 
 use super::members;
-use crate::cluster::{self, Asked, Cluster, Kind, Resource};
+use crate::cluster::{self, Cluster, Manager, Resource, Wanted};
 use crate::host::look::Looker;
 use crate::model::budget::Share;
 use crate::model::call::{Action, Environment, Invocation};
@@ -45,8 +45,8 @@ pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     };
     if let Some(Resource { name, managed: true, .. }) = &resource {
         let instead = match kind {
-            Kind::Rgmanager => format!("clusvcadm {option} {name}{}", to.1),
-            Kind::Pacemaker => format!("pcs resource {verb} {name}{}", to.0),
+            Manager::Rgmanager => format!("clusvcadm {option} {name}{}", to.1),
+            Manager::Pacemaker => format!("pcs resource {verb} {name}{}", to.0),
         };
         return Some(format!(
             "nothing was done: {} manages this virtual machine as '{name}'; use '{instead}', or add --force",
@@ -72,6 +72,6 @@ pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Clust
     };
     let config = inv.params.config.as_deref();
     let name = inv.params.name.clone().or_else(|| name_in(config?));
-    let asked = Asked { name, config, name_in: &name_in };
+    let asked = Wanted { name, config, name_in: &name_in };
     cluster::ask(software, &asked, until)
 }

@@ -2,7 +2,7 @@
 //! Where else a virtual machine runs: the other members of the cluster are asked, all at once and for a bounded time. What
 //! a member's libvirt says counts more than what the cluster believes, which in maintenance it no longer looks at.
 
-use crate::cluster::{self, Kind, Resource};
+use crate::cluster::{self, Manager, Resource};
 use crate::host::look::{Depth, Looker};
 use crate::host::peers::{self, Subject};
 use crate::model::budget::Share;
@@ -20,7 +20,7 @@ use std::ffi::OsStr;
 
 /// What a member said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Said {
+pub(super) struct MemberSaid {
     pub node: String,
     standing: Standing,
     /// Whether the virtual machine runs there, as far as the member told.
@@ -29,7 +29,7 @@ pub(super) struct Said {
     pub state: String,
 }
 
-impl Said {
+impl MemberSaid {
     fn of(peer: &Peer) -> Self {
         let (runs, state) = match at_target(&peer.place) {
             Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => (Some(true), state.to_string()),
@@ -71,7 +71,7 @@ impl Said {
 pub(super) fn refusal(
     inv: &Invocation,
     env: &Environment,
-    kind: Kind,
+    kind: Manager,
     resource: Option<&Resource>,
     until: Deadline,
 ) -> Option<String> {
@@ -113,10 +113,10 @@ pub(super) fn ask(
     inv: &Invocation,
     looker: &mut Looker,
     known: Option<[u8; 16]>,
-    kind: Kind,
+    kind: Manager,
     resource: Option<&Resource>,
     until: Deadline,
-) -> Result<Vec<Said>, String> {
+) -> Result<Vec<MemberSaid>, String> {
     let resource = resource.map(|resource| resource.name.as_str());
     let members = cluster::members(kind, resource, inv.node.as_deref(), until)?.others;
     if members.is_empty() {
@@ -125,7 +125,7 @@ pub(super) fn ask(
     looker.read_definition(inv);
     let subject = Subject::of(looker, known).ok_or("its name is not known")?;
     let peers = peers::ask(&members, inv, &looker.uri, &subject, until);
-    Ok(peers.iter().map(Said::of).collect())
+    Ok(peers.iter().map(MemberSaid::of).collect())
 }
 
 /// The call with the parameters that the cluster has for the virtual machine, where the person gave no others.
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_the_silence_of_an_offline_member_counts_for_nothing() {
-        let said = |standing, runs| Said { node: "n".into(), standing, runs, state: String::new() }.matters();
+        let said = |standing, runs| MemberSaid { node: "n".into(), standing, runs, state: String::new() }.matters();
         for standing in [Standing::Online, Standing::Unclean, Standing::Unknown] {
             assert!(said(standing, None), "{standing:?}");
         }

@@ -2,7 +2,7 @@
 //! status by hand: one screen of facts about one virtual machine, or the same facts as JSON.
 
 use super::managed;
-use super::members::{self, Said};
+use super::members::{self, MemberSaid};
 use crate::cluster::Cluster;
 use crate::engine::imagine::{Imagined, play};
 use crate::host::aside;
@@ -45,13 +45,13 @@ pub struct Report {
     autostart: Option<bool>,
     vcpus: Option<u32>,
     memory_kib: Option<u64>,
-    disks: Vec<Disk>,
+    disks: Vec<DiskShown>,
     definition: DefinitionFacts,
     cluster: Vec<Told>,
     /// The resource that it is in the cluster that runs here.
     managed_by: Option<ManagedBy>,
     /// What the other members of that cluster say.
-    members: Vec<Said>,
+    members: Vec<MemberSaid>,
     warnings: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ struct ManagedBy {
 }
 
 #[derive(Serialize)]
-struct Disk {
+struct DiskShown {
     target: String,
     source: Option<String>,
     device: String,
@@ -232,8 +232,8 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
     facts
 }
 
-fn disks(facts: &DomainXml) -> Vec<Disk> {
-    let one = |disk: &definition::Disk| Disk {
+fn disks(facts: &DomainXml) -> Vec<DiskShown> {
+    let one = |disk: &definition::Disk| DiskShown {
         target: disk.target.clone().unwrap_or_default(),
         source: disk.source.clone(),
         device: format!("{:?}", disk.device).to_lowercase(),

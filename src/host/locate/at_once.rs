@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{Instead, Look};
+use super::{FolderLook, Instead};
 use crate::model::definition::MAX_BYTES;
 
 /// File systems whose names and contents are on this host: no other machine is asked for them. The storage of the first
@@ -38,14 +38,14 @@ struct Local {
 }
 
 /// What is at `path`; none if that cannot be told without waiting, or is an error that is worth a closer look.
-pub(super) fn look(path: &Path) -> Option<Look> {
+pub(super) fn look(path: &Path) -> Option<FolderLook> {
     let Seen::Local(Local { there, kind, bytes, on_disk }) = see(path, OFlags::empty())? else {
         // The name of a link that leads nowhere is taken.
         let nothing = matches!(see(path, OFlags::NOFOLLOW)?, Seen::Nothing);
-        return nothing.then_some(Look::Not(Instead::Nothing));
+        return nothing.then_some(FolderLook::Not(Instead::Nothing));
     };
     if kind == FileType::Directory {
-        return Some(Look::Not(Instead::Folder));
+        return Some(FolderLook::Not(Instead::Folder));
     }
     if kind != FileType::RegularFile || bytes > MAX_BYTES as u64 {
         return None;
@@ -53,7 +53,7 @@ pub(super) fn look(path: &Path) -> Option<Look> {
     // The same file, whatever has been put in its place meanwhile.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(format!("/proc/self/fd/{}", there.as_raw_fd()), flags, Mode::empty()).ok()?;
-    read(&file, usize::try_from(bytes).ok()?, on_disk).map(Look::File)
+    read(&file, usize::try_from(bytes).ok()?, on_disk).map(FolderLook::File)
 }
 
 /// Whether there is no such folder.
@@ -147,8 +147,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         std::fs::write(&path, "text").unwrap();
-        assert!(matches!(look(&path), Some(Look::File(text)) if text == b"text"));
-        assert!(matches!(look(folder.path()), Some(Look::Not(Instead::Folder))));
+        assert!(matches!(look(&path), Some(FolderLook::File(text)) if text == b"text"));
+        assert!(matches!(look(folder.path()), Some(FolderLook::Not(Instead::Folder))));
         assert_eq!(is_missing(folder.path()), Some(false));
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
         // That there is something in the way is told by whoever looks closer.
@@ -156,6 +156,6 @@ mod tests {
         // A name is only known to be free once it was looked for.
         let free = folder.path().join("b");
         assert!(!free.exists());
-        assert!(matches!(look(&free), Some(Look::Not(Instead::Nothing))));
+        assert!(matches!(look(&free), Some(FolderLook::Not(Instead::Nothing))));
     }
 }

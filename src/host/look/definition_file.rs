@@ -2,7 +2,7 @@
 //! Reading the definition that the parameters point at.
 
 use crate::host::aside::{self, Unlocated};
-use crate::host::locate::{DefinitionAt, Found, Kind};
+use crate::host::locate::{DefinitionAt, FileKind, Found};
 use crate::model::call::Invocation;
 use crate::model::definition;
 use crate::model::facts::{Defined, Definition};
@@ -20,8 +20,8 @@ pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -
     };
     let found = aside::definition(&place, deadline);
     let (path, text) = match found {
-        Ok(Found::File { path, kind: Kind::Xml, text }) => (path, text),
-        Ok(Found::File { path, kind: Kind::XenConfig, .. }) => {
+        Ok(Found::File { path, kind: FileKind::Xml, text }) => (path, text),
+        Ok(Found::File { path, kind: FileKind::XenConfig, .. }) => {
             return bad(
                 Code::Installed,
                 format!("{} is not XML; Xen's own configuration files are not supported yet", path.display()),

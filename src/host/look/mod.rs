@@ -89,7 +89,7 @@ pub struct Looker {
     deadline: Deadline,
     budget: Budget,
     /// The domain that was last seen.
-    last: Option<rpc::Domain>,
+    last: Option<rpc::RemoteDomain>,
     /// Its process that was last seen.
     process: Option<(u32, u64, String)>,
 }

@@ -14,7 +14,7 @@ use crate::sys::time::Deadline;
 impl Looker {
     /// The domain that was last seen, as the RPC knows it.
     #[must_use]
-    pub fn last(&self) -> Option<&rpc::Domain> {
+    pub fn last(&self) -> Option<&rpc::RemoteDomain> {
         self.last.as_ref()
     }
 
@@ -28,7 +28,7 @@ impl Looker {
     pub fn ask_last<T>(
         &mut self,
         deadline: Deadline,
-        ask: impl FnOnce(&mut Connection, &rpc::Domain) -> Result<Option<T>, RpcError>,
+        ask: impl FnOnce(&mut Connection, &rpc::RemoteDomain) -> Result<Option<T>, RpcError>,
     ) -> Option<T> {
         let (connection, domain) = (self.connection.as_mut()?, self.last.as_ref()?);
         connection.set_deadline(self.budget.until(Share::Question, deadline));
@@ -60,7 +60,7 @@ impl Looker {
 
     /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start.
     pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
-        let ask = |rpc: &mut Connection, domain: &rpc::Domain| match rpc.has_managed_save(domain) {
+        let ask = |rpc: &mut Connection, domain: &rpc::RemoteDomain| match rpc.has_managed_save(domain) {
             // A driver that cannot save memory has saved none.
             Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),
             answer => answer,

@@ -22,14 +22,14 @@ use rustix::io::Errno;
 
 /// What libvirt's answer comes down to.
 pub(super) enum Sighting {
-    Domain(rpc::Domain, State),
+    Domain(rpc::RemoteDomain, State),
     Nothing,
     CannotTell(String),
 }
 
 /// What the search for a mark comes down to.
 enum Marked {
-    Found(rpc::Domain),
+    Found(rpc::RemoteDomain),
     None,
     CannotTell(String),
 }
@@ -126,7 +126,7 @@ impl Looker {
 
     /// Whether an active domain that has the name or the UUID is the machine. A name that nobody gave and that no file
     /// tells any more is not enough for a domain that another resource has marked as its own.
-    fn is_ours(&mut self, domain: &rpc::Domain) -> Result<bool, RpcError> {
+    fn is_ours(&mut self, domain: &rpc::RemoteDomain) -> Result<bool, RpcError> {
         if self.name_given || self.fault.is_some() || matches!(self.definition, Definition::File(_)) {
             return Ok(true);
         }
@@ -146,7 +146,7 @@ impl Looker {
         mark.name == name && (mark.instance == self.instance || by_file)
     }
 
-    fn mark_of(&mut self, domain: &rpc::Domain) -> Result<Option<Mark>, RpcError> {
+    fn mark_of(&mut self, domain: &rpc::RemoteDomain) -> Result<Option<Mark>, RpcError> {
         if let Some(found) = self.recorded(&Sought::Uuid(&domain.uuid), |_| true) {
             return Ok(found.and_then(|recorded| recorded.mark));
         }
@@ -161,7 +161,7 @@ impl Looker {
             match self.recorded(&Sought::Marked, |it| it.mark.as_ref().is_some_and(|mark| self.is_own(mark, &it.name)))
             {
                 Some(Some(found)) => {
-                    return Ok(Marked::Found(rpc::Domain { name: found.name, uuid: found.uuid, id: -1 }));
+                    return Ok(Marked::Found(rpc::RemoteDomain { name: found.name, uuid: found.uuid, id: -1 }));
                 }
                 Some(None) => {}
                 None => {
@@ -185,7 +185,7 @@ impl Looker {
     }
 
     /// Asks libvirt for the marks of all its active domains, where it keeps no files that tell them.
-    fn by_mark_in_list(&mut self) -> Result<Option<rpc::Domain>, RpcError> {
+    fn by_mark_in_list(&mut self) -> Result<Option<rpc::RemoteDomain>, RpcError> {
         for domain in self.open_connection()?.list_all(rpc::LIST_ACTIVE)? {
             let xml = match self.open_connection()?.xml(&domain, 0) {
                 Ok(xml) => xml.unwrap_or_default(),
@@ -381,8 +381,8 @@ fn may_be_it(what: &str) -> String {
 /// A domain and its state, as libvirt tells them.
 fn told(
     connection: &mut Connection,
-    look_up: impl FnOnce(&mut Connection) -> Result<Option<rpc::Domain>, RpcError>,
-) -> Result<Option<(rpc::Domain, State)>, RpcError> {
+    look_up: impl FnOnce(&mut Connection) -> Result<Option<rpc::RemoteDomain>, RpcError>,
+) -> Result<Option<(rpc::RemoteDomain, State)>, RpcError> {
     let Some(domain) = look_up(connection)? else { return Ok(None) };
     let state = connection.state(&domain)?;
     Ok(state.map(|(state, reason)| (domain, State::from_numbers(state, reason))))

@@ -29,11 +29,11 @@ fn kernels(text: &str, minor: u32) -> Option<Word> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Resource {
+struct DrbdResource {
     role: String,
     devices: Vec<Volume>,
     #[serde(default)]
-    connections: Vec<Connection>,
+    connections: Vec<DrbdConnection>,
 }
 
 #[derive(Deserialize)]
@@ -43,13 +43,13 @@ struct Volume {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Connection {
+struct DrbdConnection {
     name: String,
     peer_role: String,
 }
 
 fn tools(text: &str, minor: u32) -> Option<Word> {
-    let resources: Vec<Resource> = serde_json::from_str(text).ok()?;
+    let resources: Vec<DrbdResource> = serde_json::from_str(text).ok()?;
     let resource = resources.iter().find(|one| one.devices.iter().any(|volume| volume.minor == minor))?;
     let primary = resource.connections.iter().find(|peer| peer.peer_role == "Primary");
     Some(word(primary.filter(|_| resource.role != "Primary").map(|peer| peer.name.as_str())))

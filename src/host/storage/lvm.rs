@@ -27,11 +27,11 @@ fn is_volume(path: &str) -> bool {
 
 #[derive(Deserialize)]
 struct Reports {
-    report: Vec<Report>,
+    report: Vec<LvmReport>,
 }
 
 #[derive(Deserialize)]
-struct Report {
+struct LvmReport {
     lv: Vec<Activity>,
 }
 

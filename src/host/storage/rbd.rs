@@ -23,7 +23,7 @@ fn words(image: &str, disk: &Disk) -> Vec<String> {
 }
 
 #[derive(Deserialize)]
-struct Status {
+struct RbdStatus {
     watchers: Vec<Watcher>,
 }
 
@@ -33,7 +33,7 @@ struct Watcher {
 }
 
 fn read(text: &str) -> Option<Word> {
-    let status: Status = serde_json::from_str(text).ok()?;
+    let status: RbdStatus = serde_json::from_str(text).ok()?;
     let first = status.watchers.first();
     Some(first.map_or(Word::Free, |one| Word::Open(format!("RBD client {} watches it", one.address), true)))
 }

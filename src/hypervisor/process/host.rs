@@ -12,7 +12,7 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::{Identity, argv::Home};
 use crate::sys::files::{open_file, open_folder};
-use crate::sys::proc::{self as table, Process, read_at};
+use crate::sys::proc::{self as table, ProcessDir, read_at};
 use crate::sys::roots::Roots;
 
 /// The first PID namespace of a kernel always has this number.
@@ -34,7 +34,7 @@ pub(super) fn what_could_hide(roots: &Roots, table: &OwnedFd) -> Option<String> 
     if hides_processes(options) && !sees_everything(table) {
         return Some(format!("{} hides the processes of other users (hidepid)", roots.proc.display()));
     }
-    let Ok(first) = Process::open(&roots.proc, 1).and_then(|process| process.stat()) else {
+    let Ok(first) = ProcessDir::open(&roots.proc, 1).and_then(|process| process.stat()) else {
         return Some(format!("{} does not show process 1", roots.proc.display()));
     };
     drop(first);
@@ -198,8 +198,8 @@ fn has_no_libvirt(roots: &Roots) -> bool {
 
 /// Whether the process lives in the same PID namespace as we do: a container's own libvirt may well run a domain of
 /// the same name, and its processes show in the host's table.
-pub(super) fn is_in_our_namespace(roots: &Roots, process: &Process) -> rustix::io::Result<bool> {
-    let ours = Process::open_self(&roots.proc)?;
+pub(super) fn is_in_our_namespace(roots: &Roots, process: &ProcessDir) -> rustix::io::Result<bool> {
+    let ours = ProcessDir::open_self(&roots.proc)?;
     match (ours.pid_namespace(), process.pid_namespace()) {
         (Ok(our), Ok(its)) => Ok(our == its),
         (_, Err(error)) if table::is_gone(error) => Err(error),

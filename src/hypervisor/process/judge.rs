@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::argv::{self, Home};
 use super::host::{self, Owner};
 use super::{Alive, Driver, FoundBy, Identity};
-use crate::sys::proc::{CommandLine, Process, Stat, is_gone};
+use crate::sys::proc::{CommandLine, ProcessDir, Stat, is_gone};
 use crate::sys::roots::Roots;
 
 /// What one process is to the domain.
@@ -34,18 +34,18 @@ pub(crate) enum Verdict {
 }
 
 /// A process under examination.
-struct Look<'a> {
+struct Judge<'a> {
     roots: &'a Roots,
     who: &'a Identity<'a>,
-    process: Process,
+    process: ProcessDir,
     stat: Stat,
     found_by: FoundBy,
 }
 
 pub(super) fn examine(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: FoundBy, buffer: &mut Vec<u8>) -> Verdict {
-    let look = Process::open(&roots.proc, pid).and_then(|process| {
+    let look = ProcessDir::open(&roots.proc, pid).and_then(|process| {
         let stat = process.stat()?;
-        Look { roots, who, process, stat, found_by }.verdict(buffer)
+        Judge { roots, who, process, stat, found_by }.verdict(buffer)
     });
     match look {
         Ok(verdict) => verdict,
@@ -57,13 +57,13 @@ pub(super) fn examine(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: Fou
 /// Whether a process is in our PID namespace and of a user whose processes count, or that cannot be seen: what can be told
 /// of it without waiting for anything.
 pub(super) fn may_be_of_this_libvirt(roots: &Roots, pid: u32) -> bool {
-    let look = Process::open(&roots.proc, pid).and_then(|process| {
+    let look = ProcessDir::open(&roots.proc, pid).and_then(|process| {
         Ok(host::is_in_our_namespace(roots, &process)? && host::may_be_libvirts(roots, process.status()?.uid))
     });
     look.unwrap_or_else(|error| !is_gone(error))
 }
 
-impl Look<'_> {
+impl Judge<'_> {
     fn verdict(&self, buffer: &mut Vec<u8>) -> rustix::io::Result<Verdict> {
         if self.stat.has_ended() {
             return Ok(Verdict::Gone);

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::files::{open_file, open_folder};
-use crate::sys::proc::{self as table, Process, is_gone};
+use crate::sys::proc::{self as table, ProcessDir, is_gone};
 use crate::sys::roots::Roots;
 pub(crate) use judge::Verdict;
 
@@ -157,7 +157,7 @@ pub(crate) fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by:
 #[must_use]
 pub fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
     let (pid, file) = open_pid_file(roots, who)?;
-    let process = Process::open(&roots.proc, pid).ok()?;
+    let process = ProcessDir::open(&roots.proc, pid).ok()?;
     let stat = process.stat().ok().filter(|stat| !stat.has_ended() && !stat.kernel_thread)?;
     let held = host::holder(&file) == Some(pid) && host::is_in_our_namespace(roots, &process).ok()?;
     held.then(|| Alive {
@@ -174,7 +174,8 @@ pub fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
 /// Whether a process that was known to live is on its way to its end.
 #[must_use]
 pub fn is_ending(roots: &Roots, pid: u32) -> bool {
-    let look = Process::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| process.is_ending(&stat)));
+    let look =
+        ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| process.is_ending(&stat)));
     look.unwrap_or(false)
 }
 
@@ -188,7 +189,7 @@ pub(crate) fn silent(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: Foun
     if host::is_named_for_another(roots, who, pid) {
         return Verdict::Foreign;
     }
-    let comm = Process::open(&roots.proc, pid).and_then(|process| process.stat()).map(|stat| stat.comm);
+    let comm = ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat()).map(|stat| stat.comm);
     let comm = comm.map(|comm| String::from_utf8_lossy(&comm).into_owned()).unwrap_or_default();
     Verdict::MayBe(format!(
         "process {pid} ({comm}) hangs with its memory locked, so that it does not show its arguments,"
@@ -307,7 +308,7 @@ pub enum Pulse {
 #[must_use]
 pub fn pulse(roots: &Roots, who: &Identity<'_>) -> Pulse {
     let Some((pid, file)) = open_pid_file(roots, who) else { return Pulse::Beats };
-    match Process::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| (process, stat))) {
+    match ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| (process, stat))) {
         Ok((_, stat)) if stat.has_ended() => Pulse::Ended(pid),
         Ok((process, stat)) if process.is_ending(&stat) => Pulse::Ending(pid, stat.start_time_ticks),
         Ok(_) => Pulse::Beats,

@@ -4,7 +4,7 @@
 
 use super::connection::Connection;
 use super::error::{ASKING_FOR_STATE, LOOKING_UP, RpcError};
-use super::message::{self, Domain, Procedure, TypedValue};
+use super::message::{self, Procedure, RemoteDomain, TypedValue};
 use super::xdr::{Encoder, Malformed, sendable};
 
 /// `VIR_CONNECT_LIST_DOMAINS_ACTIVE`.
@@ -36,13 +36,13 @@ pub struct JobStats {
 
 impl Connection {
     /// The domain of this name; `None` only when libvirt says that there is none.
-    pub fn lookup_by_name(&mut self, name: &str) -> Result<Option<Domain>, RpcError> {
+    pub fn lookup_by_name(&mut self, name: &str) -> Result<Option<RemoteDomain>, RpcError> {
         sendable(name)?;
         let arguments = |call: &mut Encoder<'_>| {
             call.string(name);
         };
         let found = self.call(Procedure::DomainLookupByName, LOOKING_UP, arguments, |reply| {
-            let domain = Domain::decode(reply)?;
+            let domain = RemoteDomain::decode(reply)?;
             if domain.name == name {
                 Ok(domain)
             } else {
@@ -53,12 +53,12 @@ impl Connection {
     }
 
     /// The domain of this UUID; `None` only when libvirt says that there is none.
-    pub fn lookup_by_uuid(&mut self, uuid: &[u8; 16]) -> Result<Option<Domain>, RpcError> {
+    pub fn lookup_by_uuid(&mut self, uuid: &[u8; 16]) -> Result<Option<RemoteDomain>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {
             call.uuid(uuid);
         };
         let found = self.call(Procedure::DomainLookupByUuid, LOOKING_UP, arguments, |reply| {
-            let domain = Domain::decode(reply)?;
+            let domain = RemoteDomain::decode(reply)?;
             if domain.uuid == *uuid {
                 Ok(domain)
             } else {
@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// The domain's `virDomainState` and the reason for it; `None` when it has vanished.
-    pub fn state(&mut self, domain: &Domain) -> Result<Option<(i32, i32)>, RpcError> {
+    pub fn state(&mut self, domain: &RemoteDomain) -> Result<Option<(i32, i32)>, RpcError> {
         let arguments = with_flags(domain, 0);
         known(
             self.call(Procedure::DomainGetState, ASKING_FOR_STATE, arguments, |reply| Ok((reply.i32()?, reply.i32()?))),
@@ -77,7 +77,7 @@ impl Connection {
     }
 
     /// The domain's resources; `None` when it has vanished. An ordinary call: it may hang while a hypervisor does.
-    pub fn info(&mut self, domain: &Domain) -> Result<Option<Info>, RpcError> {
+    pub fn info(&mut self, domain: &RemoteDomain) -> Result<Option<Info>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let found = self.call(Procedure::DomainGetInfo, "asking for the domain's resources", arguments, |reply| {
             Ok(Info {
@@ -93,28 +93,28 @@ impl Connection {
 
     /// The domain's definition (`virDomainXMLFlags`); `None` when it has vanished. An ordinary call: it may hang while a
     /// hypervisor does.
-    pub fn xml(&mut self, domain: &Domain, flags: u32) -> Result<Option<String>, RpcError> {
+    pub fn xml(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<String>, RpcError> {
         let arguments = with_flags(domain, flags);
         let doing = "asking for the domain's definition";
         known(self.call(Procedure::DomainGetXmlDesc, doing, arguments, |reply| reply.text().map(str::to_owned)))
     }
 
     /// Whether the domain has a definition that outlives it; `None` when it has vanished.
-    pub fn is_persistent(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+    pub fn is_persistent(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let doing = "asking whether the domain is persistent";
         known(self.call(Procedure::DomainIsPersistent, doing, arguments, |reply| Ok(reply.i32()? != 0)))
     }
 
     /// Whether the memory of the domain is saved, and its next start will restore it; `None` when it has vanished.
-    pub fn has_managed_save(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+    pub fn has_managed_save(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = with_flags(domain, 0);
         let doing = "asking whether the domain's memory is saved";
         known(self.call(Procedure::DomainHasManagedSaveImage, doing, arguments, |reply| Ok(reply.i32()? != 0)))
     }
 
     /// Whether the daemon starts the domain by itself; `None` when it has vanished.
-    pub fn autostart(&mut self, domain: &Domain) -> Result<Option<bool>, RpcError> {
+    pub fn autostart(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let doing = "asking for the domain's autostart";
         known(self.call(Procedure::DomainGetAutostart, doing, arguments, |reply| Ok(reply.i32()? != 0)))
@@ -122,7 +122,7 @@ impl Connection {
 
     /// The statistics of the domain's running job (`virDomainGetJobStatsFlags`); `None` when it has vanished. An
     /// ordinary call: it may hang while a hypervisor does.
-    pub fn job_stats(&mut self, domain: &Domain, flags: u32) -> Result<Option<JobStats>, RpcError> {
+    pub fn job_stats(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<JobStats>, RpcError> {
         let arguments = with_flags(domain, flags);
         let doing = "asking for the domain's job";
         known(self.call(Procedure::DomainGetJobStats, doing, arguments, |reply| {
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// All domains that `flags` (`LIST_*`, 0 for all) let through.
-    pub fn list_all(&mut self, flags: u32) -> Result<Vec<Domain>, RpcError> {
+    pub fn list_all(&mut self, flags: u32) -> Result<Vec<RemoteDomain>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {
             call.i32(1).u32(flags);
         };
@@ -142,7 +142,7 @@ impl Connection {
     /// them in turn, while questions like [`Self::lookup_by_name`] overtake them.
     pub fn pass_the_queue(&mut self) -> Result<(), RpcError> {
         // An ordinary call about a domain that there is not: it waits for no domain.
-        let nobody = Domain { name: "-".into(), uuid: [0; 16], id: -1 };
+        let nobody = RemoteDomain { name: "-".into(), uuid: [0; 16], id: -1 };
         match self.info(&nobody) {
             Ok(_) | Err(RpcError::Libvirt { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -168,7 +168,7 @@ impl Connection {
 }
 
 /// The arguments of the many calls that take a domain and flags.
-fn with_flags(domain: &Domain, flags: u32) -> impl FnOnce(&mut Encoder<'_>) {
+fn with_flags(domain: &RemoteDomain, flags: u32) -> impl FnOnce(&mut Encoder<'_>) {
     move |call| {
         domain.encode(call);
         call.u32(flags);

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::error::RpcError;
 use super::inbox::Inbox;
-use super::message::{self, Domain, Incoming, LifecycleEvent, Procedure};
-use super::socket::{Socket, Wait};
+use super::message::{self, Incoming, LifecycleEvent, Procedure, RemoteDomain};
+use super::socket::{Socket, WaitFor};
 use super::xdr::{Decoder, Encoder, Malformed, sendable};
 use crate::sys::time::Deadline;
 
@@ -38,7 +38,7 @@ pub struct Connection {
     deadline: Deadline,
     serial: u32,
     events: VecDeque<LifecycleEvent>,
-    stream: Stream,
+    stream: StreamState,
     /// What the call was doing that was given up.
     given_up: &'static str,
 }
@@ -52,7 +52,7 @@ impl fmt::Debug for Connection {
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stream {
+enum StreamState {
     /// It has not been let in yet.
     Greeting,
     /// The last call was answered.
@@ -70,13 +70,13 @@ impl Connection {
     pub fn open(socket: &Path, uri: Option<&str>, read_only: bool, deadline: Deadline) -> Result<Self, RpcError> {
         sendable(uri.unwrap_or_default())?;
         let mut connection = Self {
-            socket: Socket::open(socket, &Wait::new("connecting", deadline))?,
+            socket: Socket::open(socket, &WaitFor::new("connecting", deadline))?,
             inbox: Inbox::default(),
             outbox: Vec::with_capacity(128),
             deadline,
             serial: 0,
             events: VecDeque::new(),
-            stream: Stream::Greeting,
+            stream: StreamState::Greeting,
             given_up: "",
         };
         match connection.greet(uri, read_only) {
@@ -93,7 +93,7 @@ impl Connection {
         if let Some(kind) = self.call(Procedure::AuthList, doing, |_| (), message::demanded_authentication)? {
             return Err(RpcError::AuthenticationRequired(kind));
         }
-        self.stream = Stream::Open;
+        self.stream = StreamState::Open;
         let arguments = |call: &mut Encoder<'_>| {
             call.optional_string(uri).u32(if read_only { OPEN_READ_ONLY } else { 0 });
         };
@@ -106,16 +106,16 @@ impl Connection {
     }
 
     /// Asks the daemon to send this domain's lifecycle events from now on.
-    pub fn watch_lifecycle(&mut self, domain: &Domain) -> Result<(), RpcError> {
+    pub fn watch_lifecycle(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
         self.watch(domain, EVENT_LIFECYCLE, "asking for the domain's events")
     }
 
     /// Asks the daemon to send this domain's reboots from now on, too: they come as [`message::REBOOTED`].
-    pub fn watch_reboots(&mut self, domain: &Domain) -> Result<(), RpcError> {
+    pub fn watch_reboots(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
         self.watch(domain, EVENT_REBOOT, "asking for the domain's reboots")
     }
 
-    fn watch(&mut self, domain: &Domain, kind: i32, doing: &'static str) -> Result<(), RpcError> {
+    fn watch(&mut self, domain: &RemoteDomain, kind: i32, doing: &'static str) -> Result<(), RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call.i32(kind).u32(1));
         self.call(Procedure::ConnectDomainEventCallbackRegisterAny, doing, arguments, |reply| reply.i32().map(drop))
     }
@@ -123,7 +123,7 @@ impl Connection {
     /// The next event, waiting for it until `deadline`; `None` then.
     #[cfg(test)]
     pub fn next_event(&mut self, deadline: Deadline) -> Result<Option<LifecycleEvent>, RpcError> {
-        let wait = Wait::new("waiting for an event", deadline);
+        let wait = WaitFor::new("waiting for an event", deadline);
         let mut looked = false;
         loop {
             self.sort(&wait)?;
@@ -152,7 +152,7 @@ impl Connection {
 
     /// Takes in what has arrived, without waiting; for a caller that polls this connection together with other things.
     pub fn read_available(&mut self) -> Result<(), RpcError> {
-        let wait = Wait::new("waiting for an event", self.deadline);
+        let wait = WaitFor::new("waiting for an event", self.deadline);
         while self.fill(&wait)? && !wait.deadline.passed() {
             self.sort(&wait)?;
         }
@@ -162,13 +162,13 @@ impl Connection {
     /// Whether a call was given up, and its answer may still come.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        self.stream == Stream::Late
+        self.stream == StreamState::Late
     }
 
     /// Waits for the answer to the call that was given up, if one was. To ask anew meanwhile would occupy one more of
     /// the daemon's workers, which are few, and get no earlier answer.
     pub fn catch_up(&mut self) -> Result<(), RpcError> {
-        let wait = Wait::new(self.given_up, self.deadline);
+        let wait = WaitFor::new(self.given_up, self.deadline);
         loop {
             self.sort(&wait)?;
             if !self.is_late() {
@@ -182,30 +182,30 @@ impl Connection {
     }
 
     /// Reads what has arrived: whether anything had.
-    fn fill(&mut self, wait: &Wait) -> Result<bool, RpcError> {
+    fn fill(&mut self, wait: &WaitFor) -> Result<bool, RpcError> {
         self.usable(wait)?;
         let received = self.socket.receive(self.inbox.make_room(), wait);
         self.broken_by(received)
     }
 
     /// Sorts out all whole messages that have arrived, none of which answers a call that is waiting.
-    fn sort(&mut self, wait: &Wait) -> Result<(), RpcError> {
+    fn sort(&mut self, wait: &WaitFor) -> Result<(), RpcError> {
         while let Some(reply) = self.next_reply(wait)? {
-            if reply.serial == self.serial && self.stream == Stream::Late {
-                self.stream = Stream::Open;
+            if reply.serial == self.serial && self.stream == StreamState::Late {
+                self.stream = StreamState::Open;
             }
         }
         Ok(())
     }
 
     /// The next answer that has arrived; events are queued and pings answered on the way.
-    fn next_reply(&mut self, wait: &Wait) -> Result<Option<Reply>, RpcError> {
+    fn next_reply(&mut self, wait: &WaitFor) -> Result<Option<ReplyAt>, RpcError> {
         let reply = self.try_next_reply(wait);
         self.broken_by(reply)
     }
 
-    fn try_next_reply(&mut self, wait: &Wait) -> Result<Option<Reply>, RpcError> {
-        if self.stream == Stream::Broken {
+    fn try_next_reply(&mut self, wait: &WaitFor) -> Result<Option<ReplyAt>, RpcError> {
+        if self.stream == StreamState::Broken {
             return Ok(None);
         }
         while let Some((header, range)) = self.inbox.take()? {
@@ -215,7 +215,7 @@ impl Connection {
                     if serial == 0 || serial > self.serial {
                         return Err(RpcError::Protocol("an answer is for a call that was never made".to_owned()));
                     }
-                    return Ok(Some(Reply { procedure, serial, failed, payload: range }));
+                    return Ok(Some(ReplyAt { procedure, serial, failed, payload: range }));
                 }
                 Incoming::Lifecycle(event) => {
                     if self.events.len() >= EVENTS_KEPT {
@@ -231,17 +231,17 @@ impl Connection {
     }
 
     /// An error once nothing more can be made of the stream.
-    fn usable(&self, wait: &Wait) -> Result<(), RpcError> {
+    fn usable(&self, wait: &WaitFor) -> Result<(), RpcError> {
         match self.stream {
-            Stream::Broken => Err(RpcError::Closed { doing: wait.doing, error: None }),
-            Stream::Greeting | Stream::Open | Stream::Late => Ok(()),
+            StreamState::Broken => Err(RpcError::Closed { doing: wait.doing, error: None }),
+            StreamState::Greeting | StreamState::Open | StreamState::Late => Ok(()),
         }
     }
 
     /// Remembers that nothing more can be made of the stream when `result` is an error.
     fn broken_by<T>(&mut self, result: Result<T, RpcError>) -> Result<T, RpcError> {
         if result.is_err() {
-            self.stream = Stream::Broken;
+            self.stream = StreamState::Broken;
         }
         result
     }
@@ -257,7 +257,7 @@ impl Connection {
         self.serial = self.serial.saturating_add(1);
         arguments(&mut message::call(&mut self.outbox, procedure, self.serial));
         message::finish(&mut self.outbox);
-        let payload = self.exchange(procedure, &Wait::new(doing, self.deadline))?;
+        let payload = self.exchange(procedure, &WaitFor::new(doing, self.deadline))?;
         let mut reply = self.inbox.payload(payload);
         let value = decode(&mut reply)?;
         reply.end()?;
@@ -265,7 +265,7 @@ impl Connection {
     }
 
     /// Sends the call in the outbox and waits for its answer: where that is in the inbox.
-    fn exchange(&mut self, procedure: Procedure, wait: &Wait) -> Result<Range<usize>, RpcError> {
+    fn exchange(&mut self, procedure: Procedure, wait: &WaitFor) -> Result<Range<usize>, RpcError> {
         self.usable(wait)?;
         if wait.deadline.passed() {
             return Err(wait.timeout());
@@ -277,8 +277,8 @@ impl Connection {
                 if reply.serial != self.serial {
                     continue;
                 }
-                if self.stream == Stream::Late {
-                    self.stream = Stream::Open;
+                if self.stream == StreamState::Late {
+                    self.stream = StreamState::Open;
                 }
                 if reply.procedure != procedure.number() {
                     let mixed_up = RpcError::Protocol("an answer is for another procedure than was called".to_owned());
@@ -290,7 +290,7 @@ impl Connection {
                 return Ok(reply.payload);
             }
             if wait.deadline.passed() || !self.socket.wait_for_input(wait)? {
-                self.stream = Stream::Late;
+                self.stream = StreamState::Late;
                 self.given_up = wait.doing;
                 return Err(wait.timeout());
             }
@@ -303,7 +303,7 @@ impl Drop for Connection {
     /// Takes leave: the daemon writes an error to its log for each client that just goes, and for each that goes before
     /// it has read the answer to its leave-taking. A daemon that is late anyway is not waited for.
     fn drop(&mut self) {
-        if self.stream == Stream::Open {
+        if self.stream == StreamState::Open {
             self.deadline = Deadline::after(LEAVE);
             // Whether this works changes nothing: the connection ends.
             let _ = self.call(Procedure::ConnectClose, "closing the connection", |_| (), |_| Ok(()));
@@ -312,7 +312,7 @@ impl Drop for Connection {
 }
 
 /// Where an answer is in the inbox.
-struct Reply {
+struct ReplyAt {
     procedure: i32,
     serial: u32,
     failed: bool,

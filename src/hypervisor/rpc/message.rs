@@ -87,7 +87,7 @@ impl Procedure {
 
 /// `virNetMessageType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// A call.
     Call,
     /// The answer to a call.
@@ -104,7 +104,7 @@ pub enum Kind {
 
 /// `virNetMessageStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum MessageStatus {
     /// Done.
     Ok,
     /// Failed; an error follows.
@@ -123,11 +123,11 @@ pub struct Header {
     /// The procedure's number in the program.
     pub procedure: i32,
     /// What kind of message this is.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// Which call it belongs to.
     pub serial: u32,
     /// How the call went.
-    pub status: Status,
+    pub status: MessageStatus,
 }
 
 /// The length of the message that begins with `bytes`, its length word included; `None` while that word is incomplete.
@@ -148,19 +148,19 @@ pub fn header(message: &mut Decoder<'_>) -> Result<Header, Malformed> {
         version: message.u32()?,
         procedure: message.i32()?,
         kind: match message.u32()? {
-            0 => Kind::Call,
-            1 => Kind::Reply,
-            2 => Kind::Message,
-            3 => Kind::Stream,
-            4 => Kind::CallWithFds,
-            5 => Kind::ReplyWithFds,
+            0 => MessageKind::Call,
+            1 => MessageKind::Reply,
+            2 => MessageKind::Message,
+            3 => MessageKind::Stream,
+            4 => MessageKind::CallWithFds,
+            5 => MessageKind::ReplyWithFds,
             _ => return Err(Malformed("a message is of no known type")),
         },
         serial: message.u32()?,
         status: match message.u32()? {
-            0 => Status::Ok,
-            1 => Status::Error,
-            2 => Status::Continue,
+            0 => MessageStatus::Ok,
+            1 => MessageStatus::Error,
+            2 => MessageStatus::Continue,
             _ => return Err(Malformed("a message is of no known status")),
         },
     })
@@ -208,22 +208,22 @@ pub enum Incoming {
 /// What the message with this header means; `payload` is what follows the header, and is not read for a reply.
 pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, Malformed> {
     if header.program == KEEPALIVE_PROGRAM {
-        let ping = header.version == PROTOCOL_VERSION && header.procedure == 1 && header.kind == Kind::Message;
+        let ping = header.version == PROTOCOL_VERSION && header.procedure == 1 && header.kind == MessageKind::Message;
         return Ok(if ping { Incoming::Ping } else { Incoming::Stray });
     }
     match header.kind {
-        Kind::Reply => {
+        MessageKind::Reply => {
             if header.program != REMOTE_PROGRAM || header.version != PROTOCOL_VERSION {
                 return Err(Malformed("an answer is for a program that was not called"));
             }
             let failed = match header.status {
-                Status::Ok => false,
-                Status::Error => true,
-                Status::Continue => return Err(Malformed("an answer promises more to come")),
+                MessageStatus::Ok => false,
+                MessageStatus::Error => true,
+                MessageStatus::Continue => return Err(Malformed("an answer promises more to come")),
             };
             Ok(Incoming::Reply { procedure: header.procedure, serial: header.serial, failed })
         }
-        Kind::Message => {
+        MessageKind::Message => {
             let ours = header.program == REMOTE_PROGRAM && header.version == PROTOCOL_VERSION;
             if ours && header.procedure == Procedure::DomainEventCallbackLifecycle.number() {
                 lifecycle_event(payload).map(Incoming::Lifecycle)
@@ -233,15 +233,15 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
                 Ok(Incoming::Stray)
             }
         }
-        Kind::Stream => Ok(Incoming::Stray),
-        Kind::ReplyWithFds => Err(Malformed("an answer carries file descriptors that were not asked for")),
-        Kind::Call | Kind::CallWithFds => Err(Malformed("the daemon calls its own client")),
+        MessageKind::Stream => Ok(Incoming::Stray),
+        MessageKind::ReplyWithFds => Err(Malformed("an answer carries file descriptors that were not asked for")),
+        MessageKind::Call | MessageKind::CallWithFds => Err(Malformed("the daemon calls its own client")),
     }
 }
 
 /// A domain as libvirt identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Domain {
+pub struct RemoteDomain {
     /// Its name; a question mark stands for what was not UTF-8, so that only the UUID identifies it without doubt.
     pub name: String,
     /// Its UUID.
@@ -250,7 +250,7 @@ pub struct Domain {
     pub id: i32,
 }
 
-impl Domain {
+impl RemoteDomain {
     /// Appends it to a call.
     pub fn encode(&self, call: &mut Encoder<'_>) {
         call.string(&self.name).uuid(&self.uuid).i32(self.id);
@@ -291,17 +291,17 @@ fn lifecycle_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malforme
 /// `remote_domain_event_callback_reboot_msg`.
 fn reboot_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malformed> {
     let _callback = message.i32()?;
-    let domain = Domain::decode(message)?;
+    let domain = RemoteDomain::decode(message)?;
     message.end()?;
     Ok(LifecycleEvent { uuid: domain.uuid, event: REBOOTED, detail: 0 })
 }
 
 /// `remote_connect_list_all_domains_ret`.
-pub fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<Domain>, Malformed> {
+pub fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<RemoteDomain>, Malformed> {
     let count = reply.count(DOMAIN_LIST_MAX, DOMAIN_SIZE)?;
     let mut domains = Vec::with_capacity(count);
     for _ in 0..count {
-        domains.push(Domain::decode(reply)?);
+        domains.push(RemoteDomain::decode(reply)?);
     }
     let _total = reply.u32()?;
     Ok(domains)

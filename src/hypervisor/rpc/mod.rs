@@ -20,4 +20,4 @@ pub mod xdr;
 pub use calls::{JobStats, LIST_ACTIVE};
 pub use connection::Connection;
 pub use error::RpcError;
-pub use message::{Domain, REBOOTED, TypedValue};
+pub use message::{REBOOTED, RemoteDomain, TypedValue};

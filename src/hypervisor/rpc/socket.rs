@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is being waited for: the words for an error, and since when.
 #[derive(Clone, Copy, Debug)]
-pub struct Wait {
+pub struct WaitFor {
     /// As in "while ...".
     pub doing: &'static str,
     /// When it ends.
@@ -33,7 +33,7 @@ pub struct Wait {
     since: Instant,
 }
 
-impl Wait {
+impl WaitFor {
     /// A wait that starts now.
     #[must_use]
     pub fn new(doing: &'static str, deadline: Deadline) -> Self {
@@ -64,7 +64,7 @@ impl AsFd for Socket {
 
 impl Socket {
     /// Connects to `path`. A full queue is no refusal: it is tried again until the deadline.
-    pub fn open(path: &Path, wait: &Wait) -> Result<Self, RpcError> {
+    pub fn open(path: &Path, wait: &WaitFor) -> Result<Self, RpcError> {
         let failed = |errno: Errno| RpcError::Connect { socket: PathBuf::from(path), error: io::Error::from(errno) };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         // Most sockets that are asked for are not there, and a name costs less than a socket.
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// Sends all of `bytes`. After an error a part of them may have been sent.
-    pub fn send(&self, mut bytes: &[u8], wait: &Wait) -> Result<(), RpcError> {
+    pub fn send(&self, mut bytes: &[u8], wait: &WaitFor) -> Result<(), RpcError> {
         while !bytes.is_empty() {
             match send(&self.0, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
@@ -106,7 +106,7 @@ impl Socket {
     }
 
     /// Appends what has arrived to `buffer`, up to its spare capacity, without waiting: whether anything had.
-    pub fn receive(&self, buffer: &mut Vec<u8>, wait: &Wait) -> Result<bool, RpcError> {
+    pub fn receive(&self, buffer: &mut Vec<u8>, wait: &WaitFor) -> Result<bool, RpcError> {
         loop {
             match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
                 Ok((0, _)) => return Err(RpcError::Closed { doing: wait.doing, error: None }),
@@ -119,11 +119,11 @@ impl Socket {
     }
 
     /// Waits until there is something to receive, or the connection has ended: false at the deadline.
-    pub fn wait_for_input(&self, wait: &Wait) -> Result<bool, RpcError> {
+    pub fn wait_for_input(&self, wait: &WaitFor) -> Result<bool, RpcError> {
         self.ready(PollFlags::IN, wait)
     }
 
-    fn ready(&self, events: PollFlags, wait: &Wait) -> Result<bool, RpcError> {
+    fn ready(&self, events: PollFlags, wait: &WaitFor) -> Result<bool, RpcError> {
         loop {
             let timeout = Timespec::try_from(wait.deadline.left()).ok();
             match poll(&mut [PollFd::new(&self.0, events)], timeout.as_ref()) {

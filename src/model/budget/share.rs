@@ -5,7 +5,7 @@ use super::rule::{ALL, Rule, most, part};
 use crate::model::action::Action;
 
 /// One row of the table.
-pub struct Row {
+pub struct ShareRow {
     /// What it is for.
     pub words: &'static str,
     rule: Rule,
@@ -22,8 +22,8 @@ const STARTS: &[Action] = &[Action::Start, Action::MigrateFrom];
 const WATCHES: &[Action] = &[Action::Status, Action::Monitor];
 const MOVES: &[Action] = &[Action::Migrate, Action::MigrateTo];
 
-const fn row(words: &'static str, rule: Rule, why: &'static str) -> Row {
-    Row { words, rule, others: &[], why }
+const fn row(words: &'static str, rule: Rule, why: &'static str) -> ShareRow {
+    ShareRow { words, rule, others: &[], why }
 }
 
 /// Makes the shares of their rows: the enum, the list of all, and the table.
@@ -39,7 +39,7 @@ macro_rules! shares {
 
             /// Its row.
             #[must_use]
-            pub const fn row(self) -> Row {
+            pub const fn row(self) -> ShareRow {
                 match self { $(Self::$name => const { $row },)* }
             }
         }
@@ -59,7 +59,7 @@ shares! {
         "A step that used all its time must still end with what is seen.",
     ),
     // A look.
-    Look => Row {
+    Look => ShareRow {
         others: &[
             (WATCHES, most(2).of_timeout(4).of_left(2)),
             (MOVES, most(5).of_timeout(8).of_left(2)),
@@ -102,7 +102,7 @@ shares! {
         most(5),
         "A program must be started and must connect first.",
     ),
-    Definition => Row {
+    Definition => ShareRow {
         others: &[
             (STARTS, ALL.of_free(1)),
             (RESTARTS, ALL.of_free(2)),
@@ -183,7 +183,7 @@ shares! {
         "Storage that hangs must not hide what libvirt has to say.",
     ),
     // Waits for what may change by itself.
-    Lock => Row {
+    Lock => ShareRow {
         others: &[(STOPS, ALL.of_left(4).of_free(2))],
         ..row(
             "waiting for another vm-agent",
@@ -196,7 +196,7 @@ shares! {
         ALL.of_left(6).of_free(2),
         "An agent that starts or moves the machine comes to its end tidily.",
     ),
-    SecondLook => Row {
+    SecondLook => ShareRow {
         others: &[(WATCHES, most(3).of_timeout(3))],
         ..row(
             "looking again",
@@ -297,11 +297,11 @@ shares! {
         most(10).of_timeout(4),
         "It may have arrived there while libvirt here was clearing up.",
     ),
-    Resume => Row {
+    Resume => ShareRow {
         others: &[(ENDS, ALL.of_free(1))],
         ..row("resuming it", ALL, "A stop resumes it only to ask the guest, and can do without.")
     },
-    Wake => Row {
+    Wake => ShareRow {
         others: &[(ENDS, most(5).of_free(1))],
         ..row("waking a guest that sleeps", most(10), "A guest that does not wake cannot be moved or asked.")
     },
@@ -391,12 +391,12 @@ shares! {
 impl Share {
     /// How long it is in an action.
     pub(super) fn rule(self, action: Action) -> Rule {
-        let Row { rule, others, .. } = self.row();
+        let ShareRow { rule, others, .. } = self.row();
         others.iter().find(|(actions, _)| actions.contains(&action)).map_or(rule, |(_, other)| *other)
     }
 }
 
-impl Row {
+impl ShareRow {
     /// How long it is, in words.
     #[must_use]
     pub fn text(&self) -> String {

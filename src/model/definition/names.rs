@@ -27,7 +27,7 @@ pub struct Attribute<'t> {
 type Written<'t> = Vec<(&'t str, Cow<'t, str>)>;
 
 /// What is wrong, and at which byte of the text that was handed over.
-type Wrong = (usize, String);
+type WrongAt = (usize, String);
 
 /// A start tag as written: names with their prefixes, values resolved.
 pub(super) struct Tag<'t> {
@@ -102,7 +102,7 @@ pub(super) fn resolve(name: &str) -> Result<char, String> {
 }
 
 /// An attribute's value: references resolved, white space as blanks. The error says where in `raw`.
-fn attribute_value(raw: &str) -> Result<Cow<'_, str>, Wrong> {
+fn attribute_value(raw: &str) -> Result<Cow<'_, str>, WrongAt> {
     if let Some(at) = raw.find('<') {
         return Err((at, "'<' in an attribute's value; write &lt;".into()));
     }
@@ -130,7 +130,7 @@ fn attribute_value(raw: &str) -> Result<Cow<'_, str>, Wrong> {
 }
 
 /// Reads `<name a="b" ...>` or `<name .../>`. The error says where in `raw`.
-pub(super) fn scan_tag(raw: &str) -> Result<Tag<'_>, Wrong> {
+pub(super) fn scan_tag(raw: &str) -> Result<Tag<'_>, WrongAt> {
     let inner = raw.strip_prefix('<').unwrap_or(raw);
     let inner = inner.strip_suffix("/>").or_else(|| inner.strip_suffix('>')).unwrap_or(inner);
     let name_end = inner.find(is_space).unwrap_or(inner.len());
@@ -143,7 +143,7 @@ pub(super) fn scan_tag(raw: &str) -> Result<Tag<'_>, Wrong> {
 }
 
 /// Reads ` a="b" c='d'`: white space before each, names valid and each once. The error says where in `raw`.
-fn scan_attributes(raw: &str) -> Result<Written<'_>, Wrong> {
+fn scan_attributes(raw: &str) -> Result<Written<'_>, WrongAt> {
     let mut attributes: Written<'_> = Vec::new();
     let mut rest = raw;
     loop {

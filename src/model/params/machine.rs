@@ -8,7 +8,7 @@ use super::path::PathSpec;
 use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
 use super::table::Setter::{Bytes, Flag, Number, Text};
-use super::table::{Kind, Param, Wrong, row};
+use super::table::{Param, ValueKind, Wrong, row};
 use super::values::{Guard, SavedMemory};
 use crate::model::change::ShutdownMode;
 use crate::sys::text::shown;
@@ -150,7 +150,7 @@ pub(super) static ROWS: &[Param] = &[
         )
         .readme("Checks of the guest: programs, without a shell"),
     row(Start, "saved_memory", Text(saved_memory))
-        .kind(Kind::Select(&["refuse", "use", "drop"]))
+        .kind(ValueKind::Select(&["refuse", "use", "drop"]))
         .default("refuse")
         .told(
             "What becomes of saved memory",
@@ -169,7 +169,7 @@ pub(super) static ROWS: &[Param] = &[
         )
         .reconfig(),
     row(Start, "guard", Text(guard))
-        .kind(Kind::Select(&["off", "try", "strict"]))
+        .kind(ValueKind::Select(&["off", "try", "strict"]))
         .default("try")
         .told(
             "Guard against a second copy",

@@ -24,7 +24,7 @@ use crate::model::change::ShutdownMode;
 pub use migration::Migration;
 pub use path::PathSpec;
 pub use scripts::Script;
-pub use table::{Concern, Kind, LONGEST, Param, Use, VmSh, boolean};
+pub use table::{Concern, LONGEST, Param, Use, ValueKind, VmSh, boolean};
 pub use values::{Guard, SavedMemory};
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use super::mapping::{self, Mapping};
 use super::options::Options;
 use super::table::Concern::Migration;
 use super::table::Setter::{Flag, LaxFlag, Number, Text};
-use super::table::{Kind, Param, Wrong, row};
+use super::table::{Param, ValueKind, Wrong, row};
 use crate::sys::text::shown;
 
 pub(super) static ROWS: &[Param] = &[
@@ -83,7 +83,7 @@ pub(super) static ROWS: &[Param] = &[
         )
         .readme("Where the memory is sent"),
     row(Migration, "migrateport", Text(port))
-        .kind(Kind::Integer)
+        .kind(ValueKind::Integer)
         .told(
             "Port that the memory is sent to",
             "Port that the memory is sent to, with migration_network_suffix or migration_mapping; without one of them \

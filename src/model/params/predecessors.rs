@@ -4,7 +4,7 @@
 
 use super::table::Concern::{Nothing, Start, Stop};
 use super::table::Setter::{Manager, Unsupported};
-use super::table::{Kind, Param, row};
+use super::table::{Param, ValueKind, row};
 
 pub(super) static ROWS: &[Param] = &[
     row(Start, "snapshot", Unsupported)
@@ -20,12 +20,12 @@ pub(super) static ROWS: &[Param] = &[
             "Folder for saved memory",
             "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it.",
         ),
-    row(Stop, "save_config_on_stop", Unsupported).kind(Kind::Boolean).told(
+    row(Stop, "save_config_on_stop", Unsupported).kind(ValueKind::Boolean).told(
         "Write the definition at a stop",
         "Whether the definition is read from libvirt and written to the file config at a stop. Not supported \
              yet: validate-all refuses it. Write what is to last into the file.",
     ),
-    row(Stop, "sync_config_on_stop", Unsupported).kind(Kind::Boolean).told(
+    row(Stop, "sync_config_on_stop", Unsupported).kind(ValueKind::Boolean).told(
         "Copy the definition at a stop",
         "Whether csync2 copies the file config to the other nodes at a stop. Not supported yet: validate-all \
              refuses it. Copy the file when it changes, or keep it on a shared folder.",
@@ -35,7 +35,7 @@ pub(super) static ROWS: &[Param] = &[
         "Image for which an overlay is made at each start. Not supported yet: start refuses it. A disk with the \
              element transient in its definition is given an overlay by libvirt.",
     ),
-    row(Start, "stateless", Unsupported).kind(Kind::Boolean).told(
+    row(Start, "stateless", Unsupported).kind(ValueKind::Boolean).told(
         "Make overlays anew",
         "Whether each start makes the overlay anew. Not supported yet: start refuses it. A disk with the element \
              transient in its definition loses its changes at each stop.",
@@ -44,37 +44,37 @@ pub(super) static ROWS: &[Param] = &[
         "Folders for the overlay",
         "Folders that are copied into the overlay at each start. Not supported yet: start refuses it.",
     ),
-    row(Start, "start_resources", Unsupported).kind(Kind::Boolean).told(
+    row(Start, "start_resources", Unsupported).kind(ValueKind::Boolean).told(
         "Start networks and pools",
         "Whether a start brings up the virtual networks and storage pools of the definition. Not supported yet: \
              start refuses it. Let libvirt do so: virsh net-autostart, virsh pool-autostart.",
     ),
-    row(Nothing, "autoset_utilization_cpu", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "autoset_utilization_cpu", Unsupported).kind(ValueKind::Boolean).told(
         "Write the utilization cpu",
         "Whether monitors write the resource's utilization attribute cpu. Not supported yet: validate-all \
              refuses it. Set utilization with the tools of the cluster.",
     ),
-    row(Nothing, "autoset_utilization_host_memory", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "autoset_utilization_host_memory", Unsupported).kind(ValueKind::Boolean).told(
         "Write the utilization host_memory",
         "Whether monitors write the resource's utilization attribute host_memory. Not supported yet: \
              validate-all refuses it. Set utilization with the tools of the cluster.",
     ),
-    row(Nothing, "autoset_utilization_hv_memory", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "autoset_utilization_hv_memory", Unsupported).kind(ValueKind::Boolean).told(
         "Write the utilization hv_memory",
         "Whether monitors write the resource's utilization attribute hv_memory. Not supported yet: validate-all \
              refuses it. Set utilization with the tools of the cluster.",
     ),
-    row(Nothing, "unset_utilization_cpu", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "unset_utilization_cpu", Unsupported).kind(ValueKind::Boolean).told(
         "Remove the utilization cpu",
         "Whether monitors remove the resource's utilization attribute cpu. Not supported yet: validate-all \
              refuses it. Set utilization with the tools of the cluster.",
     ),
-    row(Nothing, "unset_utilization_host_memory", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "unset_utilization_host_memory", Unsupported).kind(ValueKind::Boolean).told(
         "Remove the utilization host_memory",
         "Whether monitors remove the resource's utilization attribute host_memory. Not supported yet: \
              validate-all refuses it. Set utilization with the tools of the cluster.",
     ),
-    row(Nothing, "unset_utilization_hv_memory", Unsupported).kind(Kind::Boolean).told(
+    row(Nothing, "unset_utilization_hv_memory", Unsupported).kind(ValueKind::Boolean).told(
         "Remove the utilization hv_memory",
         "Whether monitors remove the resource's utilization attribute hv_memory. Not supported yet: validate-all \
              refuses it. Set utilization with the tools of the cluster.",
@@ -93,7 +93,7 @@ pub(super) static ROWS: &[Param] = &[
         )
         .reconfig(),
     row(Nothing, "autostart", Manager)
-        .kind(Kind::Boolean)
+        .kind(ValueKind::Boolean)
         .told(
             "Start with the cluster (rgmanager)",
             "Whether it is started when the cluster gains quorum. Read by rgmanager alone; Pacemaker has the meta \
@@ -109,7 +109,7 @@ pub(super) static ROWS: &[Param] = &[
         )
         .reconfig(),
     row(Nothing, "exclusive", Manager)
-        .kind(Kind::Boolean)
+        .kind(ValueKind::Boolean)
         .told(
             "Wants a host of its own (rgmanager)",
             "Whether it wants a host without other services. Read by rgmanager alone; Pacemaker has colocation \

@@ -37,7 +37,7 @@ pub enum Concern {
 
 /// The form of a value, as published in the meta-data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Any text.
     Text,
     /// One of these words.
@@ -109,7 +109,7 @@ pub struct Param {
     /// Other names it is read by, in every dialect; rgmanager's meta-data publish the first.
     pub aliases: &'static [&'static str],
     /// The form of its value.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Its default in every dialect, read like any value; `None` is "not set".
     pub default: Option<&'static str>,
     /// What a value of it that cannot be used hinders.
@@ -133,9 +133,9 @@ pub struct Param {
 /// A row. Its kind is what the setter reads.
 pub(super) const fn row(concerns: Concern, name: &'static str, setter: Setter) -> Param {
     let kind = match setter {
-        Setter::Flag(_) | Setter::LaxFlag(_) => Kind::Boolean,
-        Setter::Number(..) => Kind::Integer,
-        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Unsupported => Kind::Text,
+        Setter::Flag(_) | Setter::LaxFlag(_) => ValueKind::Boolean,
+        Setter::Number(..) => ValueKind::Integer,
+        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Unsupported => ValueKind::Text,
     };
     Param {
         name,
@@ -167,7 +167,7 @@ impl Param {
         Self { default: Some(default), ..self }
     }
 
-    pub(super) const fn kind(self, kind: Kind) -> Self {
+    pub(super) const fn kind(self, kind: ValueKind) -> Self {
         Self { kind, ..self }
     }
 
@@ -282,8 +282,8 @@ impl Param {
     fn means_off(&self, value: &OsStr) -> bool {
         let read = value.to_str().and_then(boolean);
         match self.kind {
-            Kind::Boolean => read != Some(true),
-            Kind::Text | Kind::Select(_) | Kind::Integer => read == Some(false),
+            ValueKind::Boolean => read != Some(true),
+            ValueKind::Text | ValueKind::Select(_) | ValueKind::Integer => read == Some(false),
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct ErrorReply {
     /// libvirt's `virErrorDomain`: which part of it spoke.
     pub domain: u32,
     /// What was being done.
-    pub during: Step,
+    pub during: CallStep,
     /// libvirt's own message, or the worker's.
     pub message: String,
 }
@@ -55,7 +55,7 @@ pub struct ErrorReply {
 /// What the worker was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub enum CallStep {
     /// Understanding its arguments.
     Arguments,
     /// Reading its standard input.

@@ -25,7 +25,7 @@ use crate::sys::time::{Deadline, timespec};
 pub const ASIDE_WORD: &str = "__look";
 
 /// What came of a question.
-pub(crate) struct Said {
+pub(crate) struct Heard {
     /// All that was answered, as far as it came.
     pub(crate) text: Vec<u8>,
     /// Whether the asking process has come to its end; else it was left behind.
@@ -47,7 +47,7 @@ pub(crate) struct Patience {
 ///
 /// # Errors
 /// No process could be started.
-pub(crate) fn ask(question: &[OsString], patience: Patience) -> io::Result<Said> {
+pub(crate) fn ask(question: &[OsString], patience: Patience) -> io::Result<Heard> {
     let mut child = start(question)?;
     let mut text = Vec::new();
     let ended = match child.stdout.take().map(OwnedFd::from) {
@@ -60,7 +60,7 @@ pub(crate) fn ask(question: &[OsString], patience: Patience) -> io::Result<Said>
     }
     let reaped = if ended { child.wait().map(Some) } else { child.try_wait() };
     log::trace!("a question was answered: {ended}, {reaped:?}");
-    Ok(Said { text, ended })
+    Ok(Heard { text, ended })
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the file where the agent asks aside")]

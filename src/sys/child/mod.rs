@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use crate::sys::time::Deadline;
 pub use aside::ASIDE_WORD;
 pub use launcher::{LAUNCHER_WORD, launcher_main};
-pub use running::{Line, Running};
+pub use running::{OutputLine, RunningChild};
 
 /// Where programs are looked for, and the `PATH` of every child.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -59,7 +59,7 @@ pub struct Child<'a> {
 pub enum Ended {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By this signal; by ours only if that was the SIGTERM of [`Running::terminate`].
+    /// By this signal; by ours only if that was the SIGTERM of [`RunningChild::terminate`].
     Signalled(i32),
     /// It was killed at the deadline, at the end of the grace, or because it was told to end.
     TimedOut,
@@ -201,14 +201,14 @@ impl<'a> Child<'a> {
     ///
     /// # Errors
     /// It did not start, or not before the deadline.
-    pub fn spawn(self, deadline: Deadline) -> Result<Running, ChildError> {
+    pub fn spawn(self, deadline: Deadline) -> Result<RunningChild, ChildError> {
         if !self.program.is_absolute() {
             return Err(ChildError::NotAbsolute(self.program.to_path_buf()));
         }
         if deadline.passed() {
             return Err(ChildError::TooSlow(self.program.to_path_buf()));
         }
-        Running::start(&self, deadline)
+        RunningChild::start(&self, deadline)
     }
 }
 

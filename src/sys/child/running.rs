@@ -28,7 +28,7 @@ const INTERRUPT: u64 = 3;
 
 /// One line of a child's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum OutputLine {
     /// A line, without its end. What is beyond the capture limit is cut off.
     Text(Vec<u8>),
     /// None came before the deadline.
@@ -39,9 +39,9 @@ pub enum Line {
 
 /// A program that runs. Dropping it kills it, and everything that it started.
 ///
-/// Its descriptor ([`AsFd`]) is readable when there is something to do for [`Running::next_line`]. Call that, or
-/// [`Running::line_at_hand`], until it says [`Line::Later`] before polling again.
-pub struct Running {
+/// Its descriptor ([`AsFd`]) is readable when there is something to do for [`RunningChild::next_line`]. Call that, or
+/// [`RunningChild::line_at_hand`], until it says [`OutputLine::Later`] before polling again.
+pub struct RunningChild {
     program: PathBuf,
     epoll: OwnedFd,
     /// The socket to the launcher, until its end.
@@ -66,7 +66,7 @@ pub struct Running {
     took: Option<Duration>,
 }
 
-impl Running {
+impl RunningChild {
     pub(super) fn start(child: &Child<'_>, deadline: Deadline) -> Result<Self, ChildError> {
         let mut running = Self::start_launcher(child).map_err(ChildError::Launcher)?;
         while running.held.is_none() {
@@ -153,15 +153,15 @@ impl Running {
         Ok((epoll, pidfd))
     }
 
-    /// The next line of its output; those that were written before its end come before [`Line::Closed`]. Takes no longer
+    /// The next line of its output; those that were written before its end come before [`OutputLine::Closed`]. Takes no longer
     /// than the deadline, however much is written.
-    pub fn next_line(&mut self, deadline: Deadline) -> Line {
+    pub fn next_line(&mut self, deadline: Deadline) -> OutputLine {
         let mut late = false;
         loop {
             match self.line_at_hand() {
-                line @ (Line::Text(_) | Line::Closed) => return line,
-                Line::Later if late => return Line::Later,
-                Line::Later => {}
+                line @ (OutputLine::Text(_) | OutputLine::Closed) => return line,
+                OutputLine::Later if late => return OutputLine::Later,
+                OutputLine::Later => {}
             }
             // When it is late, what has come is taken in once more.
             late = deadline.passed();
@@ -171,16 +171,16 @@ impl Running {
 
     /// The next line of what was taken in already. While it runs nothing more is read, so asking for these ends, even
     /// if it writes faster than they are asked for.
-    pub fn line_at_hand(&mut self) -> Line {
+    pub fn line_at_hand(&mut self) -> OutputLine {
         if self.launcher.is_none() && !std::mem::replace(&mut self.drained, true) {
             self.drain();
         }
         match self.output.take_line() {
-            Some(line) => Line::Text(line),
-            None if self.launcher.is_some() => Line::Later,
-            None if self.output.kept.is_empty() => Line::Closed,
+            Some(line) => OutputLine::Text(line),
+            None if self.launcher.is_some() => OutputLine::Later,
+            None if self.output.kept.is_empty() => OutputLine::Closed,
             // The last one was not ended.
-            None => Line::Text(std::mem::take(&mut self.output.kept).into()),
+            None => OutputLine::Text(std::mem::take(&mut self.output.kept).into()),
         }
     }
 
@@ -334,13 +334,13 @@ impl Running {
     }
 }
 
-impl AsFd for Running {
+impl AsFd for RunningChild {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningChild {
     fn drop(&mut self) {
         if !self.cleaned {
             self.clean_up();

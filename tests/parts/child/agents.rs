@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use vm_agent::sys::child::{Ended, Line};
+use vm_agent::sys::child::{Ended, OutputLine};
 
 use super::{bash, mark, marked, program, seconds, text, written};
 use crate::shared::eventually;
@@ -98,7 +98,7 @@ fn agent_that_runs_a_few() {
     let killed = running.kill().unwrap();
     let fine = copied.stdout == input
         && (echoed.ended, &*echoed.stdout, &*echoed.stderr) == (Ended::Exited(3), b"out\n", b"err\n")
-        && line == Line::Text(b"line".to_vec())
+        && line == OutputLine::Text(b"line".to_vec())
         && killed.ended == Ended::TimedOut;
     std::fs::write(file, if fine { "fine\n".into() } else { format!("{copied:?} {echoed:?} {line:?} {killed:?}\n") })
         .unwrap();

@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use vm_agent::sys::child::{Ended, Line, Running};
+use vm_agent::sys::child::{Ended, OutputLine, RunningChild};
 
 use super::{bash, mark, marked, milliseconds, seconds, text};
 use crate::shared::{Moment, eventually};
 
-fn start(script: &str) -> Running {
+fn start(script: &str) -> RunningChild {
     bash(script).spawn(seconds(20)).unwrap()
 }
 
-fn line(running: &mut Running) -> String {
+fn line(running: &mut RunningChild) -> String {
     match running.next_line(seconds(20)) {
-        Line::Text(line) => text(&line),
-        other @ (Line::Later | Line::Closed) => panic!("no line: {other:?}"),
+        OutputLine::Text(line) => text(&line),
+        other @ (OutputLine::Later | OutputLine::Closed) => panic!("no line: {other:?}"),
     }
 }
 
@@ -26,11 +26,11 @@ fn lines_are_given_as_they_come() {
     let began = Moment::now();
     assert_eq!(line(&mut running), "one");
     assert!(began.elapsed() < Duration::from_millis(190));
-    assert_eq!(running.next_line(milliseconds(20)), Line::Later);
+    assert_eq!(running.next_line(milliseconds(20)), OutputLine::Later);
     assert_eq!(line(&mut running), "two");
     assert_eq!(line(&mut running), "three");
-    assert_eq!(running.next_line(seconds(20)), Line::Closed);
-    assert_eq!(running.next_line(seconds(20)), Line::Closed);
+    assert_eq!(running.next_line(seconds(20)), OutputLine::Closed);
+    assert_eq!(running.next_line(seconds(20)), OutputLine::Closed);
     assert_eq!(running.finish(seconds(20)).unwrap().ended, Ended::Exited(0));
 }
 
@@ -41,7 +41,7 @@ fn ten_thousand_lines_come_whole_and_in_order_beside_a_flood_of_errors() {
     for number in 0..10_000 {
         assert_eq!(line(&mut running), format!("line {number}"));
     }
-    assert_eq!(running.next_line(seconds(20)), Line::Closed);
+    assert_eq!(running.next_line(seconds(20)), OutputLine::Closed);
     let done = running.finish(seconds(20)).unwrap();
     assert_eq!((done.ended, done.stderr.len()), (Ended::Exited(0), 256 * 1024));
 }
@@ -51,10 +51,10 @@ fn lines_written_at_the_very_end_are_not_lost() {
     for _ in 0..20 {
         let mut running = start("for i in {1..2000}; do echo $i; done; exit 4");
         let mut count = 0;
-        while let Line::Text(_) = running.next_line(seconds(20)) {
+        while let OutputLine::Text(_) = running.next_line(seconds(20)) {
             count += 1;
         }
-        assert_eq!(running.next_line(seconds(20)), Line::Closed);
+        assert_eq!(running.next_line(seconds(20)), OutputLine::Closed);
         assert_eq!(count, 2000);
         assert_eq!(running.finish(seconds(20)).unwrap().ended, Ended::Exited(4));
     }
@@ -67,7 +67,7 @@ fn a_line_without_an_end_is_cut_and_the_next_one_is_whole() {
     assert_eq!(line(&mut running), "x".repeat(1000));
     assert_eq!(line(&mut running), "next");
     assert_eq!(line(&mut running), "y".repeat(1000));
-    assert_eq!(running.next_line(seconds(20)), Line::Closed);
+    assert_eq!(running.next_line(seconds(20)), OutputLine::Closed);
     assert_eq!(running.finish(seconds(20)).unwrap().dropped, 2 * (3_000_000 - 1000));
 }
 
@@ -79,8 +79,8 @@ fn a_flood_does_not_stretch_the_deadline_of_a_line_nor_the_lines_at_hand() {
         for wait in [0, 0, 200] {
             let began = Moment::now();
             running.next_line(milliseconds(wait));
-            while let Line::Text(_) = running.line_at_hand() {}
-            assert_eq!(running.line_at_hand(), Line::Later);
+            while let OutputLine::Text(_) = running.line_at_hand() {}
+            assert_eq!(running.line_at_hand(), OutputLine::Later);
             assert!(began.elapsed() < Duration::from_secs(1), "{flood}: {:?}", began.elapsed());
         }
         assert_eq!(running.kill().unwrap().ended, Ended::TimedOut);
@@ -97,7 +97,7 @@ fn a_flood_that_outlives_its_launcher_is_not_read_for_ever() {
     let mut running = start(&format!("{wait}; {flood} & kill -STOP $PPID; kill -KILL $PPID; exec {flood}"));
     std::fs::write(&go, "").unwrap();
     let (began, mut count) = (Moment::now(), 0u64);
-    while let Line::Text(_) = running.next_line(seconds(5)) {
+    while let OutputLine::Text(_) = running.next_line(seconds(5)) {
         count += 1;
         assert!(began.elapsed() < Duration::from_secs(4), "{count} lines");
     }
@@ -106,10 +106,10 @@ fn a_flood_that_outlives_its_launcher_is_not_read_for_ever() {
 #[test]
 fn empty_lines_and_odd_bytes_are_kept() {
     let mut running = start(r"printf '\n\n\xff\x00\r\n'");
-    let lines: Vec<Line> = (0..4).map(|_| running.next_line(seconds(20))).collect();
-    let expected = [&b""[..], b"", b"\xff\0\r"].map(|line| Line::Text(line.to_vec()));
+    let lines: Vec<OutputLine> = (0..4).map(|_| running.next_line(seconds(20))).collect();
+    let expected = [&b""[..], b"", b"\xff\0\r"].map(|line| OutputLine::Text(line.to_vec()));
     assert_eq!(lines[..3], expected);
-    assert_eq!(lines[3], Line::Closed);
+    assert_eq!(lines[3], OutputLine::Closed);
 }
 
 #[test]
@@ -119,9 +119,9 @@ fn one_descriptor_can_be_polled_for_all_that_happens() {
     let began = Moment::now();
     loop {
         match running.next_line(milliseconds(0)) {
-            Line::Text(_) => lines += 1,
-            Line::Closed => break,
-            Line::Later => {
+            OutputLine::Text(_) => lines += 1,
+            OutputLine::Closed => break,
+            OutputLine::Later => {
                 poll(&mut [PollFd::new(&running, PollFlags::IN)], None).unwrap();
             }
         }
@@ -196,7 +196,7 @@ fn an_end_that_came_before_it_was_killed_is_told_as_it_was() {
 fn one_that_was_read_to_its_end_and_dropped_leaves_nothing_to_reap() {
     for _ in 0..10 {
         let mut running = start("echo line");
-        while running.next_line(seconds(20)) != Line::Closed {}
+        while running.next_line(seconds(20)) != OutputLine::Closed {}
     }
     let mut zombies = 0;
     for entry in std::fs::read_dir("/proc").unwrap() {

@@ -100,7 +100,7 @@ fn domains_are_listed_by_their_state() {
         libvirtd.virsh(&["define", &libvirtd.definition(&format!("off-{index}"))]);
     }
     let names =
-        |domains: Vec<vm_agent::hypervisor::rpc::Domain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
+        |domains: Vec<vm_agent::hypervisor::rpc::RemoteDomain>| domains.into_iter().map(|d| d.name).collect::<Vec<_>>();
     assert_eq!(names(connection.list_all(LIST_ACTIVE).unwrap()), ["test"]);
     assert_eq!(connection.list_all(LIST_INACTIVE).unwrap().len(), 5);
     let mut all = names(connection.list_all(0).unwrap());

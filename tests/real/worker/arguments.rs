@@ -10,7 +10,7 @@ use proptest::sample::select;
 use serde_json::json;
 use virt::sys;
 use vm_agent::model::change::{Change, Flag, Migrate, Rehearsal, ShutdownMode, Wake};
-use vm_agent::model::worker::{Ask, NO_DOMAIN, NO_SUPPORT, Question, Reply, Request, Step, Who};
+use vm_agent::model::worker::{Ask, CallStep, NO_DOMAIN, NO_SUPPORT, Question, Reply, Request, Who};
 
 use super::{IN_PROCESS, Worker, name};
 
@@ -197,7 +197,7 @@ fn arguments_that_are_wrong_are_refused_by_name() {
         let error = Request::parse(arguments.split_whitespace().map(String::from)).unwrap_err();
         assert!(error.contains(reason), "{arguments}: {error}");
         match Worker::with_arguments(&Vec::from_iter(arguments.split_whitespace())).end() {
-            Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, Step::Arguments)),
+            Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, CallStep::Arguments)),
             Reply::Ok(_) => panic!("{arguments}"),
         }
     }
@@ -208,7 +208,7 @@ fn an_argument_that_is_not_text_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let bad = std::ffi::OsStr::from_bytes(b"--name=\xff");
     match Worker::with_arguments(&["state".as_ref(), "--uri=test:///default".as_ref(), bad]).end() {
-        Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, Step::Arguments)),
+        Reply::Error(failure) => assert_eq!((failure.code, failure.during), (0, CallStep::Arguments)),
         Reply::Ok(_) => panic!("taken"),
     }
 }
@@ -227,7 +227,7 @@ fn input_that_no_definition_can_be_is_refused_before_libvirt_sees_it() {
         worker.input = None;
         match worker.end() {
             Reply::Error(failure) => {
-                assert_eq!((failure.code, failure.during, &*failure.message), (0, Step::Input, reason));
+                assert_eq!((failure.code, failure.during, &*failure.message), (0, CallStep::Input, reason));
             }
             Reply::Ok(_) => panic!("{reason}"),
         }
@@ -254,7 +254,7 @@ fn lines_are_as_documented() {
         job_operation: None,
         job_error: None,
     };
-    let failure = ErrorReply { code: 42, domain: 10, during: Step::Lookup, message: "no".into() };
+    let failure = ErrorReply { code: 42, domain: 10, during: CallStep::Lookup, message: "no".into() };
     let answer = |answer| Line::End(Reply::Ok(Box::new(answer)));
     let progress = |progress| Line::Progress { progress };
     for (line, expected) in [

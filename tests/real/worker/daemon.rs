@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use virt::connect::Connect;
 use vm_agent::model::change::{Change, Migrate, ShutdownMode};
-use vm_agent::model::worker::{Lookup, Progress, Question, Reply, Request, Side, Step};
+use vm_agent::model::worker::{CallStep, Lookup, Progress, Question, Reply, Request, Side};
 
 use super::{IN_PROCESS, Word, Worker, definition, failure, name, ok};
 use crate::common::WORKER;
@@ -63,7 +63,7 @@ fn a_transient_domain_lives_from_create_to_destroy() {
     ok(&daemon.of("web", Change::Resume));
     assert_eq!(daemon.state("web"), Some((1, 5)));
     let error = failure(&daemon.of("web", Change::Create { xml: definition("web").into() }));
-    assert_eq!(error.during, Step::Call);
+    assert_eq!(error.during, CallStep::Call);
     ok(&daemon.of("web", Change::Destroy));
     assert_eq!(daemon.state("web"), None);
 }
@@ -83,7 +83,7 @@ fn a_daemon_that_has_gone_is_a_connection_that_fails() {
     let mut daemon = Daemon::start();
     daemon.libvirtd.kill();
     let error = failure(&daemon.of("web", Question::State));
-    assert_eq!((error.code, error.during), (38, Step::Connect), "{error:?}");
+    assert_eq!((error.code, error.during), (38, CallStep::Connect), "{error:?}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_frozen_daemon_costs_no_more_than_the_timeout() {
     let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", Question::State) };
     let began = Moment::now();
     let error = failure(&request);
-    assert_eq!((error.code, error.during, &*error.message), (0, Step::Deadline, "no answer within 300 ms"));
+    assert_eq!((error.code, error.during, &*error.message), (0, CallStep::Deadline, "no answer within 300 ms"));
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
@@ -160,7 +160,7 @@ fn ends(process: &rustix::fd::OwnedFd, within: Duration) -> bool {
 fn a_worker_that_has_another_parent_than_its_caller_does_nothing() {
     let request = Request { parent: Some(1), ..Request::domain(IN_PROCESS, name("test"), Question::State) };
     let error = failure(&request);
-    assert_eq!((error.code, error.during, &*error.message), (0, Step::Arguments, "the caller 1 has gone"));
+    assert_eq!((error.code, error.during, &*error.message), (0, CallStep::Arguments, "the caller 1 has gone"));
     let request = Request { parent: Some(std::process::id()), ..request };
     ok(&request);
 }
@@ -192,8 +192,8 @@ fn a_migration_that_has_not_begun_ends_at_once_when_it_is_aborted() {
 fn a_migration_onto_a_host_that_runs_it_is_refused_before_it_begins() {
     let daemon = Daemon::start();
     let error = failure(&migrate_into(&daemon));
-    assert_eq!(error.during, Step::Preflight);
+    assert_eq!(error.during, CallStep::Preflight);
     assert!(error.message.contains("already has 'test' (running)"), "{error:?}");
     let error = failure(&Request::change(IN_PROCESS, name("nope"), Change::Migrate(Box::default())));
-    assert_eq!(error.during, Step::Lookup);
+    assert_eq!(error.during, CallStep::Lookup);
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vm_agent::model::change::{Change, ShutdownMode};
-use vm_agent::model::worker::{Lookup, NO_DOMAIN, Question, Request, Step, Who};
+use vm_agent::model::worker::{CallStep, Lookup, NO_DOMAIN, Question, Request, Who};
 
 use super::{IN_PROCESS, Worker, definition, failure, name, of_host, of_test, ok};
 use crate::common::{Moment, WORKER};
@@ -32,23 +32,23 @@ fn a_domain_that_does_not_exist_is_an_answer_and_not_an_error() {
 #[test]
 fn a_name_that_is_another_domains_number_is_a_name() {
     let error = failure(&Request::change(IN_PROCESS, name("1"), Change::Destroy));
-    assert_eq!((error.code, error.during), (NO_DOMAIN, Step::Lookup));
+    assert_eq!((error.code, error.during), (NO_DOMAIN, CallStep::Lookup));
 }
 
 #[test]
 fn an_error_carries_libvirts_number_and_words() {
     let error = failure(&Request::change(IN_PROCESS, name("nope"), Change::Resume));
-    assert_eq!((error.code, error.domain, error.during), (NO_DOMAIN, 12, Step::Lookup));
+    assert_eq!((error.code, error.domain, error.during), (NO_DOMAIN, 12, CallStep::Lookup));
     assert!(error.message.starts_with("Domain not found"), "{error:?}");
     let error = failure(&of_test(Change::Start));
-    assert_eq!(error.during, Step::Call);
+    assert_eq!(error.during, CallStep::Call);
     assert!(error.message.ends_with("is already running"), "{error:?}");
 }
 
 #[test]
 fn a_malformed_uuid_is_an_error_and_not_absence() {
     let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), Question::State));
-    assert_eq!(error.during, Step::Lookup);
+    assert_eq!(error.during, CallStep::Lookup);
     assert_ne!(error.code, NO_DOMAIN);
 }
 
@@ -61,7 +61,7 @@ fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
         "qemu+tcp://127.0.0.1:1/system",
     ] {
         let error = failure(&Request::domain(uri, name("test"), Question::State));
-        assert_eq!(error.during, Step::Connect, "{error:?}");
+        assert_eq!(error.during, CallStep::Connect, "{error:?}");
         assert_ne!((error.code, &*error.message), (0, ""));
     }
 }
@@ -70,7 +70,7 @@ fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
 fn xml_that_is_malformed_is_refused_in_libvirts_words() {
     for xml in ["<domain", "no xml", "<network/>", "<domain type='test'><name>a</name></domain>"] {
         let error = failure(&of_test(Change::Create { xml: xml.into() }));
-        assert_eq!(error.during, Step::Call);
+        assert_eq!(error.during, CallStep::Call);
         assert!(error.code != 0 && !error.message.is_empty(), "{error:?}");
     }
 }
@@ -106,7 +106,7 @@ fn a_host_tells_what_it_can_and_leaves_out_the_rest() {
 fn what_the_hypervisor_does_not_support_is_an_error_of_the_call() {
     for verb in [Change::AbortJob, Change::StartPostcopy] {
         let error = failure(&of_test(verb));
-        assert_eq!((error.code, error.during), (3, Step::Call), "{error:?}");
+        assert_eq!((error.code, error.during), (3, CallStep::Call), "{error:?}");
     }
 }
 

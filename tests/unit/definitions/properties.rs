@@ -210,7 +210,7 @@ proptest! {
             if entry.is_empty() { Vec::new() } else { [b"/nonexistent/", entry].concat() }
         }).collect::<Vec<_>>().join(&b':');
         if let Ok(spec) = PathSpec::parse(OsStr::from_bytes(&spec)) {
-            let _ = in_path(&spec, &name, vm_agent::host::locate::Wait::Long).map_err(|error| error.to_string());
+            let _ = in_path(&spec, &name, vm_agent::host::locate::Waits::Long).map_err(|error| error.to_string());
         }
     }
 

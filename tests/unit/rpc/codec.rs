@@ -4,16 +4,22 @@
 use vm_agent::hypervisor::rpc::RpcError;
 use vm_agent::hypervisor::rpc::inbox::Inbox;
 use vm_agent::hypervisor::rpc::message::{
-    Domain, Header, Incoming, Kind, MESSAGE_MAX, PONG, Procedure, Status, call, demanded_authentication, error, finish,
-    header, incoming, length,
+    Header, Incoming, MESSAGE_MAX, MessageKind, MessageStatus, PONG, Procedure, RemoteDomain, call,
+    demanded_authentication, error, finish, header, incoming, length,
 };
 use vm_agent::hypervisor::rpc::xdr::{Decoder, Encoder, Malformed, STRING_MAX, sendable};
 use vm_agent::model::uri::candidate_sockets;
 
 use super::fake::{KEEPALIVE, REMOTE, domain, event, message, string, words};
 
-const REPLY: Header =
-    Header { program: REMOTE, version: 1, procedure: 212, kind: Kind::Reply, serial: 4, status: Status::Ok };
+const REPLY: Header = Header {
+    program: REMOTE,
+    version: 1,
+    procedure: 212,
+    kind: MessageKind::Reply,
+    serial: 4,
+    status: MessageStatus::Ok,
+};
 
 #[test]
 fn a_call_is_a_length_a_header_and_its_arguments() {
@@ -125,21 +131,21 @@ fn the_inbox_gives_back_what_a_long_message_took() {
 #[test]
 fn only_a_ping_is_answered() {
     let of = |program, version, procedure, kind| {
-        let header = Header { program, version, procedure, kind, serial: 0, status: Status::Ok };
+        let header = Header { program, version, procedure, kind, serial: 0, status: MessageStatus::Ok };
         incoming(&header, &mut Decoder::new(&[])).unwrap()
     };
-    assert_eq!(of(KEEPALIVE, 1, 1, Kind::Message), Incoming::Ping);
-    assert_eq!(of(KEEPALIVE, 2, 1, Kind::Message), Incoming::Stray);
-    assert_eq!(of(KEEPALIVE, 1, 2, Kind::Message), Incoming::Stray);
-    assert_eq!(of(KEEPALIVE, 1, 1, Kind::Call), Incoming::Stray);
-    assert_eq!(of(REMOTE, 1, 1, Kind::Message), Incoming::Stray);
-    assert_eq!(of(REMOTE, 1, 1, Kind::Stream), Incoming::Stray);
+    assert_eq!(of(KEEPALIVE, 1, 1, MessageKind::Message), Incoming::Ping);
+    assert_eq!(of(KEEPALIVE, 2, 1, MessageKind::Message), Incoming::Stray);
+    assert_eq!(of(KEEPALIVE, 1, 2, MessageKind::Message), Incoming::Stray);
+    assert_eq!(of(KEEPALIVE, 1, 1, MessageKind::Call), Incoming::Stray);
+    assert_eq!(of(REMOTE, 1, 1, MessageKind::Message), Incoming::Stray);
+    assert_eq!(of(REMOTE, 1, 1, MessageKind::Stream), Incoming::Stray);
 }
 
 #[test]
 fn a_domain_goes_out_as_it_came_in() {
     let bytes = domain("größe", -1);
-    let vm = Domain::decode(&mut Decoder::new(&bytes)).unwrap();
+    let vm = RemoteDomain::decode(&mut Decoder::new(&bytes)).unwrap();
     assert_eq!((vm.name.as_str(), &vm.uuid, vm.id), ("größe", b"0123456789abcdef", -1));
     let mut out = Vec::new();
     vm.encode(&mut Encoder::new(&mut out));

@@ -3,7 +3,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vm_agent::hypervisor::rpc::message::{Domain, domain_list, typed_params};
+use vm_agent::hypervisor::rpc::message::{RemoteDomain, domain_list, typed_params};
 use vm_agent::hypervisor::rpc::xdr::Decoder;
 
 use super::fake::{domain, message, string, words};
@@ -52,8 +52,8 @@ proptest! {
     #[test]
     fn any_domain_is_read_and_no_part_of_one(name in ".{0,20}", id in any::<i32>(), cut in any::<prop::sample::Index>()) {
         let bytes = domain(&name, id);
-        prop_assert_eq!(Domain::decode(&mut Decoder::new(&bytes)).unwrap().name, name);
-        prop_assert!(Domain::decode(&mut Decoder::new(&bytes[..cut.index(bytes.len())])).is_err());
+        prop_assert_eq!(RemoteDomain::decode(&mut Decoder::new(&bytes)).unwrap().name, name);
+        prop_assert!(RemoteDomain::decode(&mut Decoder::new(&bytes[..cut.index(bytes.len())])).is_err());
     }
 
     #[test]

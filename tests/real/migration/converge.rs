@@ -112,7 +112,7 @@ fn with_everything_forbidden_it_is_given_up_in_time_and_runs_on() {
             cluster.host(1).lab("shape", &["h1", "24mbit", "--net", "mig"]);
         }
         let call = over_the_slow_network(&guest, dialect, 1, 2).param("migration_postcopy", postcopy);
-        let answer = call.timeout(30.0).gives(code).says(&["not moved, runs on here", "no end in time"]);
+        let answer = call.timeout(45.0).gives(code).says(&["not moved, runs on here", "no end in time"]);
         print("nothing allowed", &answer);
         assert!(!answer.stderr.contains("post-copy"), "post-copy was begun: {answer}");
         guest.runs_only_on(1);

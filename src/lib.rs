@@ -29,11 +29,14 @@ pub mod harness;
 #[cfg(test)]
 extern crate self as vm_agent;
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "what tests share is called as it is in a crate of its own")]
 #[path = "../tests/parts/mod.rs"]
 mod parts;
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "the same")]
 #[path = "../tests/shared/mod.rs"]
 mod shared;
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "the same")]
 #[path = "../tests/unit/mod.rs"]
 mod unit;

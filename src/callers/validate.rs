@@ -27,7 +27,7 @@ struct Finding {
 }
 
 /// Checks, and gives each finding to `line`.
-pub fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> Outcome {
+pub(crate) fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str)) -> Outcome {
     let deadline = inv.budget().deadline();
     let mut findings = parameters(inv);
     let mut looker = Looker::new(inv, env, Roots::default());

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How the imagined world behaves; the default is: everything works, at once.
 #[derive(Clone, Debug)]
-pub struct Imagined {
+pub(crate) struct Imagined {
     /// The host that it last migrated to.
     pub moved_to: Option<String>,
     /// That migration is not on record as finished.
@@ -145,7 +145,7 @@ const ENOUGH: usize = 2000;
 
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]
-pub fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Next>, Option<Outcome>) {
+pub(crate) fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Next>, Option<Outcome>) {
     let mut seen = seen.clone();
     // No story tells of this question: its answer is known from the beginning.
     seen.answers.switched = Fact::Known(world.switched.clone());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The loop of an action: look, decide, carry out, look again. The world is the real host, or an imagined one.
 
-pub mod imagine;
+pub(crate) mod imagine;
 
 use crate::host::Host;
 use crate::model::call::{Environment, Invocation};
@@ -13,18 +13,18 @@ use std::time::Duration;
 
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
-pub fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+pub(crate) fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     play(inv, &mut Host::new(inv, env, roots))
 }
 
 /// Checks at both ends whether the virtual machine could be moved.
 #[must_use]
-pub fn rehearse(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+pub(crate) fn rehearse(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     play(inv, &mut Host::new(inv, env, roots).rehearsing())
 }
 
 /// Plays the policy of `inv` on a world, until it has the answer.
-pub fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
+pub(crate) fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
     let mut done = match world.begin() {
         Ok(done) => done,
         Err(outcome) => return outcome,

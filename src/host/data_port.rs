@@ -20,7 +20,7 @@ const PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
 
 /// A connection that is being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connecting {
+pub(crate) struct Connecting {
     local: SocketAddr,
     remote: SocketAddr,
     inode: u64,
@@ -28,11 +28,11 @@ pub struct Connecting {
 
 /// What is being connected to, and since when.
 #[derive(Debug, Default)]
-pub struct Watch(Vec<(Connecting, Instant)>);
+pub(crate) struct Watch(Vec<(Connecting, Instant)>);
 
 impl Watch {
     /// Looks at the connections that are being made now; gives one of libvirt's or of an emulator that gets no answer.
-    pub fn stuck(&mut self, proc: &Path) -> Option<Connecting> {
+    pub(crate) fn stuck(&mut self, proc: &Path) -> Option<Connecting> {
         let read = |name: &str| std::fs::read_to_string(proc.join("self/net").join(name)).unwrap_or_default();
         let now: Vec<Connecting> = [read("tcp"), read("tcp6")].iter().flat_map(|text| connecting(text)).collect();
         self.0.retain(|(known, _)| now.contains(known));
@@ -49,7 +49,7 @@ impl Watch {
 impl Connecting {
     /// Why there is no migration: what to do is said first.
     #[must_use]
-    pub fn sentence(&self, node: &str) -> String {
+    pub(crate) fn sentence(&self, node: &str) -> String {
         let (address, port) = (self.remote.ip(), self.remote.port());
         let ports = if PORTS.contains(&port) { "49152-49215".to_owned() } else { port.to_string() };
         format!("{node} ({address}) answers nothing on port {port}: open TCP {ports} in the firewall there")
@@ -57,7 +57,7 @@ impl Connecting {
 
     /// Ends it, so that libvirt goes on; whether it is gone. An old kernel cannot do that.
     #[must_use]
-    pub fn cut(&self, proc: &Path, deadline: Deadline) -> bool {
+    pub(crate) fn cut(&self, proc: &Path, deadline: Deadline) -> bool {
         let Some(ss) = find_program("ss") else { return false };
         let (local, remote) = (self.local.to_string(), self.remote.to_string());
         let words = ["-K", "-H", "-t", "-n", "state", "syn-sent", "src", &local, "dst", &remote];

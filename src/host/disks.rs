@@ -16,7 +16,7 @@ fn file(name: &str) -> String {
 }
 
 /// Puts on record which disks of the machine were switched; nothing, if none was.
-pub fn record(roots: &Roots, name: &str, switched: &[Switched]) {
+pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched]) {
     if switched.is_empty() {
         return run_dir::remove(&roots.lib, &file(name));
     }
@@ -29,7 +29,7 @@ pub fn record(roots: &Roots, name: &str, switched: &[Switched]) {
 /// What keeps a machine from being started from this definition: it names a disk that had been switched when the machine
 /// was stopped here. A definition that names the new one, or a third, settles it.
 #[must_use]
-pub fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
+pub(crate) fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
     let text = run_dir::read(&roots.lib, &file(&defined.name))?;
     let switched: Vec<Switched> = serde_json::from_str(&text).ok()?;
     let facts = definition::parse(defined.text.as_bytes()).ok()?;
@@ -50,7 +50,7 @@ pub fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
 
 /// The sentence about disks that were switched.
 #[must_use]
-pub fn told(name: &str, switched: &[Switched]) -> Option<String> {
+pub(crate) fn told(name: &str, switched: &[Switched]) -> Option<String> {
     let one = switched.first()?;
     Some(format!(
         "{} of '{name}' runs from {}, but its definition says {}: commit it (virsh blockcommit), or change the definition",

@@ -13,7 +13,7 @@ use crate::sys::time::Deadline;
 ///
 /// # Errors
 /// A sentence about the first that failed; its own exit code never becomes ours.
-pub fn run(inv: &Invocation, deadline: Deadline) -> Result<(), String> {
+pub(crate) fn run(inv: &Invocation, deadline: Deadline) -> Result<(), String> {
     if let Some(program) = &inv.params.status_program {
         let bash = find_program("bash").ok_or("status_program needs bash, which is not installed")?;
         check("status_program", Child::new(&bash).args(["-c".into(), program.clone()]), inv, deadline)?;

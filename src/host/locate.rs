@@ -184,7 +184,7 @@ impl std::error::Error for LocateError {}
 ///
 /// # Errors
 /// The name can be no file's, or a candidate exists and cannot be used.
-pub fn in_path(spec: &PathSpec, name: &str, wait: Waits) -> Result<Found, LocateError> {
+pub(crate) fn in_path(spec: &PathSpec, name: &str, wait: Waits) -> Result<Found, LocateError> {
     if name.is_empty() || name.contains(['/', '\0']) || matches!(name, "." | "..") {
         return Err(LocateError::Name(name.to_owned()));
     }
@@ -211,7 +211,7 @@ pub fn in_path(spec: &PathSpec, name: &str, wait: Waits) -> Result<Found, Locate
 ///
 /// # Errors
 /// Something is there that cannot be used, a folder included.
-pub fn file(path: &Path, wait: Waits) -> Result<Found, LocateError> {
+pub(crate) fn file(path: &Path, wait: Waits) -> Result<Found, LocateError> {
     match look(path, wait)? {
         FolderLook::File(text) => found(path.to_owned(), text),
         FolderLook::Not(Instead::Folder) => Err(LocateError::NotAFile { path: path.to_owned(), what: "a folder" }),

@@ -8,7 +8,7 @@ use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::Path;
 
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
-pub fn note_target(run: &Path, name: &str, noted: &Noted) {
+pub(crate) fn note_target(run: &Path, name: &str, noted: &Noted) {
     let word = if noted.finished { "finished" } else { "begun" };
     let node = noted.node.as_ref().map(|node| format!(" {node}")).unwrap_or_default();
     if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}{node}", noted.uri)) {
@@ -22,7 +22,7 @@ pub fn note_target(run: &Path, name: &str, noted: &Noted) {
 
 /// The target that was noted.
 #[must_use]
-pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
+pub(crate) fn noted_target(run: &Path, name: &str) -> Option<Noted> {
     let text = read(run, &format!("{name}.target"))?;
     let mut parts = text.splitn(3, ' ');
     let (word, uri, node) = (parts.next()?, parts.next()?, parts.next());
@@ -30,14 +30,14 @@ pub fn noted_target(run: &Path, name: &str) -> Option<Noted> {
 }
 
 /// Forgets the target: the migration is over, and where the machine is has been seen.
-pub fn forget_target(run: &Path, name: &str) {
+pub(crate) fn forget_target(run: &Path, name: &str) {
     remove(run, &format!("{name}.target"));
 }
 
 /// The machine that a definition's file was last seen to mean. Its loss costs only this: while the file cannot be read,
 /// a machine that bears no mark is not known by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// Its name.
     pub name: String,
     /// Its UUID, if one was told.
@@ -54,7 +54,7 @@ fn known_file(config: &Path) -> String {
 
 /// What is known of the machine that `config` defines.
 #[must_use]
-pub fn known(run: &Path, config: &Path) -> Option<Known> {
+pub(crate) fn known(run: &Path, config: &Path) -> Option<Known> {
     let text = read(run, &known_file(config))?;
     let mut parts = text.splitn(3, ' ');
     let (uuid, marked, name) = (parts.next()?, parts.next()?, parts.next()?);
@@ -63,7 +63,7 @@ pub fn known(run: &Path, config: &Path) -> Option<Known> {
 }
 
 /// Remembers the machine that `config` defines.
-pub fn remember(run: &Path, config: &Path, known: &Known) {
+pub(crate) fn remember(run: &Path, config: &Path, known: &Known) {
     let uuid = known.uuid.map_or_else(|| "-".to_owned(), |uuid| uuid_text(&uuid));
     let text = format!("{uuid} {} {}", known.marked, known.name);
     if let Err(errno) = write(run, &known_file(config), &text) {
@@ -72,7 +72,7 @@ pub fn remember(run: &Path, config: &Path, known: &Known) {
 }
 
 /// Puts on record that a monitor of `name` has answered, in this run of it.
-pub fn note_monitor(run: &Path, name: &str, process: ProcessId) {
+pub(crate) fn note_monitor(run: &Path, name: &str, process: ProcessId) {
     if let Err(errno) = write(run, &monitor_file(name), &monitored(process)) {
         log::debug!("the monitor was not noted: {errno}");
     }
@@ -81,14 +81,14 @@ pub fn note_monitor(run: &Path, name: &str, process: ProcessId) {
 /// Whether a monitor of `name` has answered in this run of it. The record is taken away: a monitor that is killed has not
 /// answered.
 #[must_use]
-pub fn take_monitor(run: &Path, name: &str, process: ProcessId) -> bool {
+pub(crate) fn take_monitor(run: &Path, name: &str, process: ProcessId) -> bool {
     let answered = read(run, &monitor_file(name)).is_some_and(|text| text == monitored(process));
     forget_monitor(run, name);
     answered
 }
 
 /// The next monitor of `name` counts as the first one.
-pub fn forget_monitor(run: &Path, name: &str) {
+pub(crate) fn forget_monitor(run: &Path, name: &str) {
     remove(run, &monitor_file(name));
 }
 

@@ -34,7 +34,7 @@ fn file(name: &str) -> String {
 }
 
 /// Puts on record that libvirt is about to be asked, at `socket`, to start `name`.
-pub fn note(roots: &Roots, name: &str, socket: Option<&Path>) {
+pub(crate) fn note(roots: &Roots, name: &str, socket: Option<&Path>) {
     let own = std::process::id();
     let daemon = socket.and_then(|socket| daemon(roots, socket));
     let mut starting = Starting { agent: (own, proc::start_time(own).ok().flatten().unwrap_or(0)), daemon };
@@ -51,13 +51,13 @@ pub fn note(roots: &Roots, name: &str, socket: Option<&Path>) {
 
 /// The start of `name` that libvirt may still be at; `dead`: nobody listens at its sockets.
 #[must_use]
-pub fn read(roots: &Roots, name: &str, dead: bool) -> Option<Starting> {
+pub(crate) fn read(roots: &Roots, name: &str, dead: bool) -> Option<Starting> {
     let starting = Starting::parse(&run_dir::kept(&roots.run, &file(name))?);
     counts(&starting, dead).then_some(starting)
 }
 
 /// Takes the record away: what came of the start has been seen.
-pub fn forget(roots: &Roots, name: &str) {
+pub(crate) fn forget(roots: &Roots, name: &str) {
     run_dir::remove(&roots.run, &file(name));
 }
 
@@ -78,7 +78,7 @@ fn daemon(roots: &Roots, socket: &Path) -> Option<ProcessId> {
 /// state='paused' reason='starting up' pid='12'>` is written as soon as there is an emulator, and again when its
 /// processors were started (seen with libvirt 9.0; `virDomainObjFormat` and `qemuProcessLaunch` in its source).
 #[must_use]
-pub fn told_to_run(roots: &Roots, folder: &str, name: &str, pid: u32) -> Option<bool> {
+pub(crate) fn told_to_run(roots: &Roots, folder: &str, name: &str, pid: u32) -> Option<bool> {
     if name.is_empty() || name.contains(['/', '\0']) {
         return None;
     }

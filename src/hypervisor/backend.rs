@@ -23,7 +23,7 @@ const WORKER: &str = "vm-agent-libvirt";
 
 /// How changes are made.
 #[derive(Clone, Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// The connection URI.
     pub uri: String,
     /// Through virsh, because the caller wants it so.
@@ -41,7 +41,7 @@ impl Backend {
     ///
     /// # Errors
     /// libvirt said no, or could not be asked.
-    pub fn call(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(), Failure> {
+    pub(crate) fn call(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(), Failure> {
         let (tool, running) = self.spawn_tool(change, who, deadline)?;
         judge(&tool, &running.finish(deadline).map_err(not_run)?).map(drop)
     }
@@ -50,7 +50,7 @@ impl Backend {
     ///
     /// # Errors
     /// It could not be begun.
-    pub fn spawn(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
+    pub(crate) fn spawn(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
         let (tool, running) = self.spawn_tool(change, who, deadline)?;
         Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
@@ -94,7 +94,7 @@ impl Backend {
 ///
 /// # Errors
 /// libvirt said no, or could not be asked.
-pub fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
+pub(crate) fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
     let worker = worker_path().ok_or_else(|| missing(format!("the worker {LIBEXEC}/{WORKER} is not installed")))?;
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
@@ -112,13 +112,13 @@ fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
 ///
 /// # Errors
 /// As of [`ask_worker`].
-pub fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
+pub(crate) fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
     let answer = ask_worker(&Request::domain(uri, who, Question::State), deadline)?;
     answer.lookup.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"))
 }
 
 /// How the domain is at `uri`, by libvirt's word there.
-pub fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
+pub(crate) fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
     Place::told(lookup(uri, who, deadline))
 }
 
@@ -132,7 +132,7 @@ fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) 
 }
 
 /// A change that is under way. Dropping it ends its program.
-pub struct Call {
+pub(crate) struct Call {
     tool: Tool,
     running: RunningChild,
     last: Vec<u8>,
@@ -145,13 +145,13 @@ pub struct Call {
 impl Call {
     /// What can be polled: it is readable when `ended` is worth asking.
     #[must_use]
-    pub const fn running(&self) -> &RunningChild {
+    pub(crate) const fn running(&self) -> &RunningChild {
         &self.running
     }
 
     /// Whether the program has ended. Never waits, and takes in only a piece of what there is: a program that floods its
     /// output costs its own time, not ours.
-    pub fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         let mut next = self.running.next_line(Deadline::after(Duration::ZERO));
         loop {
             match next {
@@ -177,26 +177,26 @@ impl Call {
 
     /// Whether libvirt was asked to begin a migration.
     #[must_use]
-    pub const fn begun(&self) -> bool {
+    pub(crate) const fn begun(&self) -> bool {
         // virsh does not say when.
         self.begun || matches!(self.tool, Tool::Virsh(_))
     }
 
     /// Which end is asked before a migration, if that is known.
     #[must_use]
-    pub const fn asking(&self) -> Option<worker::Side> {
+    pub(crate) const fn asking(&self) -> Option<worker::Side> {
         self.asking
     }
 
     /// Bytes a second that the guest made dirty before its migration, if they were measured.
     #[must_use]
-    pub const fn dirty_rate(&self) -> Option<u64> {
+    pub(crate) const fn dirty_rate(&self) -> Option<u64> {
         self.dirty_rate
     }
 
     /// Which end stopped answering in the middle, if one did.
     #[must_use]
-    pub const fn lost(&self) -> Option<worker::Side> {
+    pub(crate) const fn lost(&self) -> Option<worker::Side> {
         self.lost
     }
 
@@ -204,7 +204,7 @@ impl Call {
     ///
     /// # Errors
     /// As of [`Backend::call`].
-    pub fn answer(self, deadline: Deadline) -> Result<Answer, Failure> {
+    pub(crate) fn answer(self, deadline: Deadline) -> Result<Answer, Failure> {
         let mut finished = self.running.finish(deadline).map_err(not_run)?;
         if finished.stdout.is_empty() {
             finished.stdout = self.last;
@@ -215,7 +215,7 @@ impl Call {
 
 /// The worker: beside the agent's own executable, in the installed place of the same prefix, or in that of the system.
 #[must_use]
-pub fn worker_path() -> Option<PathBuf> {
+pub(crate) fn worker_path() -> Option<PathBuf> {
     let own = std::fs::read_link("/proc/self/exe").ok()?;
     let folder = own.parent()?;
     let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");

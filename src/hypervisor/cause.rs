@@ -16,7 +16,7 @@ const OPEN_ELSEWHERE: &str = "find out where the machine runs or who uses the di
 
 /// The cause that a message ends with, and what it is the cause of.
 #[must_use]
-pub fn cause(message: &str) -> String {
+pub(super) fn cause(message: &str) -> String {
     if let Some(sentence) = of_lock(message) {
         return sentence;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How domains are asked about and changed: libvirt's RPC, its worker and virsh; processes as evidence without them.
 
-pub mod backend;
+pub(crate) mod backend;
 mod cause;
-pub mod process;
-pub mod rpc;
-pub mod status_files;
+pub(crate) mod process;
+pub(crate) mod rpc;
+pub(crate) mod status_files;
 mod virsh;

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Read;
 
 /// What is looked for; a file without this text is not parsed.
-pub enum Sought<'a> {
+pub(crate) enum Sought<'a> {
     /// The domain of this UUID.
     Uuid(&'a [u8; 16]),
     /// A domain that bears our mark.
@@ -24,7 +24,7 @@ pub enum Sought<'a> {
 }
 
 /// The first active domain that is sought and `fits`. An error: the files cannot be read, and say nothing.
-pub fn find(
+pub(crate) fn find(
     roots: &Roots,
     driver: Driver,
     sought: &Sought<'_>,

@@ -4,7 +4,7 @@
 use crate::model::definition::DefinitionText;
 use crate::model::failure::Failure;
 use crate::model::outcome::{Code, Outcome};
-pub use crate::model::silence::{Fact, Silence, SilenceKind};
+pub(crate) use crate::model::silence::{Fact, Silence, SilenceKind};
 use crate::model::standing::Standing;
 use crate::model::state::{Motion, State};
 use crate::model::storage::OpenDisk;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// All that an action knows before it decides: what its last look showed, and what it has asked since it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// How it is on this host.
     pub here: Place,
     /// What the definition's file says.
@@ -28,7 +28,7 @@ pub struct Facts {
 /// How the machine is on one host: what libvirt says there, and what the host itself shows. See [`Place::presence`] for what
 /// that comes down to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The virtual machine's name, when anything tells it.
     pub name: Option<String>,
     /// What libvirt says.
@@ -43,7 +43,7 @@ pub struct Place {
 
 /// A member, and how the machine is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Its name in the cluster.
     pub node: String,
     /// How the cluster sees it.
@@ -56,7 +56,7 @@ pub struct Peer {
 
 /// The answers to questions that only some actions have, each at its time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of the domain, which its next start would restore.
@@ -81,7 +81,7 @@ pub struct Answers {
 
 /// libvirt's word on the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Libvirt {
+pub(crate) enum Libvirt {
     /// It knows the domain.
     Domain(Domain),
     /// It answered, and knows no such domain.
@@ -110,7 +110,7 @@ pub struct Domain {
 
 /// The process table's word on the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Process {
+pub(crate) enum Process {
     /// Not asked.
     NotLooked,
     /// The domain's process.
@@ -138,7 +138,7 @@ pub enum Process {
 
 /// What the definition's file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Definition {
+pub(crate) enum Definition {
     /// Not looked for.
     NotLooked,
     /// Read, well-formed, and of the right name.
@@ -154,7 +154,7 @@ pub enum Definition {
 
 /// A definition that was read once; this text is what is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defined {
+pub(crate) struct Defined {
     /// Where it was read.
     pub path: PathBuf,
     /// The text, as read.
@@ -166,11 +166,11 @@ pub struct Defined {
 }
 
 /// A process: its number, and its start in clock ticks since the boot.
-pub type ProcessId = (u32, u64);
+pub(crate) type ProcessId = (u32, u64);
 
 /// A start that libvirt was asked for, as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Starting {
+pub(crate) struct Starting {
     /// The agent that asked first. An emulator that is older than it does not come from this start.
     pub agent: ProcessId,
     /// The daemon that was asked, where it is known.
@@ -180,7 +180,7 @@ pub struct Starting {
 impl Starting {
     /// Whether an emulator that started then can only come from this start.
     #[must_use]
-    pub const fn made(&self, emulator_start: u64) -> bool {
+    pub(crate) const fn made(&self, emulator_start: u64) -> bool {
         emulator_start >= self.agent.1
     }
 
@@ -206,7 +206,7 @@ impl Starting {
 
 impl Libvirt {
     /// What the worker was told about a domain.
-    pub fn told(lookup: Lookup) -> Self {
+    pub(crate) fn told(lookup: Lookup) -> Self {
         let Lookup::Found(facts) = lookup else { return Self::NoDomain };
         let state = State::from_numbers(facts.state, facts.reason);
         let motion = match (facts.job_operation, facts.job_error) {
@@ -224,29 +224,29 @@ impl Libvirt {
 impl Place {
     /// A host of which nothing but libvirt's word is known.
     #[must_use]
-    pub const fn by_word(libvirt: Libvirt) -> Self {
+    pub(crate) const fn by_word(libvirt: Libvirt) -> Self {
         Self { name: None, libvirt, process: Process::NotLooked, starting: None, told_to_run: None }
     }
 
     /// Another host, whose libvirt was asked.
-    pub fn told(answer: Result<Lookup, Failure>) -> Self {
+    pub(crate) fn told(answer: Result<Lookup, Failure>) -> Self {
         Self::by_word(answer.map_or_else(|failure| Libvirt::Silent(failure.into()), Libvirt::told))
     }
 
     /// A host that is known to be off, with all that it ran; by which evidence.
-    pub fn dead(why: impl Into<String>) -> Self {
+    pub(crate) fn dead(why: impl Into<String>) -> Self {
         let silence = Silence { kind: SilenceKind::Dead, why: why.into() };
         Self { process: Process::Gone, ..Self::by_word(Libvirt::Silent(silence)) }
     }
 
     /// A host that could not be asked.
-    pub fn silent(why: impl Into<String>) -> Self {
+    pub(crate) fn silent(why: impl Into<String>) -> Self {
         Self::by_word(Libvirt::Silent(Silence::refused(why)))
     }
 
     /// The domain to act on: by UUID where libvirt told it.
     #[must_use]
-    pub fn who(&self) -> Who {
+    pub(crate) fn who(&self) -> Who {
         match &self.libvirt {
             Libvirt::Domain(domain) => Who::Uuid(uuid_text(&domain.uuid)),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
@@ -259,7 +259,7 @@ impl Place {
 impl Defined {
     /// SHA-256 of the text, in hexadecimal. Computed when it is asked for: a monitor does without.
     #[must_use]
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         sha256_hex(self.text.as_bytes())
     }
 
@@ -267,7 +267,7 @@ impl Defined {
     ///
     /// # Errors
     /// It is another domain's.
-    pub fn is_for(&self, wanted: &str) -> Result<(), Outcome> {
+    pub(crate) fn is_for(&self, wanted: &str) -> Result<(), Outcome> {
         if self.name == wanted {
             return Ok(());
         }
@@ -279,7 +279,7 @@ impl Defined {
 
 /// A migration from this host that is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub(crate) struct Noted {
     /// The target's connection URI.
     pub uri: String,
     /// What the cluster calls the target.

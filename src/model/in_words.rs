@@ -22,7 +22,7 @@ impl fmt::Display for Libvirt {
 impl Place {
     /// The process table's word.
     #[must_use]
-    pub fn process_in_words(&self) -> String {
+    pub(crate) fn process_in_words(&self) -> String {
         match &self.process {
             Process::NotLooked => "not asked, since libvirt's word is enough".into(),
             Process::Alive { pid, name, .. } if self.name.as_ref().is_none_or(|asked| asked == name) => {

@@ -3,7 +3,7 @@
 
 /// The exit codes that this agent gives (OCF resource agent API 1.1; 150 is rgmanager's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(crate) enum Code {
     /// Done, or running.
     Ok,
     /// Failed, or not knowable.
@@ -29,7 +29,7 @@ pub enum Code {
 impl Code {
     /// The number given to `exit`.
     #[must_use]
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Ok => 0,
             Self::Generic => 1,
@@ -47,7 +47,7 @@ impl Code {
 
 /// The end of an action: its code, and the sentence that says what happened, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The exit code.
     pub code: Code,
     /// One sentence; shown as exit reason, in the log and at the terminal.
@@ -56,7 +56,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// An outcome of `code` with its sentence.
-    pub fn new(code: Code, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
     }
 }

@@ -62,7 +62,7 @@ impl<'a, D> Presence<'a, D> {
 impl Place {
     /// Brings libvirt's word and the process table's together.
     #[must_use]
-    pub fn presence(&self) -> Presence<'_> {
+    pub(crate) fn presence(&self) -> Presence<'_> {
         let name = self.label();
         match (&self.libvirt, &self.process) {
             (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
@@ -117,7 +117,7 @@ impl Place {
 
     /// The name of the domain in sentences: of the machine that runs, where one does.
     #[must_use]
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         match &self.libvirt {
             Libvirt::Domain(domain) if domain.state.active() => &domain.name,
             // What is off may be the definition of its new name, and not what ran.
@@ -130,7 +130,7 @@ impl Place {
 
     /// Whether libvirt shows what came of a start that is on record: the machine runs, or at least was told to.
     #[must_use]
-    pub fn shows_the_start(&self) -> bool {
+    pub(crate) fn shows_the_start(&self) -> bool {
         self.starting.is_some()
             && matches!(&self.libvirt, Libvirt::Domain(domain)
                 if domain.state.active() && domain.state != State::Paused(Pause::StartingUp))
@@ -138,7 +138,7 @@ impl Place {
 
     /// Why libvirt does not answer, where it does not.
     #[must_use]
-    pub const fn silence(&self) -> Option<&Silence> {
+    pub(crate) const fn silence(&self) -> Option<&Silence> {
         match &self.libvirt {
             Libvirt::Silent(silence) => Some(silence),
             Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => None,
@@ -147,7 +147,7 @@ impl Place {
 
     /// Why libvirt's word does not tell whether the machine runs, where it does not.
     #[must_use]
-    pub fn why_unknown(&self) -> &str {
+    pub(crate) fn why_unknown(&self) -> &str {
         match &self.libvirt {
             Libvirt::Silent(Silence { why, .. }) | Libvirt::Ambiguous(why) => why,
             Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_) => "",
@@ -156,31 +156,31 @@ impl Place {
 
     /// Whether nobody listens at libvirt's sockets.
     #[must_use]
-    pub fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.is_silent_as(SilenceKind::Dead)
     }
 
     /// Whether libvirt's daemon takes a call and does not answer.
     #[must_use]
-    pub fn is_hung(&self) -> bool {
+    pub(crate) fn is_hung(&self) -> bool {
         self.is_silent_as(SilenceKind::Hung)
     }
 
     /// Whether libvirt's daemon answers others, and not about this domain.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.is_silent_as(SilenceKind::Busy)
     }
 
     /// Whether libvirt is at something with a domain that has no process.
     #[must_use]
-    pub fn is_clearing_up(&self) -> bool {
+    pub(crate) fn is_clearing_up(&self) -> bool {
         self.is_busy() && self.has_no_process()
     }
 
     /// Whether all processes were read, and none is the machine's.
     #[must_use]
-    pub const fn has_no_process(&self) -> bool {
+    pub(crate) const fn has_no_process(&self) -> bool {
         matches!(self.process, Process::Gone | Process::Namesake(_))
     }
 

@@ -5,7 +5,7 @@ use crate::model::failure::{Failure, FailureKind};
 
 /// What is known of a question that is asked only where its answer is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Fact<T> {
+pub(crate) enum Fact<T> {
     /// It was not asked.
     #[default]
     NotAsked,
@@ -48,12 +48,12 @@ impl Silence {
 
 impl<T> Fact<T> {
     /// The answer; or that nobody gave one, in these words.
-    pub fn said(answer: Option<T>, silence: &str) -> Self {
+    pub(crate) fn said(answer: Option<T>, silence: &str) -> Self {
         answer.map_or_else(|| Self::Silent(Silence::refused(silence)), Self::Known)
     }
 
     /// Whether it was asked.
-    pub const fn is_asked(&self) -> bool {
+    pub(crate) const fn is_asked(&self) -> bool {
         !matches!(self, Self::NotAsked)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A disk that somebody else has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenDisk {
+pub(crate) struct OpenDisk {
     /// Its name in the guest.
     pub disk: String,
     /// Where it is.

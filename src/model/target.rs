@@ -7,7 +7,7 @@ use crate::model::uri::{Uri, percent_decoded};
 
 /// The target of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The node's name in the cluster, for people.
     pub node: String,
     /// The libvirt connection URI of the target.
@@ -21,7 +21,7 @@ pub struct Target {
 ///
 /// # Errors
 /// A sentence: the node cannot be a host, or the source's hypervisor cannot migrate.
-pub fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) -> Result<Target, String> {
+pub(crate) fn find(node: &str, params: &Migration, source_uri: &str, plain_data: bool) -> Result<Target, String> {
     let mapped = params.mapping.host(node);
     let host = match mapped {
         Some(host) => host.to_owned(),
@@ -111,7 +111,7 @@ fn without_prompt(uri: String) -> String {
 
 /// Whether two names mean one node: equal, or one is the other's name with its domain.
 #[must_use]
-pub fn same_node(a: &str, b: &str) -> bool {
+pub(crate) fn same_node(a: &str, b: &str) -> bool {
     let longer = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
     a.eq_ignore_ascii_case(b)
         || longer(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())

@@ -37,7 +37,7 @@ const CLIENT_PARAMETERS: [&str; 17] = [
 
 /// A connection URI in its parts, each as it was written: still percent-encoded, so that nothing is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uri {
+pub(crate) struct Uri {
     /// The hypervisor's driver, as "qemu".
     pub driver: String,
     /// How the daemon is reached ("unix", "ssh", "tls", "tcp", ...), if it was said; in small letters.
@@ -58,7 +58,7 @@ pub struct Uri {
 
 /// Why a text is no connection URI: words that follow "the URI".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAUri(pub &'static str);
+pub(crate) struct NotAUri(pub &'static str);
 
 impl fmt::Display for NotAUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +70,7 @@ impl std::error::Error for NotAUri {}
 
 impl Uri {
     /// Takes a URI apart.
-    pub fn parse(text: &str) -> Result<Self, NotAUri> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotAUri> {
         if text.contains(|c: char| c.is_ascii_control() || c == ' ') {
             return Err(NotAUri("has a blank or a control character"));
         }
@@ -115,7 +115,7 @@ impl Uri {
 
     /// The decoded value of a parameter; of several the last, as libvirt has it. Names match in any case.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<Vec<u8>> {
         self.query.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| percent_decoded(value))
     }
 
@@ -123,7 +123,7 @@ impl Uri {
     /// a local socket of the system's daemons. `run_dir` is `/run`. A socket that the URI itself names stands alone, and
     /// serves reads and writes alike.
     #[must_use]
-    pub fn local_sockets(&self, read_only: bool, run_dir: &Path) -> Option<Vec<PathBuf>> {
+    pub(crate) fn local_sockets(&self, read_only: bool, run_dir: &Path) -> Option<Vec<PathBuf>> {
         let local = match self.transport.as_deref() {
             None => DAEMON_DRIVERS.contains(&self.driver.as_str()),
             Some(transport) => transport == "unix",
@@ -159,7 +159,7 @@ impl Uri {
     /// What the daemon is asked to open: the URI without its transport, its host, and the parameters that only concern
     /// the client; or what its parameter "name" says.
     #[must_use]
-    pub fn open_name(&self) -> String {
+    pub(crate) fn open_name(&self) -> String {
         if let Some(name) = self.parameter("name") {
             return String::from_utf8_lossy(&name).into_owned();
         }
@@ -251,7 +251,7 @@ fn parameters(mut query: &str) -> Vec<(String, String)> {
 
 /// The bytes that a text with `%xx` stands for; a "%" that no two hexadecimal digits follow stands for itself.
 #[must_use]
-pub fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -275,7 +275,7 @@ pub fn percent_decoded(text: &str) -> Vec<u8> {
 /// The sockets at which a driver's domains can be asked for, in the order to try: the hypervisor's own daemon
 /// (`virtqemud` and so on), then the one for all (`libvirtd`, or `virtproxyd` in its place). `run_dir` is `/run`.
 #[must_use]
-pub fn candidate_sockets(driver: &str, read_only: bool, run_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn candidate_sockets(driver: &str, read_only: bool, run_dir: &Path) -> Vec<PathBuf> {
     let suffix = if read_only { "sock-ro" } else { "sock" };
     let folder = run_dir.join("libvirt");
     let mut sockets = Vec::with_capacity(2);

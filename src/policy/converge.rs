@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What may be done, and until when.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Milliseconds of downtime allowed at first.
     pub downtime: u64,
     /// Milliseconds of downtime allowed at last.
@@ -40,11 +40,11 @@ pub struct Policy {
 }
 
 /// The hypervisor's own allowance (QEMU), when none was set.
-pub const DEFAULT_DOWNTIME: u64 = 300;
+pub(crate) const DEFAULT_DOWNTIME: u64 = 300;
 
 /// The statistics of a running job. Before the memory, in a pass 0, its disks are copied where that was asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Since the migration's start.
     pub at: Duration,
     /// Bytes of memory, or of disks, in all.
@@ -61,7 +61,7 @@ pub struct Sample {
 
 /// The state of the policy.
 #[derive(Clone, Debug)]
-pub struct Governor {
+pub(crate) struct Governor {
     policy: Policy,
     downtime: u64,
     /// The least that was left to send, and when that was.
@@ -96,7 +96,7 @@ const ENDLESS: Duration = Duration::from_secs(1 << 30);
 impl Governor {
     /// The policy at the migration's start.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let downtime = if policy.downtime == 0 { DEFAULT_DOWNTIME } else { policy.downtime };
         let zero = Duration::ZERO;
         Self {
@@ -115,7 +115,7 @@ impl Governor {
 
     /// When it last got on, where the time counts from there; else its start.
     #[must_use]
-    pub const fn counts_from(&self) -> Duration {
+    pub(crate) const fn counts_from(&self) -> Duration {
         self.got_on
     }
 
@@ -131,23 +131,23 @@ impl Governor {
 
     /// Whether aborting could lose the guest.
     #[must_use]
-    pub const fn committed(&self) -> bool {
+    pub(crate) const fn committed(&self) -> bool {
         self.committed
     }
 
     /// Milliseconds of downtime allowed now.
     #[must_use]
-    pub const fn downtime(&self) -> u64 {
+    pub(crate) const fn downtime(&self) -> u64 {
         self.downtime
     }
 
     /// The hypervisor has switched to post-copy.
-    pub const fn commit(&mut self) {
+    pub(crate) const fn commit(&mut self) {
         self.committed = true;
     }
 
     /// Judges a sample.
-    pub fn step(&mut self, now: &Sample) -> Option<Change> {
+    pub(crate) fn step(&mut self, now: &Sample) -> Option<Change> {
         if self.passes.got_on(now.iteration, now.remaining) && self.policy.open_ended {
             self.got_on = now.at;
         }
@@ -235,7 +235,7 @@ impl Governor {
 
     /// Whether it ends in time with so much downtime, by the forecast; at all, where it may take as long as it gets on.
     #[must_use]
-    pub fn fits(&self, now: &Sample, downtime: u64) -> bool {
+    pub(crate) fn fits(&self, now: &Sample, downtime: u64) -> bool {
         let left = self.left(now);
         self.ends_in(now, downtime).is_some_and(|need| self.policy.open_ended || need * 11 / 10 + SLACK <= left)
     }
@@ -305,7 +305,7 @@ impl Governor {
 
 /// One line about how far it is, for the log and a terminal.
 #[must_use]
-pub fn progress(now: &Sample, downtime: u64) -> String {
+pub(crate) fn progress(now: &Sample, downtime: u64) -> String {
     let mib = |bytes: u64| bytes / (1 << 20);
     let percent = now.total.saturating_sub(now.remaining).saturating_mul(100) / now.total.max(1);
     let dirty = now.dirty.unwrap_or(0);

@@ -7,7 +7,7 @@ use crate::model::state::{Motion, Pause, Running, State};
 
 /// How well an active domain does; the same for every caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// As it should be.
     Well,
     /// Alive, and a person wanted it like this or should look at it.
@@ -24,7 +24,7 @@ pub enum Health {
 
 /// The table: state and reason to health.
 #[must_use]
-pub const fn health(state: State, motion: Motion) -> Health {
+pub(crate) const fn health(state: State, motion: Motion) -> Health {
     match state {
         State::Running(Running::Plain | Running::PostCopy) | State::Blocked | State::NoState | State::InShutdown => {
             Health::Well
@@ -57,7 +57,7 @@ pub const fn health(state: State, motion: Motion) -> Health {
 
 /// The table's other half: health to the exit code of a status or monitor, for this caller.
 #[must_use]
-pub fn code(health: Health, inv: &Invocation) -> Code {
+pub(crate) fn code(health: Health, inv: &Invocation) -> Code {
     match health {
         Health::Well => Code::Ok,
         // Only Pacemaker's recurring monitor has a word for it; to all others a paused machine counts as running.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What was done so far, and the time.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     /// What is left until this agent must have answered.
     pub left: Duration,
     /// Since the action began.
@@ -66,7 +66,7 @@ impl History {
     /// What is known when an action begins: the migration on record, and the one `before` this agent waited for the lock,
     /// where it has that.
     #[must_use]
-    pub fn on_record(noted: Option<Noted>, before: Option<Option<Noted>>) -> Self {
+    pub(crate) fn on_record(noted: Option<Noted>, before: Option<Option<Noted>>) -> Self {
         let outward = Outward::on_record(noted.as_ref(), before.as_ref().map(Option::as_ref));
         Self { outward, moved_to: noted.map(|noted| noted.uri), ..Self::default() }
     }
@@ -74,7 +74,7 @@ impl History {
     /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
     /// agent asked it for. An agent that has not asked cannot know that, see `Query::Queue`.
     #[must_use]
-    pub fn shows_a_start_over(&self, seen: &Facts) -> bool {
+    pub(crate) fn shows_a_start_over(&self, seen: &Facts) -> bool {
         seen.here.shows_the_start() || (self.may_be_over(seen) && seen.answers.queue_passed == Fact::Known(()))
     }
 
@@ -87,7 +87,7 @@ impl History {
     }
 
     /// Remembers of a look what later ones may not show any more.
-    pub fn remember(&mut self, seen: &mut Facts) {
+    pub(crate) fn remember(&mut self, seen: &mut Facts) {
         seen.answers.target = self.moving.looked();
         if let Libvirt::Domain(domain) = &seen.here.libvirt {
             if domain.state.active() {
@@ -98,7 +98,7 @@ impl History {
     }
 
     /// The stop of a restart is done: what was tried in it does not count for its start.
-    pub fn turn_to_start(&mut self) {
+    pub(crate) fn turn_to_start(&mut self) {
         let moved_to = self.moved_to.take();
         *self = Self { left: self.left, spent: self.spent, moved_to, stopped: true, ..Self::default() };
     }

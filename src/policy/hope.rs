@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long a reason is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hope {
+pub(crate) enum Hope {
     /// It lasts until somebody mends it, or trying again could do harm: told at once.
     Lost,
     /// It may pass at any moment: waited for as long as there is time.
@@ -24,7 +24,7 @@ pub enum Hope {
 /// Between two tries, at first and at most.
 const BETWEEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// A try that has less time than this cannot bring much.
-pub const ENOUGH: Duration = Duration::from_secs(10);
+pub(crate) const ENOUGH: Duration = Duration::from_secs(10);
 
 /// What a person has to mend, in the words of ssh, libvirt and TLS.
 const LASTING: [&str; 14] = [
@@ -49,7 +49,7 @@ const SILENT: [&str; 5] = ["timed out", "no route to host", "network is unreacha
 /// What a failed try leaves to hope for. One that had `begun` may have been aborted by somebody, a stop perhaps: it is not
 /// done again, unless the source's daemon did not even reach the target.
 #[must_use]
-pub fn of(failure: &Failure, begun: bool) -> Hope {
+pub(crate) fn of(failure: &Failure, begun: bool) -> Hope {
     match failure.at {
         Some(CallStep::ConnectDestination) => of_connection(&failure.said),
         Some(CallStep::Leftover | CallStep::Connect) if !begun => Hope::Soon,
@@ -72,7 +72,7 @@ pub fn of(failure: &Failure, begun: bool) -> Hope {
 
 /// What is left to hope for where a connection failed, by its words.
 #[must_use]
-pub fn of_connection(message: &str) -> Hope {
+pub(crate) fn of_connection(message: &str) -> Hope {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if says(&LASTING) {
@@ -86,7 +86,7 @@ pub fn of_connection(message: &str) -> Hope {
 
 /// How long to wait after so many tries.
 #[must_use]
-pub fn pause(tries: u32) -> Duration {
+pub(crate) fn pause(tries: u32) -> Duration {
     (BETWEEN.0 * 2_u32.saturating_pow(tries.saturating_sub(1).min(8))).min(BETWEEN.1)
 }
 

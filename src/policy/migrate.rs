@@ -33,7 +33,7 @@ use crate::sys::text::shown;
 use std::time::Duration;
 
 /// Between two looks at both ends while it is not clear where the machine is.
-pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// With less time than this no more looks are taken.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -41,7 +41,7 @@ const LAST: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The answer: the call makes no sense, or there is nothing to do.
-pub fn destination(inv: &Invocation, own: &str, uri: &str) -> Result<Target, Outcome> {
+pub(crate) fn destination(inv: &Invocation, own: &str, uri: &str) -> Result<Target, Outcome> {
     let impossible = |why: String| settle::outcome(End::Impossible(why), inv.caller);
     // A bad parameter that a migration does not use must not turn it into a stop.
     if let Some(problem) = inv.params.problems.iter().find(|problem| problem.hinders_migration()) {

@@ -4,23 +4,23 @@
 //! Pure. The engine asks again after each step with fresh facts, so that success is what is observed; `explain` and the
 //! stories ask with imagined ones. No arm may turn "unknown" into "not running".
 
-pub mod converge;
+pub(crate) mod converge;
 mod guard;
-pub mod health;
+pub(crate) mod health;
 mod history;
-pub mod hope;
-pub mod migrate;
+pub(crate) mod hope;
+pub(crate) mod migrate;
 mod monitor;
-pub mod moving;
-pub mod outward;
+pub(crate) mod moving;
+pub(crate) mod outward;
 mod progress;
 mod receive;
 mod restart;
-pub mod settle;
+pub(crate) mod settle;
 mod start;
 mod step;
 mod stop;
-pub mod tell;
+pub(crate) mod tell;
 mod words;
 mod world;
 
@@ -32,18 +32,18 @@ use crate::model::params::Problem;
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use health::Health;
-pub use history::History;
+pub(crate) use history::History;
 use std::time::Duration;
-pub use step::{Delay, Next, Query, Step, Tidy};
-pub use words::{has_saved_memory, no_definition};
-pub use world::{Look, World};
+pub(crate) use step::{Delay, Next, Query, Step, Tidy};
+pub(crate) use words::{has_saved_memory, no_definition};
+pub(crate) use world::{Look, World};
 
 /// Between two checks of a guest that is booting.
 const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 
 /// The next step of `inv`, or its answer.
 #[must_use]
-pub fn next(inv: &Invocation, seen: &Facts, done: &History) -> Next {
+pub(crate) fn next(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     if inv.action.moves() {
         return migrate::migrate(inv, seen, done);
     }
@@ -60,7 +60,7 @@ pub fn next(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 
 /// The answer of an action that could not begin.
 #[must_use]
-pub fn not_begun(inv: &Invocation, why: String) -> Outcome {
+pub(crate) fn not_begun(inv: &Invocation, why: String) -> Outcome {
     if inv.action.moves() {
         settle::outcome(settle::End::Stayed(why), inv.caller)
     } else {

@@ -9,11 +9,11 @@ use crate::model::worker::CallStep;
 use std::time::Duration;
 
 /// For a migration that had begun: the target is always asked.
-pub const NEVER: u32 = u32::MAX;
+pub(crate) const NEVER: u32 = u32::MAX;
 
 /// A migration: where it goes, and how far it has come.
 #[derive(Clone, Debug, Default)]
-pub struct Moving {
+pub(crate) struct Moving {
     /// Where to.
     pub target: Option<Target>,
     /// Only both ends are checked.
@@ -32,7 +32,7 @@ pub struct Moving {
 
 /// A try that is over for libvirt.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub(crate) struct Tried {
     /// The machine that was to move.
     pub name: String,
     /// When it began, since the action did.
@@ -47,7 +47,7 @@ pub struct Tried {
 
 /// A migration that did not succeed, as far as the call says.
 #[derive(Clone, Debug)]
-pub struct Failed {
+pub(crate) struct Failed {
     /// Why.
     pub why: String,
     /// Whether trying again could bring something else.
@@ -61,13 +61,13 @@ pub struct Failed {
 impl Failed {
     /// One that failed before libvirt was asked for anything, for a reason that lasts.
     #[must_use]
-    pub fn early(failure: Failure) -> Self {
+    pub(crate) fn early(failure: Failure) -> Self {
         Self { why: failure.said, hope: Hope::Lost, held: false, looks: NEVER }
     }
 
     /// One whose call failed, for which libvirt had `begun` or not; `why` is the sentence for it.
     #[must_use]
-    pub fn of(failure: &Failure, begun: bool, why: String) -> Self {
+    pub(crate) fn of(failure: &Failure, begun: bool, why: String) -> Self {
         let looks = match failure.at {
             Some(CallStep::ConnectDestination | CallStep::Preflight | CallStep::Leftover) => 1,
             Some(
@@ -93,7 +93,7 @@ impl Moving {
     }
 
     /// What a try came to.
-    pub fn note_try(&mut self, tried: Tried) {
+    pub(crate) fn note_try(&mut self, tried: Tried) {
         if self.tries == 0 {
             self.first_try = tried.began;
         }
@@ -103,7 +103,7 @@ impl Moving {
     }
 
     /// A new try is due.
-    pub fn start_over(&mut self, why: &str) {
+    pub(crate) fn start_over(&mut self, why: &str) {
         (self.tried, self.looks, self.gave_up) = (None, 0, Some(why.to_owned()));
     }
 }

@@ -25,7 +25,7 @@ use crate::model::state::{Motion, Pause, State};
 
 /// How far the machine is on its way from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outward {
+pub(crate) enum Outward {
     /// libvirt has not shown anything of it yet: only the record tells.
     Unseen(OnRecord),
     /// It is here, and libvirt has said that no migration takes it away.
@@ -39,7 +39,7 @@ pub enum Outward {
 
 /// What is on record of a migration from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRecord {
+pub(crate) enum OnRecord {
     /// Nothing, or one that had finished before this action was asked for.
     Nothing,
     /// One was begun, and nobody has seen its end.
@@ -50,7 +50,7 @@ pub enum OnRecord {
 
 /// What was seen of a migration, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+pub(crate) enum Sight {
     /// A copy that stands still, without a job: what runs elsewhere need not come from it.
     Still,
     /// Post-copy: a half is at the target.
@@ -91,19 +91,19 @@ impl Outward {
 
     /// Whether libvirt has said that it is here, and that nothing takes it away.
     #[must_use]
-    pub const fn is_here(self) -> bool {
+    pub(crate) const fn is_here(self) -> bool {
         matches!(self, Self::Here { .. })
     }
 
     /// Whether it was seen leaving, and not seen to have stayed.
     #[must_use]
-    pub const fn is_leaving(self) -> bool {
+    pub(crate) const fn is_leaving(self) -> bool {
         matches!(self, Self::Leaving(..))
     }
 
     /// The most that was seen of its leaving.
     #[must_use]
-    pub const fn sight(self) -> Option<Sight> {
+    pub(crate) const fn sight(self) -> Option<Sight> {
         match self {
             Self::Leaving(sight, _) => Some(sight),
             Self::Unseen(_) | Self::Here { .. } => None,
@@ -112,7 +112,7 @@ impl Outward {
 
     /// Whether the migration on record may be the one that took it away: it was not seen to have stayed since.
     #[must_use]
-    pub const fn may_be_the_recorded_one(self) -> bool {
+    pub(crate) const fn may_be_the_recorded_one(self) -> bool {
         match self {
             Self::Unseen(record) | Self::Leaving(_, record) => !matches!(record, OnRecord::Nothing),
             Self::Here { .. } => false,
@@ -121,7 +121,7 @@ impl Outward {
 
     /// Whether an agent may have paused the guest for a migration whose end it did not see.
     #[must_use]
-    pub const fn was_cut_short(self) -> bool {
+    pub(crate) const fn was_cut_short(self) -> bool {
         match self {
             Self::Unseen(record) | Self::Leaving(_, record) => matches!(record, OnRecord::Begun),
             Self::Here { cut_short } => cut_short,

@@ -11,7 +11,7 @@ use crate::model::state::{Motion, Pause, Running, State};
 
 /// How a migration ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It runs at the target, and not here.
     Moved(String),
     /// It runs here, and not at the target.
@@ -26,7 +26,7 @@ pub enum End {
 
 /// What a manager is told of that end.
 #[must_use]
-pub fn outcome(end: End, caller: Caller) -> Outcome {
+pub(crate) fn outcome(end: End, caller: Caller) -> Outcome {
     let rgmanager = |code: Code| if caller == Caller::Rgmanager { code } else { Code::Generic };
     // To Pacemaker every failure is 1: other codes ban nodes, and 6 stops the machine everywhere.
     match end {
@@ -40,7 +40,7 @@ pub fn outcome(end: End, caller: Caller) -> Outcome {
 
 /// What an active domain is to a migration that leaves from its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtSource {
+pub(crate) enum AtSource {
     /// It runs, or stands in a way that no migration caused.
     Runs(State),
     /// A migration is still under way; how it is meanwhile.
@@ -55,7 +55,7 @@ pub enum AtSource {
 
 /// What an active domain is to a migration that goes to its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtTarget {
+pub(crate) enum AtTarget {
     /// It runs there, or is paused there by request.
     Whole(State),
     /// In post-copy: it needs memory from elsewhere, or has some that is needed there.
@@ -66,7 +66,7 @@ pub enum AtTarget {
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// It is over: it runs there.
     Moved,
     /// It is over: it runs here.
@@ -94,7 +94,7 @@ const PATIENCE: u32 = 8;
 
 /// How it is at a migration's source.
 #[must_use]
-pub fn at_source(place: &Place) -> Presence<'_, AtSource> {
+pub(crate) fn at_source(place: &Place) -> Presence<'_, AtSource> {
     place.presence().map(|domain| match (domain.motion, domain.state) {
         // Also while the job is on: what has begun cannot be aborted.
         (_, state @ State::Paused(Pause::PostCopy | Pause::PostCopyFailed)) => AtSource::Half(state),
@@ -107,7 +107,7 @@ pub fn at_source(place: &Place) -> Presence<'_, AtSource> {
 
 /// How it is at a migration's target. What stands still there for a migration is the shell, whatever its job is said to be.
 #[must_use]
-pub fn at_target(place: &Place) -> Presence<'_, AtTarget> {
+pub(crate) fn at_target(place: &Place) -> Presence<'_, AtTarget> {
     place.presence().map(|domain| {
         let state = domain.state;
         let running = matches!(state, State::Running(Running::PostCopy | Running::PostCopyFailed));
@@ -123,7 +123,7 @@ pub fn at_target(place: &Place) -> Presence<'_, AtTarget> {
 
 /// The table. `looks` counts how often both ends were looked at; `last` says that no time is left for another look.
 #[must_use]
-pub fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget>, looks: u32, last: bool) -> Then {
+pub(crate) fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget>, looks: u32, last: bool) -> Then {
     let patient = looks < GRACE;
     let then = match (here, there) {
         (Off(_), Active(AtTarget::Whole(_) | AtTarget::Half(_))) => Then::Moved,

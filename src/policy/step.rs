@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Find this out. It changes nothing but what is known.
     Ask(Query),
     /// Carry this out, and look again.
@@ -24,7 +24,7 @@ pub enum Next {
 
 /// A question that not every look asks; its answer stands among the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Query {
+pub(crate) enum Query {
     /// Find and read the definition's file.
     Definition,
     /// Whether libvirt keeps a definition of the active domain.
@@ -53,7 +53,7 @@ impl Query {
     /// Whether the machine may be another by the time that it is answered, or be seen in another light: so that it is looked
     /// at again.
     #[must_use]
-    pub const fn outdates_the_look(self) -> bool {
+    pub(crate) const fn outdates_the_look(self) -> bool {
         match self {
             Self::Definition
             | Self::Kept
@@ -70,7 +70,7 @@ impl Query {
 
 /// How to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delay {
+pub(crate) enum Delay {
     /// For the domain or its process to change, at most so long.
     UntilChange(Duration),
     /// So long, whatever happens meanwhile.
@@ -82,7 +82,7 @@ pub enum Delay {
 
 /// One thing to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Delete the memory that libvirt has saved.
     DropSaved,
     /// Create a transient domain from the definition that was read.
@@ -140,7 +140,7 @@ pub enum Step {
 
 impl Step {
     /// Forgets the answers that this step has made old: these are asked again.
-    pub fn outdate(&self, answers: &mut Answers, done: &History) {
+    pub(crate) fn outdate(&self, answers: &mut Answers, done: &History) {
         match self {
             Self::DropSaved => answers.saved = Fact::NotAsked,
             // What the other agent did until now has not been seen yet.
@@ -166,7 +166,7 @@ impl Step {
 
 /// What follows from a look or an answer. It is done as well as it goes, and changes no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tidy {
+pub(crate) enum Tidy {
     /// What came of a start has been seen: it is on record no longer.
     ForgetStart,
     /// It is here: where it once migrated to is of no interest any more.

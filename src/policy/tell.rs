@@ -11,7 +11,7 @@ use crate::model::worker::CallStep;
 
 /// What failed, with the place where it did.
 #[must_use]
-pub fn sentence(failure: &Failure, node: &str, uri: &str) -> String {
+pub(crate) fn sentence(failure: &Failure, node: &str, uri: &str) -> String {
     match failure.at {
         Some(CallStep::ConnectDestination) => {
             format!("{node} cannot be reached: {} ({uri})", daemon(plain(&failure.said)))
@@ -32,19 +32,19 @@ pub fn sentence(failure: &Failure, node: &str, uri: &str) -> String {
 
 /// The sentence of a migration that left everything as it was.
 #[must_use]
-pub fn stayed(name: &str, why: &str) -> String {
+pub(crate) fn stayed(name: &str, why: &str) -> String {
     format!("'{name}' not moved, runs on here: {why}")
 }
 
 /// The sentence of one that sleeps, and cannot be woken to be moved.
 #[must_use]
-pub fn asleep(name: &str, why: &str) -> String {
+pub(crate) fn asleep(name: &str, why: &str) -> String {
     format!("'{name}' not moved, is asleep here (suspended by the guest): wake or stop it first; {why}")
 }
 
 /// Why a migration that would have taken too long was given up; or one that did not get on, where nobody waits for it.
 #[must_use]
-pub fn too_late(last: Option<&Sample>, open_ended: bool) -> String {
+pub(crate) fn too_late(last: Option<&Sample>, open_ended: bool) -> String {
     let mib = |bytes: u64| bytes / (1 << 20);
     let what = if open_ended { "no progress any more" } else { "no end in time" };
     last.map_or("it would not have ended in time".to_owned(), |sample| {
@@ -56,7 +56,7 @@ pub fn too_late(last: Option<&Sample>, open_ended: bool) -> String {
 
 /// libvirt's message without what its layers put around it.
 #[must_use]
-pub fn plain(message: &str) -> &str {
+pub(crate) fn plain(message: &str) -> &str {
     // What libvirt says of a connection that ends under it, ours or the one between its daemons.
     if matches!(
         message,
@@ -92,7 +92,7 @@ fn daemon(message: &str) -> String {
 
 /// The sentence of a migration whose end nobody here can bring about.
 #[must_use]
-pub fn unclear(name: &str, node: &str, here: &Place, there: &Place, why: Option<&str>) -> String {
+pub(crate) fn unclear(name: &str, node: &str, here: &Place, there: &Place, why: Option<&str>) -> String {
     let why = why.map(|why| format!("; {why}")).unwrap_or_default();
     let told = in_words_there(there);
     match (at_source(here), at_target(there)) {
@@ -112,7 +112,7 @@ pub fn unclear(name: &str, node: &str, here: &Place, there: &Place, why: Option<
 
 /// How it is at a migration's source.
 #[must_use]
-pub fn in_words_here(place: &Place) -> String {
+pub(crate) fn in_words_here(place: &Place) -> String {
     match at_source(place) {
         Presence::Active(AtSource::Runs(state) | AtSource::Stuck(state) | AtSource::Half(state)) => {
             format!("it is {state}")
@@ -128,7 +128,7 @@ pub fn in_words_here(place: &Place) -> String {
 
 /// How it is at a migration's target.
 #[must_use]
-pub fn in_words_there(place: &Place) -> String {
+pub(crate) fn in_words_there(place: &Place) -> String {
     match at_target(place) {
         Presence::Active(AtTarget::Whole(state) | AtTarget::Half(state)) => format!("it is {state}"),
         Presence::Active(AtTarget::Arriving) => "it is still arriving".into(),

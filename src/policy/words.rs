@@ -64,7 +64,7 @@ pub(super) fn as_process(pid: u32, name: &str, label: &str) -> String {
 /// Old memory on disks that were written since destroys them; so it is neither restored nor passed by without being told
 /// to.
 #[must_use]
-pub fn has_saved_memory(name: &str) -> String {
+pub(crate) fn has_saved_memory(name: &str) -> String {
     format!(
         "'{name}' has saved memory: restore it (virsh start, saved_memory=use) or discard it (virsh managedsave-remove, =drop)"
     )
@@ -72,7 +72,7 @@ pub fn has_saved_memory(name: &str) -> String {
 
 /// The sentence for a virtual machine that is defined nowhere.
 #[must_use]
-pub fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
+pub(crate) fn no_definition(name: &str, looked_at: &[std::path::PathBuf]) -> String {
     let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();
     if places.is_empty() {
         format!("'{name}' has no definition: libvirt knows none, and neither path nor config is set")

@@ -8,7 +8,7 @@ use crate::model::outcome::Outcome;
 use std::time::Duration;
 
 /// A world with one virtual machine in it.
-pub trait World {
+pub(crate) trait World {
     /// Takes what an action needs before its first look, the lock for one that changes something; gives what is on record.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ pub trait World {
 
 /// What a look showed.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     /// The facts, without the answers to what was not asked at this look.
     pub facts: Facts,
     /// It was given hardly any time: a daemon that did not answer in that was not silent.

@@ -19,7 +19,7 @@ use crate::sys::time::{Deadline, timespec};
 ///
 /// Its descriptor ([`AsFd`]) becomes readable when the process has ended, so it can be polled with others.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     pidfd: OwnedFd,
 }
 
@@ -29,7 +29,7 @@ impl Held {
     ///
     /// # Errors
     /// The kernel does not let us (before Linux 5.3 it has no such descriptors), or `/proc` cannot be read.
-    pub fn open(pid: u32, start_time_ticks: u64) -> io::Result<Option<Self>> {
+    pub(crate) fn open(pid: u32, start_time_ticks: u64) -> io::Result<Option<Self>> {
         let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
         let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -48,7 +48,7 @@ impl Held {
     ///
     /// # Errors
     /// We may not signal it.
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -57,13 +57,13 @@ impl Held {
 
     /// Whether it has ended.
     #[must_use]
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.wait_end(Deadline::after(Duration::ZERO))
     }
 
     /// Waits for its end; whether that came before the deadline.
     #[must_use]
-    pub fn wait_end(&self, deadline: Deadline) -> bool {
+    pub(crate) fn wait_end(&self, deadline: Deadline) -> bool {
         wait_readable(&self.pidfd, deadline)
     }
 }

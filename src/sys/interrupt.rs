@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 static RECEIVED: OnceLock<UnixStream> = OnceLock::new();
 
 /// From now on both signals are noted rather than fatal. Not for monitors: they are short, and change nothing.
-pub fn note() {
+pub(crate) fn note() {
     let Ok((receive, send)) = UnixStream::pair() else { return };
     let Ok(second) = send.try_clone() else { return };
     if receive.set_nonblocking(true).is_ok()
@@ -24,13 +24,13 @@ pub fn note() {
 
 /// What becomes readable with the first signal, for those who poll.
 #[must_use]
-pub fn descriptor() -> Option<BorrowedFd<'static>> {
+pub(crate) fn descriptor() -> Option<BorrowedFd<'static>> {
     RECEIVED.get().map(AsFd::as_fd)
 }
 
 /// Whether one of the signals has come.
 #[must_use]
-pub fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     descriptor().is_some_and(|fd| {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -20,13 +20,13 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// A turn; dropping it ends it.
 #[derive(Debug)]
 #[must_use]
-pub struct Turn {
+pub(crate) struct Turn {
     _file: File,
 }
 
 /// Why there is no turn.
 #[derive(Debug)]
-pub enum NoTurn {
+pub(crate) enum NoTurn {
     /// Another agent has it; what it said of itself.
     Taken(String),
     /// The file cannot be made or locked.
@@ -41,7 +41,7 @@ fn open(roots: &Roots, name: &str) -> Result<File, Errno> {
 
 /// Sends SIGTERM to the agent that has the turn at `name`, if it is at `such` an action; it ends tidily then. Nothing is
 /// sent to a process that the kernel does not name as the lock's holder.
-pub fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) -> bool) {
+pub(crate) fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) -> bool) {
     let Ok(file) = open(roots, name) else { return };
     let Some(pid) = holder(roots, &file) else { return };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
@@ -78,7 +78,7 @@ fn holder(roots: &Roots, file: &File) -> Option<Pid> {
 ///
 /// # Errors
 /// No turn until the deadline.
-pub fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
+pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
     let impossible = |errno: Errno| NoTurn::Impossible(errno.into());
     let mut file = open(roots, name).map_err(impossible)?;
     loop {

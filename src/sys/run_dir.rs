@@ -15,7 +15,7 @@ const FOLDER: &str = "vm-agent";
 ///
 /// # Errors
 /// It cannot be made, or something else is in its place.
-pub fn open(run: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn open(run: &Path) -> Result<OwnedFd, Errno> {
     match existing(run) {
         Err(Errno::NOENT) => {}
         opened => return opened,
@@ -36,7 +36,7 @@ fn existing(run: &Path) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// The folder or the file cannot be made or written.
-pub fn write(run: &Path, name: &str, text: &str) -> Result<(), Errno> {
+pub(crate) fn write(run: &Path, name: &str, text: &str) -> Result<(), Errno> {
     let folder = open(run)?;
     let new = format!("{name}.{}", std::process::id());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -51,7 +51,7 @@ pub fn write(run: &Path, name: &str, text: &str) -> Result<(), Errno> {
 
 /// Reads a file of the folder, which is not made for that.
 #[must_use]
-pub fn read(run: &Path, name: &str) -> Option<String> {
+pub(crate) fn read(run: &Path, name: &str) -> Option<String> {
     let folder = existing(run).ok()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(openat(&folder, name, flags, Mode::empty()).ok()?);
@@ -65,7 +65,7 @@ pub fn read(run: &Path, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// The folder or the link cannot be made.
-pub fn keep(run: &Path, name: &str, words: &str) -> Result<(), Errno> {
+pub(crate) fn keep(run: &Path, name: &str, words: &str) -> Result<(), Errno> {
     let folder = open(run)?;
     let new = format!("{name}.{}", std::process::id());
     let _ = unlinkat(&folder, &new, AtFlags::empty());
@@ -77,13 +77,13 @@ pub fn keep(run: &Path, name: &str, words: &str) -> Result<(), Errno> {
 
 /// The words that are kept under a name of the folder.
 #[must_use]
-pub fn kept(run: &Path, name: &str) -> Option<String> {
+pub(crate) fn kept(run: &Path, name: &str) -> Option<String> {
     let folder = existing(run).ok()?;
     readlinkat(&folder, name, Vec::new()).ok()?.into_string().ok()
 }
 
 /// Removes a file of the folder.
-pub fn remove(run: &Path, name: &str) {
+pub(crate) fn remove(run: &Path, name: &str) {
     if let Ok(folder) = existing(run) {
         let _ = unlinkat(&folder, name, AtFlags::empty());
     }

@@ -6,7 +6,7 @@ use virt::error::Error;
 use vm_agent::model::definition;
 
 #[derive(Default)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// Equal ones forbid a migration.
     pub uuid: Option<String>,
     /// The types of domains that it can run: `kvm`, `qemu`, ...
@@ -16,7 +16,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    pub fn of(connection: &Connect) -> Result<Self, Error> {
+    pub(crate) fn of(connection: &Connect) -> Result<Self, Error> {
         let text = connection.capabilities()?;
         let Ok(root) = definition::read(&text) else { return Ok(Self::default()) };
         let host = root.first("host");

@@ -14,7 +14,7 @@ use vm_agent::model::worker::{Answer, CallStep, ErrorReply, Lookup, MARK_NAMESPA
 const METADATA_ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
 
 /// Carries out `change` on the domain `who` at `uri`.
-pub fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, ErrorReply> {
+pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, ErrorReply> {
     let here = |act: &dyn Fn(&Connect) -> Result<Answer, Error>| {
         act(&connect::open(uri, CallStep::Connect)?).during(CallStep::Call)
     };

@@ -20,26 +20,26 @@ const JOB_ANSWERS: Duration = Duration::from_millis(300);
 ///
 /// The connection stays open until the process ends. To close it libvirt asks the daemon, and an answer that we have
 /// must not wait for one that then hangs.
-pub fn open(uri: &str, during: CallStep) -> Result<Connect, ErrorReply> {
+pub(crate) fn open(uri: &str, during: CallStep) -> Result<Connect, ErrorReply> {
     let connection = Connect::open(Some(uri)).during(during)?;
     std::mem::forget(connection.clone());
     Ok(connection)
 }
 
 /// Runs libvirt's event loop in a thread of its own, for events and keepalive. Must come before the first connection.
-pub fn run_event_loop() -> Result<(), ErrorReply> {
+pub(crate) fn run_event_loop() -> Result<(), ErrorReply> {
     virt::event::event_register_default_impl().during(CallStep::Connect)?;
     guard::thread("events", || while virt::event::event_run_default_impl().is_ok() {})
 }
 
 /// Has a dead peer noticed. A driver inside this process has no peer, and says so with an error.
-pub fn keep_alive(connection: &Connect) {
+pub(crate) fn keep_alive(connection: &Connect) {
     let (interval, count) = KEEPALIVE;
     let _ = connection.set_keep_alive(interval, count);
 }
 
 /// The domain, or libvirt's error.
-pub fn find(connection: &Connect, who: &Who) -> Result<Domain, Error> {
+pub(crate) fn find(connection: &Connect, who: &Who) -> Result<Domain, Error> {
     match who {
         Who::Uuid(uuid) => connection.lookup_domain_by_uuid_string(uuid),
         Who::Name(name) => connection.lookup_domain_by_name(name),
@@ -47,7 +47,7 @@ pub fn find(connection: &Connect, who: &Who) -> Result<Domain, Error> {
 }
 
 /// Whether the domain exists, and how it is.
-pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply> {
+pub(crate) fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply> {
     match find(connection, who).and_then(|domain| facts(&domain)) {
         Ok(facts) => Ok(Lookup::Found(facts)),
         // It may also have gone between the two questions.
@@ -57,7 +57,7 @@ pub fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply> {
 }
 
 /// All that is told of one domain.
-pub fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
+pub(crate) fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
     let (persistent, autostart) = (domain.is_persistent().ok(), domain.autostart().ok());
     // A driver that cannot save memory has saved none.
     let saved = match domain.has_managed_save(0) {

@@ -6,7 +6,7 @@ use virt::error::Error;
 use vm_agent::model::worker::{CallStep, ErrorReply};
 
 /// Says at which step an error came.
-pub trait During<T> {
+pub(crate) trait During<T> {
     fn during(self, step: CallStep) -> Result<T, ErrorReply>;
 }
 
@@ -29,6 +29,6 @@ impl<T> During<T> for Result<T, String> {
 }
 
 /// A failure that is not libvirt's.
-pub fn own(during: CallStep, message: impl Into<String>) -> ErrorReply {
+pub(crate) fn own(during: CallStep, message: impl Into<String>) -> ErrorReply {
     ErrorReply { code: 0, domain: 0, during, message: message.into() }
 }

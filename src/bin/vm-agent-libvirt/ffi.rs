@@ -39,7 +39,7 @@ unsafe extern "C" {
 }
 
 /// Ends the process at once: no destructor of libvirt's fifty libraries runs beside the threads that still do.
-pub fn exit(status: c_int) -> ! {
+pub(crate) fn exit(status: c_int) -> ! {
     _exit(status)
 }
 
@@ -57,14 +57,14 @@ fn termination() -> SignalSet {
 }
 
 /// Holds back SIGTERM and SIGINT, in this thread and those that it starts from now on.
-pub fn hold_termination() {
+pub(crate) fn hold_termination() {
     let set = termination();
     // SAFETY: the set is valid, and no old one is asked for. (It can fail for a wrong first argument only.)
     unsafe { pthread_sigmask(SIG_BLOCK, &raw const set, ptr::null_mut()) };
 }
 
 /// Returns when a signal that is held back arrives.
-pub fn wait_for_termination() {
+pub(crate) fn wait_for_termination() {
     let (set, mut signal) = (termination(), 0);
     // SAFETY: the set is valid, and the number ours. (It can fail for a wrong set only.)
     unsafe { sigwait(&raw const set, &raw mut signal) };
@@ -75,7 +75,7 @@ fn check(result: c_int) -> Result<c_int, Error> {
 }
 
 /// `virDomainState` and its reason. (`Domain::state` drops the error.)
-pub fn state(domain: &Domain) -> Result<(i32, i32), Error> {
+pub(crate) fn state(domain: &Domain) -> Result<(i32, i32), Error> {
     let (mut state, mut reason) = (0, 0);
     // SAFETY: the domain is alive as long as the reference; both numbers are ours.
     check(unsafe { sys::virDomainGetState(domain.as_ptr(), &raw mut state, &raw mut reason, 0) })?;
@@ -83,20 +83,20 @@ pub fn state(domain: &Domain) -> Result<(i32, i32), Error> {
 }
 
 /// Writes the domain's memory to a file and ends it.
-pub fn save(domain: &Domain, path: &str, flags: u32) -> Result<(), Error> {
+pub(crate) fn save(domain: &Domain, path: &str, flags: u32) -> Result<(), Error> {
     let path = CString::new(path)?;
     // SAFETY: the domain is alive as long as the reference; the path lives until the end of this function, and is copied.
     check(unsafe { sys::virDomainSaveFlags(domain.as_ptr(), path.as_ptr(), ptr::null(), flags) }).map(drop)
 }
 
 /// Aborts the domain's job.
-pub fn abort_job(domain: &Domain) -> Result<(), Error> {
+pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
     // SAFETY: the domain is alive as long as the reference.
     check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
 }
 
 /// Whether the disk (its target) has a job: a copy, a commit, ...
-pub fn has_block_job(domain: &Domain, disk: &str) -> Result<bool, Error> {
+pub(crate) fn has_block_job(domain: &Domain, disk: &str) -> Result<bool, Error> {
     let disk = CString::new(disk)?;
     let mut info = sys::virDomainBlockJobInfo { type_: 0, bandwidth: 0, cur: 0, end: 0 };
     // SAFETY: the domain is alive as long as the reference; the name lives until the end of this function; the record is ours.
@@ -105,13 +105,13 @@ pub fn has_block_job(domain: &Domain, disk: &str) -> Result<bool, Error> {
 }
 
 /// Switches the domain's migration to post-copy.
-pub fn start_postcopy(domain: &Domain) -> Result<(), Error> {
+pub(crate) fn start_postcopy(domain: &Domain) -> Result<(), Error> {
     // SAFETY: the domain is alive as long as the reference.
     check(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) }).map(drop)
 }
 
 /// Has the hypervisor measure how fast the guest makes its memory dirty. libvirt has the function since 7.2.0.
-pub fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Error> {
+pub(crate) fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Error> {
     type Start = unsafe extern "C" fn(sys::virDomainPtr, c_int, c_uint) -> c_int;
     // SAFETY: no library means all that are loaded; the name ends with NUL.
     let found = unsafe { dlsym(ptr::null_mut(), c"virDomainStartDirtyRateCalc".as_ptr()) };
@@ -126,7 +126,7 @@ pub fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Error> {
 }
 
 /// Bytes a second that were measured; `None` as long as there is no result.
-pub fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
+pub(crate) fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
     let mut records: *mut sys::virDomainStatsRecordPtr = ptr::null_mut();
     // SAFETY: the domain is alive as long as the reference; the list of domains ends with NULL; libvirt allocates the records.
     let count = check(unsafe {
@@ -149,7 +149,7 @@ pub fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
 }
 
 /// A domain's job.
-pub struct Job {
+pub(crate) struct Job {
     /// `virDomainJobType`: 0 is none, 1 and 2 are running, 3 completed, 4 failed, 5 cancelled.
     kind: i32,
     /// `virDomainJobOperation`; 0 without a job.
@@ -157,14 +157,14 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         const RUNNING: [i32; 2] = [sys::VIR_DOMAIN_JOB_BOUNDED as i32, sys::VIR_DOMAIN_JOB_UNBOUNDED as i32];
         RUNNING.contains(&self.kind)
     }
 }
 
 /// The domain's job. (`Domain::job_stats` aborts on an idle domain.)
-pub fn job(domain: &Domain) -> Result<Job, Error> {
+pub(crate) fn job(domain: &Domain) -> Result<Job, Error> {
     let (mut kind, mut count) = (0, 0);
     let mut parameters: sys::virTypedParameterPtr = ptr::null_mut();
     // SAFETY: the domain is alive as long as the reference; libvirt allocates the array, and says how long it is.
@@ -225,7 +225,7 @@ unsafe fn text(start: *const c_char) -> String {
 }
 
 /// Whether the host's hypervisor can give the domain its `<cpu>`; the error says what is missing.
-pub fn compare_cpu(connection: &Connect, facts: &DomainXml, cpu: &str) -> Result<(), Error> {
+pub(crate) fn compare_cpu(connection: &Connect, facts: &DomainXml, cpu: &str) -> Result<(), Error> {
     let c_string = |text: &Option<String>| text.as_deref().map(CString::new).transpose();
     let (emulator, arch, machine) = (c_string(&facts.emulator)?, c_string(&facts.arch)?, c_string(&facts.machine)?);
     let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
@@ -246,7 +246,7 @@ pub fn compare_cpu(connection: &Connect, facts: &DomainXml, cpu: &str) -> Result
 }
 
 /// KiB of the host's memory by kind.
-pub fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
+pub(crate) fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
     let (every_cell, mut count) = (sys::VIR_NODE_MEMORY_STATS_ALL_CELLS, 0);
     // SAFETY: with no array libvirt only says how many there are.
     check(unsafe { sys::virNodeGetMemoryStats(connection.as_ptr(), every_cell, ptr::null_mut(), &raw mut count, 0) })?;
@@ -260,7 +260,7 @@ pub fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
 }
 
 /// Sends libvirt's reason (`virConnectCloseReason`) when the connection is lost. Needs the event loop.
-pub fn watch_close(connection: &Connect, sender: Sender<i32>) -> Result<(), Error> {
+pub(crate) fn watch_close(connection: &Connect, sender: Sender<i32>) -> Result<(), Error> {
     let sender = Box::into_raw(Box::new(sender));
     // SAFETY: the sender is never freed, so it is there whenever libvirt calls.
     check(unsafe { sys::virConnectRegisterCloseCallback(connection.as_ptr(), Some(on_close), sender.cast(), None) })

@@ -12,13 +12,13 @@ use vm_agent::model::worker::{CallStep, ErrorReply, Reply, Request};
 const LONGEST_INPUT: u64 = 16 << 20;
 
 /// From now on the end of the parent (of its thread that started us) ends us too, with SIGKILL.
-pub fn die_with_parent() -> Result<(), ErrorReply> {
+pub(crate) fn die_with_parent() -> Result<(), ErrorReply> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| own(CallStep::Arguments, format!("cannot bind this process to its parent: {error}")))
 }
 
 /// Whether the parent is still the one that the caller named: it may have ended before the kernel knew of the bond.
-pub fn check_parent(expected: Option<u32>) -> Result<(), ErrorReply> {
+pub(crate) fn check_parent(expected: Option<u32>) -> Result<(), ErrorReply> {
     let actual = getppid().map(Pid::as_raw_nonzero).and_then(|pid| u32::try_from(pid.get()).ok());
     match expected {
         Some(pid) if actual != Some(pid) => Err(own(CallStep::Arguments, format!("the caller {pid} has gone"))),
@@ -27,7 +27,7 @@ pub fn check_parent(expected: Option<u32>) -> Result<(), ErrorReply> {
 }
 
 /// The arguments, as text.
-pub fn arguments() -> Result<Vec<String>, String> {
+pub(crate) fn arguments() -> Result<Vec<String>, String> {
     std::env::args_os()
         .skip(1)
         .map(|argument| argument.into_string().map_err(|argument| format!("{argument:?} is not UTF-8")))
@@ -36,7 +36,7 @@ pub fn arguments() -> Result<Vec<String>, String> {
 
 /// Ends the process with an error line after `timeout`, whatever it is stuck in; `before` that, what must not go on
 /// without it is ended.
-pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), ErrorReply> {
+pub(crate) fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), ErrorReply> {
     let Some(timeout) = timeout else { return Ok(()) };
     thread("deadline", move || {
         std::thread::sleep(timeout);
@@ -46,7 +46,7 @@ pub fn deadline(timeout: Option<Duration>, before: fn()) -> Result<(), ErrorRepl
 }
 
 /// Starts a thread that is never waited for.
-pub fn thread<F, T>(name: &str, run: F) -> Result<(), ErrorReply>
+pub(crate) fn thread<F, T>(name: &str, run: F) -> Result<(), ErrorReply>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -58,7 +58,7 @@ where
 }
 
 /// Reads what the request needs from standard input, and nothing if it needs nothing.
-pub fn read_input(request: &mut Request) -> Result<(), String> {
+pub(crate) fn read_input(request: &mut Request) -> Result<(), String> {
     let Some(input) = request.input_mut() else { return Ok(()) };
     let mut bytes = Vec::new();
     std::io::stdin()

@@ -22,7 +22,7 @@ const SYSTEM_ERROR: u32 = 38;
 const CPU_INCOMPATIBLE: u32 = 91;
 
 /// The host that is asked, and what is found.
-pub struct Check<'a> {
+pub(crate) struct Check<'a> {
     pub connection: &'a Connect,
     pub facts: &'a DomainXml,
     pub root: &'a Element<'a>,
@@ -34,7 +34,7 @@ pub struct Check<'a> {
 
 impl Check<'_> {
     /// Everything but what others use on the host at this moment.
-    pub fn everything(&mut self) {
+    pub(crate) fn everything(&mut self) {
         self.networks();
         self.pools();
         self.host_interfaces();
@@ -42,15 +42,15 @@ impl Check<'_> {
         self.machine();
     }
 
-    pub fn miss(&mut self, sentence: String) {
+    pub(crate) fn miss(&mut self, sentence: String) {
         self.lacks.missing.push(sentence);
     }
 
-    pub fn unknown(&mut self, what: &str, error: &Error) {
+    pub(crate) fn unknown(&mut self, what: &str, error: &Error) {
         self.lacks.unknown.push(format!("{what} is not known: {}", error.message()));
     }
 
-    pub fn networks(&mut self) {
+    pub(crate) fn networks(&mut self) {
         let (facts, there) = (self.facts, self.there);
         for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match self.connection.lookup_network_by_name(network).and_then(|network| network.is_active()) {
@@ -64,7 +64,7 @@ impl Check<'_> {
         }
     }
 
-    pub fn pools(&mut self) {
+    pub(crate) fn pools(&mut self) {
         let (facts, there) = (self.facts, self.there);
         let volumes = facts.disks.iter().filter(|disk| disk.kind == DiskKind::Volume);
         for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
@@ -136,7 +136,7 @@ impl Check<'_> {
     }
 
     /// Whether the hypervisor runs this type of domain, its emulator has this kind of machine, and the CPU will do.
-    pub fn machine(&mut self) {
+    pub(crate) fn machine(&mut self) {
         let (facts, there) = (self.facts, self.there);
         let domain_type = facts.domain_type.as_str();
         match Capabilities::of(self.connection).map(|capabilities| capabilities.domain_types) {
@@ -174,7 +174,7 @@ impl Check<'_> {
     }
 
     /// Huge pages come from a pool of their own, and all that a guest has are taken at its start.
-    pub fn huge_pages(&mut self) {
+    pub(crate) fn huge_pages(&mut self) {
         let there = self.there;
         let (Some(sizes), Some(needed)) = (definition::huge_pages(self.root), self.facts.memory_max_kib) else {
             return;
@@ -208,7 +208,7 @@ impl Check<'_> {
     }
 
     /// The ports that another domain there has.
-    pub fn ports(&mut self) {
+    pub(crate) fn ports(&mut self) {
         let there = self.there;
         let wanted: Vec<_> = definition::console_ports(self.root).into_iter().filter(|port| port.fixed).collect();
         if wanted.is_empty() {

@@ -33,7 +33,7 @@ fn moving() -> MutexGuard<'static, Option<Domain>> {
 }
 
 /// Moves the domain; answers when it is over. SIGTERM must have been held back before any thread was started.
-pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply> {
+pub(crate) fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply> {
     guard::thread("termination", || {
         loop {
             ffi::wait_for_termination();
@@ -92,7 +92,7 @@ pub fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, ErrorReply
 }
 
 /// Before the process ends by its own deadline: a peer-to-peer migration would go on in the daemon.
-pub fn give_up() {
+pub(crate) fn give_up() {
     let begun = moving();
     if begun.is_none() {
         // Kept for ever: it cannot begin any more.

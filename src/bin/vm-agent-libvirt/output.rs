@@ -10,13 +10,13 @@ use vm_agent::model::worker::{Line, Progress, Reply};
 static OUTPUT: Mutex<()> = Mutex::new(());
 
 /// Prints a progress line. A caller that no longer reads is not an error: what was begun must be brought to its end.
-pub fn progress(progress: Progress) {
+pub(crate) fn progress(progress: Progress) {
     let _turn = OUTPUT.lock();
     print(&Line::Progress { progress });
 }
 
 /// Prints the result and ends the process, whatever other threads are doing. Nothing is closed or freed.
-pub fn finish(reply: &Reply) -> ! {
+pub(crate) fn finish(reply: &Reply) -> ! {
     let status = match reply {
         Reply::Ok(_) => 0,
         Reply::Error(_) => 1,

@@ -22,7 +22,12 @@ use vm_agent::sys::text::uuid_text;
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
-pub fn check(source: &Connect, domain: &Domain, destination: &Connect, migrate: &Migrate) -> Result<(), ErrorReply> {
+pub(crate) fn check(
+    source: &Connect,
+    domain: &Domain,
+    destination: &Connect,
+    migrate: &Migrate,
+) -> Result<(), ErrorReply> {
     output::progress(Progress::Asking(Side::Source));
     let leaving = ffi::job(domain).is_ok_and(|job| job.running());
     let mut ends = Ends {

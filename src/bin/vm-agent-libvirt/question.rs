@@ -12,7 +12,7 @@ use vm_agent::model::definition;
 use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostFacts, Lacks, Question, Who};
 
 /// Answers `question`, which is about the domain `who` or about the host at `uri`.
-pub fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
+pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
     let connection = &connect::open(uri, CallStep::Connect)?;
     let who = || who.ok_or_else(|| own(CallStep::Arguments, "the domain is not named"));
     let xml = |xml: Result<String, Error>| xml.map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() });

@@ -19,7 +19,7 @@ use std::fmt::Write;
 
 /// What the action would find and do, and the code that it would end with.
 #[must_use]
-pub fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
+pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     let deadline = Deadline::after(inv.timeout);
     let mut looker = Looker::new(inv, env, Roots::default());
     let patience = inv.budget().share(Share::Look, deadline.left());

@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The sentence that refuses what a person wants to do, for the cluster's sake.
 #[must_use]
-pub fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
+pub(super) fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     // What a cluster says in its place: pcs resource, clusvcadm, and what follows the resource's name.
     let host = inv.target.as_ref().map_or_else(|| "NODE".to_owned(), |host| shown(host));
     let (verb, option, to) = match inv.action {

@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 
 /// Everything that a person wants to know, each `None` where nobody could tell.
 #[derive(Serialize)]
-pub struct Report {
+pub(super) struct Report {
     /// The exit code of `status`.
     #[serde(skip)]
     pub code: Code,
@@ -96,7 +96,7 @@ struct Told {
 
 /// Looks, and changes nothing.
 #[must_use]
-pub fn look(inv: &Invocation, env: &Environment) -> Report {
+pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let deadline = inv.budget().deadline();
     let mut looker = Looker::new(inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
@@ -319,13 +319,13 @@ impl Report {
 
     /// The facts as one line of JSON.
     #[must_use]
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
     }
 
     /// The facts as a screen.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: &str| {
             let _ = writeln!(text, "  {label:<12}{value}");

@@ -59,7 +59,7 @@ impl Looker {
     }
 
     /// Whether libvirt's daemon, if it answers in time, has a driver for the hypervisor.
-    pub fn check_hypervisor(&mut self, deadline: Deadline) -> Result<(), String> {
+    pub(crate) fn check_hypervisor(&mut self, deadline: Deadline) -> Result<(), String> {
         match self.connect(deadline) {
             Err(Unconnected::NoDriver(message)) => Err(format!("'{}' cannot be used here: {message}", self.uri)),
             Ok(()) | Err(Unconnected::Silent(_)) => Ok(()),

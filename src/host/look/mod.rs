@@ -55,7 +55,7 @@ impl Channel {
 }
 
 /// Looks at one domain, again and again during an action.
-pub struct Looker {
+pub(crate) struct Looker {
     /// Where the host's files are.
     pub roots: Roots,
     /// The connection URI, as libvirt's library would be given it.
@@ -96,7 +96,7 @@ pub struct Looker {
 
 /// How much is worth finding out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
+pub(crate) struct Depth {
     /// Find the process even though libvirt says that the domain is active. (Before "not running" it is always looked for.)
     pub process: bool,
     /// Look for the resource's mark when no domain has the name, and whether the domain is migrating.
@@ -106,7 +106,7 @@ pub struct Depth {
 impl Depth {
     /// What an action needs.
     #[must_use]
-    pub const fn of(inv: &Invocation) -> Self {
+    pub(crate) const fn of(inv: &Invocation) -> Self {
         let acts = !inv.action.watches() && !matches!(inv.action, Action::MigrateFrom);
         // A monitor that stays watches the process, too.
         Self { process: acts || inv.may_stay(), thorough: acts }
@@ -116,7 +116,7 @@ impl Depth {
 impl Looker {
     /// Prepares to look for the domain of `inv`. Touches nothing but, without a URI, the sign of a Xen host.
     #[must_use]
-    pub fn new(inv: &Invocation, env: &Environment, roots: Roots) -> Self {
+    pub(crate) fn new(inv: &Invocation, env: &Environment, roots: Roots) -> Self {
         let uri = uri(inv, env, &roots);
         let parsed = Uri::parse(&uri);
         let channel = match &parsed {
@@ -165,7 +165,7 @@ impl Looker {
     }
 
     /// Looks. libvirt gets at most `patience` of `deadline`.
-    pub fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Facts {
+    pub(crate) fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Facts {
         if self.name.is_none() && self.fault.is_none() {
             self.read_definition(inv);
         }
@@ -221,14 +221,14 @@ impl Looker {
     }
 
     /// Puts on record that libvirt is about to be asked to start the machine.
-    pub fn note_start(&self) {
+    pub(crate) fn note_start(&self) {
         if let Some(name) = &self.name {
             starting::note(&self.roots, name, self.socket.as_deref());
         }
     }
 
     /// Takes that off the record: what came of the start has been seen.
-    pub fn forget_start(&self) {
+    pub(crate) fn forget_start(&self) {
         for name in self.names() {
             starting::forget(&self.roots, name);
         }
@@ -238,7 +238,7 @@ impl Looker {
     ///
     /// # Errors
     /// It has not.
-    pub fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), Silence> {
+    pub(crate) fn pass_the_queue(&mut self, deadline: Deadline) -> Result<(), Silence> {
         if !matches!(self.channel, Channel::Rpc { .. }) {
             return Ok(());
         }
@@ -254,7 +254,7 @@ impl Looker {
     }
 
     /// Names the machine as far as that is possible without asking libvirt's daemon.
-    pub fn name_it(&mut self, inv: &Invocation) {
+    pub(crate) fn name_it(&mut self, inv: &Invocation) {
         if self.name.is_none() && self.fault.is_none() {
             self.read_definition(inv);
         }
@@ -266,17 +266,17 @@ impl Looker {
     }
 
     /// What comes next makes a new machine: the one that was found is gone.
-    pub fn expect_a_new_machine(&mut self) {
+    pub(crate) fn expect_a_new_machine(&mut self) {
         self.machine = None;
     }
 
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
-    pub fn read_definition(&mut self, inv: &Invocation) {
+    pub(crate) fn read_definition(&mut self, inv: &Invocation) {
         self.read_definition_by(inv, self.budget.until(Share::Definition, self.deadline));
     }
 
     /// The same; its storage may take until then.
-    pub fn read_definition_by(&mut self, inv: &Invocation, until: Deadline) {
+    pub(crate) fn read_definition_by(&mut self, inv: &Invocation, until: Deadline) {
         if self.definition == Definition::NotLooked {
             self.definition = read_definition(inv, self.uri.as_str(), until);
             if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
@@ -287,19 +287,19 @@ impl Looker {
 
     /// The end of the action's time.
     #[must_use]
-    pub const fn deadline(&self) -> Deadline {
+    pub(crate) const fn deadline(&self) -> Deadline {
         self.deadline
     }
 
     /// The virtual machine's name: the one that it was found under, else what the parameters, the definition, or an
     /// earlier reading of it tell.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.names().next()
     }
 
     /// The names that the virtual machine has or had: the records of an earlier action may be kept under any of them.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let found = self.machine.as_ref().map(|machine| machine.name.as_str());
         let name = self.name.as_deref().filter(|name| found != Some(*name));
         let known = self.known.as_ref().map(|known| known.name.as_str());
@@ -309,7 +309,7 @@ impl Looker {
 
     /// What was read of the definition.
     #[must_use]
-    pub const fn definition(&self) -> &Definition {
+    pub(crate) const fn definition(&self) -> &Definition {
         &self.definition
     }
 }

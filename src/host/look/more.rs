@@ -14,7 +14,7 @@ use crate::sys::time::Deadline;
 impl Looker {
     /// The domain that was last seen, as the RPC knows it.
     #[must_use]
-    pub fn last(&self) -> Option<&rpc::RemoteDomain> {
+    pub(crate) fn last(&self) -> Option<&rpc::RemoteDomain> {
         self.last.as_ref()
     }
 
@@ -25,7 +25,7 @@ impl Looker {
     }
 
     /// Asks more about the domain that was last seen; `None` when libvirt cannot say.
-    pub fn ask_last<T>(
+    pub(crate) fn ask_last<T>(
         &mut self,
         deadline: Deadline,
         ask: impl FnOnce(&mut Connection, &rpc::RemoteDomain) -> Result<Option<T>, RpcError>,
@@ -47,7 +47,7 @@ impl Looker {
     }
 
     /// Whether libvirt keeps a definition of the domain that was last seen, `who`.
-    pub fn kept(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
+    pub(crate) fn kept(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
         let kept =
             self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
                 match backend::lookup(&self.uri, who.clone(), self.budget.until(Share::Worker, deadline)).ok()? {
@@ -59,7 +59,7 @@ impl Looker {
     }
 
     /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start.
-    pub fn saved(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
+    pub(crate) fn saved(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
         let ask = |rpc: &mut Connection, domain: &rpc::RemoteDomain| match rpc.has_managed_save(domain) {
             // A driver that cannot save memory has saved none.
             Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),
@@ -78,7 +78,7 @@ impl Looker {
     ///
     /// # Errors
     /// A sentence: it does not, or does not say.
-    pub fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
+    pub(crate) fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
         let by_rpc = self.connection.as_mut().and_then(|connection| {
             connection.set_deadline(self.budget.until(Share::Question, deadline));
             connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
@@ -100,24 +100,24 @@ impl Looker {
     }
 
     /// Our mark in the domain that was last seen, if it has one and libvirt shows it.
-    pub fn mark(&mut self, deadline: Deadline) -> Option<definition::Mark> {
+    pub(crate) fn mark(&mut self, deadline: Deadline) -> Option<definition::Mark> {
         let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
         definition::parse(xml.as_bytes()).ok()?.mark
     }
 
     /// An open connection over which more can be asked, if there is one.
-    pub fn connection(&mut self) -> Option<&mut Connection> {
+    pub(crate) fn connection(&mut self) -> Option<&mut Connection> {
         self.connection.as_mut()
     }
 
     /// Whether lifecycle events of the domain are sent.
     #[must_use]
-    pub const fn watching(&self) -> bool {
+    pub(crate) const fn watching(&self) -> bool {
         self.watching
     }
 
     /// Asks for the domain's lifecycle events on the open connection; whether they will come.
-    pub fn watch(&mut self, deadline: Deadline) -> bool {
+    pub(crate) fn watch(&mut self, deadline: Deadline) -> bool {
         if self.watching {
             return true;
         }
@@ -143,7 +143,7 @@ impl Looker {
     }
 
     /// Drops the connection: after an error nothing more can be read from it.
-    pub fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.connection = None;
         self.watching = false;
     }

@@ -16,7 +16,7 @@ const XML_INACTIVE: u32 = 2;
 
 impl Looker {
     /// A disk of the definition that would be started, which somebody else has open.
-    pub fn open_elsewhere(&mut self, seen: &Facts, deadline: Deadline) -> Fact<Option<OpenDisk>> {
+    pub(crate) fn open_elsewhere(&mut self, seen: &Facts, deadline: Deadline) -> Fact<Option<OpenDisk>> {
         match self.disks_to_open(seen, deadline) {
             Some(disks) => storage::open_elsewhere(&disks, deadline),
             None => Fact::Silent(Silence::refused("libvirt does not show its definition")),

@@ -111,7 +111,7 @@ impl Looker {
 
     /// The UUIDs that the machine has or had, as far as anything tells them.
     #[must_use]
-    pub fn uuids(&self) -> Vec<[u8; 16]> {
+    pub(crate) fn uuids(&self) -> Vec<[u8; 16]> {
         let mut uuids = self.sought_uuids();
         uuids.extend(self.defined_uuid().filter(|uuid| !uuids.contains(uuid)));
         uuids
@@ -330,7 +330,7 @@ impl Looker {
 
     /// The disks of the machine that was found which were switched since it was marked, by libvirt's own file, or its word;
     /// nothing where its mark does not tell what they were.
-    pub fn switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
+    pub(crate) fn switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
         let uuid = self.machine.as_ref()?.uuid;
         if let Some(found) = self.recorded(&Sought::Uuid(&uuid), |_| true) {
             let found = found?;
@@ -344,7 +344,7 @@ impl Looker {
 
     /// The same, but only when libvirt has changed its file on the machine since it was last asked: cheap enough for each
     /// monitor, and a switch is told of once.
-    pub fn newly_switched(&mut self, deadline: Deadline) -> Vec<Switched> {
+    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Vec<Switched> {
         let Some(name) = self.machine.as_ref().map(|machine| machine.name.clone()) else { return Vec::new() };
         let Some(folder) = self.driver.folder().filter(|_| self.has_status_files) else { return Vec::new() };
         let file = self.roots.run.join(folder).join(format!("{name}.xml"));
@@ -360,13 +360,13 @@ impl Looker {
 
     /// Whether nobody has seen to the mark of the domain that was last seen in this run of it.
     #[must_use]
-    pub fn is_mark_due(&self) -> bool {
+    pub(crate) fn is_mark_due(&self) -> bool {
         let (Some(last), Some(known)) = (&self.last, &self.known) else { return false };
         known.uuid == Some(last.uuid) && known.marked != last.id
     }
 
     /// Its mark has been seen to.
-    pub fn mark_seen_to(&mut self) {
+    pub(crate) fn mark_seen_to(&mut self) {
         if let (Some(last), Some(config), Some(known)) = (&self.last, &self.config, &mut self.known) {
             known.marked = last.id;
             records::remember(&self.roots.run, config, known);

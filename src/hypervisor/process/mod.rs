@@ -111,7 +111,7 @@ pub enum Evidence {
 /// Looks for the domain's process: first the one that libvirt's pid file names, then all. It may wait for a process whose
 /// memory is locked, for ever: see `host::aside`.
 #[cfg(test)]
-pub fn find(roots: &Roots, who: &Identity<'_>) -> Evidence {
+pub(crate) fn find(roots: &Roots, who: &Identity<'_>) -> Evidence {
     find_by(roots, who, &mut |pids, found_by| examine(roots, who, pids, found_by))
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn find_by(
 
 /// The process that libvirt's pid file names, if it lives and is the domain. Its absence proves nothing.
 #[cfg(test)]
-pub fn by_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
+pub(crate) fn by_pid_file(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
     let pid = read_pid_file(roots, who)?;
     let mut findings = Findings::default();
     findings.add(who, examine(roots, who, &[pid], FoundBy::PidFile));
@@ -155,7 +155,7 @@ pub(crate) fn examine(roots: &Roots, who: &Identity<'_>, pids: &[u32], found_by:
 /// The emulator that libvirt's pid file names and that keeps its lock on that file (since libvirt 6): the domain's for
 /// certain, and nothing of it had to be read that could be waited for. It does not say whether it received a migration.
 #[must_use]
-pub fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
+pub(crate) fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
     let (pid, file) = open_pid_file(roots, who)?;
     let process = ProcessDir::open(&roots.proc, pid).ok()?;
     let stat = process.stat().ok().filter(|stat| !stat.has_ended() && !stat.kernel_thread)?;
@@ -173,7 +173,7 @@ pub fn held_by_libvirt(roots: &Roots, who: &Identity<'_>) -> Option<Alive> {
 
 /// Whether a process that was known to live is on its way to its end.
 #[must_use]
-pub fn is_ending(roots: &Roots, pid: u32) -> bool {
+pub(crate) fn is_ending(roots: &Roots, pid: u32) -> bool {
     let look =
         ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| process.is_ending(&stat)));
     look.unwrap_or(false)
@@ -294,7 +294,7 @@ fn may_be_an_emulator(table: &OwnedFd, pid: u32, driver: Driver, buffer: &mut Ve
 
 /// What a process that libvirt's pid file names is like, as far as that can be seen without waiting for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pulse {
+pub(crate) enum Pulse {
     /// It lives, or nothing says otherwise.
     Beats,
     /// It is on its way to its end, and stays there perhaps: its number and its start.
@@ -306,7 +306,7 @@ pub enum Pulse {
 /// Looks at the process that libvirt's pid file names for a domain of which libvirt says that it is active. Three system
 /// calls where it lives.
 #[must_use]
-pub fn pulse(roots: &Roots, who: &Identity<'_>) -> Pulse {
+pub(crate) fn pulse(roots: &Roots, who: &Identity<'_>) -> Pulse {
     let Some((pid, file)) = open_pid_file(roots, who) else { return Pulse::Beats };
     match ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat().map(|stat| (process, stat))) {
         Ok((_, stat)) if stat.has_ended() => Pulse::Ended(pid),

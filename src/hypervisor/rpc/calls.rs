@@ -8,11 +8,11 @@ use super::message::{self, Procedure, RemoteDomain, TypedValue};
 use super::xdr::{Encoder, Malformed, sendable};
 
 /// `VIR_CONNECT_LIST_DOMAINS_ACTIVE`.
-pub const LIST_ACTIVE: u32 = 1;
+pub(crate) const LIST_ACTIVE: u32 = 1;
 
 /// `virDomainInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Info {
+pub(crate) struct Info {
     /// `virDomainState`.
     pub state: u32,
     /// The most memory it may have, in KiB.
@@ -27,7 +27,7 @@ pub struct Info {
 
 /// The statistics of a domain's job.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JobStats {
+pub(crate) struct JobStats {
     /// `virDomainJobType`: 0 is no job.
     pub kind: i32,
     /// Its fields, as libvirt names them.
@@ -36,7 +36,7 @@ pub struct JobStats {
 
 impl Connection {
     /// The domain of this name; `None` only when libvirt says that there is none.
-    pub fn lookup_by_name(&mut self, name: &str) -> Result<Option<RemoteDomain>, RpcError> {
+    pub(crate) fn lookup_by_name(&mut self, name: &str) -> Result<Option<RemoteDomain>, RpcError> {
         sendable(name)?;
         let arguments = |call: &mut Encoder<'_>| {
             call.string(name);
@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// The domain of this UUID; `None` only when libvirt says that there is none.
-    pub fn lookup_by_uuid(&mut self, uuid: &[u8; 16]) -> Result<Option<RemoteDomain>, RpcError> {
+    pub(crate) fn lookup_by_uuid(&mut self, uuid: &[u8; 16]) -> Result<Option<RemoteDomain>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {
             call.uuid(uuid);
         };
@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// The domain's `virDomainState` and the reason for it; `None` when it has vanished.
-    pub fn state(&mut self, domain: &RemoteDomain) -> Result<Option<(i32, i32)>, RpcError> {
+    pub(crate) fn state(&mut self, domain: &RemoteDomain) -> Result<Option<(i32, i32)>, RpcError> {
         let arguments = with_flags(domain, 0);
         known(
             self.call(Procedure::DomainGetState, ASKING_FOR_STATE, arguments, |reply| Ok((reply.i32()?, reply.i32()?))),
@@ -77,7 +77,7 @@ impl Connection {
     }
 
     /// The domain's resources; `None` when it has vanished. An ordinary call: it may hang while a hypervisor does.
-    pub fn info(&mut self, domain: &RemoteDomain) -> Result<Option<Info>, RpcError> {
+    pub(crate) fn info(&mut self, domain: &RemoteDomain) -> Result<Option<Info>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let found = self.call(Procedure::DomainGetInfo, "asking for the domain's resources", arguments, |reply| {
             Ok(Info {
@@ -93,28 +93,28 @@ impl Connection {
 
     /// The domain's definition (`virDomainXMLFlags`); `None` when it has vanished. An ordinary call: it may hang while a
     /// hypervisor does.
-    pub fn xml(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<String>, RpcError> {
+    pub(crate) fn xml(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<String>, RpcError> {
         let arguments = with_flags(domain, flags);
         let doing = "asking for the domain's definition";
         known(self.call(Procedure::DomainGetXmlDesc, doing, arguments, |reply| reply.text().map(str::to_owned)))
     }
 
     /// Whether the domain has a definition that outlives it; `None` when it has vanished.
-    pub fn is_persistent(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
+    pub(crate) fn is_persistent(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let doing = "asking whether the domain is persistent";
         known(self.call(Procedure::DomainIsPersistent, doing, arguments, |reply| Ok(reply.i32()? != 0)))
     }
 
     /// Whether the memory of the domain is saved, and its next start will restore it; `None` when it has vanished.
-    pub fn has_managed_save(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
+    pub(crate) fn has_managed_save(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = with_flags(domain, 0);
         let doing = "asking whether the domain's memory is saved";
         known(self.call(Procedure::DomainHasManagedSaveImage, doing, arguments, |reply| Ok(reply.i32()? != 0)))
     }
 
     /// Whether the daemon starts the domain by itself; `None` when it has vanished.
-    pub fn autostart(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
+    pub(crate) fn autostart(&mut self, domain: &RemoteDomain) -> Result<Option<bool>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| domain.encode(call);
         let doing = "asking for the domain's autostart";
         known(self.call(Procedure::DomainGetAutostart, doing, arguments, |reply| Ok(reply.i32()? != 0)))
@@ -122,7 +122,7 @@ impl Connection {
 
     /// The statistics of the domain's running job (`virDomainGetJobStatsFlags`); `None` when it has vanished. An
     /// ordinary call: it may hang while a hypervisor does.
-    pub fn job_stats(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<JobStats>, RpcError> {
+    pub(crate) fn job_stats(&mut self, domain: &RemoteDomain, flags: u32) -> Result<Option<JobStats>, RpcError> {
         let arguments = with_flags(domain, flags);
         let doing = "asking for the domain's job";
         known(self.call(Procedure::DomainGetJobStats, doing, arguments, |reply| {
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// All domains that `flags` (`LIST_*`, 0 for all) let through.
-    pub fn list_all(&mut self, flags: u32) -> Result<Vec<RemoteDomain>, RpcError> {
+    pub(crate) fn list_all(&mut self, flags: u32) -> Result<Vec<RemoteDomain>, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {
             call.i32(1).u32(flags);
         };
@@ -140,7 +140,7 @@ impl Connection {
 
     /// Returns when libvirt has begun with all ordinary calls that it was asked for before this one, by whomever: it takes
     /// them in turn, while questions like [`Self::lookup_by_name`] overtake them.
-    pub fn pass_the_queue(&mut self) -> Result<(), RpcError> {
+    pub(crate) fn pass_the_queue(&mut self) -> Result<(), RpcError> {
         // An ordinary call about a domain that there is not: it waits for no domain.
         let nobody = RemoteDomain { name: "-".into(), uuid: [0; 16], id: -1 };
         match self.info(&nobody) {
@@ -150,14 +150,14 @@ impl Connection {
     }
 
     /// The daemon's version of libvirt: 1,000,000 times major, 1,000 times minor, release.
-    pub fn lib_version(&mut self) -> Result<u64, RpcError> {
+    pub(crate) fn lib_version(&mut self) -> Result<u64, RpcError> {
         self.call(Procedure::ConnectGetLibVersion, "asking for libvirt's version", |_| (), |reply| reply.u64())
     }
 
     /// Has the daemon ping this client whenever nothing is sent for a while, and drop it when no answer comes: nothing for a
     /// client that only polls. Any client must answer, and a test sees that this one does.
     #[cfg(test)]
-    pub fn ask_for_pings(&mut self) -> Result<bool, RpcError> {
+    pub(crate) fn ask_for_pings(&mut self) -> Result<bool, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {
             // `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`.
             call.i32(10);

@@ -31,7 +31,7 @@ const EVENTS_KEPT: usize = 4096;
 const LEAVE: Duration = Duration::from_millis(250);
 
 /// A connection to one of libvirt's daemons.
-pub struct Connection {
+pub(crate) struct Connection {
     socket: Socket,
     inbox: Inbox,
     outbox: Vec<u8>,
@@ -67,7 +67,12 @@ impl Connection {
     /// Connects to `socket` and opens the hypervisor that `uri` names (the daemon's own choice without one).
     ///
     /// `deadline` holds for this and for all calls until another is set.
-    pub fn open(socket: &Path, uri: Option<&str>, read_only: bool, deadline: Deadline) -> Result<Self, RpcError> {
+    pub(crate) fn open(
+        socket: &Path,
+        uri: Option<&str>,
+        read_only: bool,
+        deadline: Deadline,
+    ) -> Result<Self, RpcError> {
         sendable(uri.unwrap_or_default())?;
         let mut connection = Self {
             socket: Socket::open(socket, &WaitFor::new("connecting", deadline))?,
@@ -101,17 +106,17 @@ impl Connection {
     }
 
     /// Sets the deadline of all calls from now on.
-    pub const fn set_deadline(&mut self, deadline: Deadline) {
+    pub(crate) const fn set_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
     }
 
     /// Asks the daemon to send this domain's lifecycle events from now on.
-    pub fn watch_lifecycle(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
+    pub(crate) fn watch_lifecycle(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
         self.watch(domain, EVENT_LIFECYCLE, "asking for the domain's events")
     }
 
     /// Asks the daemon to send this domain's reboots from now on, too: they come as [`message::REBOOTED`].
-    pub fn watch_reboots(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
+    pub(crate) fn watch_reboots(&mut self, domain: &RemoteDomain) -> Result<(), RpcError> {
         self.watch(domain, EVENT_REBOOT, "asking for the domain's reboots")
     }
 
@@ -122,7 +127,7 @@ impl Connection {
 
     /// The next event, waiting for it until `deadline`; `None` then.
     #[cfg(test)]
-    pub fn next_event(&mut self, deadline: Deadline) -> Result<Option<LifecycleEvent>, RpcError> {
+    pub(crate) fn next_event(&mut self, deadline: Deadline) -> Result<Option<LifecycleEvent>, RpcError> {
         let wait = WaitFor::new("waiting for an event", deadline);
         let mut looked = false;
         loop {
@@ -141,17 +146,17 @@ impl Connection {
     }
 
     /// An event that has already arrived.
-    pub fn take_queued_event(&mut self) -> Option<LifecycleEvent> {
+    pub(crate) fn take_queued_event(&mut self) -> Option<LifecycleEvent> {
         self.events.pop_front()
     }
 
     /// Forgets events that have already arrived.
-    pub fn forget_events(&mut self, such: impl Fn(&LifecycleEvent) -> bool) {
+    pub(crate) fn forget_events(&mut self, such: impl Fn(&LifecycleEvent) -> bool) {
         self.events.retain(|event| !such(event));
     }
 
     /// Takes in what has arrived, without waiting; for a caller that polls this connection together with other things.
-    pub fn read_available(&mut self) -> Result<(), RpcError> {
+    pub(crate) fn read_available(&mut self) -> Result<(), RpcError> {
         let wait = WaitFor::new("waiting for an event", self.deadline);
         while self.fill(&wait)? && !wait.deadline.passed() {
             self.sort(&wait)?;
@@ -161,13 +166,13 @@ impl Connection {
 
     /// Whether a call was given up, and its answer may still come.
     #[must_use]
-    pub fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         self.stream == StreamState::Late
     }
 
     /// Waits for the answer to the call that was given up, if one was. To ask anew meanwhile would occupy one more of
     /// the daemon's workers, which are few, and get no earlier answer.
-    pub fn catch_up(&mut self) -> Result<(), RpcError> {
+    pub(crate) fn catch_up(&mut self) -> Result<(), RpcError> {
         let wait = WaitFor::new(self.given_up, self.deadline);
         loop {
             self.sort(&wait)?;

@@ -19,7 +19,7 @@ pub(super) const ASKING_FOR_STATE: &str = "asking for the domain's state";
 
 /// Why a call has no answer. Only `Libvirt` comes from libvirt: all others say nothing about a domain.
 #[derive(Debug)]
-pub enum RpcError {
+pub(crate) enum RpcError {
     /// No connection to the socket.
     Connect {
         /// The socket.
@@ -57,25 +57,25 @@ pub enum RpcError {
 impl RpcError {
     /// Whether this is libvirt's own answer that there is no such domain.
     #[must_use]
-    pub const fn is_no_domain(&self) -> bool {
+    pub(crate) const fn is_no_domain(&self) -> bool {
         matches!(self, Self::Libvirt { code: NO_DOMAIN, .. })
     }
 
     /// Whether it was a question about one domain that was not answered.
     #[must_use]
-    pub fn is_silence_about_a_domain(&self) -> bool {
+    pub(crate) fn is_silence_about_a_domain(&self) -> bool {
         matches!(self, Self::Timeout { doing, .. } if *doing == LOOKING_UP || *doing == ASKING_FOR_STATE)
     }
 
     /// Whether there is no such socket.
     #[must_use]
-    pub fn is_absent_socket(&self) -> bool {
+    pub(crate) fn is_absent_socket(&self) -> bool {
         matches!(self, Self::Connect { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// The socket to which there is no connection.
     #[must_use]
-    pub fn socket(&self) -> Option<&Path> {
+    pub(crate) fn socket(&self) -> Option<&Path> {
         match self {
             Self::Connect { socket, .. } => Some(socket),
             Self::AuthenticationRequired(_)
@@ -88,7 +88,7 @@ impl RpcError {
 
     /// Whether nobody listens at the socket: it is absent, or nobody accepts connections there.
     #[must_use]
-    pub fn is_nobody_listening(&self) -> bool {
+    pub(crate) fn is_nobody_listening(&self) -> bool {
         match self {
             Self::Connect { error, .. } => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)

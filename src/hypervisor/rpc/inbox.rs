@@ -16,14 +16,14 @@ const KEEP: usize = 65_536;
 
 /// Received bytes: those of the messages taken out last, and those not yet taken.
 #[derive(Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
 }
 
 impl Inbox {
     /// Takes the next whole message out: its header, and where its payload is until room is made again.
-    pub fn take(&mut self) -> Result<Option<(Header, Range<usize>)>, Malformed> {
+    pub(crate) fn take(&mut self) -> Result<Option<(Header, Range<usize>)>, Malformed> {
         let pending = self.bytes.get(self.taken..).unwrap_or_default();
         let Some(length) = message::length(pending)? else { return Ok(None) };
         let Some(whole) = pending.get(..length) else { return Ok(None) };
@@ -36,18 +36,18 @@ impl Inbox {
 
     /// How many bytes of memory it holds.
     #[cfg(any(test, fuzzing))]
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// The payload at `range`.
     #[must_use]
-    pub fn payload(&self, range: Range<usize>) -> Decoder<'_> {
+    pub(crate) fn payload(&self, range: Range<usize>) -> Decoder<'_> {
         Decoder::new(self.bytes.get(range).unwrap_or_default())
     }
 
     /// Makes room for more bytes, forgets the messages taken out, and gives the buffer to append to.
-    pub fn make_room(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn make_room(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.taken.min(self.bytes.len()));
         self.taken = 0;
         let have = self.bytes.len();

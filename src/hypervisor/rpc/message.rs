@@ -9,16 +9,16 @@ use super::error::RpcError;
 use super::xdr::{Decoder, Encoder, Malformed};
 
 /// The hypervisors' program (`REMOTE_PROGRAM`), of whose protocol there is one version.
-pub const REMOTE_PROGRAM: u32 = 0x2000_8086;
+pub(crate) const REMOTE_PROGRAM: u32 = 0x2000_8086;
 /// The program that asks whether the other side lives (`KEEPALIVE_PROGRAM`).
-pub const KEEPALIVE_PROGRAM: u32 = 0x6b65_6570;
+pub(crate) const KEEPALIVE_PROGRAM: u32 = 0x6b65_6570;
 /// The version of both programs' protocols.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
 
 /// The longest message, its length word included (`VIR_NET_MESSAGE_MAX` and `VIR_NET_MESSAGE_LEN_MAX`).
-pub const MESSAGE_MAX: usize = 33_554_432 + LENGTH_SIZE;
+pub(crate) const MESSAGE_MAX: usize = 33_554_432 + LENGTH_SIZE;
 /// The shortest message: a length word and a header.
-pub const MESSAGE_MIN: usize = LENGTH_SIZE + HEADER_SIZE;
+pub(crate) const MESSAGE_MIN: usize = LENGTH_SIZE + HEADER_SIZE;
 const LENGTH_SIZE: usize = 4;
 const HEADER_SIZE: usize = 24;
 
@@ -37,7 +37,7 @@ const TYPED_PARAM_SIZE: usize = 12;
 /// workers are marked: they are answered even when all ordinary workers hang in a hypervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub enum Procedure {
+pub(crate) enum Procedure {
     /// Priority.
     ConnectOpen = 1,
     /// Priority.
@@ -80,14 +80,14 @@ pub enum Procedure {
 impl Procedure {
     /// Its number.
     #[must_use]
-    pub const fn number(self) -> i32 {
+    pub(crate) const fn number(self) -> i32 {
         self as i32
     }
 }
 
 /// `virNetMessageType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
+pub(crate) enum MessageKind {
     /// A call.
     Call,
     /// The answer to a call.
@@ -104,7 +104,7 @@ pub enum MessageKind {
 
 /// `virNetMessageStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageStatus {
+pub(crate) enum MessageStatus {
     /// Done.
     Ok,
     /// Failed; an error follows.
@@ -115,7 +115,7 @@ pub enum MessageStatus {
 
 /// `virNetMessageHeader`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// The program.
     pub program: u32,
     /// The version of its protocol.
@@ -131,7 +131,7 @@ pub struct Header {
 }
 
 /// The length of the message that begins with `bytes`, its length word included; `None` while that word is incomplete.
-pub fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(word) = bytes.first_chunk::<LENGTH_SIZE>() else { return Ok(None) };
     match usize::try_from(u32::from_be_bytes(*word)) {
         Ok(length) if (MESSAGE_MIN..=MESSAGE_MAX).contains(&length) => Ok(Some(length)),
@@ -141,7 +141,7 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
 }
 
 /// Reads past a message's length word and its header: what is left of `message` is its payload.
-pub fn header(message: &mut Decoder<'_>) -> Result<Header, Malformed> {
+pub(crate) fn header(message: &mut Decoder<'_>) -> Result<Header, Malformed> {
     message.u32()?;
     Ok(Header {
         program: message.u32()?,
@@ -167,7 +167,7 @@ pub fn header(message: &mut Decoder<'_>) -> Result<Header, Malformed> {
 }
 
 /// Starts a call in `out`; [`finish`] must follow the arguments.
-pub fn call(out: &mut Vec<u8>, procedure: Procedure, serial: u32) -> Encoder<'_> {
+pub(crate) fn call(out: &mut Vec<u8>, procedure: Procedure, serial: u32) -> Encoder<'_> {
     out.clear();
     let mut encoder = Encoder::new(out);
     encoder.u32(0).u32(REMOTE_PROGRAM).u32(PROTOCOL_VERSION).i32(procedure.number()).u32(0).u32(serial).u32(0);
@@ -175,7 +175,7 @@ pub fn call(out: &mut Vec<u8>, procedure: Procedure, serial: u32) -> Encoder<'_>
 }
 
 /// Writes the length of the message in `out` into its length word.
-pub fn finish(out: &mut [u8]) {
+pub(crate) fn finish(out: &mut [u8]) {
     let length = u32::try_from(out.len()).unwrap_or(u32::MAX);
     if let Some(word) = out.first_chunk_mut::<LENGTH_SIZE>() {
         *word = length.to_be_bytes();
@@ -183,11 +183,11 @@ pub fn finish(out: &mut [u8]) {
 }
 
 /// The answer to a keepalive ping: a whole message of the program "keep", version 1, procedure 2, type 2.
-pub const PONG: &[u8; MESSAGE_MIN] = b"\0\0\0\x1ckeep\0\0\0\x01\0\0\0\x02\0\0\0\x02\0\0\0\0\0\0\0\0";
+pub(crate) const PONG: &[u8; MESSAGE_MIN] = b"\0\0\0\x1ckeep\0\0\0\x01\0\0\0\x02\0\0\0\x02\0\0\0\0\0\0\0\0";
 
 /// What a message means to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// An answer.
     Reply {
         /// The procedure that was called.
@@ -206,7 +206,7 @@ pub enum Incoming {
 }
 
 /// What the message with this header means; `payload` is what follows the header, and is not read for a reply.
-pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, Malformed> {
+pub(crate) fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, Malformed> {
     if header.program == KEEPALIVE_PROGRAM {
         let ping = header.version == PROTOCOL_VERSION && header.procedure == 1 && header.kind == MessageKind::Message;
         return Ok(if ping { Incoming::Ping } else { Incoming::Stray });
@@ -241,7 +241,7 @@ pub fn incoming(header: &Header, payload: &mut Decoder<'_>) -> Result<Incoming, 
 
 /// A domain as libvirt identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteDomain {
+pub(crate) struct RemoteDomain {
     /// Its name; a question mark stands for what was not UTF-8, so that only the UUID identifies it without doubt.
     pub name: String,
     /// Its UUID.
@@ -252,22 +252,22 @@ pub struct RemoteDomain {
 
 impl RemoteDomain {
     /// Appends it to a call.
-    pub fn encode(&self, call: &mut Encoder<'_>) {
+    pub(crate) fn encode(&self, call: &mut Encoder<'_>) {
         call.string(&self.name).uuid(&self.uuid).i32(self.id);
     }
 
     /// Reads one.
-    pub fn decode(reply: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn decode(reply: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self { name: reply.words()?.into_owned(), uuid: reply.uuid()?, id: reply.i32()? })
     }
 }
 
 /// The guest began anew in the same domain: to libvirt an event of another kind, `VIR_DOMAIN_EVENT_ID_REBOOT`.
-pub const REBOOTED: i32 = i32::MAX;
+pub(crate) const REBOOTED: i32 = i32::MAX;
 
 /// A change in a domain's life (`virDomainEventType`, and its detail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LifecycleEvent {
+pub(crate) struct LifecycleEvent {
     /// The domain's UUID.
     pub uuid: [u8; 16],
     /// `virDomainEventType`: 0 defined, 1 undefined, 2 started, 3 suspended, 4 resumed, 5 stopped, 6 shut down,
@@ -297,7 +297,7 @@ fn reboot_event(message: &mut Decoder<'_>) -> Result<LifecycleEvent, Malformed> 
 }
 
 /// `remote_connect_list_all_domains_ret`.
-pub fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<RemoteDomain>, Malformed> {
+pub(crate) fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<RemoteDomain>, Malformed> {
     let count = reply.count(DOMAIN_LIST_MAX, DOMAIN_SIZE)?;
     let mut domains = Vec::with_capacity(count);
     for _ in 0..count {
@@ -308,7 +308,7 @@ pub fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<RemoteDomain>, Malform
 }
 
 /// `remote_auth_list_ret`: the kind of authentication that is demanded; `None` when none is.
-pub fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<String>, Malformed> {
+pub(crate) fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<String>, Malformed> {
     let count = reply.count(AUTH_LIST_MAX, 4)?;
     let mut demanded: Option<String> = None;
     let mut none = count == 0;
@@ -328,7 +328,7 @@ pub fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<String>
 }
 
 /// `remote_error`. Its first three values are what matters; a message that ends after them is understood too.
-pub fn error(reply: &mut Decoder<'_>) -> RpcError {
+pub(crate) fn error(reply: &mut Decoder<'_>) -> RpcError {
     let mut decode = || -> Result<RpcError, Malformed> {
         // The second is the part of libvirt that it comes from.
         let (code, _) = (reply.i32()?, reply.i32()?);
@@ -340,7 +340,7 @@ pub fn error(reply: &mut Decoder<'_>) -> RpcError {
 
 /// A value of `remote_typed_param`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TypedValue {
+pub(crate) enum TypedValue {
     /// `int`.
     Int(i32),
     /// `unsigned int`.
@@ -358,7 +358,7 @@ pub enum TypedValue {
 }
 
 /// An array of `remote_typed_param`.
-pub fn typed_params(reply: &mut Decoder<'_>) -> Result<Vec<(String, TypedValue)>, Malformed> {
+pub(crate) fn typed_params(reply: &mut Decoder<'_>) -> Result<Vec<(String, TypedValue)>, Malformed> {
     let count = reply.count(TYPED_PARAMS_MAX, TYPED_PARAM_SIZE)?;
     let mut params = Vec::with_capacity(count);
     for _ in 0..count {

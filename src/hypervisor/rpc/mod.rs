@@ -12,12 +12,12 @@
 mod calls;
 mod connection;
 mod error;
-pub mod inbox;
-pub mod message;
+pub(crate) mod inbox;
+pub(crate) mod message;
 mod socket;
-pub mod xdr;
+pub(crate) mod xdr;
 
-pub use calls::{JobStats, LIST_ACTIVE};
-pub use connection::Connection;
-pub use error::RpcError;
-pub use message::{REBOOTED, RemoteDomain, TypedValue};
+pub(crate) use calls::{JobStats, LIST_ACTIVE};
+pub(crate) use connection::Connection;
+pub(crate) use error::RpcError;
+pub(crate) use message::{REBOOTED, RemoteDomain, TypedValue};

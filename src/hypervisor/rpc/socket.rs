@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is being waited for: the words for an error, and since when.
 #[derive(Clone, Copy, Debug)]
-pub struct WaitFor {
+pub(super) struct WaitFor {
     /// As in "while ...".
     pub doing: &'static str,
     /// When it ends.
@@ -36,13 +36,13 @@ pub struct WaitFor {
 impl WaitFor {
     /// A wait that starts now.
     #[must_use]
-    pub fn new(doing: &'static str, deadline: Deadline) -> Self {
+    pub(super) fn new(doing: &'static str, deadline: Deadline) -> Self {
         Self { doing, deadline, since: Instant::now() }
     }
 
     /// The error of its end.
     #[must_use]
-    pub fn timeout(&self) -> RpcError {
+    pub(super) fn timeout(&self) -> RpcError {
         RpcError::Timeout { doing: self.doing, waited: self.since.elapsed() }
     }
 
@@ -54,7 +54,7 @@ impl WaitFor {
 
 /// A connected stream socket.
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub(super) struct Socket(OwnedFd);
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -64,7 +64,7 @@ impl AsFd for Socket {
 
 impl Socket {
     /// Connects to `path`. A full queue is no refusal: it is tried again until the deadline.
-    pub fn open(path: &Path, wait: &WaitFor) -> Result<Self, RpcError> {
+    pub(super) fn open(path: &Path, wait: &WaitFor) -> Result<Self, RpcError> {
         let failed = |errno: Errno| RpcError::Connect { socket: PathBuf::from(path), error: io::Error::from(errno) };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         // Most sockets that are asked for are not there, and a name costs less than a socket.
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// Sends all of `bytes`. After an error a part of them may have been sent.
-    pub fn send(&self, mut bytes: &[u8], wait: &WaitFor) -> Result<(), RpcError> {
+    pub(super) fn send(&self, mut bytes: &[u8], wait: &WaitFor) -> Result<(), RpcError> {
         while !bytes.is_empty() {
             match send(&self.0, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
@@ -106,7 +106,7 @@ impl Socket {
     }
 
     /// Appends what has arrived to `buffer`, up to its spare capacity, without waiting: whether anything had.
-    pub fn receive(&self, buffer: &mut Vec<u8>, wait: &WaitFor) -> Result<bool, RpcError> {
+    pub(super) fn receive(&self, buffer: &mut Vec<u8>, wait: &WaitFor) -> Result<bool, RpcError> {
         loop {
             match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
                 Ok((0, _)) => return Err(RpcError::Closed { doing: wait.doing, error: None }),
@@ -119,7 +119,7 @@ impl Socket {
     }
 
     /// Waits until there is something to receive, or the connection has ended: false at the deadline.
-    pub fn wait_for_input(&self, wait: &WaitFor) -> Result<bool, RpcError> {
+    pub(super) fn wait_for_input(&self, wait: &WaitFor) -> Result<bool, RpcError> {
         self.ready(PollFlags::IN, wait)
     }
 

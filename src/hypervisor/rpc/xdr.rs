@@ -7,33 +7,33 @@
 use std::borrow::Cow;
 
 /// The longest string that libvirt's protocol allows, in bytes (`REMOTE_STRING_MAX`).
-pub const STRING_MAX: usize = 4_194_304;
+pub(crate) const STRING_MAX: usize = 4_194_304;
 
 /// Why bytes are no message of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
+pub(crate) struct Malformed(pub &'static str);
 
 /// Reads values one after the other.
 #[derive(Clone, Debug)]
-pub struct Decoder<'a> {
+pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the start of `bytes`.
     #[must_use]
-    pub const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// How many bytes have not been read.
     #[must_use]
-    pub const fn left(&self) -> usize {
+    pub(crate) const fn left(&self) -> usize {
         self.rest.len()
     }
 
     /// An error unless everything has been read.
-    pub const fn end(&self) -> Result<(), Malformed> {
+    pub(crate) const fn end(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed("a message has bytes left over at its end")) }
     }
 
@@ -44,37 +44,37 @@ impl<'a> Decoder<'a> {
     }
 
     /// An unsigned word.
-    pub fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// A signed word.
-    pub fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(crate) fn i32(&mut self) -> Result<i32, Malformed> {
         self.array().map(i32::from_be_bytes)
     }
 
     /// An unsigned double word.
-    pub fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// A signed double word.
-    pub fn i64(&mut self) -> Result<i64, Malformed> {
+    pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
         self.array().map(i64::from_be_bytes)
     }
 
     /// A double.
-    pub fn f64(&mut self) -> Result<f64, Malformed> {
+    pub(crate) fn f64(&mut self) -> Result<f64, Malformed> {
         self.array().map(f64::from_be_bytes)
     }
 
     /// A UUID: 16 bytes without a length.
-    pub fn uuid(&mut self) -> Result<[u8; 16], Malformed> {
+    pub(crate) fn uuid(&mut self) -> Result<[u8; 16], Malformed> {
         self.array()
     }
 
     /// Whether an optional value follows.
-    pub fn present(&mut self) -> Result<bool, Malformed> {
+    pub(crate) fn present(&mut self) -> Result<bool, Malformed> {
         match self.u32()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -83,7 +83,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The length of an array of at most `limit` elements that each take at least `least` bytes.
-    pub fn count(&mut self, limit: usize, least: usize) -> Result<usize, Malformed> {
+    pub(crate) fn count(&mut self, limit: usize, least: usize) -> Result<usize, Malformed> {
         let count = usize::try_from(self.u32()?).map_err(|_| Malformed("an array is too long"))?;
         if count > limit {
             return Err(Malformed("an array is longer than the protocol allows"));
@@ -95,7 +95,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The bytes of a string.
-    pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.u32()?).map_err(|_| Malformed("a string is too long"))?;
         if length > STRING_MAX {
             return Err(Malformed("a string is longer than the protocol allows"));
@@ -109,7 +109,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// A string for people: a question mark stands for what is not UTF-8, so that it is never longer than what arrived.
-    pub fn words(&mut self) -> Result<Cow<'a, str>, Malformed> {
+    pub(crate) fn words(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let bytes = self.bytes()?;
         if let Ok(text) = std::str::from_utf8(bytes) {
             return Ok(Cow::Borrowed(text));
@@ -125,43 +125,43 @@ impl<'a> Decoder<'a> {
     }
 
     /// A string for programs: what is not UTF-8 is an error.
-    pub fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 }
 
 /// Appends values to a message that is being built.
 #[derive(Debug)]
-pub struct Encoder<'a> {
+pub(crate) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
 }
 
 impl<'a> Encoder<'a> {
     /// An encoder that appends to `out`.
-    pub const fn new(out: &'a mut Vec<u8>) -> Self {
+    pub(crate) const fn new(out: &'a mut Vec<u8>) -> Self {
         Self { out }
     }
 
     /// An unsigned word.
-    pub fn u32(&mut self, value: u32) -> &mut Self {
+    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
         self.out.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// A signed word.
-    pub fn i32(&mut self, value: i32) -> &mut Self {
+    pub(crate) fn i32(&mut self, value: i32) -> &mut Self {
         self.out.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// A UUID.
-    pub fn uuid(&mut self, value: &[u8; 16]) -> &mut Self {
+    pub(crate) fn uuid(&mut self, value: &[u8; 16]) -> &mut Self {
         self.out.extend_from_slice(value);
         self
     }
 
     /// A string, of which at most the first [`STRING_MAX`] bytes are sent; [`sendable`] tells beforehand.
-    pub fn string(&mut self, value: &str) -> &mut Self {
+    pub(crate) fn string(&mut self, value: &str) -> &mut Self {
         let bytes = value.as_bytes().get(..STRING_MAX).unwrap_or(value.as_bytes());
         // The length is at most STRING_MAX, so that it fits.
         self.u32(u32::try_from(bytes.len()).unwrap_or(0));
@@ -171,7 +171,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// A string that may be absent.
-    pub fn optional_string(&mut self, value: Option<&str>) -> &mut Self {
+    pub(crate) fn optional_string(&mut self, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.u32(1).string(value),
             None => self.u32(0),
@@ -180,7 +180,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// Whether the other side would see `value` as it is: a NUL byte would end it there, and it would name something else.
-pub fn sendable(value: &str) -> Result<(), Malformed> {
+pub(crate) fn sendable(value: &str) -> Result<(), Malformed> {
     if value.len() > STRING_MAX {
         return Err(Malformed("a name is longer than a message can carry"));
     }

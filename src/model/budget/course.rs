@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A share and its time.
-pub type Part = (Share, Duration);
+pub(super) type Part = (Share, Duration);
 
 /// An action's time, where nothing answers: what comes first, what then remains for the action itself, and what is kept.
 #[derive(Clone, Debug)]

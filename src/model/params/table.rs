@@ -50,7 +50,7 @@ pub enum ValueKind {
 
 /// A value that is none of those that are expected, as a sentence about it.
 #[derive(Debug)]
-pub enum Wrong {
+pub(super) enum Wrong {
     /// It cannot be used.
     Refused(String),
     /// It is used as the predecessor reads it.

@@ -36,7 +36,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub fn of(budget: Budget, deadline: Deadline) -> Self {
+    pub(super) fn of(budget: Budget, deadline: Deadline) -> Self {
         let keeping = |share| budget.keeping(share, deadline);
         Self { until: keeping(Share::GiveUp), close: keeping(Share::Close), over: keeping(Share::Over) }
     }

@@ -25,6 +25,8 @@ const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
 const LAUNCHER: u64 = 2;
 const INTERRUPT: u64 = 3;
+/// Where no process can be made: for how long that is tried again, and how often.
+const START_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
 
 /// One line of a child's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +70,8 @@ pub struct RunningChild {
 
 impl RunningChild {
     pub(super) fn start(child: &Child<'_>, deadline: Deadline) -> Result<Self, ChildError> {
-        let mut running = Self::start_launcher(child).map_err(ChildError::Launcher)?;
+        let mut running =
+            in_time(child.program, deadline, || Self::start_launcher(child)).map_err(ChildError::Launcher)?;
         while running.held.is_none() {
             if let Some(errno) = running.failed {
                 return Err(ChildError::of_start(child.program, errno));
@@ -358,4 +361,45 @@ fn memory_file(bytes: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
     seek(&file, SeekFrom::Start(0))?;
     Ok(file)
+}
+
+/// Starts the launcher of a program. A host that has no process to give at this moment, or no memory for one, may have it in
+/// the next moment: nothing was started yet, so it is tried again.
+fn in_time<T>(program: &Path, deadline: Deadline, mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let until = deadline.at_most(START_AGAIN.0);
+    let mut told = false;
+    loop {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !until.passed() => {
+                if !std::mem::replace(&mut told, true) {
+                    log::warn!("{} cannot be started at this moment: {error}; it is tried again", program.display());
+                }
+                std::thread::sleep(START_AGAIN.1.min(until.left()));
+            }
+            started => return started,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_cannot_be_made_is_tried_again_for_a_while_and_what_is_refused_is_not() {
+        let program = Path::new("/bin/true");
+        let in_time = |deadline, failures: u32, errno: Errno| {
+            let mut tries = 0;
+            let started = in_time(program, deadline, || {
+                tries += 1;
+                if tries > failures { Ok(tries) } else { Err(io::Error::from(errno)) }
+            });
+            (started.map_err(|error| error.kind()), tries)
+        };
+        let minute = || Deadline::after(Duration::from_secs(60));
+        assert_eq!(in_time(minute(), 2, Errno::AGAIN), (Ok(3), 3));
+        assert_eq!(in_time(minute(), 2, Errno::ACCESS), (Err(io::ErrorKind::PermissionDenied), 1));
+        let over = Deadline::after(Duration::ZERO);
+        assert_eq!(in_time(over, 2, Errno::AGAIN), (Err(io::ErrorKind::WouldBlock), 1));
+    }
 }

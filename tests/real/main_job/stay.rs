@@ -73,7 +73,11 @@ fn an_end_is_told_when_it_comes() {
                 190
             }
             _ => {
-                host.virsh(&["shutdown", name]);
+                // A guest that has only just booted may miss the button.
+                until(60, "the guest's end", || {
+                    let _ = host.command("virsh").args(["shutdown", name]).output();
+                    (!vm.lives()).then_some(())
+                });
                 7
             }
         };

@@ -9,7 +9,7 @@ use crate::sys::time::Deadline;
 
 pub(super) fn ask(device: &Device, deadline: Deadline) -> Word {
     let Some(disk) = device.scsi() else { return Word::Free };
-    let own = own_ports();
+    let own = own_initiators();
     // A disk that knows no reservations says so by an error.
     let args = ["--readonly", "--in", "--read-full-status", &format!("/dev/{disk}")];
     match tool::ask("sg_persist", &args, deadline, |text| Some(read(text, &own))) {
@@ -21,15 +21,11 @@ pub(super) fn ask(device: &Device, deadline: Deadline) -> Word {
     }
 }
 
-/// The names of this host's own initiators: iSCSI's, and those of Fibre Channel's ports.
-fn own_ports() -> Vec<String> {
+/// This host's own names as an iSCSI initiator. On other transports nothing tells for certain whose a reservation is: a host
+/// has several ports there, and sg_persist prints their names in another form than the kernel.
+fn own_initiators() -> Vec<String> {
     let iscsi = std::fs::read_to_string("/etc/iscsi/initiatorname.iscsi").unwrap_or_default();
-    let mut own: Vec<String> =
-        iscsi.lines().filter_map(|line| Some(line.trim().strip_prefix("InitiatorName=")?.to_owned())).collect();
-    let hosts = std::fs::read_dir("/sys/class/fc_host").into_iter().flatten().flatten();
-    let ports = hosts.filter_map(|host| std::fs::read_to_string(host.path().join("port_name")).ok());
-    own.extend(ports.map(|port| port.trim().trim_start_matches("0x").to_owned()));
-    own
+    iscsi.lines().filter_map(|line| Some(line.trim().strip_prefix("InitiatorName=")?.to_owned())).collect()
 }
 
 fn read(text: &str, own: &[String]) -> Word {
@@ -42,8 +38,8 @@ fn read(text: &str, own: &[String]) -> Word {
     let Some(port) = holder.split_once("Transport Id of initiator:").map(|(_, port)| port.to_ascii_lowercase()) else {
         return Word::Free;
     };
-    // Without a name of our own nothing tells whether it is us.
-    if own.is_empty() || own.iter().any(|own| port.contains(&own.to_ascii_lowercase())) {
+    // Without a name of our own, of the same kind, nothing tells whether it is us.
+    if own.is_empty() || !port.contains("iscsi") || own.iter().any(|own| port.contains(&own.to_ascii_lowercase())) {
         return Word::Free;
     }
     let key = holder.split_whitespace().next().unwrap_or_default();
@@ -77,6 +73,10 @@ mod tests {
         for kind in ["Write Exclusive, registrants only", "Exclusive Access, all registrants"] {
             assert_eq!(read(&status(kind), &own("n1")), Word::Free, "{kind}");
         }
+        // Fibre Channel's names are printed as bytes, and may well be ours.
+        let fibre =
+            status("Write Exclusive").replace("iSCSI world wide unique port id: iqn", "FCP-2 World Wide Name: iqn");
+        assert_eq!(read(&fibre, &own("n1")), Word::Free);
         assert_eq!(read("  PR generation=0x0\n  No full status descriptors\n", &own("n1")), Word::Free);
     }
 }

@@ -91,7 +91,8 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         return Next::Ask(Query::Switched);
     }
     let mut tidies = Vec::new();
-    if inv.params.monitor_wait > 0 && matches!(inv.action, Action::Monitor | Action::Reload) {
+    // A probe may be a refresh's, and the operation may have the parameter that the probe has not.
+    if inv.may_stay() || inv.probe() || inv.action == Action::Reload {
         tidies.push(Tidy::NoteMonitor { answered: well && inv.may_stay() });
     }
     if well && matches!(inv.action, Action::Stop | Action::Kill) {

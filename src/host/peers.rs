@@ -68,10 +68,17 @@ fn members(inv: &Invocation, until: Deadline) -> Result<Vec<Member>, String> {
     };
     let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
     let member = |node: &String| {
-        let known = known.as_ref().and_then(|members| members.other(node)).cloned();
+        let known = known.as_ref().and_then(|members| one_of(&members.others, node)).cloned();
         known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
     };
     Ok(nodes.map(member).filter(|member| !member.is_out()).collect())
+}
+
+/// The member that a person means by this name: with or without its domain, where that fits one alone.
+fn one_of<'m>(members: &'m [Member], node: &str) -> Option<&'m Member> {
+    let mut alike = members.iter().filter(|member| target::same_node(&member.node, node));
+    let first = alike.next()?;
+    alike.next().is_none().then_some(first)
 }
 
 /// Asks these members, each until the deadline; one that is away not for long.
@@ -81,10 +88,16 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
         uri(&member.node, inv, source).map_or_else(Place::silent, |uri| there(&uri, subject, until))
     };
     let places: Vec<Place> = std::thread::scope(|scope| {
-        let asked: Vec<_> = members.iter().map(|member| scope.spawn(|| place(member))).collect();
-        let place =
-            |place: std::thread::Result<Place>| place.unwrap_or_else(|_| Place::silent("it could not be asked"));
-        asked.into_iter().map(|thread| place(thread.join())).collect()
+        // Where no thread can be made, this one asks.
+        let place = &place;
+        let thread =
+            |member| std::thread::Builder::new().spawn_scoped(scope, move || place(member)).map_err(|_| member);
+        let asked: Vec<_> = members.iter().map(thread).collect();
+        let answer = |thread: Result<std::thread::ScopedJoinHandle<'_, Place>, &Member>| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Place::silent("it could not be asked")),
+            Err(member) => place(member),
+        };
+        asked.into_iter().map(answer).collect()
     });
     let peer = |(member, place): (&Member, Place)| Peer {
         node: member.node.clone(),

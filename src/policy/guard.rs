@@ -42,7 +42,8 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
     let waits = done.spent.saturating_sub(since) < share(inv, done, Share::Guard);
     let strict = guard == Guard::Strict;
     let silent = || peers.iter().filter(|peer| is_silent(peer));
-    if waits && silent().any(|peer| may_answer(peer) && (strict || !peer.standing.is_away())) {
+    let worth_waiting = |peer: &Peer| may_answer(peer) && !(is_vouched(peer) && has_no_libvirt(peer));
+    if waits && silent().any(|peer| worth_waiting(peer) && (strict || !peer.standing.is_away())) {
         return Some(Next::Ask(Query::Members));
     }
     let silent = silent().find(|peer| strict || may_run(peer))?;
@@ -85,11 +86,20 @@ fn is_silent(peer: &Peer) -> bool {
     matches!(peer.place.presence(), Presence::Unknown(_))
 }
 
-/// Whether one that stays silent hinders a start. The manager's word is a witness too: of a member that it sees, and has on
-/// record as not running it, only what nobody told the manager could make that untrue.
+/// Whether one that stays silent hinders a start.
 fn may_run(peer: &Peer) -> bool {
-    let vouched = peer.standing == Standing::Online && peer.on_record == Some(false);
-    !peer.standing.is_away() && !vouched && may_answer(peer)
+    !peer.standing.is_away() && !is_vouched(peer) && may_answer(peer)
+}
+
+/// The manager's word is a witness too: a member that it sees runs nothing that it has not on record there, but for what nobody
+/// told it. (A machine inside of an rgmanager service has no record of its own.)
+fn is_vouched(peer: &Peer) -> bool {
+    peer.standing == Standing::Online && peer.on_record != Some(true)
+}
+
+/// A node that is a member for its vote alone has no libvirt to wait for.
+fn has_no_libvirt(peer: &Peer) -> bool {
+    peer.place.why_unknown().contains("No such file or directory")
 }
 
 /// Whether one that is silent may answer without anybody mending something: a login that is refused stays so.

@@ -176,8 +176,9 @@ pub(super) static ROWS: &[Param] = &[
             "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
              nodes, if it runs there (over libvirt, as a migration would connect), and its storage, if somebody else has \
              one of its writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, \
-             mounts of this host). try: it fails where that is so, and where a node that is online is silent; strict: it \
-             fails also where that cannot be told; off: it does not ask.",
+             mounts of this host). try: it fails where that is so, and where a node is \
+             silent of which the cluster does not know that it runs nothing; strict: it fails also where that cannot be \
+             told; off: it does not ask.",
         )
         .readme("Whether a start asks the other nodes if it runs there, and the storage if its disks are open elsewhere: try, strict (fails also where that cannot be told) or off")
         .vm_sh(
@@ -187,8 +188,8 @@ pub(super) static ROWS: &[Param] = &[
             "Guard against a second copy",
             "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
              nodes, if it runs there, and its storage, if somebody else has one of its writable disks open. try (the \
-             default): it fails where that is so, and where a node that is online is silent; strict: it fails also where \
-             that cannot be told; off: it does not ask.",
+             default): it fails where that is so, and where a node is silent of which the cluster does not know that it \
+             runs nothing; strict: it fails also where that cannot be told; off: it does not ask.",
         )
         .reconfig(),
     row(Start, "guard_nodes", Text(guard_nodes))
@@ -213,7 +214,7 @@ pub(super) static ROWS: &[Param] = &[
             "A recurring monitor that sees the virtual machine run well stays so many seconds (at most half of its \
              timeout), and answers the moment something happens to it: an end is known at once, not at the next \
              interval. Recommended: 30, with op monitor interval=1s timeout=60s. The first monitor after a start, a \
-             migration or a refresh answers at once.",
+             migration or a refresh answers at once, and so does one of depth 10.",
         )
         .readme("Seconds that a healthy recurring monitor stays, to answer the moment something happens"),
 ];

@@ -179,15 +179,16 @@ fn there(words: &str) -> Place {
     }
 }
 
-/// `node2 online running`: a member's name, how the cluster sees it (`vouched`: online, and not running it by its record), and
+/// `node2 online running`: a member's name, how the cluster sees it (`believed`: online, and running it by its record), and
 /// how the machine is there.
 fn peer(words: &str) -> Peer {
     let [node, standing, rest] = words.splitn(3, ' ').collect::<Vec<_>>()[..] else {
         panic!("no such member: {words}")
     };
-    let on_record = (standing == "vouched").then_some(false);
+    let on_record = (standing == "believed").then_some(true);
     let standing = match standing {
-        "online" | "vouched" => Standing::Online,
+        "online" | "believed" => Standing::Online,
+        "unknown" => Standing::Unknown,
         "offline" => Standing::Offline,
         "unclean" => Standing::Unclean,
         other => panic!("no such standing: {other}"),

@@ -2,12 +2,11 @@
 //! The cluster's other members, asked about a machine over their libvirt: all at once, and for a bounded time.
 
 use super::look::Looker;
-use crate::cluster::{self, Member, Software};
+use crate::cluster::{self, Member, Members, Software};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Definition, Libvirt, Peer, Place, Silence};
-use crate::model::presence::Presence;
 use crate::model::standing::Standing;
 use crate::model::target;
 use crate::model::worker::Who;
@@ -44,18 +43,22 @@ pub(super) fn before_a_start(
     until: Deadline,
 ) -> Result<Vec<Peer>, Silence> {
     let members = members(inv, until).map_err(Silence::refused)?;
-    let known = match libvirt {
-        Libvirt::Domain(domain) => Some(domain.uuid),
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
-    };
-    let subject = Subject::of(looker, known).ok_or_else(|| Silence::refused("its name is not known"))?;
+    let subject = Subject::of(looker, libvirt.uuid()).ok_or_else(|| Silence::refused("its name is not known"))?;
     Ok(ask(&members, inv, &looker.uri, &subject, until))
 }
 
-fn members(inv: &Invocation, until: Deadline) -> Result<Vec<Member>, String> {
+/// The members of the cluster that runs here, if one does, with what it has on record of this resource.
+///
+/// # Errors
+/// Why the cluster does not say.
+pub(super) fn of_the_cluster(inv: &Invocation, until: Deadline) -> Result<Option<Members>, String> {
     let manager = cluster::here().and_then(Software::manager);
     let resource = Some(inv.instance.as_str()).filter(|instance| !instance.is_empty());
-    let known = manager.map(|manager| cluster::members(manager, resource, inv.node.as_deref(), until)).transpose();
+    manager.map(|manager| cluster::members(manager, resource, inv.node.as_deref(), until)).transpose()
+}
+
+fn members(inv: &Invocation, until: Deadline) -> Result<Vec<Member>, String> {
+    let known = of_the_cluster(inv, until);
     if inv.params.guard_nodes.is_empty() {
         let others = known?.map(|members| members.others).unwrap_or_default();
         return Ok(others.into_iter().filter(|member| !member.is_out()).collect());
@@ -85,7 +88,9 @@ fn one_of<'m>(members: &'m [Member], node: &str) -> Option<&'m Member> {
 pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Vec<Peer> {
     let place = |member: &Member| {
         let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
-        uri(&member.node, inv, source).map_or_else(Place::silent, |uri| there(&uri, subject, until))
+        let whos = subject.uuid.iter().map(|uuid| Who::Uuid(uuid.clone()));
+        let whos = std::iter::once(Who::Name(subject.name.clone())).chain(whos);
+        uri(&member.node, inv, source).map_or_else(Place::silent, |uri| backend::place_of_any(&uri, whos, until))
     };
     let places: Vec<Place> = std::thread::scope(|scope| {
         // Where no thread can be made, this one asks.
@@ -117,15 +122,6 @@ fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
         Some(rest) if !migrates => format!("{driver}+{rest}"),
         Some(_) | None => found.uri,
     })
-}
-
-/// How the domain is at this host: by its name, and by its UUID if no such name runs.
-fn there(uri: &str, subject: &Subject, until: Deadline) -> Place {
-    let by_name = backend::place(uri, Who::Name(subject.name.clone()), until);
-    match (by_name.presence(), &subject.uuid) {
-        (Presence::Off(_), Some(uuid)) => backend::place(uri, Who::Uuid(uuid.clone()), until),
-        (_, _) => by_name,
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 use super::cause::cause;
 use super::virsh;
 use crate::model::change::Change;
-use crate::model::facts::Place;
+use crate::model::facts::{Libvirt, Place};
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::presence::Presence;
 use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, RunningChild};
 use crate::sys::text::ascii_line;
@@ -120,6 +121,18 @@ pub(crate) fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, 
 /// How the domain is at `uri`, by libvirt's word there.
 pub(crate) fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
     Place::told(lookup(uri, who, deadline))
+}
+
+/// The same of a machine that may have one of several identities there: by the first that is not off, else by the last.
+pub(crate) fn place_of_any(uri: &str, whos: impl IntoIterator<Item = Who>, deadline: Deadline) -> Place {
+    let mut place = Place::by_word(Libvirt::NoDomain);
+    for who in whos {
+        place = self::place(uri, who, deadline);
+        if !matches!(place.presence(), Presence::Off(_)) {
+            break;
+        }
+    }
+    place
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {

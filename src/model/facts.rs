@@ -204,7 +204,27 @@ impl Starting {
     }
 }
 
+impl Process {
+    /// The domain's process, where it was found.
+    #[must_use]
+    pub(crate) const fn id(&self) -> Option<ProcessId> {
+        match self {
+            Self::Alive { pid, start, .. } => Some((*pid, *start)),
+            Self::NotLooked | Self::MayBe(_) | Self::Namesake(_) | Self::Gone | Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl Libvirt {
+    /// The UUID of the domain that it knows.
+    #[must_use]
+    pub(crate) const fn uuid(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Domain(domain) => Some(domain.uuid),
+            Self::NoDomain | Self::Unusable(_) | Self::Ambiguous(_) | Self::Silent(_) => None,
+        }
+    }
+
     /// What the worker was told about a domain.
     pub(crate) fn told(lookup: Lookup) -> Self {
         let Lookup::Found(facts) = lookup else { return Self::NoDomain };

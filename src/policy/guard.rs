@@ -56,19 +56,19 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
 }
 
 /// The members that said nothing, and that a start goes on without: a sentence for each.
-pub(super) fn unheard(inv: &Invocation, seen: &Facts) -> Vec<String> {
+pub(super) fn unheard(seen: &Facts) -> Vec<String> {
     let name = seen.here.label();
     match &seen.answers.peers {
         Fact::Silent(silence) => {
             vec![format!("the cluster's members could not be asked about '{name}': {}", silence.why)]
         }
-        Fact::Known(peers) if inv.params.guard != Guard::Off => {
+        Fact::Known(peers) => {
             let silent = peers.iter().filter(|peer| is_silent(peer));
             silent
                 .map(|peer| format!("{} could not be asked about '{name}': {}", peer.node, peer.place.why_unknown()))
                 .collect()
         }
-        Fact::Known(_) | Fact::NotAsked => Vec::new(),
+        Fact::NotAsked => Vec::new(),
     }
 }
 

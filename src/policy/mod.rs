@@ -102,7 +102,7 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         tidies.push(Tidy::Warn(outcome.reason.clone()));
     }
     if well && done.start.is_some() {
-        tidies.extend(guard::unheard(inv, seen).into_iter().map(Tidy::Warn));
+        tidies.extend(guard::unheard(seen).into_iter().map(Tidy::Warn));
     }
     let takes_over = matches!(inv.action, Action::Start | Action::Restart | Action::Recover | Action::MigrateFrom);
     if well && takes_over {

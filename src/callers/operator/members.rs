@@ -7,7 +7,7 @@ use crate::host::look::{Depth, Looker};
 use crate::host::peers::{self, Subject};
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Libvirt, Peer};
+use crate::model::facts::Peer;
 use crate::model::params::Params;
 use crate::model::presence::Presence;
 use crate::model::standing::Standing;
@@ -83,10 +83,7 @@ pub(super) fn refusal(
         Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => return None,
         Presence::Off(_) | Presence::Unknown(_) => {}
     }
-    let known = match &seen.here.libvirt {
-        Libvirt::Domain(domain) => Some(domain.uuid),
-        Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
-    };
+    let known = seen.here.libvirt.uuid();
     let name = looker.name().unwrap_or("the virtual machine").to_owned();
     let said = ask(&inv, &mut looker, known, kind, resource, until);
     let way_out = "nothing was done: see there, or add --force";

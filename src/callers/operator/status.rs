@@ -12,7 +12,7 @@ use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::definition::{self, DomainXml, Mark, TpmState};
-use crate::model::facts::{Definition, Facts, Libvirt, Process};
+use crate::model::facts::{Definition, Facts, Libvirt};
 use crate::model::outcome::Code;
 use crate::policy::health;
 use crate::sys::roots::Roots;
@@ -110,10 +110,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
     let definition = definition(looker.definition(), mark, inv.budget().until(Share::StartedFrom, deadline));
     let (presence, state, code) = state(inv, &seen);
-    let process = match seen.here.process {
-        Process::Alive { pid, start, .. } => Some((pid, start)),
-        Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
-    };
+    let process = seen.here.process.id();
     let mut report = Report {
         code,
         name: match &seen.here.libvirt {
@@ -281,10 +278,7 @@ impl Report {
             Cluster::Runs(kind, resource) => (kind, resource),
         };
         let inv = members::as_configured(inv, env, resource.as_ref());
-        let known = match &seen.here.libvirt {
-            Libvirt::Domain(domain) => Some(domain.uuid),
-            Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => None,
-        };
+        let known = seen.here.libvirt.uuid();
         let mut looker = Looker::new(&inv, env, Roots::default());
         match members::ask(&inv, &mut looker, known, kind, resource.as_ref(), until) {
             Ok(members) => self.members = members,

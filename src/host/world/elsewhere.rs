@@ -2,7 +2,8 @@
 //! The host that a machine migrated to: whether it runs there, and ending it there.
 
 use super::Host;
-use crate::cluster::{self, Software};
+use crate::cluster::Member;
+use crate::host::peers;
 use crate::host::turn::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
@@ -31,13 +32,7 @@ impl Host<'_> {
         // It keeps its UUID, whatever name its definition has by now.
         let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));
         let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
-        let mut place = Place::by_word(Libvirt::NoDomain);
-        for who in whos {
-            place = backend::place(uri, who, until);
-            if !matches!(place.presence(), Presence::Off(_)) {
-                break;
-            }
-        }
+        let place = backend::place_of_any(uri, whos, until);
         if let Some(silence) = place.silence() {
             let why = format!("{uri} cannot be asked: {}", silence.why);
             log::warn!("it last migrated away from here, and whether it runs there is not known: {why}");
@@ -47,16 +42,13 @@ impl Host<'_> {
 
     /// Whether the cluster proves that the machine does not run on `node`. A cluster that cannot tell proves nothing.
     fn is_out(&self, node: &str) -> bool {
-        let Some(manager) = cluster::here().and_then(Software::manager) else { return false };
-        let resource = Some(self.inv.instance.as_str()).filter(|instance| !instance.is_empty());
-        let until = self.until(Share::Standing);
-        cluster::members(manager, resource, self.inv.node.as_deref(), until).map_or_else(
-            |why| {
+        match peers::of_the_cluster(self.inv, self.until(Share::Standing)) {
+            Ok(members) => members.is_some_and(|members| members.other(node).is_some_and(Member::is_out)),
+            Err(why) => {
                 log::info!("the cluster does not say how {node} is: {why}");
                 false
-            },
-            |members| members.other(node).is_some_and(cluster::Member::is_out),
-        )
+            }
+        }
     }
 
     /// Ends the domain where its migration went, or only what `only_half` of it is there. The note of the target is the

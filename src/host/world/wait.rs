@@ -5,7 +5,7 @@ use super::Host;
 use crate::host::records;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::REBOOTED;
-use crate::model::facts::{Facts, Process, ProcessId};
+use crate::model::facts::Facts;
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::policy::History;
@@ -88,7 +88,7 @@ impl Host<'_> {
     /// Stays with a machine that runs well, unless this is the first monitor of its run: Pacemaker's transition waits for
     /// the answer to that one. A machine whose process is not known is not stayed with.
     pub(super) fn stay(&mut self, longest: Duration, seen: &Facts, done: &mut History) {
-        let answered = || match (self.looker.name(), process(seen)) {
+        let answered = || match (self.looker.name(), seen.here.process.id()) {
             (Some(name), Some(process)) => records::take_monitor(&self.looker.roots.run, name, process),
             (_, _) => false,
         };
@@ -103,7 +103,7 @@ impl Host<'_> {
     /// Puts on record whether the next monitor may stay.
     pub(super) fn note_monitor(&self, answered: bool, seen: &Facts) {
         let Some(name) = self.looker.name() else { return };
-        match process(seen).filter(|_| answered) {
+        match seen.here.process.id().filter(|_| answered) {
             Some(process) => records::note_monitor(&self.looker.roots.run, name, process),
             None => records::forget_monitor(&self.looker.roots.run, name),
         }
@@ -123,13 +123,10 @@ impl Host<'_> {
             // What changed before the events began to flow would be missed.
             return Woken::Change;
         }
-        let held = match seen.here.process {
-            Process::Alive { pid, start, .. } => match Held::open(pid, start) {
-                Ok(Some(held)) => Some(held),
-                Ok(None) => return Woken::Change,
-                Err(_) => None,
-            },
-            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
+        let held = match seen.here.process.id().map(|(pid, start)| Held::open(pid, start)) {
+            Some(Ok(Some(held))) => Some(held),
+            Some(Ok(None)) => return Woken::Change,
+            Some(Err(_)) | None => None,
         };
         // Only an idle wait is cut short: a call needs its time, the more so where libvirt is slow or far away.
         let whole = watching || call.is_some();
@@ -195,13 +192,6 @@ impl Host<'_> {
         }
         // libvirt is done with whatever kept it from answering.
         (late && !connection.is_late()).then_some(Woken::Change)
-    }
-}
-
-fn process(seen: &Facts) -> Option<ProcessId> {
-    match seen.here.process {
-        Process::Alive { pid, start, .. } => Some((pid, start)),
-        Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_) => None,
     }
 }
 

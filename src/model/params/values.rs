@@ -15,8 +15,7 @@ pub enum SavedMemory {
 
 impl SavedMemory {
     pub(super) fn parse(word: &str) -> Option<Self> {
-        let words = [("refuse", Self::Refuse), ("use", Self::Use), ("drop", Self::Drop)];
-        words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
+        one_of([("refuse", Self::Refuse), ("use", Self::Use), ("drop", Self::Drop)], word)
     }
 }
 
@@ -34,7 +33,10 @@ pub enum Guard {
 
 impl Guard {
     pub(super) fn parse(word: &str) -> Option<Self> {
-        let words = [("off", Self::Off), ("try", Self::Try), ("strict", Self::Strict)];
-        words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
+        one_of([("off", Self::Off), ("try", Self::Try), ("strict", Self::Strict)], word)
     }
+}
+
+fn one_of<T, const N: usize>(words: [(&str, T); N], word: &str) -> Option<T> {
+    words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
 }

@@ -3,7 +3,8 @@
 //!
 //! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
 
-use super::cause::cause;
+use super::cause::{self, cause};
+use super::emulator_log;
 use super::virsh;
 use crate::model::change::Change;
 use crate::model::facts::{Libvirt, Place};
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 /// Where the worker is installed, unless it lies beside the agent.
 const LIBEXEC: &str = "/usr/libexec/vm-agent";
+/// The daemon whose emulators' logs are at hand.
+const SYSTEM_QEMU: &str = "qemu:///system";
 /// The worker's file name.
 const WORKER: &str = "vm-agent-libvirt";
 
@@ -45,6 +48,22 @@ impl Backend {
     pub(crate) fn call(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(), Failure> {
         let (tool, running) = self.spawn_tool(change, who, deadline)?;
         judge(&tool, &running.finish(deadline).map_err(not_run)?).map(drop)
+    }
+
+    /// Starts the domain of this name: as [`Backend::call`], and a failure has the emulator's words, also where libvirt told of
+    /// its end before they had come.
+    ///
+    /// # Errors
+    /// As of [`Backend::call`].
+    pub(crate) fn start(&self, change: &Change, who: &Who, name: &str, deadline: Deadline) -> Result<(), Failure> {
+        let failure = match self.call(change, who, deadline) {
+            Err(failure) if self.uri == SYSTEM_QEMU => failure,
+            result => return result,
+        };
+        Err(match cause::with_words(&failure.said, || emulator_log::words(name, deadline)) {
+            Some(said) => Failure { said: ascii_line(&said, 500), ..failure },
+            None => failure,
+        })
     }
 
     /// Begins the change; its end is told by `Call`.

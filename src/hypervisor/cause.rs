@@ -4,9 +4,12 @@
 
 /// What QEMU's last words stand behind, and what is said in its place.
 const LAST_WORDS: [(&str, &str); 2] = [
-    ("process exited while connecting to monitor: ", "QEMU did not start: "),
-    ("qemu unexpectedly closed the monitor: ", "QEMU ended: "),
+    ("process exited while connecting to monitor", "QEMU did not start: "),
+    ("qemu unexpectedly closed the monitor", "QEMU ended: "),
 ];
+
+/// What is said where libvirt has no words of QEMU's.
+const WORDLESS: &str = "it did not say why";
 
 /// Options whose values may be anybody's, a password too: nothing of them is told, also where they have a colon.
 const HOLD_SECRETS: [&str; 4] = ["-fw_cfg ", "-smbios ", "-append ", "-object secret"];
@@ -22,8 +25,8 @@ pub(super) fn cause(message: &str) -> String {
     }
     for (before, instead) in LAST_WORDS {
         if let Some((_, words)) = message.split_once(before) {
-            let words = last_words(words);
-            return format!("{instead}{}", if words.is_empty() { "it did not say why" } else { words });
+            let words = last_words(words.trim_start_matches([':', ' ']));
+            return format!("{instead}{}", if words.is_empty() { WORDLESS } else { words });
         }
     }
     match message
@@ -37,6 +40,13 @@ pub(super) fn cause(message: &str) -> String {
         None if message.trim().is_empty() => "libvirt did not say why".into(),
         None => message.trim().to_owned(),
     }
+}
+
+/// The same cause, with the words of QEMU that libvirt did not have, where it had none.
+pub(super) fn with_words(cause: &str, words: impl FnOnce() -> Option<String>) -> Option<String> {
+    let instead = cause.strip_suffix(WORDLESS)?;
+    let words = words()?;
+    Some(of_lock(&words).unwrap_or_else(|| format!("{instead}{}", last_words(&words))))
 }
 
 /// That a disk could not be had since somebody else has it: the locks of QEMU, of virtlockd, of sanlock. Which disk stands
@@ -162,6 +172,7 @@ mod tests {
                 "QEMU did not start: Invalid parameter 'nonsense'",
             ),
             ("internal error: process exited while connecting to monitor: ", "QEMU did not start: it did not say why"),
+            ("internal error: qemu unexpectedly closed the monitor", "QEMU ended: it did not say why"),
             (
                 "Hook script execution failed: internal error: Child process (LC_ALL=C PATH=/bin \
                  /etc/libvirt/hooks/qemu web prepare begin -) unexpected exit status 1: no storage today",
@@ -174,5 +185,26 @@ mod tests {
         ] {
             assert_eq!(cause(message), expected);
         }
+    }
+
+    #[test]
+    fn words_that_come_later_stand_where_there_were_none() {
+        let wordless = cause("internal error: qemu unexpectedly closed the monitor");
+        for (words, expected) in [
+            (None, None),
+            (Some("2026-11-27T03:14:12Z qemu-kvm: no such machine"), Some("QEMU ended: no such machine")),
+            (
+                Some(
+                    "2026-11-27T03:14:12Z qemu-kvm: Failed to get \"write\" lock\nIs another process using the image [/a]?",
+                ),
+                Some(
+                    "/a is open elsewhere (QEMU's lock on it): find out where the machine runs or who uses the disk, and end \
+                     that first",
+                ),
+            ),
+        ] {
+            assert_eq!(with_words(&wordless, || words.map(str::to_owned)).as_deref(), expected);
+        }
+        assert_eq!(with_words("no such domain", || panic!("asked for")), None);
     }
 }

@@ -56,7 +56,8 @@ impl Host<'_> {
         let text = definition::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
             .map_err(|error| Failure::refused(error.to_string()))?;
         self.looker.note_start();
-        self.backend.call(&Change::Create { xml: text.into() }, &Who::Name(defined.name.clone()), self.deadline)
+        let (change, who) = (Change::Create { xml: text.into() }, Who::Name(defined.name.clone()));
+        self.backend.start(&change, &who, &defined.name, self.deadline)
     }
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.

@@ -271,9 +271,10 @@ impl World for Host<'_> {
                 if seen.answers.saved == Fact::Known(true) {
                     log::warn!("saved memory of the virtual machine is restored, since saved_memory is use");
                 }
-                let result = self.backend.call(&Change::Start, &who, self.deadline);
+                let name = seen.here.name.clone().unwrap_or_default();
+                let result = self.backend.start(&Change::Start, &who, &name, self.deadline);
                 if result.is_ok() {
-                    self.mark_running(&who, seen.here.name.clone().unwrap_or_default());
+                    self.mark_running(&who, name);
                 }
                 done.start = Some(result);
             }

@@ -2,6 +2,8 @@
 //! start.
 
 use crate::common::*;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn start_creates_the_machine_and_a_second_start_leaves_it_alone() {
@@ -191,15 +193,32 @@ fn a_process_that_libvirt_has_lost_keeps_a_second_copy_from_being_started_and_st
 fn a_refused_start_says_the_cause() {
     let host = Host::up();
     let disk = host.file("disk.img", &"x".repeat(1 << 20));
-    let guest = |name: &str| host.guest(name).option("--disk", disk.to_str().unwrap()).written();
-    let (first, second) = (guest("a"), guest("b"));
+    let guest = |name: &str| host.guest(name).option("--disk", disk.to_str().unwrap());
+    let (first, second) = (guest("a").written(), guest("b").written());
+    // What this one says is still on its way to the log when libvirt has seen its end.
+    let late = host.folder("late").join("qemu");
+    let text = "#!/bin/bash\nlater() {\n\
+                for fd in /proc/self/fd/*; do [ ${fd##*/} -lt 3 ] || eval \"exec ${fd##*/}>&-\"; done\n\
+                words=$(cat); sleep 0.5; echo \"$words\" >&2\n}\n\
+                [[ $* != *guest=c* ]] || exec 2> >(later)\n\
+                exec /usr/bin/qemu-system-x86_64 \"$@\"\n";
+    std::fs::write(&late, text).unwrap();
+    std::fs::set_permissions(&late, Permissions::from_mode(0o755)).unwrap();
+    let emulator = |path: &str| format!("<emulator>{path}</emulator>");
+    let late = guest("c").edit(&emulator("/usr/bin/qemu-system-x86_64"), &emulator(late.to_str().unwrap())).written();
     first.call(Pacemaker, "start").gives(0);
-    for use_virsh in ["no", "yes"] {
-        let start = second.call(Pacemaker, "start").param("guard", "off").param("use_virsh", use_virsh);
-        let answer = start.gives(1);
+    let refused = |vm: &Vm<'_>, use_virsh: &str, by_name: bool| {
+        let start = if by_name { vm.call_by_name(Pacemaker, "start") } else { vm.call(Pacemaker, "start") };
+        let answer = start.param("guard", "off").param("use_virsh", use_virsh).gives(1);
         assert!(!answer.reason.contains("qemu-system"), "{answer}");
         answer.says(&[&format!("{} is open elsewhere (QEMU's lock on it)", disk.display())]);
+    };
+    for use_virsh in ["no", "yes"] {
+        refused(&second, use_virsh, false);
+        refused(&late, use_virsh, false);
     }
+    host.virsh(&["define", late.file.to_str().unwrap()]);
+    refused(&late, "no", true);
     first.destroy();
     host.run(
         "sh",

@@ -102,9 +102,9 @@ fn has_no_libvirt(peer: &Peer) -> bool {
     peer.place.why_unknown().contains("No such file or directory")
 }
 
-/// Whether one that is silent may answer without anybody mending something: a login that is refused stays so.
+/// Whether one that is not known may say more without anybody mending something: a login that is refused stays so.
 fn may_answer(peer: &Peer) -> bool {
-    peer.place.silence().is_some_and(|silence| match silence.kind {
+    peer.place.silence().is_none_or(|silence| match silence.kind {
         SilenceKind::Missing => false,
         SilenceKind::Dead | SilenceKind::Hung | SilenceKind::Busy => true,
         SilenceKind::Refused => hope::of_connection(&silence.why) != Hope::Lost,

@@ -2,6 +2,7 @@
 //! Mechanism that knows no domain: time, processes, locks, the run folder, child processes, texts.
 
 pub mod child;
+pub(crate) mod connecting;
 pub(crate) mod files;
 pub(crate) mod held;
 pub mod image_lock;

@@ -15,6 +15,7 @@ use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
 use crate::policy::settle::{AtSource, at_source};
 use crate::policy::tell;
+use crate::sys::connecting;
 use crate::sys::interrupt;
 use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -73,7 +74,7 @@ impl Mover<'_, '_> {
         let mut said = began;
         let mut ended: Option<(GaveUp, Deadline)> = None;
         let mut last: Option<Sample> = None;
-        let mut connections = data_port::Watch::default();
+        let mut connections = connecting::Watch::default();
         let mut signalled = false;
         loop {
             if call.ended() {
@@ -165,15 +166,15 @@ impl Mover<'_, '_> {
     /// Ends a migration whose data get no answer. libvirt may hang in that itself, so its connection is cut first.
     fn without_a_byte(
         &mut self,
-        connections: &mut data_port::Watch,
+        connections: &mut connecting::Watch,
         who: &Who,
         limits: &Limits,
     ) -> Option<(GaveUp, Deadline)> {
         let proc = self.host.looker.roots.proc.clone();
-        let stuck = connections.stuck(&proc)?;
-        let why = stuck.sentence(&self.target.node);
+        let stuck = data_port::stuck(connections, &proc)?;
+        let why = data_port::sentence(&stuck, &self.target.node);
         self.say(&why);
-        let cut = stuck.cut(&proc, self.host.until(Share::Cut));
+        let cut = data_port::cut(&stuck, &proc, self.host.until(Share::Cut));
         if !cut {
             self.abort(who, limits.over);
         }

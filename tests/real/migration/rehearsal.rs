@@ -42,7 +42,12 @@ fn a_rehearsal_names_what_the_target_lacks() {
     let disk = source.shared().join("locked.img").display().to_string();
     let secret = "secret,id=s,data=open";
     let options = "key-secret=s,iter-time=10";
-    source.run("qemu-img", &["create", "--object", secret, "-f", "luks", "-o", options, &disk, "1M"]);
+    // It measures the processor for that, and fails where another program has it at that moment.
+    until(60, "an encrypted disk", || {
+        let mut create = source.command("qemu-img");
+        create.args(["create", "--object", secret, "-f", "luks", "-o", options, &disk, "1M"]).env("PATH", "/usr/bin");
+        create.output().unwrap().status.success().then_some(())
+    });
     let uuid = "aaaaaaaa-0000-4000-8000-000000000001";
     let text = format!(
         "<secret private='no'><uuid>{uuid}</uuid><usage type='volume'><volume>{disk}</volume></usage></secret>"

@@ -90,7 +90,8 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
         let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
         let whos = subject.uuid.iter().map(|uuid| Who::Uuid(uuid.clone()));
         let whos = std::iter::once(Who::Name(subject.name.clone())).chain(whos);
-        uri(&member.node, inv, source).map_or_else(Place::silent, |uri| backend::place_of_any(&uri, whos, until))
+        let at = |uri: String| backend::place_of_any(whos, |who| backend::lookup(&uri, who, until));
+        uri(&member.node, inv, source).map_or_else(Place::silent, at)
     };
     let places: Vec<Place> = std::thread::scope(|scope| {
         // Where no thread can be made, this one asks.

@@ -115,11 +115,20 @@ impl Backend {
 /// # Errors
 /// libvirt said no, or could not be asked.
 pub(crate) fn ask_worker(request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
+    heard(request, deadline, |running| running.finish(deadline))
+}
+
+/// The answer of a worker that `waits` waits for.
+fn heard(
+    request: &Request,
+    deadline: Deadline,
+    waits: impl FnOnce(RunningChild) -> Result<Finished, ChildError>,
+) -> Result<Answer, Failure> {
     let worker = worker_path().ok_or_else(|| missing(format!("the worker {LIBEXEC}/{WORKER} is not installed")))?;
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
     let child = child_of(&worker, args, input).capture(8 * 1024 * 1024);
-    answer(&child.run(deadline).map_err(not_run)?)
+    answer(&child.spawn(deadline).and_then(waits).map_err(not_run)?)
 }
 
 /// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
@@ -133,7 +142,30 @@ fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
 /// # Errors
 /// As of [`ask_worker`].
 pub(crate) fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
-    let answer = ask_worker(&Request::domain(uri, who, Question::State), deadline)?;
+    found(ask_worker(&Request::domain(uri, who, Question::State), deadline)?)
+}
+
+/// The same; given up as soon as `hopeless` says why, which is asked again and again.
+///
+/// # Errors
+/// As of [`ask_worker`], or that reason.
+pub(crate) fn lookup_unless(
+    uri: &str,
+    who: Who,
+    deadline: Deadline,
+    mut hopeless: impl FnMut() -> Option<String>,
+) -> Result<Lookup, Failure> {
+    let mut why = None;
+    let mut gives_up = || {
+        why = hopeless();
+        why.is_some()
+    };
+    let request = Request::domain(uri, who, Question::State);
+    let answer = heard(&request, deadline, |running| running.finish_unless(deadline, &mut gives_up));
+    why.map_or_else(|| found(answer?), |why| Err(Failure::new(FailureKind::TimedOut, why)))
+}
+
+fn found(answer: Answer) -> Result<Lookup, Failure> {
     answer.lookup.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"))
 }
 
@@ -142,11 +174,15 @@ pub(crate) fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
     Place::told(lookup(uri, who, deadline))
 }
 
-/// The same of a machine that may have one of several identities there: by the first that is not off, else by the last.
-pub(crate) fn place_of_any(uri: &str, whos: impl IntoIterator<Item = Who>, deadline: Deadline) -> Place {
+/// How a machine is that may have one of several identities there, each of which `ask` asks about: by the first that is not
+/// off, else by the last.
+pub(crate) fn place_of_any(
+    whos: impl IntoIterator<Item = Who>,
+    mut ask: impl FnMut(Who) -> Result<Lookup, Failure>,
+) -> Place {
     let mut place = Place::by_word(Libvirt::NoDomain);
     for who in whos {
-        place = self::place(uri, who, deadline);
+        place = Place::told(ask(who));
         if !matches!(place.presence(), Presence::Off(_)) {
             break;
         }

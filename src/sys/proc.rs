@@ -200,6 +200,17 @@ pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     children_by_file(parent).unwrap_or_else(|| children_by_scan(parent))
 }
 
+/// The processes that a process of this host has started, and that these have started, as far as they can be seen at once.
+pub(crate) fn descendants_of(root: Pid) -> Vec<Pid> {
+    let mut found = children_of(root);
+    let mut at = 0;
+    while let Some(parent) = found.get(at).copied() {
+        found.extend(children_of(parent));
+        at += 1;
+    }
+    found
+}
+
 /// From the lists that the kernel keeps, one a thread, where it was built with them.
 pub(crate) fn children_by_file(parent: Pid) -> Option<Vec<Pid>> {
     let mut children = Vec::new();

@@ -14,8 +14,12 @@ use crate::model::presence::Presence;
 use crate::model::worker::Who;
 use crate::policy::History;
 use crate::policy::settle::{AtTarget, at_target};
+use crate::sys::connecting::{Connecting, Watch};
+use crate::sys::proc;
 use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 impl Host<'_> {
     /// How it is where it last migrated to; a host that is dead must not cost a failover much.
@@ -32,7 +36,11 @@ impl Host<'_> {
         // It keeps its UUID, whatever name its definition has by now.
         let uuids = self.looker.uuids().into_iter().map(|uuid| Who::Uuid(uuid_text(&uuid)));
         let whos: Vec<Who> = uuids.chain(std::iter::once(who.clone())).collect();
-        let place = backend::place_of_any(uri, whos, until);
+        let patience = self.inv.budget().share(Share::SignOfLife, until.left());
+        let mut connections = Watch::default();
+        let place = backend::place_of_any(whos, |who| {
+            backend::lookup_unless(uri, who, until, || unanswered(&mut connections, &self.looker.roots.proc, patience))
+        });
         if let Some(silence) = place.silence() {
             let why = format!("{uri} cannot be asked: {}", silence.why);
             log::warn!("it last migrated away from here, and whether it runs there is not known: {why}");
@@ -77,6 +85,20 @@ impl Host<'_> {
         }
         Err(destroyed.err().unwrap_or_else(|| Failure::refused(format!("it still runs at {uri}"))))
     }
+}
+
+/// That a host whose libvirt is being asked gives no sign of life, if it gives none. What has connected is waited for: a
+/// daemon may be slow, and a connection by way of another host is that host's.
+fn unanswered(connections: &mut Watch, proc: &Path, patience: Duration) -> Option<String> {
+    let dead: Vec<Connecting> = connections.unanswered(proc, patience).collect();
+    if dead.is_empty() {
+        return None;
+    }
+    let ours = proc::descendants_of(rustix::process::getpid());
+    let folders: Vec<PathBuf> = ours.iter().map(|pid| proc.join(pid.as_raw_nonzero().to_string())).collect();
+    let dead = dead.iter().find(|connecting| folders.iter().any(|process| connecting.is_of(process)))?;
+    let (address, port) = (dead.remote.ip(), dead.remote.port());
+    Some(format!("{address} gives no sign of life: no answer at port {port} within {:.0} s", patience.as_secs_f32()))
 }
 
 /// How the domain is at another host.

@@ -265,6 +265,11 @@ shares! {
         most(10).of_left(4),
         "One that is busy must have time to say that it runs there; one that the cluster knows to be off is not asked.",
     ),
+    SignOfLife => row(
+        "of that, until a host counts as dead that answers no request for a connection",
+        most(2),
+        "It is the answer of its kernel, which needs no daemon; a request that is lost is made again after 1 s.",
+    ),
     Storage => row(
         "asking the storage whether its disks are open elsewhere",
         most(5).of_left(4),

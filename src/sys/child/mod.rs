@@ -13,6 +13,7 @@
 //! The environment is not inherited. The mask of blocked signals, the limits, the working folder and descriptors that
 //! the agent's caller left open are: nothing here could change them without `unsafe`, or should.
 
+mod again;
 pub(crate) mod aside;
 mod launcher;
 mod message;

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::again::in_time;
 use super::message::{Message, receive, send};
 use super::streams::{Keep, Stream};
 use super::{CLEAN_UP, Child, ChildError, Ended, Finished, LAUNCHER_WORD};
@@ -25,8 +26,8 @@ const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
 const LAUNCHER: u64 = 2;
 const INTERRUPT: u64 = 3;
-/// Where no process can be made: for how long that is tried again, and how often.
-const START_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
+/// How often is asked whether it is hopeless to wait on.
+const HOPES_FOR: Duration = Duration::from_millis(100);
 
 /// One line of a child's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,7 +193,20 @@ impl RunningChild {
     /// # Errors
     /// Somebody else killed its launcher.
     pub fn finish(mut self, deadline: Deadline) -> Result<Finished, ChildError> {
-        self.wait(deadline);
+        self.wait(deadline, None);
+        self.result()
+    }
+
+    /// The same; it is killed as soon as `hopeless` says so, which is asked again and again.
+    ///
+    /// # Errors
+    /// Somebody else killed its launcher.
+    pub fn finish_unless(
+        mut self,
+        deadline: Deadline,
+        hopeless: &mut dyn FnMut() -> bool,
+    ) -> Result<Finished, ChildError> {
+        self.wait(deadline, Some(hopeless));
         self.result()
     }
 
@@ -204,7 +218,7 @@ impl RunningChild {
         if let Some((_, held)) = &self.held {
             let _ = pidfd_send_signal(held, Signal::TERM);
         }
-        self.wait(Deadline::after(grace));
+        self.wait(Deadline::after(grace), None);
         self.result()
     }
 
@@ -216,12 +230,15 @@ impl RunningChild {
         self.finish(Deadline::after(Duration::ZERO))
     }
 
-    fn wait(&mut self, deadline: Deadline) {
+    fn wait(&mut self, deadline: Deadline, mut hopeless: Option<&mut dyn FnMut() -> bool>) {
         self.output.keep = Keep::Start;
         // Looked at once even if the deadline has passed: its end may have come before.
         while self.ended.is_none() && self.launcher.is_some() {
-            self.pump(deadline);
+            self.pump(if hopeless.is_some() { deadline.at_most(HOPES_FOR) } else { deadline });
             if deadline.passed() || self.interrupted {
+                break;
+            }
+            if self.ended.is_none() && hopeless.as_mut().is_some_and(|hopeless| hopeless()) {
                 break;
             }
         }
@@ -361,45 +378,4 @@ fn memory_file(bytes: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
     seek(&file, SeekFrom::Start(0))?;
     Ok(file)
-}
-
-/// Starts the launcher of a program. A host that has no process to give at this moment, or no memory for one, may have it in
-/// the next moment: nothing was started yet, so it is tried again.
-fn in_time<T>(program: &Path, deadline: Deadline, mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let until = deadline.at_most(START_AGAIN.0);
-    let mut told = false;
-    loop {
-        match start() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !until.passed() => {
-                if !std::mem::replace(&mut told, true) {
-                    log::warn!("{} cannot be started at this moment: {error}; it is tried again", program.display());
-                }
-                std::thread::sleep(START_AGAIN.1.min(until.left()));
-            }
-            started => return started,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_cannot_be_made_is_tried_again_for_a_while_and_what_is_refused_is_not() {
-        let program = Path::new("/bin/true");
-        let in_time = |deadline, failures: u32, errno: Errno| {
-            let mut tries = 0;
-            let started = in_time(program, deadline, || {
-                tries += 1;
-                if tries > failures { Ok(tries) } else { Err(io::Error::from(errno)) }
-            });
-            (started.map_err(|error| error.kind()), tries)
-        };
-        let minute = || Deadline::after(Duration::from_secs(60));
-        assert_eq!(in_time(minute(), 2, Errno::AGAIN), (Ok(3), 3));
-        assert_eq!(in_time(minute(), 2, Errno::ACCESS), (Err(io::ErrorKind::PermissionDenied), 1));
-        let over = Deadline::after(Duration::ZERO);
-        assert_eq!(in_time(over, 2, Errno::AGAIN), (Err(io::ErrorKind::WouldBlock), 1));
-    }
 }

@@ -11,8 +11,8 @@ pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod starting;
 mod storage;
+mod taking;
 mod time;
-mod turn;
 mod world;
 
 pub(crate) use world::Host;

@@ -132,7 +132,7 @@ fn heard(
 }
 
 /// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
-/// domain up, this agent is there and has its turn.
+/// domain up, this agent is there and holds the lock.
 fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
     if matches!(change, Change::Create { .. } | Change::Start) { child.uninterrupted() } else { child }
 }

@@ -62,7 +62,7 @@ pub enum Pause {
     Snapshot,
     /// The guest crashed.
     Crashed,
-    /// Being started (also: the empty shell that waits for a migration).
+    /// Being started (also: the incoming placeholder of a migration).
     StartingUp,
     /// Left behind at the source while the target runs (post-copy).
     PostCopy,
@@ -144,7 +144,7 @@ impl State {
         !matches!(self, Self::ShutOff(_))
     }
 
-    /// Whether the state leaves it open that this is only a shell, whose machine still runs elsewhere.
+    /// Whether the state leaves it open that this is only an incoming placeholder, whose machine still runs elsewhere.
     #[must_use]
     pub const fn may_be_arriving(self) -> bool {
         matches!(self, Self::Paused(Pause::Migration | Pause::StartingUp))
@@ -204,7 +204,7 @@ const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 pub enum Motion {
     /// No migration, or not looked for.
     None,
-    /// It is arriving: the shell of a domain that still runs elsewhere.
+    /// It is arriving: the incoming placeholder of a domain that still runs elsewhere.
     Arriving,
     /// It is leaving.
     Leaving,

@@ -65,7 +65,7 @@ pub(crate) fn code(health: Health, inv: &Invocation) -> Code {
         Health::Degraded => Code::Ok,
         Health::Failed => Code::Generic,
         // A probe that claimed a domain that runs elsewhere would have both copies killed; to rgmanager's question on other
-        // members, which looks like any status, a claim would give the service away to a shell that may never run.
+        // members, which looks like any status, a claim would give the service away to a placeholder that may never run.
         Health::Arriving | Health::Elsewhere if inv.probe() || inv.caller == Caller::Rgmanager => Code::NotRunning,
         Health::Arriving | Health::Elsewhere => Code::Ok,
         Health::Off => Code::NotRunning,

@@ -60,7 +60,7 @@ pub(crate) enum AtTarget {
     Whole(State),
     /// In post-copy: it needs memory from elsewhere, or has some that is needed there.
     Half(State),
-    /// The shell that waits for its memory.
+    /// The incoming placeholder, which waits for its memory.
     Arriving,
 }
 
@@ -81,13 +81,13 @@ pub(crate) enum Then {
     ResumeHere,
     /// End the copy that stands still here: it runs there.
     DestroyHere,
-    /// End the shell there: it runs here, or nobody will fill the shell.
+    /// End the placeholder there: the machine runs here, or nobody will fill the placeholder.
     DestroyThere,
     /// End the migration that is still under way.
     AbortHere,
 }
 
-/// Looks before a shell or a stuck copy counts as left behind: libvirt clears up by itself within moments.
+/// Looks before a placeholder or a stuck copy counts as left behind: libvirt clears up by itself within moments.
 const GRACE: u32 = 4;
 /// Looks before a daemon that does not answer here counts as gone.
 const PATIENCE: u32 = 8;
@@ -105,7 +105,7 @@ pub(crate) fn at_source(place: &Place) -> Presence<'_, AtSource> {
     })
 }
 
-/// How it is at a migration's target. What stands still there for a migration is the shell, whatever its job is said to be.
+/// How it is at a migration's target. What stands still there for a migration is the placeholder, whatever its job is said to be.
 #[must_use]
 pub(crate) fn at_target(place: &Place) -> Presence<'_, AtTarget> {
     place.presence().map(|domain| {

@@ -106,7 +106,7 @@ pub(crate) enum Step {
     AbortJob,
     /// It left by a migration in spite of that: end it at the target.
     StopAtTarget {
-        /// Only the half of a post-copy, or the shell; a whole one there is not what was ended here.
+        /// Only the half of a post-copy, or the placeholder; a whole one there is not what was ended here.
         only_half: bool,
     },
     /// End the domain's process by its number.

@@ -17,16 +17,16 @@ use std::time::Duration;
 /// Between two tries: the kernel has no lock with a deadline.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
-/// A turn; dropping it ends it.
+/// The lock, held; dropping it gives it back.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Turn {
+pub(crate) struct Locked {
     _file: File,
 }
 
-/// Why there is no turn.
+/// Why it is not held.
 #[derive(Debug)]
-pub(crate) enum NoTurn {
+pub(crate) enum NotLocked {
     /// Another agent has it; what it said of itself.
     Taken(String),
     /// The file cannot be made or locked.
@@ -39,13 +39,13 @@ fn open(roots: &Roots, name: &str) -> Result<File, Errno> {
     Ok(File::from(openat(&folder, format!("{name}.lock"), flags, Mode::RUSR | Mode::WUSR)?))
 }
 
-/// Sends SIGTERM to the agent that has the turn at `name`, if it is at `such` an action; it ends tidily then. Nothing is
+/// Sends SIGTERM to the agent that holds the lock of `name`, if it is at `such` an action; it ends tidily then. Nothing is
 /// sent to a process that the kernel does not name as the lock's holder.
 pub(crate) fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) -> bool) {
     let Ok(file) = open(roots, name) else { return };
     let Some(pid) = holder(roots, &file) else { return };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // The number, and the turn, may have become another's before it was held.
+    // The number, and the lock, may have become another's before it was held.
     let text = said(&file);
     let Some((action, said_pid)) = text.split_once(", process ") else { return };
     if such(action) && said_pid == pid.as_raw_nonzero().to_string() && holder(roots, &file) == Some(pid) {
@@ -54,7 +54,7 @@ pub(crate) fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) ->
     }
 }
 
-/// What the holder of the turn says of itself.
+/// What the holder of the lock says of itself.
 fn said(file: &File) -> String {
     let mut text = [0; 200];
     let length = file.read_at(&mut text, 0).unwrap_or(0);
@@ -74,12 +74,12 @@ fn holder(roots: &Roots, file: &File) -> Option<Pid> {
     })
 }
 
-/// Waits for a turn at the virtual machine `name`, for `action`.
+/// Waits for the lock of the virtual machine `name`, for `action`.
 ///
 /// # Errors
-/// No turn until the deadline.
-pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Result<Turn, NoTurn> {
-    let impossible = |errno: Errno| NoTurn::Impossible(errno.into());
+/// It was not to be had until the deadline.
+pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) -> Result<Locked, NotLocked> {
+    let impossible = |errno: Errno| NotLocked::Impossible(errno.into());
     let mut file = open(roots, name).map_err(impossible)?;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -88,7 +88,7 @@ pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) 
                 std::thread::sleep(TRY_AGAIN.min(deadline.left()));
             }
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                return Err(NoTurn::Taken(said(&file)));
+                return Err(NotLocked::Taken(said(&file)));
             }
             Err(errno) => return Err(impossible(errno)),
         }
@@ -96,7 +96,7 @@ pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) 
     // For the message of whoever waits; losing it costs a word.
     let _ = file.set_len(0);
     let _ = write!(file, "{action}, process {}", std::process::id());
-    Ok(Turn { _file: file })
+    Ok(Locked { _file: file })
 }
 
 #[cfg(test)]
@@ -113,12 +113,12 @@ mod tests {
         let roots = Roots { run: run.path().into(), ..Roots::default() };
         let soon = || Deadline::after(Duration::from_millis(50));
         let first = take(&roots, "a b", "stop", soon()).unwrap();
-        let Err(NoTurn::Taken(holder)) = take(&roots, "a b", "start", soon()) else { panic!("a second turn") };
+        let Err(NotLocked::Taken(holder)) = take(&roots, "a b", "start", soon()) else { panic!("locked twice") };
         assert_eq!(holder, format!("stop, process {}", std::process::id()));
         assert_eq!(holder_of(&roots, "a b"), Some(rustix::process::getpid()));
         drop(first);
         assert_eq!(holder_of(&roots, "a b"), None);
-        let _turn = take(&roots, "a b", "start", soon()).unwrap();
+        let _lock = take(&roots, "a b", "start", soon()).unwrap();
     }
 
     #[test]
@@ -126,6 +126,6 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let roots = Roots { run: run.path().into(), ..Roots::default() };
         std::os::unix::fs::symlink("/tmp", run.path().join("vm-agent")).unwrap();
-        assert!(matches!(take(&roots, "a", "stop", Deadline::after(Duration::ZERO)), Err(NoTurn::Impossible(_))));
+        assert!(matches!(take(&roots, "a", "stop", Deadline::after(Duration::ZERO)), Err(NotLocked::Impossible(_))));
     }
 }

@@ -16,10 +16,10 @@ fn agent(host: &Host, action: &str) -> Process {
     })
 }
 
-/// Waits until an agent that is at this action has the turn at the machine "a".
-fn has_turn(host: &Host, action: &str) {
+/// Waits until an agent that is at this action holds the lock of the machine "a".
+fn holds_lock(host: &Host, action: &str) {
     let holder = || host.run("sh", &["-c", "cat /run/vm-agent/a.lock 2>/dev/null || true"]);
-    until(10, "turn", || holder().starts_with(action).then_some(()));
+    until(10, "the lock", || holder().starts_with(action).then_some(()));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_start_waits_for_a_stop_that_is_under_way_and_a_stop_for_a_start() {
     let vm = host.guest("a").stubborn().written().created();
     vm.ticks();
     let stop = vm.call(Dialect::Pacemaker, "stop").timeout(8.0).spawn();
-    has_turn(&host, "stop");
+    holds_lock(&host, "stop");
     let start = vm.call(Dialect::Rgmanager, "start").timeout(30.0).spawn();
     assert_eq!(stop.answer().code, 0);
     assert_eq!(start.answer().code, 0);
@@ -75,7 +75,7 @@ fn a_stop_goes_on_without_its_turn_when_another_agent_hangs() {
     let vm = host.guest("a").stubborn().written().created();
     vm.ticks();
     let hanging = vm.call(Dialect::Rgmanager, "stop").param("no_kill", "yes").timeout(60.0).spawn();
-    has_turn(&host, "stop");
+    holds_lock(&host, "stop");
     let process = agent(&host, "stop");
     process.signal(Signal::STOP);
     vm.call(Dialect::Pacemaker, "stop").timeout(10.0).gives(0).within(10.0);
@@ -93,7 +93,7 @@ fn what_a_stop_has_called_stopped_is_not_brought_up_by_a_start_that_was_waiting_
     for dialect in [Dialect::Pacemaker, Dialect::Rgmanager] {
         host.service("freeze", "libvirtd");
         let start = vm.call(Dialect::Human, "start").timeout(60.0).spawn();
-        has_turn(&host, "start");
+        holds_lock(&host, "start");
         let stop = vm.call(dialect, "stop").timeout(20.0).run();
         println!("{dialect:?} {} {:.1} s: {}", stop.code, stop.took.as_secs_f32(), stop.reason);
         host.service("thaw", "libvirtd");

@@ -11,7 +11,7 @@ static OUTPUT: Mutex<()> = Mutex::new(());
 
 /// Prints a progress line. A caller that no longer reads is not an error: what was begun must be brought to its end.
 pub(crate) fn progress(progress: Progress) {
-    let _turn = OUTPUT.lock();
+    let _lock = OUTPUT.lock();
     print(&Line::Progress { progress });
 }
 
@@ -22,16 +22,16 @@ pub(crate) fn finish(reply: &Reply) -> ! {
         Reply::Error(_) => 1,
     };
     // A thread that is stuck in printing (nobody reads the pipe) must not keep the process from ending.
-    let turn = (0..20).find_map(|_| turn_soon());
-    if turn.is_some() {
+    let lock = (0..20).find_map(|_| locked_soon());
+    if lock.is_some() {
         print(&Line::End(reply.clone()));
     }
     ffi::exit(status)
 }
 
-fn turn_soon() -> Option<MutexGuard<'static, ()>> {
+fn locked_soon() -> Option<MutexGuard<'static, ()>> {
     match OUTPUT.try_lock() {
-        Ok(turn) => Some(turn),
+        Ok(lock) => Some(lock),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => {
             std::thread::sleep(Duration::from_millis(10));

@@ -18,7 +18,7 @@ use vm_agent::model::state::{Pause, State};
 use vm_agent::model::worker::{CallStep, DomainFacts, ErrorReply, Lacks, Lookup, Progress, Side, Who};
 use vm_agent::sys::text::uuid_text;
 
-/// Looks at both ends. Removes the empty shell that an earlier attempt left at the destination, unless this is a rehearsal.
+/// Looks at both ends. Removes the empty placeholder that an earlier attempt left at the destination, unless this is a rehearsal.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.
@@ -67,7 +67,7 @@ struct Ends<'a> {
     domain: &'a Domain,
     destination: &'a Connect,
     migrate: &'a Migrate,
-    /// A shell at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
+    /// A placeholder at the destination is nobody's: nothing here is on its way there, and this is no rehearsal.
     may_clear: bool,
     failures: Vec<String>,
     /// How many of them an earlier migration left behind: libvirt clears them up by itself at last.
@@ -215,15 +215,17 @@ impl Ends<'_> {
             return true;
         }
         if !self.may_clear {
-            warn(format!("{there} has the empty shell of a migration"));
+            warn(format!("{there} has the empty placeholder of a migration"));
             return true;
         }
-        match connect::find(self.destination, &Who::Uuid(other.uuid.clone())).and_then(|shell| shell.destroy()) {
-            Ok(()) => warn(format!("{there} had the empty shell of an earlier migration; it was removed")),
+        match connect::find(self.destination, &Who::Uuid(other.uuid.clone()))
+            .and_then(|placeholder| placeholder.destroy())
+        {
+            Ok(()) => warn(format!("{there} had the empty placeholder of an earlier migration; it was removed")),
             Err(error) => {
                 self.leftovers += 1;
                 self.fail(format!(
-                    "{there} has the shell of an earlier migration, which cannot be removed: {}",
+                    "{there} has the placeholder of an earlier migration, which cannot be removed: {}",
                     error.message()
                 ));
             }

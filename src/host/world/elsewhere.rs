@@ -4,7 +4,7 @@
 use super::Host;
 use crate::cluster::Member;
 use crate::host::peers;
-use crate::host::turn::noted;
+use crate::host::taking::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
 use crate::model::change::Change;

@@ -14,7 +14,7 @@ use super::guest_check;
 use super::look::{Depth, Looker};
 use super::peers;
 use super::records;
-use super::turn::{Taken, noted, take_turn};
+use super::taking::{Taken, noted, take_lock};
 use crate::hypervisor::backend::Backend;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
@@ -146,7 +146,7 @@ impl<'a> Host<'a> {
     fn take_lock_at_last(&self) -> Option<Taken> {
         let name = self.looker.name()?;
         let lock = lock::take(&self.looker.roots, name, self.inv.action.word(), self.deadline).ok()?;
-        Some(Taken::Turn(lock, None))
+        Some(Taken::Lock(lock, None))
     }
 
     /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
@@ -181,7 +181,7 @@ impl World for Host<'_> {
             migrate::destination(self.inv, &own, &self.looker.uri)
         };
         let target = moves.then(destination).transpose()?;
-        let lock = take_turn(self.inv, &mut self.looker, self.deadline);
+        let lock = take_lock(self.inv, &mut self.looker, self.deadline);
         self.lock = lock.map_err(|why| policy::not_begun(self.inv, why))?;
         if moves {
             let moving = Moving { target, rehearse: self.rehearses, ..Moving::default() };
@@ -191,7 +191,7 @@ impl World for Host<'_> {
             return Ok(History::default());
         }
         let before = match &self.lock {
-            Taken::Turn(_, before) => Some(before.clone()),
+            Taken::Lock(_, before) => Some(before.clone()),
             Taken::Needless | Taken::Beside(_) => None,
         };
         let locked = before.is_some();

@@ -439,10 +439,10 @@ fn an_empty_shell_that_was_left_at_the_target_is_removed() {
     assert_eq!(guest.processes(), [1, 2], "there is no shell: this shows nothing");
     // A look alone removes nothing.
     let answer = guest.moves(Human, 1, 2).arg("--rehearse").gives(0);
-    assert!(answer.stderr.contains("empty shell"), "{answer}");
+    assert!(answer.stderr.contains("empty placeholder"), "{answer}");
     assert_eq!(guest.processes(), [1, 2]);
     let answer = guest.moves(Pacemaker, 1, 2).gives(0);
-    assert!(answer.stderr.contains("empty shell"), "{answer}");
+    assert!(answer.stderr.contains("empty placeholder"), "{answer}");
     guest.runs_only_on(2);
 }
 

@@ -7,7 +7,7 @@ use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::facts::Noted;
 use crate::sys::interrupt;
-use crate::sys::lock::{self, NoTurn, Turn};
+use crate::sys::lock::{self, Locked, NotLocked};
 use crate::sys::time::Deadline;
 
 /// Where the machine's last migration from here went, under whatever name it has or had.
@@ -17,8 +17,8 @@ pub(super) fn noted(looker: &Looker) -> Option<Noted> {
 
 /// How an action stands to other agents at the same virtual machine.
 pub(crate) enum Taken {
-    /// It has its turn; and what was on record about a migration before it waited for that.
-    Turn(#[allow(dead_code, reason = "held until it is dropped")] Turn, Option<Noted>),
+    /// The agent holds the lock; and what was on record about a migration before it waited for that.
+    Lock(#[allow(dead_code, reason = "held until it is dropped")] Locked, Option<Noted>),
     /// It changes nothing, or there is nothing to take turns at.
     Needless,
     /// It goes on beside another agent; what that one said of itself.
@@ -36,7 +36,7 @@ impl Taken {
 
 /// An action that changes something waits for another agent that is at it. A stop tells one that starts or moves the
 /// machine to end, and goes on beside it when it does not.
-pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, String> {
+pub(crate) fn take_lock(inv: &Invocation, looker: &mut Looker, deadline: Deadline) -> Result<Taken, String> {
     let must_act = match inv.action {
         Action::Status
         | Action::Monitor
@@ -54,25 +54,25 @@ pub(crate) fn take_turn(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
     let roots = &looker.roots;
     let before = noted(looker);
     let mut taken = lock::take(roots, name, inv.action.word(), inv.budget().until(Share::Lock, deadline));
-    if let (Err(NoTurn::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
+    if let (Err(NotLocked::Taken(holder)), true, false) = (&taken, must_act, interrupt::requested()) {
         log::warn!("another vm-agent is at '{name}' ({holder}); it had time to end");
         let stops = [Action::Stop, Action::Kill].map(Action::word);
         lock::interrupt_holder(roots, name, |action| !stops.contains(&action));
         taken = lock::take(roots, name, inv.action.word(), inv.budget().until(Share::LockAtLast, deadline));
     }
     match taken {
-        Ok(turn) => Ok(Taken::Turn(turn, before)),
-        Err(NoTurn::Taken(holder)) if must_act => {
+        Ok(lock) => Ok(Taken::Lock(lock, before)),
+        Err(NotLocked::Taken(holder)) if must_act => {
             log::warn!("another vm-agent is at '{name}' ({holder}) and does not end; going on beside it");
             Ok(Taken::Beside(holder))
         }
-        Err(NoTurn::Taken(_)) if interrupt::requested() => {
+        Err(NotLocked::Taken(_)) if interrupt::requested() => {
             Err(format!("{} was interrupted by a signal while another vm-agent was at '{name}'", inv.action.word()))
         }
-        Err(NoTurn::Taken(holder)) => {
+        Err(NotLocked::Taken(holder)) => {
             Err(format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"))
         }
-        Err(NoTurn::Impossible(error)) => {
+        Err(NotLocked::Impossible(error)) => {
             log::debug!("acting without a lock: {error}");
             Ok(Taken::Needless)
         }

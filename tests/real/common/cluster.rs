@@ -18,18 +18,28 @@ impl Cluster {
 
     /// Two hosts with such services.
     pub fn with(services: &str) -> Self {
+        Self::of(2, services)
+    }
+
+    /// So many hosts with such services.
+    pub fn of(count: usize, services: &str) -> Self {
         static PREPARED: Once = Once::new();
         PREPARED.call_once(|| {
             let lab = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/lab");
             let prepared = Command::new(lab).args(["prepare", "--migration"]).output().unwrap();
             assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
         });
-        Self(Host::several(2, services))
+        Self(Host::several(count, services))
     }
 
     /// The host of this number, from 1.
     pub fn host(&self, number: usize) -> &Host {
         &self.0[number - 1]
+    }
+
+    /// All of them.
+    pub fn hosts(&self) -> &[Host] {
+        &self.0
     }
 
     /// A Linux that is started on the first host, by the agent, from a definition that both hosts know.

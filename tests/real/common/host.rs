@@ -115,13 +115,13 @@ impl Host {
     }
 
     /// Its PID 1 as this machine numbers it; none while it is down.
-    fn first_process(&self) -> Option<u32> {
+    pub fn first_process(&self) -> Option<u32> {
         let pid = std::fs::read_to_string(self.lab.0.path().join(self.name()).join("pid")).ok()?;
         pid.split_whitespace().next()?.parse().ok()
     }
 
     /// The PID namespace of its processes, as `/proc/PID/ns/pid` names it; none while it is down.
-    fn namespace(&self) -> Option<PathBuf> {
+    pub fn namespace(&self) -> Option<PathBuf> {
         std::fs::read_link(format!("/proc/{}/ns/pid", self.first_process()?)).ok()
     }
 
@@ -207,8 +207,13 @@ impl Host {
 
     /// Puts the agent where Pacemaker looks for it, as `ocf:vm-agent:vm`.
     pub fn has_agent(&self) {
+        self.has_agent_as("vm");
+    }
+
+    /// The same under another name of its own.
+    pub fn has_agent_as(&self, name: &str) {
         self.run("mkdir", &["-p", "/usr/lib/ocf/resource.d/vm-agent"]);
-        self.run("ln", &["-s", AGENT, "/usr/lib/ocf/resource.d/vm-agent/vm"]);
+        self.run("ln", &["-s", AGENT, &format!("/usr/lib/ocf/resource.d/vm-agent/{name}")]);
     }
 
     /// A definition of a guest, as `lab guest` prints it.

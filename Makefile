@@ -3,6 +3,7 @@
 # make          both programs, in target/release
 # make deps     installs the packages that all of these need, on a Debian-like system
 # make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
+# make test-cluster  every case and a longer soak under Pacemaker, beside VirtualDomain (docs/CLUSTER.md); more than an hour
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
@@ -27,7 +28,7 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test unit check lint demo bench fuzz install uninstall need-build need-demo need-test
+.PHONY: all build deps test test-cluster unit check lint demo bench fuzz install uninstall need-build need-demo need-test
 
 # The agent is statically linked where that is possible, to be started without the dynamic loader, and not
 # position-independent: 2700 relocations cost each start ten pages. What is lost is that the code lies elsewhere at each
@@ -54,6 +55,9 @@ deps:
 
 test: need-test
 	$(MAKE) build lint check
+
+test-cluster: need-test
+	$(as_root) tests/tell-failed $(CARGO) test --locked --test cluster -- --long
 
 unit: need-build
 	$(CARGO) test --locked --lib unit::

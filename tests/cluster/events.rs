@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The cases: what a cluster, its administrator, its hosts and the guest itself do to a machine.
+
+use crate::bed::{Bed, Resource};
+use crate::cases::{A, Case, Must};
+use crate::common::until;
+use rustix::process::Signal;
+use std::time::Duration;
+
+const RUNS_ON: Must = Must { boots: 0, fencings: 0, end: "started" };
+const COMES_AGAIN: Must = Must { boots: 1, ..RUNS_ON };
+
+const AS_USUAL: Resource<'static> = Resource { params: &[], blocks: false, guest: &[], stopped: false };
+
+const CASE: Case =
+    Case { name: "", words: "", nodes: &[2, 3], short: false, resource: AS_USUAL, play: |_, _| (), must: RUNS_ON };
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "start",
+        words: "started, and probed on every node",
+        resource: Resource { stopped: true, ..AS_USUAL },
+        play: |bed, _| {
+            bed.meta(A, "target-role", "Started");
+            bed.comes_up(A);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "stop",
+        words: "stopped",
+        play: |bed, _| {
+            bed.meta(A, "target-role", "Stopped");
+            bed.rests();
+        },
+        must: Must { end: "stopped", ..RUNS_ON },
+        ..CASE
+    },
+    Case {
+        name: "move",
+        words: "moved and moved back",
+        play: |bed, here| {
+            bed.moves(A, bed.elsewhere(here));
+            bed.moves(A, here);
+        },
+        ..CASE
+    },
+    Case {
+        name: "standby",
+        words: "its node goes standby and comes back",
+        play: |bed, here| {
+            bed.standby(here, true);
+            bed.standby(here, false);
+        },
+        ..CASE
+    },
+    Case {
+        name: "guest-off",
+        words: "the guest powers itself off",
+        nodes: &[2],
+        play: |bed, here| {
+            presses_the_button(bed, here);
+            comes_again(bed);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "guest-reboots",
+        words: "the guest reboots itself",
+        nodes: &[2],
+        resource: Resource { guest: &["--append", "button=reboot"], ..AS_USUAL },
+        play: |bed, here| {
+            let qemu = bed.host(here).qemu(A).unwrap();
+            presses_the_button(bed, here);
+            is_noticed(bed);
+            assert!(!qemu.ended_within(Duration::ZERO), "QEMU has ended, which was to boot its guest anew");
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "qemu-killed",
+        words: "QEMU killed",
+        short: true,
+        play: |bed, here| {
+            bed.host(here).qemu(A).unwrap().signal(Signal::KILL);
+            comes_again(bed);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "libvirtd-killed",
+        words: "libvirtd killed, and started after 30 s",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.host(here).service("kill", "libvirtd");
+            bed.looks_on(Duration::from_secs(30));
+            has_libvirtd_again(bed, here);
+        },
+        ..CASE
+    },
+    Case {
+        name: "libvirtd-hangs",
+        words: "libvirtd hangs for 100 s",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.sits_at(bed.elsewhere(here));
+            let fenced = bed.fencings();
+            bed.host(here).service("freeze", "libvirtd");
+            bed.looks_on(Duration::from_secs(100));
+            if bed.fencings() == fenced {
+                bed.host(here).service("thaw", "libvirtd");
+            }
+        },
+        ..CASE
+    },
+    Case {
+        name: "libvirtd-restarts",
+        words: "libvirtd restarted",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.host(here).service("stop", "libvirtd");
+            bed.host(here).service("start", "libvirtd");
+        },
+        ..CASE
+    },
+    Case {
+        name: "node-crash",
+        words: "its node crashes",
+        short: true,
+        play: |bed, here| {
+            bed.sits_at(bed.elsewhere(here));
+            bed.host(here).lab("kill", &[&bed.host(here).name()]);
+            comes_again(bed);
+        },
+        must: Must { fencings: 1, ..COMES_AGAIN },
+        ..CASE
+    },
+    Case {
+        name: "partition",
+        words: "its node is cut off, with fencing",
+        nodes: &[3],
+        play: |bed, here| {
+            let fenced = bed.fencings();
+            bed.sits_at(bed.elsewhere(here));
+            bed.host(here).lab("partition", &[&bed.host(here).name()]);
+            until(90, "fencing", || (bed.fencings() > fenced).then_some(()));
+            bed.host(here).lab("heal", &[&bed.host(here).name()]);
+            until(240, "one copy", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+        },
+        must: Must { fencings: 1, ..COMES_AGAIN },
+        ..CASE
+    },
+    Case {
+        name: "partition-unfenced",
+        words: "its node is cut off for 40 s, without fencing",
+        nodes: &[3],
+        play: |bed, here| {
+            bed.property("stonith-enabled", "false");
+            bed.sits_at(bed.elsewhere(here));
+            bed.host(here).lab("partition", &[&bed.host(here).name()]);
+            bed.looks_on(Duration::from_secs(40));
+            bed.host(here).lab("heal", &[&bed.host(here).name()]);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "refresh",
+        words: "`crm_resource --refresh`",
+        play: |bed, _| drop(bed.types("crm_resource --refresh -r a")),
+        nodes: &[2],
+        ..CASE
+    },
+    Case {
+        name: "cleanup",
+        words: "`crm_resource --cleanup`",
+        play: |bed, _| drop(bed.types("crm_resource --cleanup -r a")),
+        nodes: &[2],
+        ..CASE
+    },
+    Case {
+        name: "reload",
+        words: "a parameter of migration is changed",
+        play: |bed, _| drop(bed.types("crm_resource -r a -p migration_downtime -v 500")),
+        nodes: &[2],
+        ..CASE
+    },
+    Case {
+        name: "unmanaged",
+        words: "unmanaged, QEMU killed, managed again",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.meta(A, "is-managed", "false");
+            bed.rests();
+            bed.host(here).qemu(A).unwrap().signal(Signal::KILL);
+            is_noticed(bed);
+            bed.meta(A, "is-managed", "true");
+            until(120, "its return", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "maintenance",
+        words: "maintenance: libvirtd restarted, moved by virsh, refreshed",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.property("maintenance-mode", "true");
+            bed.rests();
+            bed.host(here).service("stop", "libvirtd");
+            bed.host(here).service("start", "libvirtd");
+            is_moved_by_virsh(bed, here);
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+            bed.property("maintenance-mode", "false");
+        },
+        ..CASE
+    },
+    Case {
+        name: "moved-by-virsh",
+        words: "moved by the administrator's virsh",
+        short: true,
+        play: |bed, here| {
+            is_moved_by_virsh(bed, here);
+            is_noticed(bed);
+        },
+        ..CASE
+    },
+    Case {
+        name: "started-by-virsh",
+        words: "stopped, started elsewhere by virsh, then by the cluster",
+        resource: Resource { stopped: true, ..AS_USUAL },
+        play: |bed, _| {
+            // The cluster would take the first.
+            bed.host(2).virsh(&["create", "/etc/vm/a.xml"]);
+            bed.meta(A, "target-role", "Started");
+            bed.comes_up(A);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "destroyed-by-virsh",
+        words: "destroyed by virsh",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.host(here).virsh(&["destroy", A]);
+            comes_again(bed);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "definition-gone",
+        words: "its definition is gone on its node; `--refresh`",
+        play: |bed, here| {
+            bed.host(here).run("rm", &["/etc/vm/a.xml"]);
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+        },
+        ..CASE
+    },
+    Case {
+        name: "definition-gone-stop",
+        words: "its definition is gone on its node; it is stopped",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.host(here).run("rm", &["/etc/vm/a.xml"]);
+            bed.meta(A, "target-role", "Stopped");
+            bed.rests();
+        },
+        must: Must { end: "stopped", ..RUNS_ON },
+        ..CASE
+    },
+    Case {
+        name: "dead-target",
+        words: "moved to a node whose libvirtd is dead",
+        play: |bed, here| {
+            let there = bed.elsewhere(here);
+            bed.sits_at(here);
+            bed.host(there).service("kill", "libvirtd");
+            bed.moves(A, there);
+            bed.is_whole();
+            has_libvirtd_again(bed, there);
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "refused-move",
+        words: "a move that the target refuses",
+        play: |bed, here| {
+            is_refused(bed, here);
+            bed.moves(A, bed.elsewhere(here));
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "refused-move-blocks",
+        words: "the same with on-fail=block, then `--refresh`",
+        resource: Resource { blocks: true, ..AS_USUAL },
+        play: |bed, here| {
+            let there = bed.elsewhere(here);
+            is_refused(bed, here);
+            bed.moves(A, there);
+            bed.host(there).virsh(&["undefine", A]);
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+        },
+        ..CASE
+    },
+    Case {
+        name: "ping-pong",
+        words: "moved, moved back, and its target goes standby in the next move; then `--refresh`",
+        resource: Resource { params: &[("migration_speed", "4")], ..AS_USUAL },
+        play: |bed, here| {
+            let there = bed.elsewhere(here);
+            bed.moves(A, there);
+            bed.moves(A, here);
+            let node = bed.host(there).node();
+            bed.types(&format!("crm_resource -r a --move -N {node}"));
+            until(60, "move", || bed.host(there).qemu(A));
+            bed.standby(there, true);
+            bed.types("crm_resource -r a --clear");
+            bed.rests();
+            bed.standby(there, false);
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+        },
+        ..CASE
+    },
+];
+
+/// Waits until a machine that is on its way down has gone, and runs again.
+fn comes_again(bed: &Bed) {
+    until(60, "its end", || bed.witness.runs_on(A).is_empty().then_some(()));
+    until(240, "its return", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+}
+
+/// Gives monitors the time to see what happened behind the cluster's back.
+fn is_noticed(bed: &Bed) {
+    bed.looks_on(Duration::from_secs(15));
+}
+
+fn is_moved_by_virsh(bed: &Bed, here: usize) {
+    let uri = format!("qemu+ssh://{}/system", bed.host(bed.elsewhere(here)).node());
+    bed.host(here).virsh(&["migrate", "--live", A, &uri]);
+}
+
+/// By QEMU's own hand, so that libvirt has not asked for anything.
+fn presses_the_button(bed: &Bed, here: usize) {
+    bed.host(here).virsh(&["qemu-monitor-command", A, "--hmp", "system_powerdown"]);
+}
+
+/// It may have been fenced meanwhile, and booted with a libvirtd.
+fn has_libvirtd_again(bed: &Bed, host: usize) {
+    until(60, "its libvirtd", || bed.host(host).first_process());
+    bed.host(host).service("start", "libvirtd");
+}
+
+/// The other host has another machine's definition under that name.
+fn is_refused(bed: &Bed, here: usize) {
+    let there = bed.host(bed.elsewhere(here));
+    let another = there.definition(A, &["--variant", "none", "--uuid", "11111111-2222-4333-8444-555555555555"]);
+    let file = there.file("another.xml", &another);
+    there.virsh(&["define", file.to_str().unwrap()]);
+}

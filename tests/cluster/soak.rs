@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Events without end on three nodes with five machines that have no disks, so that no lock on a disk helps anybody. The
+//! events are drawn from a seed: the same seed gives the same events.
+
+use crate::bed::{Agent, Bed, Resource};
+use crate::common::until;
+use crate::witness::Mark;
+use rustix::process::Signal;
+use std::time::Duration;
+
+const MACHINES: [&str; 5] = ["a", "b", "c", "d", "e"];
+const NODES: usize = 3;
+
+/// Something that happens to a cluster. Numbers are those of hosts.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Move(&'static str, usize),
+    Standby(usize),
+    KillQemu(&'static str),
+    PowerOff(&'static str),
+    Destroy(&'static str),
+    MoveByVirsh(&'static str),
+    KillLibvirtd(usize),
+    RestartLibvirtd(usize),
+    HangLibvirtd(usize),
+    Crash(usize),
+    Partition(usize),
+    Refresh(&'static str),
+    Cleanup(&'static str),
+    Reload(&'static str, u64),
+    Maintenance(usize),
+}
+
+/// Numbers from a seed (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
+    }
+
+    fn event(&mut self) -> Event {
+        let kind = self.below(15);
+        // Always drawn, so that an event more in the list does not shift the others' numbers.
+        let (machine, node, number) = (MACHINES[self.below(MACHINES.len())], 1 + self.below(NODES), self.below(500));
+        match kind {
+            0 => Event::Move(machine, node),
+            1 => Event::Standby(node),
+            2 => Event::KillQemu(machine),
+            3 => Event::PowerOff(machine),
+            4 => Event::Destroy(machine),
+            5 => Event::MoveByVirsh(machine),
+            6 => Event::KillLibvirtd(node),
+            7 => Event::RestartLibvirtd(node),
+            8 => Event::HangLibvirtd(node),
+            9 => Event::Crash(node),
+            10 => Event::Partition(node),
+            11 => Event::Refresh(machine),
+            12 => Event::Cleanup(machine),
+            13 => Event::Reload(machine, 300 + number as u64),
+            _ => Event::Maintenance(node),
+        }
+    }
+}
+
+/// What a soak has seen so far.
+#[derive(Default)]
+struct Tally {
+    moved: usize,
+    boots: usize,
+    fencings: usize,
+}
+
+/// Plays so many events; gives the row of the table. The predecessor plays until it is caught.
+pub fn play(agent: Agent, seed: u64, events: usize) -> String {
+    let bed = Bed::up(NODES, agent);
+    for machine in MACHINES {
+        bed.makes(machine, &Resource::default());
+    }
+    MACHINES.into_iter().for_each(|machine| bed.comes_up(machine));
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut tally = Tally::default();
+    for number in 1..=events {
+        let event = dice.event();
+        println!("  {} soak of seed {seed}, event {number} of {events}: {event:?}", agent.words());
+        match (played(&bed, event, &mut tally), agent) {
+            (Ok(()), _) => {}
+            (Err(fault), Agent::Vm) => {
+                tell_logs(&bed);
+                panic!("event {number} of seed {seed}, {event:?}: {fault}")
+            }
+            (Err(fault), Agent::VirtualDomain) => {
+                return format!("{seed} | {number} of {events} | caught: {event:?}, {fault}");
+            }
+        }
+    }
+    assert!(agent == Agent::Vm || events < 20, "the soak has not caught {agent:?} in {events} events");
+    let Tally { moved, boots, fencings } = tally;
+    if agent == Agent::Vm {
+        is_well(&bed);
+        leaves_nothing(&bed);
+    }
+    format!(
+        "{seed} | {events} of {events} | no second copy, no needless restart, nothing blocked or left behind; \
+         {boots} boots that the events asked for, {moved} machines moved, {fencings} fencings"
+    )
+}
+
+/// Plays an event, and holds what happened against what it may do.
+fn played(bed: &Bed, event: Event, tally: &mut Tally) -> Result<(), String> {
+    let places: Vec<usize> = MACHINES.map(|machine| bed.place(machine)).to_vec();
+    let place = |machine: &str| places[MACHINES.iter().position(|it| *it == machine).unwrap()];
+    let marks: Vec<Mark> = MACHINES.map(|machine| bed.mark(machine)).to_vec();
+    let fencings = bed.fencings();
+    let may_boot: Vec<&str> = match event {
+        Event::KillQemu(machine) | Event::PowerOff(machine) | Event::Destroy(machine) => vec![machine],
+        Event::Crash(node) | Event::Partition(node) => {
+            MACHINES.into_iter().filter(|machine| place(machine) == node).collect()
+        }
+        _ => Vec::new(),
+    };
+    happens(bed, event, place);
+    bed.is_whole();
+    bed.rests();
+    bed.looks_on(Duration::from_secs(3));
+    let mut faults = Vec::new();
+    for ((machine, mark), before) in MACHINES.into_iter().zip(&marks).zip(&places) {
+        // What an event has not touched is where it was; what it has touched comes to rest.
+        let rests = (0..200).any(|_| {
+            let (state, runs) = (bed.state(machine), bed.witness.runs_on(machine));
+            let nodes: Vec<String> = runs.iter().map(|host| bed.host(*host).node()).collect();
+            let rests = runs.len() == 1 && state.nodes == nodes && state.words() == "started";
+            if !rests {
+                bed.looks_on(Duration::from_millis(500));
+            }
+            rests
+        });
+        if rests {
+            // A guest that boots is told of now, and not after the next event.
+            bed.speaks(machine);
+        }
+        let happened = bed.since(machine, mark);
+        if !rests {
+            let (state, runs) = (bed.state(machine), bed.witness.runs_on(machine));
+            faults.push(format!("'{machine}' does not come to rest: {}, runs on {runs:?}", state.words()));
+        }
+        if happened.copies > 1 {
+            faults.push(format!("{} copies of '{machine}' at once", happened.copies));
+        }
+        let allowed = usize::from(may_boot.contains(&machine));
+        if happened.boots > allowed {
+            faults.push(format!("'{machine}' booted {} times", happened.boots));
+        }
+        tally.boots += happened.boots;
+        tally.moved += usize::from(happened.boots == 0 && bed.witness.runs_on(machine) != [*before]);
+    }
+    tally.fencings += bed.fencings() - fencings;
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
+/// Makes it happen, and undoes what an administrator undoes.
+fn happens(bed: &Bed, event: Event, place: impl Fn(&str) -> usize) {
+    let gone = |machine: &str, from: usize| {
+        until(60, &format!("end of '{machine}'"), || bed.host(from).qemu(machine).is_none().then_some(()));
+    };
+    match event {
+        Event::Move(machine, to) if place(machine) == to => bed.moves(machine, 1 + to % NODES),
+        Event::Move(machine, to) => bed.moves(machine, to),
+        Event::Standby(node) => {
+            bed.standby(node, true);
+            bed.standby(node, false);
+        }
+        Event::KillQemu(machine) => {
+            let qemu = bed.host(place(machine)).qemu(machine).unwrap();
+            qemu.signal(Signal::KILL);
+            qemu.end();
+        }
+        Event::PowerOff(machine) => {
+            let qemu = bed.host(place(machine)).qemu(machine).unwrap();
+            bed.host(place(machine)).virsh(&["shutdown", machine]);
+            qemu.end();
+        }
+        Event::Destroy(machine) => {
+            let qemu = bed.host(place(machine)).qemu(machine).unwrap();
+            bed.host(place(machine)).virsh(&["destroy", machine]);
+            qemu.end();
+        }
+        Event::MoveByVirsh(machine) => {
+            let (from, to) = (place(machine), 1 + place(machine) % NODES);
+            let uri = format!("qemu+ssh://{}/system", bed.host(to).node());
+            bed.host(from).virsh(&["migrate", "--live", machine, &uri]);
+            gone(machine, from);
+            // Where it was a start has failed meanwhile, which the administrator clears.
+            until(120, "the cluster's word", || {
+                (bed.state(machine).nodes == [bed.host(to).node()] || bed.witness.runs_on(machine).len() > 1)
+                    .then_some(())
+            });
+            bed.rests();
+            bed.types(&format!("crm_resource --refresh -r {machine}"));
+        }
+        Event::KillLibvirtd(node) => {
+            bed.host(node).service("kill", "libvirtd");
+            bed.looks_on(Duration::from_secs(6));
+            bed.host(node).service("start", "libvirtd");
+        }
+        Event::RestartLibvirtd(node) => {
+            bed.host(node).service("stop", "libvirtd");
+            bed.host(node).service("start", "libvirtd");
+        }
+        Event::HangLibvirtd(node) => {
+            bed.host(node).service("freeze", "libvirtd");
+            bed.looks_on(Duration::from_secs(6));
+            bed.host(node).service("thaw", "libvirtd");
+        }
+        Event::Crash(node) | Event::Partition(node) => {
+            let (fenced, host) = (bed.fencings(), bed.host(node));
+            bed.sits_at(1 + node % NODES);
+            let partition = matches!(event, Event::Partition(_));
+            host.lab(if partition { "partition" } else { "kill" }, &[&host.name()]);
+            until(90, "fencing", || (bed.fencings() > fenced).then_some(()));
+            if partition {
+                host.lab("heal", &[&host.name()]);
+            }
+        }
+        Event::Refresh(machine) => drop(bed.types(&format!("crm_resource --refresh -r {machine}"))),
+        Event::Cleanup(machine) => drop(bed.types(&format!("crm_resource --cleanup -r {machine}"))),
+        Event::Reload(machine, downtime) => {
+            bed.types(&format!("crm_resource -r {machine} -p migration_downtime -v {downtime}"));
+        }
+        Event::Maintenance(node) => {
+            bed.property("maintenance-mode", "true");
+            bed.rests();
+            bed.host(node).service("stop", "libvirtd");
+            bed.host(node).service("start", "libvirtd");
+            bed.property("maintenance-mode", "false");
+        }
+    }
+}
+
+/// At the end every machine is a started resource that waits for nobody.
+fn is_well(bed: &Bed) {
+    for machine in MACHINES {
+        let state = bed.state(machine);
+        assert_eq!(state.words(), "started", "'{machine}': {state:?}");
+    }
+}
+
+/// Once all are stopped there is no process of theirs or of the agent on any host, and no record but of a past move.
+fn leaves_nothing(bed: &Bed) {
+    for machine in MACHINES {
+        bed.meta(machine, "target-role", "Stopped");
+    }
+    bed.rests();
+    let of_theirs = |args: &[Vec<u8>]| {
+        let program = args.first().map(|arg| String::from_utf8_lossy(arg).into_owned()).unwrap_or_default();
+        ["vm-agent", "qemu", "/ssh "].iter().any(|part| program.contains(part))
+            || args.iter().any(|arg| arg.starts_with(b"guest="))
+    };
+    for host in bed.cluster.hosts() {
+        until(20, &format!("end of all processes on {}", host.name()), || {
+            host.processes(of_theirs).is_empty().then_some(())
+        });
+        let left = host.run("sh", &["-c", "find /run/vm-agent /run/resource-agents -type f 2>/dev/null; true"]);
+        println!("  left on {}: {left:?}", host.name());
+    }
+}
+
+/// What the cluster's logs say of the end.
+fn tell_logs(bed: &Bed) {
+    for (node, log) in bed.logs() {
+        let of_them: Vec<&str> =
+            log.lines().filter(|line| line.contains("vm(") || line.contains("Result of ")).collect();
+        println!("{node}:\n{}", of_them[of_them.len().saturating_sub(40)..].join("\n"));
+    }
+}

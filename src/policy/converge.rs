@@ -270,8 +270,16 @@ impl Governor {
         // A guest that does not converge leaves as much behind as this pass began with.
         let known = if now.iteration < 2 { 0 } else { self.pass.2 };
         let bytes = now.remaining.saturating_add(self.fresh(now)).max(known);
-        let rate = if now.rate == 0 { self.pace(now) } else { now.rate };
+        let rate = self.usual_rate().unwrap_or_else(|| self.pace(now));
         Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1)).min(ENDLESS)
+    }
+
+    /// What was sent a second, in the middle of the last samples. The hypervisor tells of a tenth of a second only, in which
+    /// a busy network or host may send next to nothing: a guest must not be paused for that.
+    fn usual_rate(&self) -> Option<u64> {
+        let known = self.rates.iter().filter(|rate| **rate > 0);
+        let count = u64::try_from(known.clone().count()).ok().filter(|count| *count > 0)?;
+        Some(known.fold(0, |sum: u64, rate| sum.saturating_add(*rate)) / count)
     }
 
     /// What the guest has made dirty since this pass began, which the next one will have to send: all that was sent, as

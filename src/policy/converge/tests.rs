@@ -173,6 +173,30 @@ fn a_guest_that_would_not_end_in_time_is_paused_at_the_last_moment_and_moves() {
 }
 
 #[test]
+fn one_slow_moment_pauses_nobody() {
+    let (end, last) = (Duration::from_secs(34), Duration::from_secs(38));
+    let pause = Policy { allow_pause: true, downtime_max: 0, end, last, ..policy() };
+    let mut governor = Governor::new(pause);
+    // 24 MiB in each pass of 2 s, never at an even rate.
+    let mut paused = (0..68_u64).filter(|half| {
+        let (remaining, rate) = (24 - 6 * (half % 4), [22, 2][usize::try_from(half % 2).unwrap()]);
+        let (at, dirty) = (Duration::from_millis(500 * half), Some(40 * MIB));
+        let sample = Sample {
+            at,
+            total: 80 * MIB,
+            remaining: remaining * MIB,
+            rate: rate * MIB,
+            dirty,
+            iteration: 1 + half / 4,
+        };
+        governor.step(&sample) == Some(Change::Suspend)
+    });
+    // What may be dirty by then takes up to 5.5 s, and some are kept for what is not foreseen.
+    let first = paused.next();
+    assert!(first.is_some_and(|half| half >= 2 * 24), "paused after {first:?} half seconds");
+}
+
+#[test]
 fn without_a_known_dirty_rate_the_first_pass_ends_before_the_pause_if_there_is_time_for_both() {
     let pause = Policy { allow_pause: true, downtime_max: 0, ..policy() };
     let story = told(&pause, &World { measured: false, ..IDLE });

@@ -101,9 +101,7 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 /// Its process is gone by what was done here, and libvirt has not let go of it yet: as long as it does not answer it runs
 /// hooks, which give storage back. It is waited for, at most so long and as long as there is time; then the process counts.
 fn until_let_go(inv: &Invocation, name: &str, done: &History, longest: Duration) -> Next {
-    // What may have to be ended at the target of its migration needs time too.
-    let left = if done.outward.is_leaving() { inv.budget().without(Share::ForceThere, done.left) } else { done.left };
-    let patience = left.min(longest.saturating_sub(done.waited));
+    let patience = kept_for_there(inv, done).min(longest.saturating_sub(done.waited));
     if !patience.is_zero() {
         return Next::Wait(Delay::UntilChange(patience));
     }
@@ -136,7 +134,12 @@ pub(super) fn pass_queue(inv: &Invocation, name: &str, seen: &Facts, done: &Hist
 
 /// What a stop has until it must begin to end the machine by force.
 fn patience(inv: &Invocation, done: &History) -> Duration {
-    inv.budget().free(done.left)
+    inv.budget().free(kept_for_there(inv, done))
+}
+
+/// What is left, without what the end at the target of its migration needs, where it may have to be ended there too.
+fn kept_for_there(inv: &Invocation, done: &History) -> Duration {
+    if done.outward.is_leaving() { inv.budget().without(Share::ForceThere, done.left) } else { done.left }
 }
 
 /// It was taken away by a migration, and then it was gone, or was `ended` here.

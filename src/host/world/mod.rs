@@ -149,8 +149,17 @@ impl<'a> Host<'a> {
         Some(Taken::Lock(lock, None))
     }
 
+    /// Until when it may be ended here: at the target of its migration it may have to be ended too.
+    fn end_here(&self, done: &History) -> Deadline {
+        if done.outward.is_leaving() {
+            self.inv.budget().keeping(Share::ThenThere, self.deadline)
+        } else {
+            self.deadline
+        }
+    }
+
     /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
-    fn kill(&self, pid: u32, start: u64) -> Result<(), Failure> {
+    fn kill(&self, pid: u32, start: u64, until: Deadline) -> Result<(), Failure> {
         let held = match Held::open(pid, start) {
             Ok(Some(held)) => held,
             Ok(None) => return Ok(()),
@@ -159,7 +168,7 @@ impl<'a> Host<'a> {
         for (signal, share) in [(Signal::TERM, Share::Sigterm), (Signal::KILL, Share::Sigkill)] {
             log::warn!("sending {} to process {pid}", if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" });
             held.signal(signal).map_err(|error| Failure::refused(format!("it cannot be signalled: {error}")))?;
-            if held.wait_end(self.until(share)) {
+            if held.wait_end(self.inv.budget().until(share, until)) {
                 return Ok(());
             }
         }
@@ -302,13 +311,14 @@ impl World for Host<'_> {
             }
             Step::Destroy => {
                 self.looker.watch(self.deadline);
+                let until = self.end_here(done);
                 let until = match seen.here.process {
-                    Process::Alive { .. } => self.inv.budget().keeping(Share::Kill, self.deadline),
+                    Process::Alive { .. } => self.inv.budget().keeping(Share::Kill, until),
                     Process::NotLooked
                     | Process::MayBe(_)
                     | Process::Namesake(_)
                     | Process::Gone
-                    | Process::Unknown(_) => self.deadline,
+                    | Process::Unknown(_) => until,
                 };
                 let result = match self.backend.spawn(&Change::Destroy, &who, until) {
                     Ok(call) => self.await_end(seen, call, until, false),
@@ -323,7 +333,7 @@ impl World for Host<'_> {
             }
             Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
             Step::KillProcess { pid, start } => {
-                let result = self.kill(*pid, *start);
+                let result = self.kill(*pid, *start, self.end_here(done));
                 if result.is_ok() && seen.here.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
                     self.looker.forget_start();
                 }

@@ -302,6 +302,11 @@ shares! {
         most(10).of_timeout(4),
         "It may have arrived there while libvirt here was clearing up.",
     ),
+    ThenThere => row(
+        "of what ends it here, kept for that",
+        most(10).of_timeout(4).of_left(2),
+        "libvirt's destroy of the half that a post-copy leaves here may take all the time of a busy host.",
+    ),
     Resume => ShareRow {
         others: &[(ENDS, ALL.of_free(1))],
         ..row("resuming it", ALL, "A stop resumes it only to ask the guest, and can do without.")

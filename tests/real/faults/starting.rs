@@ -136,8 +136,11 @@ fn a_start_that_stands_in_libvirts_queue_is_not_over() {
     let before = vm.call(Human, "start").timeout(60.0).named("b").param("path", &other.folder).spawn();
     at(&host, "prepare-b");
     let start = vm.call(Human, "start").spawn();
-    until(10, "record of the start", || on_record(&host).then_some(()));
-    std::thread::sleep(Duration::from_secs(1));
+    // One of libvirt's own that hangs with the first start would take the second one.
+    let queued = || host.run("virt-admin", &["-q", "srv-threadpool-info", "libvirtd"]);
+    let waits = |line: &str| line.starts_with("jobQueueDepth") && line.trim_end().ends_with(": 1");
+    until(20, "a start in libvirt's queue", || queued().lines().any(waits).then_some(()));
+    assert!(on_record(&host));
     start.kill_group();
     vm.call(Human, "stop").timeout(6.0).gives(1).says(&["libvirt may still start 'a'"]);
     for dialect in BOTH {

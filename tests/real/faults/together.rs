@@ -72,10 +72,10 @@ fn an_agent_that_hangs_keeps_a_start_from_acting_and_a_stop_for_a_quarter_of_its
     let host = Host::up();
     let vm = host.guest("a").written();
     vm.call(Pacemaker, "start").gives(0);
-    let hanging = vm.call(Rgmanager, "stop").timeout(60.0).spawn();
+    let mut hanging = vm.call(Rgmanager, "stop").var("HA_debug", "1").timeout(60.0).spawn();
+    hanging.says("step: ask the guest");
     let agents = || host.processes(|args| args[0].ends_with(b"vm.sh"));
     let agent = until(10, "agent that asks the guest", || agents().into_iter().next());
-    std::thread::sleep(std::time::Duration::from_millis(300));
     agent.signal(Signal::STOP);
     vm.call(Pacemaker, "monitor").timeout(4.0).gives(0);
     let start = vm.call(Pacemaker, "start").timeout(3.0).gives(1);

@@ -75,16 +75,15 @@ fn the_pause_comes_in_time_and_the_move_ends_before_the_timeout() {
     let cluster = Cluster::up();
     let guest = busy(&cluster);
     let call = over_the_slow_network(&guest, Human, 1, 2).param("migration_allow_pause", "yes").timeout(40.0);
-    let began = Instant::now();
-    let mut call = call.spawn();
-    call.says("pause the guest");
-    let paused = began.elapsed();
-    let answer = call.answer();
+    let answer = call.gives(0);
     print("pause", &answer);
-    println!("paused after {:.1} s", paused.as_secs_f32());
-    assert_eq!(answer.code, 0, "{answer}");
-    // What is left then takes some seconds; before that there is no need.
-    assert!(paused > Duration::from_secs(15), "paused after {paused:?} of 40 s already: {answer}");
+    // Its memory was gone through before, again and again where the machine has time for that. When the last moment for the
+    // pause is depends on what the network carries: that is the governor's, and is tested there.
+    let (before, _) =
+        answer.stderr.split_once("pause the guest").unwrap_or_else(|| panic!("it was not paused: {answer}"));
+    let pass = |line: &str| line.split_once("pass ")?.1.split(',').next()?.parse::<u64>().ok();
+    let passes = before.lines().filter_map(pass).max();
+    assert!(passes >= Some(2), "it was paused in pass {passes:?} already: {answer}");
     guest.runs_only_on(2);
 }
 

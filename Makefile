@@ -74,7 +74,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 		echo "make: the list of advisories cannot be fetched, so advisories are not checked" >&2; \
 		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
 scripts = .ci/run packaging/need tests/tell-failed tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
-	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves
+	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves bench/failover
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -61,6 +61,23 @@ pub struct State {
 }
 
 impl State {
+    /// What a status says of a resource.
+    fn told(status: &str, name: &str) -> Self {
+        let begin = format!("<resource id=\"{name}\"");
+        let (_, rest) = status.split_once(&begin).unwrap_or_else(|| panic!("no resource '{name}' in {status}"));
+        let (head, rest) = rest.split_once('>').unwrap();
+        let body = if head.ends_with('/') { "" } else { rest.split("</resource>").next().unwrap() };
+        let nodes = body
+            .match_indices("<node name=\"")
+            .map(|(at, found)| body[at + found.len()..].split('"').next().unwrap().to_owned());
+        Self {
+            role: attribute(head, "role"),
+            blocked: attribute(head, "blocked") == "true",
+            failed: attribute(head, "failed") == "true",
+            nodes: nodes.collect(),
+        }
+    }
+
     pub fn words(&self) -> String {
         let mut words = self.role.to_lowercase();
         if self.nodes.len() > 1 {
@@ -202,22 +219,14 @@ impl Bed {
     }
 
     pub fn state(&self, name: &str) -> State {
-        let status = until(60, "the cluster's word", || self.monitor_output());
-        let begin = format!("<resource id=\"{name}\"");
-        let (_, rest) = status.split_once(&begin).unwrap_or_else(|| panic!("no resource '{name}' in {status}"));
-        let (head, rest) = rest.split_once('>').unwrap();
-        let body = if head.ends_with('/') { "" } else { rest.split("</resource>").next().unwrap() };
-        let nodes = body
-            .match_indices("<node name=\"")
-            .map(|(at, found)| body[at + found.len()..].split('"').next().unwrap().to_owned());
-        State {
-            role: attribute(head, "role"),
-            blocked: attribute(head, "blocked") == "true",
-            failed: attribute(head, "failed") == "true",
-            nodes: nodes.collect(),
-        }
+        self.states(&[name]).remove(0)
     }
 
+    /// What the cluster says of several resources at one moment.
+    pub fn states(&self, names: &[&str]) -> Vec<State> {
+        let status = until(60, "the cluster's word", || self.monitor_output());
+        names.iter().map(|name| State::told(&status, name)).collect()
+    }
     /// Where the machine runs, which must be one host.
     pub fn place(&self, name: &str) -> usize {
         until(30, &format!("one place of '{name}'"), || match self.witness.runs_on(name)[..] {
@@ -246,6 +255,17 @@ impl Bed {
     /// Sets a meta attribute of a resource.
     pub fn meta(&self, resource: &str, name: &str, value: &str) {
         self.types(&format!("crm_resource -r {resource} --meta -p {name} -v {value}"));
+    }
+
+    /// Changes a parameter of a resource in maintenance, with a new probe.
+    pub fn changes(&self, resource: &str, param: &str, value: &str) {
+        self.property("maintenance-mode", "true");
+        self.rests();
+        self.types(&format!("crm_resource -r {resource} -p {param} -v {value}"));
+        self.types(&format!("crm_resource --refresh -r {resource}"));
+        self.rests();
+        self.property("maintenance-mode", "false");
+        self.rests();
     }
 
     /// Moves a resource as an administrator does.

@@ -18,6 +18,7 @@ const CASE: Case =
 pub const CASES: &[Case] = &[
     Case {
         name: "start",
+        nodes: &[2],
         words: "started, and probed on every node",
         resource: Resource { stopped: true, ..AS_USUAL },
         play: |bed, _| {
@@ -29,6 +30,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "stop",
+        nodes: &[2],
         words: "stopped",
         play: |bed, _| {
             bed.meta(A, "target-role", "Stopped");
@@ -190,6 +192,29 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "reload-refreshed",
+        words: "the same after a `--refresh`, which Pacemaker 2.1.5 answers with a restart",
+        nodes: &[2],
+        play: |bed, _| {
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+            bed.types("crm_resource -r a -p migration_downtime -v 500");
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "reload-maintenance",
+        words: "the same in maintenance, with a `--refresh` behind it",
+        nodes: &[2],
+        play: |bed, _| {
+            bed.types("crm_resource --refresh -r a");
+            bed.rests();
+            bed.changes(A, "migration_downtime", "500");
+        },
+        ..CASE
+    },
+    Case {
         name: "unmanaged",
         words: "unmanaged, QEMU killed, managed again",
         nodes: &[2],
@@ -292,6 +317,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "refused-move",
+        nodes: &[2],
         words: "a move that the target refuses",
         play: |bed, here| {
             is_refused(bed, here);
@@ -302,6 +328,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "refused-move-blocks",
+        nodes: &[2],
         words: "the same with on-fail=block, then `--refresh`",
         resource: Resource { blocks: true, ..AS_USUAL },
         play: |bed, here| {

@@ -10,8 +10,10 @@ mod bed;
 mod cases;
 #[path = "../real/common/mod.rs"]
 mod common;
+mod dice;
 mod drop_in;
 mod events;
+mod failover;
 mod plan;
 mod report;
 #[path = "../shared/mod.rs"]
@@ -21,10 +23,11 @@ mod witness;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cluster [--long] [--jobs N] [--seed N] [--list] [NAME...]
+const USAGE: &str = "usage: cluster [--long] [--jobs N] [--seed N] [--events N] [--list] [NAME...]
   Without names: the short part, which belongs to every `make test`.
-  --long    everything but the soak of 200 events; with UPDATE=1 the tables of docs/CLUSTER.md that are whole are written
+  --long    everything but the longest soak and the failovers; with UPDATE=1 the tables of docs/CLUSTER.md that are whole are written
   --seed N  which events the soak draws (1)
+  --events N  how many events the longest soak has (200)
   --jobs N  so many clusters at once (2, or what RUST_TEST_THREADS says, if that is less)
   NAME      the parts whose names contain it";
 
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
             "--jobs" => match words.next().and_then(|number| number.parse().ok()) {
                 Some(number @ 1..=16) => wanted.jobs = Some(number),
                 _ => return refused("--jobs needs a number from 1 to 16"),
+            },
+            "--events" => match words.next().and_then(|number| number.parse().ok()) {
+                Some(number @ 26..=100_000) => wanted.events = Some(number),
+                _ => return refused("--events needs a number from 26 to 100000"),
             },
             "--seed" => match words.next().and_then(|number| number.parse().ok()) {
                 Some(number) => wanted.seed = Some(number),

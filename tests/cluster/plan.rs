@@ -3,7 +3,7 @@
 
 use crate::bed::Agent;
 use crate::events::CASES;
-use crate::{drop_in, report, soak};
+use crate::{drop_in, failover, report, soak};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ pub struct Wanted {
     pub list: bool,
     pub jobs: Option<usize>,
     pub seed: Option<u64>,
+    pub events: Option<usize>,
     pub names: Vec<String>,
 }
 
@@ -38,14 +39,20 @@ pub struct Part {
     pub run: Box<dyn Fn() -> String + Send + Sync>,
 }
 
-fn parts(seed: u64) -> Vec<Part> {
+fn parts(seed: u64, longest: usize) -> Vec<Part> {
     let mut parts = Vec::new();
-    for (events, part) in [(200, Share::Named), (25, Share::Long), (8, Share::Short)] {
+    for (events, part) in [(longest, Share::Named), (25, Share::Long), (8, Share::Short)] {
         for agent in Agent::BOTH {
             if events > 20 || agent == Agent::Vm {
                 let name = report::soak_name(events, agent);
                 parts.push(Part { name, part, run: Box::new(move || soak::play(agent, seed, events)) });
             }
+        }
+    }
+    for kills in [100, 20] {
+        for agent in Agent::BOTH {
+            let name = format!("failover::{kills}-kills::{}", agent.words());
+            parts.push(Part { name, part: Share::Named, run: Box::new(move || failover::play(agent, seed, kills)) });
         }
     }
     parts.push(Part { name: "drop-in::2-nodes".into(), part: Share::Long, run: Box::new(|| drop_in::play(2)) });
@@ -66,9 +73,11 @@ fn parts(seed: u64) -> Vec<Part> {
 
 pub fn run(wanted: &Wanted) -> ExitCode {
     let named = |part: &Part| wanted.names.iter().any(|name| part.name.contains(name.as_str()));
+    let longest = wanted.events.unwrap_or(200);
     let unasked = if wanted.long { Share::Long } else { Share::Short };
     let chosen = |part: &Part| if wanted.names.is_empty() { part.part <= unasked } else { named(part) };
-    let (parts, others): (Vec<Part>, Vec<Part>) = parts(wanted.seed.unwrap_or(1)).into_iter().partition(chosen);
+    let (parts, others): (Vec<Part>, Vec<Part>) =
+        parts(wanted.seed.unwrap_or(1), longest).into_iter().partition(chosen);
     if wanted.list {
         parts.iter().for_each(|part| println!("{}: test", part.name));
         return ExitCode::SUCCESS;
@@ -94,7 +103,7 @@ pub fn run(wanted: &Wanted) -> ExitCode {
     let (rows, failed) = (rows.into_inner().unwrap(), failed.into_inner().unwrap());
     print!("{}", report::table(&rows));
     if failed.is_empty() && std::env::var_os("UPDATE").is_some() {
-        report::write(&rows);
+        report::write(&rows, longest);
     }
     if !failed.is_empty() {
         println!("\nfailures:");

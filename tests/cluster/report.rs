@@ -43,13 +43,13 @@ fn soaks(rows: &BTreeMap<String, String>, events: usize) -> Vec<String> {
 }
 
 /// Writes those tables of the page that this run has whole, with the day and what they were played with.
-pub fn write(rows: &BTreeMap<String, String>) {
+pub fn write(rows: &BTreeMap<String, String>, longest: usize) {
     let wanted: usize = CASES.iter().map(|case| 2 * case.nodes.len()).sum();
     let cases = table(rows);
     if cases.lines().count() == wanted + 3 {
         put("cases", &cases);
     }
-    let soaks = soaks(rows, 200);
+    let soaks = soaks(rows, longest);
     if soaks.len() == 2 {
         put("soak", &format!("\n| agent | seed | events | what came of it |\n|---|---|---|---|\n{}", soaks.concat()));
     }

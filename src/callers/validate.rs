@@ -114,7 +114,7 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
             }
             None
         }
-        Definition::None { .. } | Definition::NotLooked => None,
+        Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } => None,
     }
 }
 
@@ -217,7 +217,10 @@ fn host(
             }
         }
         // What the parameters are guilty of has been said.
-        (Libvirt::NoDomain, Definition::NotLooked | Definition::File(_) | Definition::Bad(_))
+        (
+            Libvirt::NoDomain,
+            Definition::NotLooked | Definition::File(_) | Definition::Unchanged { .. } | Definition::Bad(_),
+        )
         | (Libvirt::Unusable(_) | Libvirt::Ambiguous(_), _) => {}
     }
 }

@@ -8,6 +8,8 @@
 
 mod at_once;
 
+pub(crate) use at_once::{lasting_stamp, stamp};
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, FileType};

@@ -6,7 +6,7 @@ use crate::cluster::{self, Member, Members, Software};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Libvirt, Peer, Place, Silence};
+use crate::model::facts::{Libvirt, Peer, Place, Silence};
 use crate::model::standing::Standing;
 use crate::model::target;
 use crate::model::worker::Who;
@@ -23,10 +23,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// What this host knows it by: `known` is its UUID by libvirt's word.
     pub(crate) fn of(looker: &Looker, known: Option<[u8; 16]>) -> Option<Self> {
-        let uuid = known.or(match looker.definition() {
-            Definition::File(defined) => defined.uuid,
-            Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
-        });
+        let uuid = known.or(looker.definition().uuid());
         Some(Self { name: looker.name()?.to_owned(), uuid: uuid.map(|uuid| uuid_text(&uuid)) })
     }
 }

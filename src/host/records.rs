@@ -44,6 +44,39 @@ pub(crate) struct Known {
     pub uuid: Option<[u8; 16]>,
     /// libvirt's id of the run whose mark has been seen to; -1: none.
     pub marked: i32,
+    /// What the file said when it was last read.
+    pub reading: Option<Reading>,
+}
+
+/// What a definition's file says as long as it bears the stamp that it was read under ([`crate::host::locate::stamp`]), so
+/// that a monitor need not read what is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// Of the stamp, and of the URI that the definition was found to be for.
+    sum: String,
+    /// The name in it.
+    pub name: String,
+    /// The UUID in it.
+    pub uuid: Option<[u8; 16]>,
+}
+
+impl Reading {
+    /// What a file of this stamp says, which is a good definition for `uri`.
+    #[must_use]
+    pub(crate) fn of(stamp: &str, uri: &str, name: &str, uuid: Option<[u8; 16]>) -> Self {
+        Self { sum: sum(stamp, uri), name: name.to_owned(), uuid }
+    }
+
+    /// Whether it tells what a file of this stamp says, and that it is for `uri`.
+    #[must_use]
+    pub(crate) fn tells(&self, stamp: &str, uri: &str) -> bool {
+        self.sum == sum(stamp, uri)
+    }
+}
+
+/// What is parsed, and judged, may differ from one version of the agent to the next.
+fn sum(stamp: &str, uri: &str) -> String {
+    sha256_hex([env!("CARGO_PKG_VERSION"), stamp, uri].join("\n").as_bytes())
 }
 
 /// A path may be longer than a file's name.
@@ -56,16 +89,31 @@ fn known_file(config: &Path) -> String {
 #[must_use]
 pub(crate) fn known(run: &Path, config: &Path) -> Option<Known> {
     let text = read(run, &known_file(config))?;
-    let mut parts = text.splitn(3, ' ');
-    let (uuid, marked, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let uuid = if uuid == "-" { None } else { Some(parse_uuid(uuid)?) };
-    Some(Known { name: name.to_owned(), uuid, marked: marked.parse().ok()? })
+    let (known, reading) = text.split_once('\n').unwrap_or((&text, ""));
+    let (uuid, marked, name) = three_words(known)?;
+    let reading = three_words(reading)
+        .and_then(|(uuid, sum, name)| Some(Reading { sum: sum.to_owned(), name: name.to_owned(), uuid: told(uuid)? }));
+    Some(Known { name: name.to_owned(), uuid: told(uuid)?, marked: marked.parse().ok()?, reading })
+}
+
+/// The last of which, a name, may hold blanks.
+fn three_words(line: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = line.splitn(3, ' ');
+    Some((parts.next()?, parts.next()?, parts.next()?))
+}
+
+/// A UUID, or that there is none; nothing if it is neither.
+fn told(word: &str) -> Option<Option<[u8; 16]>> {
+    if word == "-" { Some(None) } else { parse_uuid(word).map(Some) }
 }
 
 /// Remembers the machine that `config` defines.
 pub(crate) fn remember(run: &Path, config: &Path, known: &Known) {
-    let uuid = known.uuid.map_or_else(|| "-".to_owned(), |uuid| uuid_text(&uuid));
-    let text = format!("{uuid} {} {}", known.marked, known.name);
+    let word = |uuid: Option<[u8; 16]>| uuid.map_or_else(|| "-".to_owned(), |uuid| uuid_text(&uuid));
+    let mut text = format!("{} {} {}", word(known.uuid), known.marked, known.name);
+    if let Some(reading) = &known.reading {
+        text.push_str(&format!("\n{} {} {}", word(reading.uuid), reading.sum, reading.name));
+    }
     if let Err(errno) = write(run, &known_file(config), &text) {
         log::debug!("the machine of {} was not remembered: {errno}", config.display());
     }
@@ -109,11 +157,22 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let file = Path::new("/vms/a b.xml");
         for uuid in [None, Some([7; 16])] {
-            let known_as = Known { name: "a b".into(), uuid, marked: -1 };
-            remember(run.path(), file, &known_as);
-            assert_eq!(known(run.path(), file), Some(known_as));
+            let said = Reading::of("1 2 3", "qemu:///system", "c d", uuid);
+            for reading in [None, Some(said)] {
+                let known_as = Known { name: "a b".into(), uuid, marked: -1, reading };
+                remember(run.path(), file, &known_as);
+                assert_eq!(known(run.path(), file), Some(known_as));
+            }
         }
         assert_eq!(known(run.path(), Path::new("/vms/a.xml")), None);
+    }
+
+    #[test]
+    fn a_reading_holds_for_one_stamp_of_the_file_and_one_hypervisor() {
+        let reading = Reading::of("1 2 3", "qemu:///system", "a", None);
+        assert!(reading.tells("1 2 3", "qemu:///system"));
+        assert!(!reading.tells("1 2 4", "qemu:///system"));
+        assert!(!reading.tells("1 2 3", "lxc:///system"));
     }
 
     #[test]

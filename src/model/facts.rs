@@ -143,6 +143,14 @@ pub(crate) enum Definition {
     NotLooked,
     /// Read, well-formed, and of the right name.
     File(Box<Defined>),
+    /// The file is as it was when it was last read, and was not read again. Only a look at a machine that
+    /// runs leaves it at that.
+    Unchanged {
+        /// The name in it.
+        name: String,
+        /// The UUID in it.
+        uuid: Option<[u8; 16]>,
+    },
     /// There is none where it was looked for.
     None {
         /// The paths that were looked at.
@@ -272,6 +280,28 @@ impl Place {
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => {
                 Who::Name(self.name.clone().unwrap_or_default())
             }
+        }
+    }
+}
+
+impl Definition {
+    /// The name in it.
+    #[must_use]
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::File(defined) => Some(&defined.name),
+            Self::Unchanged { name, .. } => Some(name),
+            Self::NotLooked | Self::None { .. } | Self::Bad(_) => None,
+        }
+    }
+
+    /// The UUID in it.
+    #[must_use]
+    pub(crate) fn uuid(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::File(defined) => defined.uuid,
+            Self::Unchanged { uuid, .. } => *uuid,
+            Self::NotLooked | Self::None { .. } | Self::Bad(_) => None,
         }
     }
 }

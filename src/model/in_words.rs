@@ -42,6 +42,7 @@ impl fmt::Display for Definition {
         match self {
             Self::NotLooked => f.write_str("not looked for"),
             Self::File(defined) => write!(f, "{} (sha256 {})", defined.path.display(), defined.sha256()),
+            Self::Unchanged { .. } => f.write_str("unchanged since it was last read"),
             Self::None { looked_at } if looked_at.is_empty() => f.write_str("no file is named; libvirt's own counts"),
             Self::None { looked_at } => {
                 let places: Vec<String> = looked_at.iter().map(|p| p.display().to_string()).collect();

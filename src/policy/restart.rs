@@ -50,7 +50,7 @@ fn startable_again(inv: &Invocation, seen: &Facts, done: &History) -> Option<Nex
     let looked_at = match &seen.definition {
         Definition::Bad(outcome) => return Some(over(outcome.clone())),
         Definition::None { looked_at } => looked_at,
-        Definition::NotLooked | Definition::File(_) => return None,
+        Definition::NotLooked | Definition::Unchanged { .. } | Definition::File(_) => return None,
     };
     let name = seen.here.label();
     match (seen.here.presence(), &seen.answers.kept) {

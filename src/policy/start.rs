@@ -183,7 +183,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return next;
     }
     match (&seen.definition, &seen.here.libvirt) {
-        (Definition::NotLooked, _) => Next::Ask(Query::Definition),
+        (Definition::NotLooked | Definition::Unchanged { .. }, _) => Next::Ask(Query::Definition),
         (Definition::Bad(outcome), _) => over(outcome.clone()),
         (Definition::File(_), Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::Create),
         (

@@ -206,7 +206,7 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
             facts.unchanged = mark.filter(|mark| !mark.sha256.is_empty()).map(|mark| mark.sha256 == defined.sha256());
         }
         Definition::Bad(outcome) => facts.problem = Some(outcome.reason.clone()),
-        Definition::None { .. } | Definition::NotLooked => {}
+        Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } => {}
     }
     if let Some(mark) = mark {
         let text = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());

@@ -7,8 +7,9 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{FolderLook, Instead};
@@ -22,6 +23,10 @@ const IN_MEMORY: [&[u8]; 3] = [b"tmpfs", b"overlay", b"ramfs"];
 /// How much of the mount table is read at first: a few lines.
 const PIECE: usize = 512;
 
+/// A change within this many seconds of another one need not show in a file's times: the kernel's clock for them goes by
+/// ticks, and that of an old file system by seconds.
+const SETTLED: u64 = 3;
+
 /// What is known of a path at once.
 enum Seen {
     Local(Local),
@@ -32,14 +37,14 @@ enum Seen {
 struct Local {
     there: OwnedFd,
     kind: FileType,
-    bytes: u64,
+    facts: Box<Statx>,
     /// Whether it may be read from memory only.
     on_disk: bool,
 }
 
 /// What is at `path`; none if that cannot be told without waiting, or is an error that is worth a closer look.
 pub(super) fn look(path: &Path) -> Option<FolderLook> {
-    let Seen::Local(Local { there, kind, bytes, on_disk }) = see(path, OFlags::empty())? else {
+    let Seen::Local(Local { there, kind, facts, on_disk }) = see(path, OFlags::empty())? else {
         // The name of a link that leads nowhere is taken.
         let nothing = matches!(see(path, OFlags::NOFOLLOW)?, Seen::Nothing);
         return nothing.then_some(FolderLook::Not(Instead::Nothing));
@@ -47,13 +52,13 @@ pub(super) fn look(path: &Path) -> Option<FolderLook> {
     if kind == FileType::Directory {
         return Some(FolderLook::Not(Instead::Folder));
     }
-    if kind != FileType::RegularFile || bytes > MAX_BYTES as u64 {
+    if kind != FileType::RegularFile || facts.stx_size > MAX_BYTES as u64 {
         return None;
     }
     // The same file, whatever has been put in its place meanwhile.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(format!("/proc/self/fd/{}", there.as_raw_fd()), flags, Mode::empty()).ok()?;
-    read(&file, usize::try_from(bytes).ok()?, on_disk).map(FolderLook::File)
+    read(&file, usize::try_from(facts.stx_size).ok()?, on_disk).map(FolderLook::File)
 }
 
 /// Whether there is no such folder.
@@ -64,22 +69,73 @@ pub(super) fn is_missing(folder: &Path) -> Option<bool> {
     }
 }
 
-fn see(path: &Path, more: OFlags) -> Option<Seen> {
-    let there = match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC | more, Mode::empty(), ResolveFlags::CACHED) {
-        Ok(there) => there,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Some(Seen::Nothing),
-        // Not in memory, an old kernel, no right: let it be found out aside.
-        Err(_) => return None,
-    };
-    let asked = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MNT_ID;
-    let facts = statx(&there, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, asked).ok()?;
-    if !StatxFlags::from_bits_retain(facts.stx_mask).contains(asked) {
+/// What a file is known by as long as nobody changes it: which one it is, how long, and the times of its last changes.
+/// Whoever writes it, or puts another one in its place, changes that; the time of the last change of its inode cannot be set.
+/// Tells nothing of a file system: whether it may be trusted in this was found out when the stamp was first taken.
+pub(crate) fn stamp(path: &Path) -> Option<String> {
+    let (_, facts) = reach(path, OFlags::empty()).ok()?;
+    Some(stamp_of(&facts))
+}
+
+/// The same, of a file of this host that has not been changed just now: its next change gives it another stamp.
+pub(crate) fn lasting_stamp(path: &Path) -> Option<String> {
+    let Seen::Local(Local { kind: FileType::RegularFile, facts, .. }) = see(path, OFlags::empty())? else {
         return None;
-    }
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let changed = u64::try_from(facts.stx_ctime.tv_sec).ok()?;
+    (changed.saturating_add(SETTLED) < now).then(|| stamp_of(&facts))
+}
+
+fn stamp_of(facts: &Statx) -> String {
+    let (written, changed) = (facts.stx_mtime, facts.stx_ctime);
+    format!(
+        "{} {}:{} {} {} {}.{} {}.{}",
+        facts.stx_mnt_id,
+        facts.stx_dev_major,
+        facts.stx_dev_minor,
+        facts.stx_ino,
+        facts.stx_size,
+        written.tv_sec,
+        written.tv_nsec,
+        changed.tv_sec,
+        changed.tv_nsec
+    )
+}
+
+/// Why something was not reached at once.
+enum Unreached {
+    /// There is nothing.
+    Nothing,
+    /// Not in memory, an old kernel, no right: let it be found out aside.
+    Unknown,
+}
+
+/// What is at `path`, as far as the kernel has it in memory.
+fn reach(path: &Path, more: OFlags) -> Result<(OwnedFd, Statx), Unreached> {
+    let there = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC | more, Mode::empty(), ResolveFlags::CACHED);
+    let there = there.map_err(|errno| match errno {
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Unreached::Nothing,
+        _ => Unreached::Unknown,
+    })?;
+    let asked = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MNT_ID;
+    let asked = asked | StatxFlags::INO | StatxFlags::MTIME | StatxFlags::CTIME;
+    let facts = statx(&there, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, asked);
+    let facts = facts.map_err(|_| Unreached::Unknown)?;
+    let told = StatxFlags::from_bits_retain(facts.stx_mask);
+    if told.contains(asked) { Ok((there, facts)) } else { Err(Unreached::Unknown) }
+}
+
+fn see(path: &Path, more: OFlags) -> Option<Seen> {
+    let (there, facts) = match reach(path, more) {
+        Ok(reached) => reached,
+        Err(Unreached::Nothing) => return Some(Seen::Nothing),
+        Err(Unreached::Unknown) => return None,
+    };
     let (on_disk, in_memory) =
         type_of_mount(facts.stx_mnt_id, |system| (ON_DISK.contains(&system), IN_MEMORY.contains(&system)))?;
     let kind = FileType::from_raw_mode(facts.stx_mode.into());
-    let local = Local { there, kind, bytes: facts.stx_size, on_disk };
+    let local = Local { there, kind, facts: Box::new(facts), on_disk };
     (on_disk || in_memory).then_some(Seen::Local(local))
 }
 
@@ -157,5 +213,47 @@ mod tests {
         let free = folder.path().join("b");
         assert!(!free.exists());
         assert!(matches!(look(&free), Some(FolderLook::Not(Instead::Nothing))));
+    }
+
+    #[test]
+    fn a_file_that_was_written_or_replaced_bears_another_stamp_whatever_its_length_and_date() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "one").unwrap();
+        let facts = std::fs::metadata(&path).unwrap();
+        let before = stamp(&path).unwrap();
+        assert_eq!(stamp(&path), Some(before.clone()));
+        // As soon as the kernel's clock for files has gone on: until then the file is not one that is known by its stamp.
+        loop {
+            std::fs::write(&path, "two").unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(facts.modified().unwrap()).unwrap();
+            let now = std::fs::metadata(&path).unwrap();
+            if (now.ctime(), now.ctime_nsec()) != (facts.ctime(), facts.ctime_nsec()) {
+                break;
+            }
+        }
+        let written = stamp(&path).unwrap();
+        assert_ne!(written, before);
+        let other = folder.path().join("b");
+        std::fs::write(&other, "six").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_ne!(stamp(&path), Some(written));
+    }
+
+    #[test]
+    fn only_a_file_that_has_been_left_alone_has_a_stamp_that_lasts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        assert_eq!(lasting_stamp(&path), None);
+        assert_eq!(lasting_stamp(folder.path()), None);
+        assert_eq!(lasting_stamp(&folder.path().join("b")), None);
+        // This program was built a while ago.
+        let program = std::env::current_exe().unwrap();
+        if let Some(lasting) = lasting_stamp(&program) {
+            assert_eq!(stamp(&program), Some(lasting));
+        }
     }
 }

@@ -2,15 +2,22 @@
 //! Reading the definition that the parameters point at.
 
 use crate::host::aside::{self, Unlocated};
-use crate::host::locate::{DefinitionAt, FileKind, Found};
+use crate::host::locate::{self, DefinitionAt, FileKind, Found};
+use crate::host::records::Reading;
 use crate::model::call::Invocation;
 use crate::model::definition;
 use crate::model::facts::{Defined, Definition};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::time::Deadline;
 
-/// Reads the definition that the parameters point at; its storage may take as long as the deadline says.
-pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -> Definition {
+/// Reads the definition that the parameters point at; its storage may take as long as the deadline says. What a later
+/// monitor may rely on is put into `reading`.
+pub(super) fn read_definition(
+    inv: &Invocation,
+    uri: &str,
+    deadline: Deadline,
+    reading: &mut Option<Reading>,
+) -> Definition {
     let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
     let place = match (&inv.params.config, &inv.params.path, &inv.params.name) {
         (Some(config), _, _) => DefinitionAt::File(config),
@@ -18,6 +25,9 @@ pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -
         (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
         (None, None, _) => return Definition::None { looked_at: Vec::new() },
     };
+    // Before the text: a file that is changed between the two bears another stamp by then.
+    let config = inv.params.config.as_deref().filter(|_| inv.params.name.is_none());
+    let stamp = config.and_then(locate::lasting_stamp);
     let found = aside::definition(&place, deadline);
     let (path, text) = match found {
         Ok(Found::File { path, kind: FileKind::Xml, text }) => (path, text),
@@ -60,6 +70,7 @@ pub(super) fn read_definition(inv: &Invocation, uri: &str, deadline: Deadline) -
     if let Err(text) = fits(&facts.domain_type, uri) {
         return bad(Code::Installed, format!("{} {text}", defined.path.display()));
     }
+    *reading = stamp.map(|stamp| Reading::of(&stamp, uri, &defined.name, defined.uuid));
     Definition::File(Box::new(defined))
 }
 

@@ -12,7 +12,8 @@ mod seek;
 
 use super::starting;
 use crate::host::disks;
-use crate::host::records::{self, Known};
+use crate::host::locate;
+use crate::host::records::{self, Known, Reading};
 use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
 use crate::model::budget::{Budget, Share};
@@ -78,6 +79,8 @@ pub(crate) struct Looker {
     has_status_files: bool,
     /// What the definition's file was last seen to mean.
     known: Option<Known>,
+    /// What it said when it was last read.
+    reading: Option<Reading>,
     /// The machine that was found.
     machine: Option<Machine>,
     /// Whether the domain that the machine is remembered as bears another resource's mark by now.
@@ -138,6 +141,7 @@ impl Looker {
         let config = inv.params.config.clone();
         let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
         let known = known.and_then(|config| records::known(&roots.run, config));
+        let reading = known.as_ref().and_then(|known| known.reading.clone());
         Self {
             roots,
             uri,
@@ -153,6 +157,7 @@ impl Looker {
             fault,
             has_status_files: driver != Driver::Other && !own_socket,
             known,
+            reading,
             machine: None,
             is_anothers: false,
             hindrance: None,
@@ -167,7 +172,7 @@ impl Looker {
     /// Looks. libvirt gets at most `patience` of `deadline`.
     pub(crate) fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Facts {
         if self.name.is_none() && self.fault.is_none() {
-            self.read_definition(inv);
+            self.recall_definition(inv);
         }
         let mut libvirt = match self.ask(depth, deadline.at_most(patience)) {
             Ok(libvirt) => libvirt,
@@ -184,6 +189,11 @@ impl Looker {
             }
             Libvirt::Silent(_) => self.identify(),
         }
+        let active = matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active());
+        if matches!(self.definition, Definition::Unchanged { .. }) && (!active || self.is_mark_due()) {
+            // There is more to say of the machine than that it runs.
+            self.read_definition(inv);
+        }
         let process = self.process(&libvirt, depth, self.budget.until(Share::Processes, deadline.at_most(patience)));
         let process = self.unless_it_lives(process, &libvirt);
         let starting = self.starting(&libvirt);
@@ -196,13 +206,16 @@ impl Looker {
         }
         let told_to_run = self.told_to_run(&libvirt, &process);
         let (name, definition) = (self.name().map(str::to_owned), self.definition.clone());
-        let active = matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active());
         let switched = match &definition {
             Definition::File(defined) if active && depth.thorough => {
                 self.switched(deadline).and_then(|switched| disks::told(&defined.name, &switched))
             }
             Definition::File(defined) if !active => disks::hindrance(&self.roots, defined),
-            Definition::File(_) | Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
+            Definition::File(_)
+            | Definition::Unchanged { .. }
+            | Definition::NotLooked
+            | Definition::None { .. }
+            | Definition::Bad(_) => None,
         };
         let hindrance = self.hindrance.clone().or(switched);
         let here = Place { name, libvirt, process, starting, told_to_run };
@@ -270,6 +283,19 @@ impl Looker {
         self.machine = None;
     }
 
+    /// What the definition's file says. A monitor that is repeated does not read one that is as it was when it was last read.
+    fn recall_definition(&mut self, inv: &Invocation) {
+        if let (Definition::NotLooked, true) = (&self.definition, inv.action.watches() && inv.recurring)
+            && let (Some(config), Some(reading)) = (&self.config, &self.reading)
+            && locate::stamp(config).is_some_and(|stamp| reading.tells(&stamp, &self.uri))
+        {
+            self.name = Some(reading.name.clone());
+            self.definition = Definition::Unchanged { name: reading.name.clone(), uuid: reading.uuid };
+        } else if self.definition == Definition::NotLooked {
+            self.read_definition(inv);
+        }
+    }
+
     /// Finds and reads the definition's file; its name is the domain's if no other was given.
     pub(crate) fn read_definition(&mut self, inv: &Invocation) {
         self.read_definition_by(inv, self.budget.until(Share::Definition, self.deadline));
@@ -277,10 +303,10 @@ impl Looker {
 
     /// The same; its storage may take until then.
     pub(crate) fn read_definition_by(&mut self, inv: &Invocation, until: Deadline) {
-        if self.definition == Definition::NotLooked {
-            self.definition = read_definition(inv, self.uri.as_str(), until);
-            if let (None, Definition::File(defined)) = (&self.name, &self.definition) {
-                self.name = Some(defined.name.clone());
+        if matches!(self.definition, Definition::NotLooked | Definition::Unchanged { .. }) {
+            self.definition = read_definition(inv, self.uri.as_str(), until, &mut self.reading);
+            if self.name.is_none() {
+                self.name = self.definition.name().map(str::to_owned);
             }
         }
     }

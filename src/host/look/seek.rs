@@ -118,16 +118,13 @@ impl Looker {
     }
 
     pub(super) fn defined_uuid(&self) -> Option<[u8; 16]> {
-        match &self.definition {
-            Definition::File(defined) => defined.uuid,
-            Definition::NotLooked | Definition::None { .. } | Definition::Bad(_) => None,
-        }
+        self.definition.uuid()
     }
 
     /// Whether an active domain that has the name or the UUID is the machine. A name that nobody gave and that no file
     /// tells any more is not enough for a domain that another resource has marked as its own.
     fn is_ours(&mut self, domain: &rpc::RemoteDomain) -> Result<bool, RpcError> {
-        if self.name_given || self.fault.is_some() || matches!(self.definition, Definition::File(_)) {
+        if self.name_given || self.fault.is_some() || self.definition.name().is_some() {
             return Ok(true);
         }
         let ours = self.mark_of(domain)?.is_none_or(|mark| self.may_be_ours(&mark, &domain.name));
@@ -255,7 +252,7 @@ impl Looker {
             return;
         }
         let by_uuid = self.sought_uuids().into_iter().find_map(|uuid| self.recorded(&Sought::Uuid(&uuid), |_| true)?);
-        self.is_anothers = !matches!(self.definition, Definition::File(_))
+        self.is_anothers = self.definition.name().is_none()
             && by_uuid
                 .as_ref()
                 .is_some_and(|it| it.mark.as_ref().is_some_and(|mark| !self.may_be_ours(mark, &it.name)));
@@ -316,10 +313,13 @@ impl Looker {
             return;
         };
         let marked = self.known.as_ref().map_or(-1, |known| known.marked);
+        let reading = self.reading.clone();
         let known = match (machine, &self.known, &self.definition) {
-            (Some(machine), _, _) => Known { name: machine.name, uuid: Some(machine.uuid), marked },
+            (Some(machine), _, _) => Known { name: machine.name, uuid: Some(machine.uuid), marked, reading },
             // Only until it is seen to run: an edited file does not yet say what runs.
-            (None, None, Definition::File(defined)) => Known { name: defined.name.clone(), uuid: defined.uuid, marked },
+            (None, None, Definition::File(defined)) => {
+                Known { name: defined.name.clone(), uuid: defined.uuid, marked, reading }
+            }
             (None, Some(_) | None, _) => return,
         };
         if self.known.as_ref() != Some(&known) {

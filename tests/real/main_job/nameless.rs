@@ -2,6 +2,7 @@
 //! A resource that has a definition's file and no name: a machine that runs is found whatever becomes of the file.
 
 use crate::common::*;
+use crate::shared::eventually;
 use std::path::Path;
 
 /// What becomes of a file that was readable; the text is what it is overwritten with.
@@ -125,4 +126,34 @@ fn a_machine_that_is_renamed_in_the_file_while_it_runs_is_found_by_its_mark() {
 #[test]
 fn a_machine_that_gets_another_name_and_uuid_in_the_file_while_it_runs_is_found_by_its_mark() {
     edited_while_it_runs(false);
+}
+
+#[test]
+fn a_monitor_that_is_repeated_reads_the_file_again_only_when_it_has_changed() {
+    const UNREAD: &str = "definition: unchanged since it was last read";
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let monitor = || vm.call_by_file("monitor").recurring().var("HA_debug", "1");
+    let rests = || eventually("the file is not read again", || monitor().gives(0).stderr.contains(UNREAD));
+    let reads = |what: &str| {
+        let answer = monitor().run();
+        assert!(!answer.stderr.contains(UNREAD), "{what}: {answer}");
+        answer
+    };
+    rests();
+    // Of the same length, and with the date that it had.
+    let date = std::fs::metadata(&vm.file).unwrap().modified().unwrap();
+    let text = std::fs::read_to_string(&vm.file).unwrap();
+    std::fs::write(&vm.file, text.replace("<name>a<", "<name>b<")).unwrap();
+    std::fs::File::options().write(true).open(&vm.file).unwrap().set_modified(date).unwrap();
+    assert_eq!(reads("written").code, 0);
+    rests();
+    let beside = host.file("beside.xml", &text);
+    std::fs::rename(beside, &vm.file).unwrap();
+    assert_eq!(reads("replaced").code, 0);
+    rests();
+    // What is not a monitor that is repeated reads for itself, and what does not run is looked for by what the file says now.
+    assert!(!vm.call_by_file("monitor").var("HA_debug", "1").gives(0).stderr.contains(UNREAD));
+    vm.destroy();
+    assert_eq!(reads("gone").code, 7);
 }

@@ -11,5 +11,6 @@ pub(crate) mod lock;
 pub(crate) mod proc;
 pub(crate) mod roots;
 pub(crate) mod run_dir;
+pub mod startup;
 pub mod text;
 pub mod time;

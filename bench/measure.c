@@ -2,7 +2,7 @@
 /*
  * measure: runs programs many times and prints what they cost.
  *
- *   measure once ROUNDS <PLAN       each line of the plan in turn, ROUNDS times over
+ *   measure once ROUNDS <PLAN       each line of the plan, in an order by chance, ROUNDS times over
  *   measure scale PERIOD SECONDS PID <PLAN
  *                                   each line once in PERIOD seconds, evenly spread, for SECONDS; and the
  *                                   processor time of process PID meanwhile
@@ -244,19 +244,39 @@ static double quantile(double *values, int n, double q)
 	return values[(int)((n - 1) * q + 0.5)];
 }
 
-/* In turn, not one after the other: a machine that others use too is not equally fast all the time. */
+/* An order by chance, the same in each run of this program. */
+static void shuffle(int *order, int n)
+{
+	int i;
+
+	for (i = n - 1; i > 0; i--) {
+		int other = rand() % (i + 1), moved = order[i];
+
+		order[i] = order[other];
+		order[other] = moved;
+	}
+}
+
+/*
+ * In turn, not one after the other: a machine that others use too is not equally fast all the time. And in another
+ * order each round: what ran before leaves caches warm or cold, and a daemon awake or asleep.
+ */
 static void once(int rounds)
 {
 	static struct cost costs[64][ROUNDS];
-	int i, round;
+	int order[64], i, round;
 
 	if (rounds < 1 || rounds > ROUNDS || count > 64)
 		die("at most %d rounds of 64 lines", ROUNDS);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		measure(&subjects[i]);
-	for (round = 0; round < rounds; round++)
+		order[i] = i;
+	}
+	for (round = 0; round < rounds; round++) {
+		shuffle(order, count);
 		for (i = 0; i < count; i++)
-			costs[i][round] = measure(&subjects[i]);
+			costs[order[i]][round] = measure(&subjects[order[i]]);
+	}
 	for (i = 0; i < count; i++) {
 		double values[6][ROUNDS];
 

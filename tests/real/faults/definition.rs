@@ -62,8 +62,8 @@ fn a_machine_is_found_by_its_mark_when_only_the_lost_definition_told_its_name() 
         // Somebody else's machine is none of this resource's.
         std::fs::write(host.shared().join("b.xml"), host.guest("b").xml()).unwrap();
         host.virsh(&["create", host.shared().join("b.xml").to_str().unwrap()]);
-        call("stop").timeout(2.0).gives(0);
-        call("monitor").timeout(2.0).gives(7);
+        call("stop").gives(0).within(2.5);
+        call("monitor").gives(7).within(2.5);
         assert_eq!(host.state("b"), "running");
         host.virsh(&["destroy", "b"]);
         std::fs::write(&vm.file, definition).unwrap();

@@ -15,7 +15,7 @@ fn told(vm: &Vm<'_>) -> [i32; 6] {
         vm.call(Human, "status"),
         vm.call(Human, "monitor"),
     ]
-    .map(|call| call.timeout(3.0).run().code)
+    .map(|call| call.run().within(3.5).code)
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_running_machine_answers_0_and_an_absent_or_shut_off_one_7() {
     assert_eq!(told(&vm), [7; 6]);
     host.virsh(&["define", vm.file.to_str().unwrap()]);
     assert_eq!(told(&vm), [7; 6]);
-    vm.watch(Pacemaker).timeout(1.0).gives(7).says(&["shut off"]);
+    vm.watch(Pacemaker).gives(7).within(1.5).says(&["shut off"]);
     host.virsh(&["start", "a"]);
     assert_eq!(told(&vm), [0; 6]);
 }
@@ -126,7 +126,7 @@ fn a_qemu_that_was_killed_is_reported_as_stopped() {
         let qemu = vm.qemu();
         qemu.signal(rustix::process::Signal::KILL);
         qemu.end();
-        vm.watch(dialect).timeout(3.0).gives(7);
+        vm.watch(dialect).gives(7).within(3.5);
         vm.call(dialect, "stop").gives(0).within(2.0);
     }
 }
@@ -138,7 +138,7 @@ fn the_name_of_another_machine_that_begins_the_same_is_not_ours() {
     for dialect in BOTH {
         for name in ["web", "web-", "eb-1", "web.1", "WEB-1"] {
             let watch = if dialect == Rgmanager { "status" } else { "monitor" };
-            host.call(dialect, watch).named(name).timeout(1.0).gives(7);
+            host.call(dialect, watch).named(name).gives(7).within(1.5);
             host.call(dialect, "stop").named(name).gives(0);
         }
     }

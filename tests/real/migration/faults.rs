@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Faults before and during a move. Afterwards exactly one copy runs, and the answer came before the timeout.
 
-use super::slow;
+use super::{slow, unhurried};
 use crate::common::*;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
@@ -296,7 +296,7 @@ fn a_machine_that_has_more_memory_than_the_target_has_free_is_moved_with_a_warni
 fn the_target_waits_for_a_machine_that_is_arriving_and_starts_no_second_one() {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");
-    let call = slow(guest.moves(Pacemaker, 1, 2)).spawn();
+    let call = unhurried(guest.moves(Pacemaker, 1, 2)).spawn();
     guest.is_moving();
     // A probe there must not claim it, and one here must.
     guest.call(2, Pacemaker, "monitor").gives(7);

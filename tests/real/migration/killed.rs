@@ -2,7 +2,7 @@
 //! The agent is killed in the middle of a move, and the cluster does what clusters do then: stop on both nodes at the same
 //! moment, start on one.
 
-use super::slow;
+use super::{slow, unhurried};
 use crate::common::*;
 use std::time::Duration;
 
@@ -11,6 +11,14 @@ pub fn killed_in_the_middle(guest: &Traveller<'_>, p2p: &str, whole_group: bool)
     let call = slow(guest.moves(Pacemaker, 1, 2)).param("migration_p2p", p2p).spawn();
     guest.is_moving();
     if whole_group { call.kill_group() } else { call.kill() }
+}
+
+/// Lets a move go on without the agent that began it, until it arrives.
+pub fn arrives_without_its_agent(guest: &Traveller<'_>) {
+    let call = unhurried(guest.moves(Pacemaker, 1, 2)).param("migration_p2p", "yes").spawn();
+    guest.is_moving();
+    call.kill_group();
+    until(90, "arrival without an agent", || (guest.processes() == [2]).then_some(()));
 }
 
 /// Stops it on both nodes at the same moment, as Pacemaker does; then nothing runs.

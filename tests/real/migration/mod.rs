@@ -16,7 +16,12 @@ mod ways;
 
 use crate::common::Call;
 
-/// A call that takes its time, so that something can happen in its middle.
+/// A call that takes more than a minute, so that something can happen in its middle, on a busy machine too.
 fn slow(call: Call<'_>) -> Call<'_> {
+    call.param("migration_speed", "1")
+}
+
+/// A call that takes its time, and comes to its end.
+fn unhurried(call: Call<'_>) -> Call<'_> {
     call.param("migration_speed", "4")
 }

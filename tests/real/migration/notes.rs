@@ -2,7 +2,7 @@
 //! What a host remembers of a move whose agent was killed: a stop must find a machine that slipped away by it, and must never
 //! end one by it that somebody has started, or accepted, at the other host since.
 
-use super::killed::killed_in_the_middle;
+use super::killed::{arrives_without_its_agent, killed_in_the_middle};
 use crate::common::*;
 
 /// The agent is killed in the middle of a move, and the machine stays on the first host. Then `meanwhile`, a stop there, and
@@ -50,9 +50,7 @@ fn a_target_that_was_silent_at_the_first_stop_is_not_visited_by_a_later_one() {
 fn a_machine_that_arrived_without_its_agent_is_accepted_by_a_repeated_move_and_the_stop_that_follows_spares_it() {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");
-    killed_in_the_middle(&guest, "yes", true);
-    guest.is_moving();
-    until(90, "arrival without an agent", || (guest.processes() == [2]).then_some(()));
+    arrives_without_its_agent(&guest);
     guest.runs_only_on(2);
     let answer = guest.moves(Pacemaker, 1, 2).param("migration_p2p", "yes").gives(0);
     assert!(answer.stderr.contains("already running on node2"), "{answer}");

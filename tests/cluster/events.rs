@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The cases: what a cluster, its administrator, its hosts and the guest itself do to a machine.
 
-use crate::bed::{Bed, Resource};
+use crate::bed::Resource;
 use crate::cases::{A, Case, Must};
 use crate::common::until;
+use crate::deeds::{
+    comes_again, has_libvirtd_again, is_killed, is_moved_by_virsh, is_noticed, is_refused, presses_the_button,
+};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -86,10 +89,7 @@ pub const CASES: &[Case] = &[
         name: "qemu-killed",
         words: "QEMU killed",
         short: true,
-        play: |bed, here| {
-            bed.host(here).qemu(A).unwrap().signal(Signal::KILL);
-            comes_again(bed);
-        },
+        play: |bed, _| is_killed(bed),
         must: COMES_AGAIN,
         ..CASE
     },
@@ -182,6 +182,31 @@ pub const CASES: &[Case] = &[
         words: "`crm_resource --cleanup`",
         play: |bed, _| drop(bed.types("crm_resource --cleanup -r a")),
         nodes: &[2],
+        ..CASE
+    },
+    Case {
+        name: "refresh-moved",
+        words: "moved, QEMU killed, `--refresh`",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.moves(A, bed.elsewhere(here));
+            is_killed(bed);
+            bed.types("crm_resource --refresh -r a");
+        },
+        must: COMES_AGAIN,
+        ..CASE
+    },
+    Case {
+        name: "cleanup-moved",
+        words: "moved, QEMU killed, `--cleanup`, which Pacemaker 2.1.5 answers with a restart",
+        nodes: &[2],
+        play: |bed, here| {
+            bed.moves(A, bed.elsewhere(here));
+            is_killed(bed);
+            bed.speaks(A);
+            bed.types("crm_resource --cleanup -r a");
+        },
+        must: Must { boots: 2, ..RUNS_ON },
         ..CASE
     },
     Case {
@@ -362,38 +387,3 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
 ];
-
-/// Waits until a machine that is on its way down has gone, and runs again.
-fn comes_again(bed: &Bed) {
-    until(60, "its end", || bed.witness.runs_on(A).is_empty().then_some(()));
-    until(240, "its return", || (bed.witness.runs_on(A).len() == 1).then_some(()));
-}
-
-/// Gives monitors the time to see what happened behind the cluster's back.
-fn is_noticed(bed: &Bed) {
-    bed.looks_on(Duration::from_secs(15));
-}
-
-fn is_moved_by_virsh(bed: &Bed, here: usize) {
-    let uri = format!("qemu+ssh://{}/system", bed.host(bed.elsewhere(here)).node());
-    bed.host(here).virsh(&["migrate", "--live", A, &uri]);
-}
-
-/// By QEMU's own hand, so that libvirt has not asked for anything.
-fn presses_the_button(bed: &Bed, here: usize) {
-    bed.host(here).virsh(&["qemu-monitor-command", A, "--hmp", "system_powerdown"]);
-}
-
-/// It may have been fenced meanwhile, and booted with a libvirtd.
-fn has_libvirtd_again(bed: &Bed, host: usize) {
-    until(60, "its libvirtd", || bed.host(host).first_process());
-    bed.host(host).service("start", "libvirtd");
-}
-
-/// The other host has another machine's definition under that name.
-fn is_refused(bed: &Bed, here: usize) {
-    let there = bed.host(bed.elsewhere(here));
-    let another = there.definition(A, &["--variant", "none", "--uuid", "11111111-2222-4333-8444-555555555555"]);
-    let file = there.file("another.xml", &another);
-    there.virsh(&["define", file.to_str().unwrap()]);
-}

@@ -10,6 +10,7 @@ mod bed;
 mod cases;
 #[path = "../real/common/mod.rs"]
 mod common;
+mod deeds;
 mod dice;
 mod drop_in;
 mod events;

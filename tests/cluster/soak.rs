@@ -132,6 +132,8 @@ fn played(bed: &Bed, event: Event, tally: &mut Tally) -> Fault {
     let fencings = bed.fencings();
     let may_boot: Vec<&str> = match event {
         Event::KillQemu(machine) | Event::PowerOff(machine) | Event::Destroy(machine) => vec![machine],
+        // Pacemaker restarts one that was moved and has failed since (the case cleanup-moved).
+        Event::Cleanup(machine) => vec![machine],
         Event::Crash(node) | Event::Partition(node) => {
             MACHINES.into_iter().filter(|machine| place(machine) == node).collect()
         }

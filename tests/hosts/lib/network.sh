@@ -62,7 +62,8 @@ verb_heal() {
 	use_lab "$1"
 	name_host "$2"
 	rm -f "$lab/$host/partitioned"
-	if is_process "$lab/$host/pid"; then
+	# A host that has no cables yet, since it is booting, looks for the mark once it has them.
+	if is_process "$lab/$host/pid" && in_switch ip link show "$host-mig" >/dev/null 2>&1; then
 		join_bridges
 	fi
 }

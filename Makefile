@@ -7,6 +7,9 @@
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
+# make dist     the source with all crates in it, to be built without a network: target/dist
+# make deb      Debian packages of the last commit: target/deb
+# make test-packages   builds them, and tries them with a virtual machine in clean roots of Debian 12 and 13
 # make bench    measures (bench/run, bench/moves), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
 # make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system DROPIN=
@@ -28,12 +31,18 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test test-cluster unit check lint demo bench fuzz install uninstall need-build need-demo need-test
+.PHONY: all build deps test test-cluster test-packages unit check lint demo dist deb try-deb bench fuzz install uninstall \
+	need-build need-demo need-test need-deb
+
+# Where crates lie on this machine is in no program, so that the same source gives the same bytes anywhere.
+nameless = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates \
+	$(if $(wildcard vendor),--remap-path-prefix=$(CURDIR)/vendor=crates)
 
 # The agent is statically linked where that is possible, to be started without the dynamic loader, and not
 # position-independent: 2700 relocations cost each start ten pages. What is lost is that the code lies elsewhere at each
 # start; it is Rust without `unsafe`, and stack, heap and mappings do. The worker needs libvirt's shared library, so it
 # cannot be static.
+build: export RUSTFLAGS := $(RUSTFLAGS) $(nameless)
 build: need-build
 	$(CARGO) build --release --locked --bin vm-agent-libvirt
 ifneq ($(static_libc),)
@@ -49,12 +58,14 @@ need-demo:
 	@packaging/need build demo
 need-test:
 	@packaging/need build demo test
+need-deb:
+	@packaging/need build deb
 
 deps:
-	@packaging/need --install build demo test
+	@packaging/need --install build demo test deb
 
-test: need-test
-	$(MAKE) build lint check
+test: need-test need-deb
+	$(MAKE) build lint try-deb check
 
 test-cluster: need-test
 	$(as_root) tests/tell-failed $(CARGO) test --locked --test cluster -- --long
@@ -73,7 +84,8 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 	if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check -A parse-error; else \
 		echo "make: the list of advisories cannot be fetched, so advisories are not checked" >&2; \
 		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
-scripts = .ci/run packaging/need tests/tell-failed tests/demo tests/hosts/lab tests/hosts/host tests/hosts/keeper \
+scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
+	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves bench/failover
 lint:
 	$(CARGO) fmt --check
@@ -86,6 +98,17 @@ lint:
 demo: need-demo
 	$(MAKE) build
 	tests/demo
+
+dist:
+	@packaging/dist $(TARGET)/dist
+deb: need-deb
+	@packaging/dist --deb $(TARGET)/deb
+# The root that they are tried in needs root.
+try-deb: deb
+	$(if $(as_root),sudo) packaging/try-debs $(TARGET)/deb
+test-packages: deb
+	$(if $(as_root),sudo) packaging/try-debs --machine $(TARGET)/deb bookworm
+	$(if $(as_root),sudo) packaging/try-debs --machine $(TARGET)/deb trixie
 
 bench: build
 	bench/run; result=$$?; bench/moves && exit $$result

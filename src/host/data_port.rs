@@ -2,12 +2,14 @@
 //! A migration whose memory cannot reach the target: a firewall drops what is sent to the port that the hypervisor listens
 //! on there, and nobody says so for two minutes, in which libvirt's daemon answers no question about the domain's job.
 //!
-//! The kernel knows: a connection of libvirt's daemon or of an emulator that has been waiting for the target's first answer
-//! since it was made. Cutting it gives libvirt its error at once.
+//! The kernel knows: a connection of libvirt's daemon to the target, or of the domain's own emulator, that has been waiting
+//! for the first answer since it was made. Cutting it gives libvirt its error at once. Other machines' connections (another
+//! migration, network disks) are none of ours.
 
 use crate::sys::child::{Child, find_program};
 use crate::sys::connecting::{Connecting, Watch};
 use crate::sys::time::Deadline;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,9 +18,38 @@ const STUCK: Duration = Duration::from_secs(8);
 /// The ports that libvirt's QEMU driver listens on, unless its configuration says otherwise.
 const PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
 
-/// Looks at the connections that are being made now; gives one of libvirt's or of an emulator that gets no answer.
-pub(crate) fn stuck(watch: &mut Watch, proc: &Path) -> Option<Connecting> {
-    watch.unanswered(proc, STUCK).find(|connecting| is_libvirts(connecting, proc))
+/// Whose connections are a migration's own.
+pub(crate) struct Own<'a> {
+    /// The domain's emulator.
+    pub emulator: Option<u32>,
+    /// The hosts that its memory may be sent to.
+    pub hosts: Vec<&'a str>,
+}
+
+/// Looks at the connections that are being made now; gives one of the migration's own that gets no answer.
+pub(crate) fn stuck(watch: &mut Watch, proc: &Path, own: &Own<'_>, deadline: Deadline) -> Option<Connecting> {
+    let unanswered: Vec<Connecting> = watch.unanswered(proc, STUCK).collect();
+    let emulators = own.emulator.map(|pid| proc.join(pid.to_string()));
+    if let Some(found) = unanswered.iter().find(|it| emulators.as_ref().is_some_and(|process| it.is_of(process))) {
+        return Some(*found);
+    }
+    let daemons: Vec<&Connecting> = unanswered.iter().filter(|connecting| is_libvirts(connecting, proc)).collect();
+    if daemons.is_empty() {
+        return None;
+    }
+    let addresses: Vec<IpAddr> = own.hosts.iter().flat_map(|host| addresses(host, deadline)).collect();
+    daemons.into_iter().find(|connecting| addresses.contains(&connecting.remote.ip())).copied()
+}
+
+/// The addresses of a host: by a program, since the name service may hang.
+fn addresses(host: &str, deadline: Deadline) -> Vec<IpAddr> {
+    if let Ok(address) = host.parse() {
+        return vec![address];
+    }
+    let Some(getent) = find_program("getent") else { return Vec::new() };
+    let finished = Child::new(&getent).args(["ahosts", host]).capture(64 * 1024).run(deadline);
+    let text = finished.map(|finished| String::from_utf8_lossy(&finished.stdout).into_owned()).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
 /// Why there is no migration: what to do is said first.
@@ -41,12 +72,12 @@ pub(crate) fn cut(stuck: &Connecting, proc: &Path, deadline: Deadline) -> bool {
     !Watch::default().unanswered(proc, Duration::ZERO).any(|left| left == *stuck)
 }
 
-/// Whether it is of a daemon of libvirt or of an emulator.
+/// Whether it is of a daemon of libvirt.
 fn is_libvirts(connecting: &Connecting, proc: &Path) -> bool {
     let Ok(processes) = std::fs::read_dir(proc) else { return false };
     processes.flatten().map(|process| process.path()).any(|process| {
         let comm = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
-        let ours = ["libvirtd", "virtqemud", "virtxend", "qemu"].iter().any(|name| comm.starts_with(name));
+        let ours = ["libvirtd", "virtqemud", "virtxend"].iter().any(|name| comm.starts_with(name));
         ours && connecting.is_of(&process)
     })
 }

@@ -3,35 +3,53 @@
 //! made, or a copy. A start from the definition would run from the base image without what was written since, and write
 //! it, so that the overlay is lost as well.
 //!
-//! A stop that sees such a disk leaves a record, and a start on this host refuses as long as it counts. It lies in
-//! /var/lib, not in /run: what was written to the overlay does not end with a boot either.
+//! Whoever sees such a disk leaves a record, and a start on this host refuses as long as it counts. It lies in /var/lib, not
+//! in /run, and is synced: what was written to the overlay does not end with a boot either, and a node that is fenced
+//! boots soon after.
 
 use crate::model::definition::{self, Switched};
 use crate::model::facts::Defined;
 use crate::sys::roots::Roots;
 use crate::sys::run_dir;
+use crate::sys::time::Deadline;
 
 fn file(name: &str) -> String {
     format!("{name}.disks")
 }
 
-/// Puts on record which disks of the machine were switched; nothing, if none was.
-pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched]) {
+/// Puts on record which disks of the machine were switched; nothing, if none was. What is on record already is left.
+pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched], deadline: Deadline) {
     if switched.is_empty() {
         return run_dir::remove(&roots.lib, &file(name));
     }
     let text = serde_json::to_string(switched).unwrap_or_default();
-    if let Err(errno) = run_dir::write(&roots.lib, &file(name), &text) {
+    if matches!(run_dir::read_whole(&roots.lib, &file(name)), Ok(Some(known)) if known == text) {
+        return;
+    }
+    if let Err(errno) = run_dir::write_synced(&roots.lib, &file(name), &text, deadline) {
         log::error!("that disks of '{name}' were switched cannot be put on record: {errno}");
     }
 }
 
 /// What keeps a machine from being started from this definition: it names a disk that had been switched when the machine
-/// was stopped here. A definition that names the new one, or a third, settles it.
+/// was last seen here. A definition that names the new one, or a third, settles it.
 #[must_use]
 pub(crate) fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
-    let text = run_dir::read(&roots.lib, &file(&defined.name))?;
-    let switched: Vec<Switched> = serde_json::from_str(&text).ok()?;
+    let path = roots.lib.join("vm-agent").join(file(&defined.name));
+    let unreadable = |why: &dyn std::fmt::Display| {
+        Some(format!(
+            "{} tells which disks it ran from and cannot be read ({why}): see to it, and remove it",
+            path.display()
+        ))
+    };
+    let text = match run_dir::read_whole(&roots.lib, &file(&defined.name)) {
+        Ok(text) => text?,
+        Err(errno) => return unreadable(&errno),
+    };
+    let switched: Vec<Switched> = match serde_json::from_str(&text) {
+        Ok(switched) => switched,
+        Err(error) => return unreadable(&error),
+    };
     let facts = definition::parse(defined.text.as_bytes()).ok()?;
     let one = switched.iter().find(|one| {
         facts
@@ -44,7 +62,7 @@ pub(crate) fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
         one.target,
         one.now,
         one.then,
-        roots.lib.join("vm-agent").join(file(&defined.name)).display()
+        path.display()
     ))
 }
 

@@ -144,14 +144,19 @@ fn kept_for_there(inv: &Invocation, done: &History) -> Duration {
 
 /// It was taken away by a migration, and then it was gone, or was `ended` here.
 fn gone_while_leaving(name: &str, ended: bool, done: &History) -> Next {
+    let how = || format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32());
     if !ended {
         return match &done.at_target {
+            // No job was seen that took it away: what waited here for its memory is gone again.
+            None if done.outward.sight() == Some(Sight::Still) && !done.outward.may_be_the_recorded_one() => {
+                ok(format!("'{name}' does not run here any more; it was migrating once, see whether it runs elsewhere"))
+            }
             None => Next::Do(Step::StopAtTarget { only_half: false }),
             Some(Ok(there)) => ok(format!("'{name}' does not run here; {there}")),
             Some(Err(why)) => fail(format!("'{name}' has left by a migration, and was not stopped: {why}")),
         };
     }
-    let how = format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32());
+    let how = how();
     match (&done.at_target, done.outward.sight()) {
         // No job was seen that took this copy away, so a domain on the target is not ours to end.
         (None, None | Some(Sight::Still)) => ok(format!("{how}; it was migrating once, see whether it runs elsewhere")),

@@ -2,6 +2,8 @@
 //! The agent's own folder, `/run/vm-agent`: locks, and notes whose loss costs nothing but a word. Only root may look in,
 //! and nothing is followed out of it.
 
+use crate::sys::child::{Child, Ended, find_program};
+use crate::sys::time::Deadline;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdir, openat, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -37,16 +39,60 @@ fn existing(run: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// The folder or the file cannot be made or written.
 pub(crate) fn write(run: &Path, name: &str, text: &str) -> Result<(), Errno> {
+    replace(run, name, text, |_| {})
+}
+
+/// The same, and so that it outlives a crash of the host, where the disk manages that before the deadline: a program syncs
+/// it, which can be left behind when the disk hangs.
+///
+/// # Errors
+/// As of `write`.
+pub(crate) fn write_synced(run: &Path, name: &str, text: &str, deadline: Deadline) -> Result<(), Errno> {
+    let sync = |path: &Path| {
+        let Some(program) = find_program("sync") else { return };
+        match Child::new(&program).args([path]).run(deadline) {
+            Ok(finished) if finished.ended == Ended::Exited(0) => {}
+            Ok(finished) => log::debug!("{} was not synced: {:?}", path.display(), finished.ended),
+            Err(error) => log::debug!("{} was not synced: {error}", path.display()),
+        }
+    };
+    let folder = run.join(FOLDER);
+    replace(run, name, text, |new| sync(&folder.join(new)))?;
+    sync(&folder);
+    Ok(())
+}
+
+/// Writes a new file, sees to it, and puts it in the place of the old one.
+fn replace(run: &Path, name: &str, text: &str, see_to: impl FnOnce(&str)) -> Result<(), Errno> {
     let folder = open(run)?;
     let new = format!("{name}.{}", std::process::id());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
     let written = file.write_all(text.as_bytes()).map_err(|_| Errno::IO);
-    let moved = written.and_then(|()| renameat(&folder, &new, &folder, name));
+    let moved = written.and_then(|()| {
+        see_to(&new);
+        renameat(&folder, &new, &folder, name)
+    });
     if moved.is_err() {
         let _ = unlinkat(&folder, &new, AtFlags::empty());
     }
     moved
+}
+
+/// Reads a file of the folder to its end; nothing, where there is none.
+///
+/// # Errors
+/// It is there, and cannot be read.
+pub(crate) fn read_whole(run: &Path, name: &str) -> Result<Option<String>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match existing(run).and_then(|folder| openat(&folder, name, flags, Mode::empty())) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let mut text = String::new();
+    file.take(1024 * 1024).read_to_string(&mut text).map_err(|_| Errno::IO)?;
+    Ok(Some(text))
 }
 
 /// Reads a file of the folder, which is not made for that.

@@ -333,6 +333,12 @@ impl Looker {
         found.into_iter().chain(name).chain(known)
     }
 
+    /// The process of the domain that was last seen.
+    #[must_use]
+    pub(crate) fn emulator(&self) -> Option<u32> {
+        self.process.as_ref().map(|(pid, ..)| *pid)
+    }
+
     /// What was read of the definition.
     #[must_use]
     pub(crate) const fn definition(&self) -> &Definition {

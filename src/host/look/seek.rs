@@ -343,19 +343,19 @@ impl Looker {
     }
 
     /// The same, but only when libvirt has changed its file on the machine since it was last asked: cheap enough for each
-    /// monitor, and a switch is told of once.
-    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Vec<Switched> {
-        let Some(name) = self.machine.as_ref().map(|machine| machine.name.clone()) else { return Vec::new() };
-        let Some(folder) = self.driver.folder().filter(|_| self.has_status_files) else { return Vec::new() };
+    /// monitor, and a switch is told of once. Nothing where it has not changed, or it is not known.
+    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
+        let name = self.machine.as_ref()?.name.clone();
+        let folder = self.driver.folder().filter(|_| self.has_status_files)?;
         let file = self.roots.run.join(folder).join(format!("{name}.xml"));
-        let Ok(facts) = rustix::fs::lstat(&file) else { return Vec::new() };
+        let facts = rustix::fs::lstat(&file).ok()?;
         let changed = format!("{}.{}", facts.st_mtime, facts.st_mtime_nsec);
         let looked = format!("{name}.disks-seen");
         if run_dir::read(&self.roots.run, &looked).as_deref() == Some(&changed) {
-            return Vec::new();
+            return None;
         }
         let _ = run_dir::write(&self.roots.run, &looked, &changed);
-        self.switched(deadline).unwrap_or_default()
+        self.switched(deadline)
     }
 
     /// Whether nobody has seen to the mark of the domain that was last seen in this run of it.

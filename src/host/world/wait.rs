@@ -4,8 +4,8 @@
 use super::Host;
 use crate::host::records;
 use crate::hypervisor::backend::Call;
-use crate::hypervisor::rpc::REBOOTED;
-use crate::model::facts::Facts;
+use crate::hypervisor::rpc::{LifecycleEvent, REBOOTED};
+use crate::model::facts::{Facts, Process};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::policy::History;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// `virDomainEventType`: the domain was started.
 const EVENT_STARTED: i32 = 2;
+/// `virDomainEventStartedDetailType`: it woke from a suspension of its own.
+const WOKE: i32 = 4;
 /// `virDomainEventType`: the domain is off.
 const EVENT_STOPPED: i32 = 5;
 /// `virDomainEventType`: the guest suspended itself.
@@ -39,10 +41,14 @@ pub(super) enum Woken {
 
 impl Host<'_> {
     /// What came before the first request to shut down is no answer to it.
-    pub(super) fn forget_reboots(&mut self, done: &History) {
-        if let Some(connection) = self.looker.connection().filter(|_| done.asked.is_empty()) {
+    pub(super) fn forget_reboots(&mut self, done: &mut History) {
+        if !done.asked.is_empty() {
+            return;
+        }
+        done.rebooted = false;
+        if let Some(connection) = self.looker.connection() {
             let _ = connection.read_available();
-            connection.forget_events(|event| rebooted(event.event));
+            connection.forget_events(rebooted);
         }
     }
 
@@ -55,8 +61,8 @@ impl Host<'_> {
         until: Deadline,
         asked: bool,
     ) -> Result<(), Failure> {
-        let ends = |event: i32| {
-            matches!(event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
+        let ends = |event: &LifecycleEvent| {
+            matches!(event.event, EVENT_STOPPED | EVENT_PMSUSPENDED | EVENT_CRASHED) || (asked && rebooted(event))
         };
         match self.wait_for(seen, Some(&mut call), until, ends) {
             Woken::CallEnded => {
@@ -68,7 +74,8 @@ impl Host<'_> {
                 {
                     // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
                     let now = self.observe(until);
-                    if !matches!(now.here.presence(), Presence::Active(_)) {
+                    let ended = seen.here.process.id().is_some() && now.here.process == Process::Gone;
+                    if ended || !matches!(now.here.presence(), Presence::Active(_)) {
                         break;
                     }
                 }
@@ -116,7 +123,7 @@ impl Host<'_> {
         seen: &Facts,
         mut call: Option<&mut Call>,
         until: Deadline,
-        matters: impl Fn(i32) -> bool,
+        matters: impl Fn(&LifecycleEvent) -> bool,
     ) -> Woken {
         let watching = self.looker.watching();
         if !watching && call.is_none() && self.looker.watch(until) {
@@ -174,7 +181,7 @@ impl Host<'_> {
     }
 
     /// Takes in what libvirt has sent; a broken connection is a change too.
-    fn events(&mut self, matters: &impl Fn(i32) -> bool) -> Option<Woken> {
+    fn events(&mut self, matters: &impl Fn(&LifecycleEvent) -> bool) -> Option<Woken> {
         let uuid = self.looker.last().map(|domain| domain.uuid);
         let connection = self.looker.connection()?;
         let late = connection.is_late();
@@ -184,8 +191,8 @@ impl Host<'_> {
             return Some(Woken::Change);
         }
         while let Some(event) = connection.take_queued_event() {
-            if Some(event.uuid) == uuid && matters(event.event) {
-                self.rebooted |= rebooted(event.event);
+            if Some(event.uuid) == uuid && matters(&event) {
+                self.rebooted |= rebooted(&event);
                 self.over = event.event == EVENT_STOPPED;
                 return Some(Woken::Change);
             }
@@ -196,6 +203,22 @@ impl Host<'_> {
 }
 
 /// Whether an event says that the guest began anew; Xen makes a new domain for that.
-const fn rebooted(event: i32) -> bool {
-    matches!(event, REBOOTED | EVENT_STARTED)
+const fn rebooted(event: &LifecycleEvent) -> bool {
+    match event.event {
+        REBOOTED => true,
+        EVENT_STARTED => event.detail != WOKE,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_woke_has_not_begun_anew() {
+        let told = |event, detail| rebooted(&LifecycleEvent { uuid: [0; 16], event, detail });
+        assert!(told(REBOOTED, 0) && told(EVENT_STARTED, 0));
+        assert!(!told(EVENT_STARTED, WOKE) && !told(EVENT_STOPPED, 0));
+    }
 }

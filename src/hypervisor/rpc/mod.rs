@@ -20,4 +20,4 @@ pub(crate) mod xdr;
 pub(crate) use calls::{JobStats, LIST_ACTIVE};
 pub(crate) use connection::Connection;
 pub(crate) use error::RpcError;
-pub(crate) use message::{REBOOTED, RemoteDomain, TypedValue};
+pub(crate) use message::{LifecycleEvent, REBOOTED, RemoteDomain, TypedValue};

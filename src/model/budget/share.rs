@@ -73,7 +73,7 @@ shares! {
         )
     },
     Processes => row(
-        "of a look, for processes that do not show what they run",
+        "of a look, beside libvirt's, for processes that do not show what they run",
         most(3),
         "One that is stuck in the kernel may lock its memory for ever.",
     ),

@@ -240,5 +240,16 @@ fn an_overlay_that_was_made_behind_the_definition_is_told_of_and_no_start_runs_f
     let text = std::fs::read_to_string(&vm.file).unwrap();
     std::fs::write(&vm.file, text.replace(base.to_str().unwrap(), overlay.to_str().unwrap())).unwrap();
     vm.call(Pacemaker, "start").gives(0);
-    vm.call(Pacemaker, "kill").gives(0);
+    // One that ends by itself, and that no stop saw: the monitor has put the overlay on record.
+    let spec = format!("vda,file={}", host.shared().join("third.qcow2").display());
+    host.virsh(&["snapshot-create-as", "a", "three", "--disk-only", "--no-metadata", "--diskspec", &spec]);
+    vm.watch(Pacemaker).gives(190);
+    vm.destroy();
+    vm.watch(Pacemaker).gives(7);
+    vm.call(Pacemaker, "stop").gives(0);
+    vm.call(Pacemaker, "start").gives(1).says(&["'a' was not started: its vda ran from"]);
+    // A record that was lost in part is no leave to start.
+    host.run("truncate", &["--size=9", record]);
+    vm.call(Pacemaker, "start").gives(1).says(&[record, "cannot be read"]);
+    assert!(!vm.lives());
 }

@@ -179,18 +179,6 @@ impl Mover<'_, '_> {
         let mut limits = Limits::of(self.host.inv.budget(), self.host.deadline);
         let params = &self.host.inv.params.migration;
         let open_ended = self.host.inv.open_ended;
-        let policy = Policy {
-            downtime: params.downtime,
-            downtime_max: params.downtime_max,
-            auto_converge: request.flags.contains(&Flag::AutoConverge),
-            postcopy: request.flags.contains(&Flag::Postcopy) && params.postcopy,
-            allow_pause: params.allow_pause,
-            timeout: self.asked.timeout,
-            postcopy_after_precopy: self.asked.postcopy_after_precopy,
-            open_ended,
-            end: limits.until.left(),
-            last: limits.close.left(),
-        };
         let who = uuid(domain);
         let by_virsh = params.by_virsh || self.asked.unknown.is_some();
         if by_virsh || self.host.inv.params.use_virsh {
@@ -208,6 +196,19 @@ impl Mover<'_, '_> {
             _ if open_ended => Deadline::after(FOREVER),
             true => self.host.deadline,
             false => limits.over,
+        };
+        // What the checks took is gone from it.
+        let policy = Policy {
+            downtime: params.downtime,
+            downtime_max: params.downtime_max,
+            auto_converge: request.flags.contains(&Flag::AutoConverge),
+            postcopy: request.flags.contains(&Flag::Postcopy) && params.postcopy,
+            allow_pause: params.allow_pause,
+            timeout: self.asked.timeout,
+            postcopy_after_precopy: self.asked.postcopy_after_precopy,
+            open_ended,
+            end: limits.until.left(),
+            last: limits.close.left(),
         };
         let mut call = self.host.backend.spawn(&change, &who, last).map_err(Failed::early)?;
         let ordered = self.watch_over(&mut call, &who, Governor::new(policy), &mut limits);

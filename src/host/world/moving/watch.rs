@@ -10,6 +10,7 @@ use crate::model::budget::{Budget, Share};
 use crate::model::call::Caller;
 use crate::model::change::Change;
 use crate::model::presence::Presence;
+use crate::model::uri::Uri;
 use crate::model::worker::{Side, Who};
 use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
@@ -171,7 +172,12 @@ impl Mover<'_, '_> {
         limits: &Limits,
     ) -> Option<(GaveUp, Deadline)> {
         let proc = self.host.looker.roots.proc.clone();
-        let stuck = data_port::stuck(connections, &proc)?;
+        let control = Uri::parse(&self.target.uri).ok().and_then(|uri| uri.host);
+        let data = self.target.data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()?.host);
+        let hosts = [control.as_deref(), data.as_deref(), Some(self.target.node.as_str())];
+        let own =
+            data_port::Own { emulator: self.host.looker.emulator(), hosts: hosts.into_iter().flatten().collect() };
+        let stuck = data_port::stuck(connections, &proc, &own, self.host.until(Share::Cut))?;
         let why = data_port::sentence(&stuck, &self.target.node);
         self.say(&why);
         let cut = data_port::cut(&stuck, &proc, self.host.until(Share::Cut));

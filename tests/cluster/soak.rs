@@ -119,8 +119,8 @@ pub fn play(agent: Agent, seed: u64, events: usize) -> String {
     is_well(&bed);
     leaves_nothing(&bed);
     format!(
-        "{seed} | {events} of {events} | no second copy, no needless restart, nothing blocked or left behind; \
-         {boots} boots that the events asked for, {moved} machines moved, {fencings} fencings"
+        "{seed} | {events} of {events} | no second copy, no needless restart, nothing blocked, no process left behind; \
+         {boots} boots by the events, {moved} machines moved, {fencings} fencings"
     )
 }
 
@@ -267,7 +267,7 @@ fn is_well(bed: &Bed) {
     }
 }
 
-/// Once all are stopped there is no process of theirs or of the agent on any host, and no record but of a past move.
+/// Once all are stopped there is no process of theirs or of the agent on any host. Files below /run are told of.
 fn leaves_nothing(bed: &Bed) {
     for machine in MACHINES {
         bed.meta(machine, "target-role", "Stopped");

@@ -17,32 +17,44 @@ fn file(name: &str) -> String {
     format!("{name}.disks")
 }
 
-/// Puts on record which disks of the machine were switched; nothing, if none was. What is on record already is left.
-pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched], deadline: Deadline) {
+/// Puts on record which disks of the machine were switched; nothing, if none was. What is on record already is left. Whether
+/// they are.
+pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched], deadline: Deadline) -> bool {
     if switched.is_empty() {
-        return run_dir::remove(&roots.lib, &file(name));
+        run_dir::remove(&roots.lib, &file(name));
+        return true;
     }
     let text = serde_json::to_string(switched).unwrap_or_default();
     if matches!(run_dir::read_whole(&roots.lib, &file(name)), Ok(Some(known)) if known == text) {
-        return;
+        return true;
     }
-    if let Err(errno) = run_dir::write_synced(&roots.lib, &file(name), &text, deadline) {
+    let written = run_dir::write_synced(&roots.lib, &file(name), &text, deadline);
+    if let Err(errno) = &written {
         log::error!("that disks of '{name}' were switched cannot be put on record: {errno}");
     }
+    written.is_ok()
 }
 
 /// What keeps a machine from being started from this definition: it names a disk that had been switched when the machine
-/// was last seen here. A definition that names the new one, or a third, settles it.
+/// was last seen here under one of these names, or its own. A definition that names the new one, or a third, settles it.
 #[must_use]
-pub(crate) fn hindrance(roots: &Roots, defined: &Defined) -> Option<String> {
-    let path = roots.lib.join("vm-agent").join(file(&defined.name));
+pub(crate) fn hindrance<'a>(
+    roots: &Roots,
+    defined: &'a Defined,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    std::iter::once(defined.name.as_str()).chain(names).find_map(|name| hindrance_of(roots, name, defined))
+}
+
+fn hindrance_of(roots: &Roots, name: &str, defined: &Defined) -> Option<String> {
+    let path = roots.lib.join("vm-agent").join(file(name));
     let unreadable = |why: &dyn std::fmt::Display| {
         Some(format!(
             "{} tells which disks it ran from and cannot be read ({why}): see to it, and remove it",
             path.display()
         ))
     };
-    let text = match run_dir::read_whole(&roots.lib, &file(&defined.name)) {
+    let text = match run_dir::read_whole(&roots.lib, &file(name)) {
         Ok(text) => text?,
         Err(errno) => return unreadable(&errno),
     };

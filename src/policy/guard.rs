@@ -15,6 +15,10 @@ use crate::model::facts::{Fact, Facts, Peer, SilenceKind};
 use crate::model::params::Guard;
 use crate::model::presence::Presence;
 use crate::model::standing::Standing;
+use std::time::Duration;
+
+/// How long a libvirt daemon may take to restart, as far as a start waits for a socket that is not there.
+const RESTART: Duration = Duration::from_secs(3);
 
 /// What must be done, or answered, before the machine may be started here; nothing, where no member is known to run it.
 pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<Next> {
@@ -23,8 +27,12 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
         return None;
     }
     let name = seen.here.label();
+    // A daemon may be restarting, a network recovering: it is asked again while there is time for that.
+    let asked_for = done.spent.saturating_sub(done.members_asked.unwrap_or(done.spent));
+    let waits = asked_for < share(inv, done, Share::Guard);
     let peers = match &seen.answers.peers {
         Fact::NotAsked => return Some(Next::Ask(Query::Members)),
+        Fact::Silent(_) if waits => return Some(Next::Ask(Query::Members)),
         Fact::Silent(silence) if guard == Guard::Strict => {
             return Some(fail(format!(
                 "'{name}' was not started, since guard=strict: the cluster is silent: {}",
@@ -37,12 +45,10 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
     if let Some((peer, how)) = peers.iter().find_map(|peer| Some((peer, runs(peer)?))) {
         return Some(fail(format!("'{name}' was not started: it {how} on {}; {}", peer.node, adopt(inv, &peer.node))));
     }
-    // A daemon may be restarting, a network recovering: it is asked again while there is time for that.
-    let since = done.members_asked.unwrap_or(done.spent);
-    let waits = done.spent.saturating_sub(since) < share(inv, done, Share::Guard);
     let strict = guard == Guard::Strict;
     let silent = || peers.iter().filter(|peer| is_silent(peer));
-    let worth_waiting = |peer: &Peer| may_answer(peer) && !(is_vouched(peer) && has_no_libvirt(peer));
+    let for_its_vote = |peer: &Peer| is_vouched(peer) && has_no_libvirt(peer) && asked_for >= RESTART;
+    let worth_waiting = |peer: &Peer| may_answer(peer) && !for_its_vote(peer);
     if waits && silent().any(|peer| worth_waiting(peer) && (strict || !peer.standing.is_away())) {
         return Some(Next::Ask(Query::Members));
     }
@@ -88,7 +94,8 @@ fn is_silent(peer: &Peer) -> bool {
 
 /// Whether one that stays silent hinders a start.
 fn may_run(peer: &Peer) -> bool {
-    !peer.standing.is_away() && !is_vouched(peer) && may_answer(peer)
+    let on_record = peer.standing == Standing::Unclean || peer.on_record == Some(true);
+    !peer.standing.is_away() && !is_vouched(peer) && (may_answer(peer) || on_record)
 }
 
 /// The manager's word is a witness too: a member that it sees runs nothing that it has not on record there, but for what nobody
@@ -97,7 +104,7 @@ fn is_vouched(peer: &Peer) -> bool {
     peer.standing == Standing::Online && peer.on_record != Some(true)
 }
 
-/// A node that is a member for its vote alone has no libvirt to wait for.
+/// A node that is a member for its vote alone has no libvirt to wait for; one whose daemon restarts has no socket for a moment.
 fn has_no_libvirt(peer: &Peer) -> bool {
     peer.place.why_unknown().contains("No such file or directory")
 }

@@ -27,7 +27,7 @@ const BETWEEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 pub(crate) const ENOUGH: Duration = Duration::from_secs(10);
 
 /// What a person has to mend, in the words of ssh, libvirt and TLS.
-const LASTING: [&str; 14] = [
+const LASTING: [&str; 15] = [
     "permission denied",
     "host key verification failed",
     "authentication fail",
@@ -40,8 +40,9 @@ const LASTING: [&str; 14] = [
     "bad configuration option",
     "no connection driver",
     "unsupported",
-    "invalid",
-    "unknown",
+    "invalid connection uri",
+    "unknown host",
+    "unknown procedure",
 ];
 /// What is heard of a host that is not there.
 const SILENT: [&str; 5] = ["timed out", "no route to host", "network is unreachable", "host is down", "did not answer"];
@@ -113,6 +114,8 @@ mod tests {
             "Failed to connect socket to '/run/libvirt/libvirt-sock': No such file or directory",
             "ssh: Could not resolve hostname node2: Temporary failure in name resolution",
             "End of file while reading data: : Input/output error",
+            "Cannot recv data: Connection closed by UNKNOWN port 65535: Connection reset by peer",
+            "Cannot recv data: banner line contains invalid characters",
         ] {
             assert_eq!(connecting(soon), Hope::Soon, "{soon}");
         }

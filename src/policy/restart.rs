@@ -40,6 +40,10 @@ pub(super) fn restart(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         return fail(format!("not stopped, since it could not be started again: {hindrance}"));
     }
     match stop(inv, seen, done) {
+        // What was taken away from here may run elsewhere: a stop may say so, a start may not follow it.
+        Next::Answer(outcome, _) if outcome.code == Code::Ok && done.outward.is_leaving() => {
+            fail(format!("{}; it was not started here again", outcome.reason))
+        }
         Next::Answer(outcome, _) if outcome.code == Code::Ok => Next::Do(Step::TurnToStart),
         next @ (Next::Ask(_) | Next::Do(_) | Next::Wait(_) | Next::Answer(..)) => next,
     }

@@ -373,7 +373,8 @@ fn may_start(inv: &Invocation, seen: &Facts) -> bool {
                 let lasts = peer.place.why_unknown().contains("verification failed");
                 let missing = peer.place.silence().is_some_and(|silence| silence.kind == SilenceKind::Missing);
                 let vouched = peer.standing == Standing::Online && peer.on_record != Some(true);
-                !strict && (peer.standing.is_away() || lasts || missing || vouched)
+                let on_record = peer.standing == Standing::Unclean || peer.on_record == Some(true);
+                !strict && (peer.standing.is_away() || ((lasts || missing) && !on_record) || vouched)
             }
         }),
     }

@@ -210,7 +210,7 @@ impl Looker {
             Definition::File(defined) if active && depth.thorough => {
                 self.switched(deadline).and_then(|switched| disks::told(&defined.name, &switched))
             }
-            Definition::File(defined) if !active => disks::hindrance(&self.roots, defined),
+            Definition::File(defined) if !active => disks::hindrance(&self.roots, defined, self.names()),
             Definition::File(_)
             | Definition::Unchanged { .. }
             | Definition::NotLooked

@@ -20,6 +20,12 @@ use crate::sys::run_dir;
 use crate::sys::time::Deadline;
 use rustix::io::Errno;
 
+/// libvirt's file on a machine, as it was when its disks were looked for.
+pub(crate) struct SeenFile {
+    record: String,
+    changed: String,
+}
+
 /// What libvirt's answer comes down to.
 pub(super) enum Sighting {
     Domain(rpc::RemoteDomain, State),
@@ -343,19 +349,26 @@ impl Looker {
     }
 
     /// The same, but only when libvirt has changed its file on the machine since it was last asked: cheap enough for each
-    /// monitor, and a switch is told of once. Nothing where it has not changed, or it is not known.
-    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
+    /// monitor, and a switch is told of once. Nothing where it has not changed, or it is not known. With it comes what
+    /// [`Self::switched_seen`] is told when they are on record.
+    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Option<(Vec<Switched>, SeenFile)> {
         let name = self.machine.as_ref()?.name.clone();
         let folder = self.driver.folder().filter(|_| self.has_status_files)?;
         let file = self.roots.run.join(folder).join(format!("{name}.xml"));
         let facts = rustix::fs::lstat(&file).ok()?;
-        let changed = format!("{}.{}", facts.st_mtime, facts.st_mtime_nsec);
-        let looked = format!("{name}.disks-seen");
-        if run_dir::read(&self.roots.run, &looked).as_deref() == Some(&changed) {
+        let seen = SeenFile {
+            record: format!("{name}.disks-seen"),
+            changed: format!("{}.{}", facts.st_mtime, facts.st_mtime_nsec),
+        };
+        if run_dir::read(&self.roots.run, &seen.record).as_deref() == Some(&seen.changed) {
             return None;
         }
-        let _ = run_dir::write(&self.roots.run, &looked, &changed);
-        self.switched(deadline)
+        Some((self.switched(deadline)?, seen))
+    }
+
+    /// They are on record: they need not be looked for again before libvirt changes its file.
+    pub(crate) fn switched_seen(&self, seen: &SeenFile) {
+        let _ = run_dir::write(&self.roots.run, &seen.record, &seen.changed);
     }
 
     /// Whether nobody has seen to the mark of the domain that was last seen in this run of it.

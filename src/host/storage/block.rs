@@ -37,15 +37,21 @@ pub(super) fn ask(numbers: (u32, u32), deadline: Deadline) -> Word {
     sum
 }
 
-/// Whether a file system that lies on it is mounted here.
+/// Whether a file system that lies on it is mounted here. A mount names a device by its numbers, but for file systems over
+/// several devices (btrfs), which have numbers of their own and name one by its path.
 fn mounted(device: &Device, proc: &Path) -> Word {
     let Ok(mounts) = std::fs::read_to_string(proc.join("self/mountinfo")) else { return Word::Free };
     for used in device.stack() {
         let Some(numbers) = used.line("dev") else { continue };
+        let paths =
+            [Some(format!("/dev/{}", used.name)), used.line("dm/name").map(|name| format!("/dev/mapper/{name}"))];
         let point = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ').skip(2);
+            let (mount, source) = line.split_once(" - ")?;
+            let mut words = mount.split(' ').skip(2);
             let (device, _, point) = (words.next()?, words.next()?, words.next()?);
-            (device == numbers).then_some(point)
+            let source = source.split(' ').nth(1);
+            let by_path = paths.iter().flatten().any(|path| source == Some(path));
+            (device == numbers || by_path).then_some(point)
         });
         if let Some(point) = point {
             return Word::Open(format!("this host has {} mounted at {point}", used.name), false);
@@ -69,6 +75,8 @@ mod tests {
             ("37 35 8:0 / /mnt rw - ext4 /dev/sda rw", Some("this host has sda mounted at /mnt")),
             ("37 35 8:1 / /mnt rw - ext4 /dev/sda1 rw", Some("this host has sda1 mounted at /mnt")),
             ("37 35 253:0 / /srv rw - xfs /dev/mapper/vg-root rw", Some("this host has dm-0 mounted at /srv")),
+            ("37 35 0:45 / /srv rw - btrfs /dev/sda1 rw", Some("this host has sda1 mounted at /srv")),
+            ("37 35 0:46 / /srv rw - nfs4 server:/dev/sda1 rw", None),
         ] {
             std::fs::write(proc.path().join("self/mountinfo"), format!("{line}\n")).unwrap();
             let expected = expected.map_or(Word::Free, |by| Word::Open(by.into(), false));

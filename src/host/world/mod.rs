@@ -139,7 +139,7 @@ impl<'a> Host<'a> {
         if let Some(sentence) = disks::told(&name, &switched) {
             log::error!("{sentence}; a start here will be refused until then");
         }
-        disks::record(&self.looker.roots, &name, &switched, self.until(Share::Switched));
+        let _ = disks::record(&self.looker.roots, &name, &switched, self.until(Share::Switched));
     }
 
     /// Waits for the lock that this stop went on without.
@@ -239,10 +239,12 @@ impl World for Host<'_> {
                 let switched = self.looker.newly_switched(self.deadline);
                 let name = self.looker.name().unwrap_or_default();
                 // The machine may end without an action of ours that would still see it.
-                if let Some(switched) = &switched {
-                    disks::record(&self.looker.roots, name, switched, self.until(Share::Switched));
+                if let Some((switched, seen)) = &switched
+                    && disks::record(&self.looker.roots, name, switched, self.until(Share::Switched))
+                {
+                    self.looker.switched_seen(seen);
                 }
-                facts.answers.switched = Fact::Known(switched.and_then(|switched| disks::told(name, &switched)));
+                facts.answers.switched = Fact::Known(switched.and_then(|(switched, _)| disks::told(name, &switched)));
             }
             Query::Guest => {
                 facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into();

@@ -2,7 +2,7 @@
 //! Before a start: does the machine run on another member of the cluster? Pure.
 //!
 //! A cluster manager knows what it did itself. What a person moved by virsh, or a migration whose end nobody saw, only the
-//! members can tell. By hand the members are asked before the action begins, so not here.
+//! members can tell. By hand the cluster's members are asked before the action begins, so here only those of `guard_nodes`.
 
 use super::history::History;
 use super::hope::{self, Hope};
@@ -23,7 +23,7 @@ const RESTART: Duration = Duration::from_secs(3);
 /// What must be done, or answered, before the machine may be started here; nothing, where no member is known to run it.
 pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<Next> {
     let guard = inv.params.guard;
-    if guard == Guard::Off || inv.caller == Caller::Human {
+    if guard == Guard::Off || (inv.caller == Caller::Human && inv.params.guard_nodes.is_empty()) {
         return None;
     }
     let name = seen.here.label();

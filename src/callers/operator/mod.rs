@@ -228,7 +228,11 @@ fn change(inv: &Invocation, env: &Environment, force: bool, act: impl FnOnce(&In
             if let (Some(Hint::Waits(why)), true) = (&hint, starts) {
                 say(&mut stderr(), &format!("vm-agent: {why}; {} waits for it as long as it may", inv.action.word()));
             }
-            let outcome = act(&Invocation { timeout: deadline.left(), ..inv.clone() });
+            let mut acting = Invocation { timeout: deadline.left(), ..inv.clone() };
+            if force {
+                acting.params.guard_nodes.clear();
+            }
+            let outcome = act(&acting);
             if let Some(Hint::Mistyped(question)) = &hint {
                 say(&mut stderr(), &format!("vm-agent: {question}"));
             }

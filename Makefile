@@ -57,14 +57,14 @@ need-build:
 need-demo:
 	@packaging/need build demo
 need-test:
-	@packaging/need build demo test
+	@packaging/need build demo test deb
 need-deb:
 	@packaging/need build deb
 
 deps:
 	@packaging/need --install build demo test deb
 
-test: need-test need-deb
+test: need-test
 	$(MAKE) build lint try-deb check
 
 test-cluster: need-test

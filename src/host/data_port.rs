@@ -18,27 +18,35 @@ const STUCK: Duration = Duration::from_secs(8);
 /// The ports that libvirt's QEMU driver listens on, unless its configuration says otherwise.
 const PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
 
-/// Whose connections are a migration's own.
-pub(crate) struct Own<'a> {
-    /// The domain's emulator.
-    pub emulator: Option<u32>,
+/// A migration's own connections, looked at again and again.
+pub(crate) struct DataPort {
+    connections: Watch,
     /// The hosts that its memory may be sent to.
-    pub hosts: Vec<&'a str>,
+    hosts: Vec<String>,
+    /// Their addresses, once they were asked for and told.
+    addresses: Vec<IpAddr>,
 }
 
-/// Looks at the connections that are being made now; gives one of the migration's own that gets no answer.
-pub(crate) fn stuck(watch: &mut Watch, proc: &Path, own: &Own<'_>, deadline: Deadline) -> Option<Connecting> {
-    let unanswered: Vec<Connecting> = watch.unanswered(proc, STUCK).collect();
-    let emulators = own.emulator.map(|pid| proc.join(pid.to_string()));
-    if let Some(found) = unanswered.iter().find(|it| emulators.as_ref().is_some_and(|process| it.is_of(process))) {
-        return Some(*found);
+impl DataPort {
+    /// Of a migration that sends its memory to one of these hosts.
+    pub(crate) fn of(hosts: Vec<String>) -> Self {
+        Self { connections: Watch::default(), hosts, addresses: Vec::new() }
     }
-    let daemons: Vec<&Connecting> = unanswered.iter().filter(|connecting| is_libvirts(connecting, proc)).collect();
-    if daemons.is_empty() {
-        return None;
+
+    /// Looks at the connections that are being made now; gives one that gets no answer, of the domain's own emulator or of
+    /// libvirt's daemon to one of the hosts.
+    pub(crate) fn stuck(&mut self, proc: &Path, emulator: Option<u32>, deadline: Deadline) -> Option<Connecting> {
+        let unanswered: Vec<Connecting> = self.connections.unanswered(proc, STUCK).collect();
+        let emulator = emulator.map(|pid| proc.join(pid.to_string()));
+        if let Some(found) = unanswered.iter().find(|it| emulator.as_ref().is_some_and(|process| it.is_of(process))) {
+            return Some(*found);
+        }
+        let daemons: Vec<Connecting> = unanswered.into_iter().filter(|it| is_libvirts(it, proc)).collect();
+        if !daemons.is_empty() && self.addresses.is_empty() {
+            self.addresses = self.hosts.iter().flat_map(|host| addresses(host, deadline)).collect();
+        }
+        daemons.into_iter().find(|connecting| self.addresses.contains(&connecting.remote.ip()))
     }
-    let addresses: Vec<IpAddr> = own.hosts.iter().flat_map(|host| addresses(host, deadline)).collect();
-    daemons.into_iter().find(|connecting| addresses.contains(&connecting.remote.ip())).copied()
 }
 
 /// The addresses of a host: by a program, since the name service may hang.

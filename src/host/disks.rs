@@ -3,8 +3,8 @@
 //! made, or a copy. A start from the definition would run from the base image without what was written since, and write
 //! it, so that the overlay is lost as well.
 //!
-//! Whoever sees such a disk leaves a record, and a start on this host refuses as long as it counts. It lies in /var/lib, not
-//! in /run, and is synced: what was written to the overlay does not end with a boot either, and a node that is fenced
+//! Whoever sees such a disk leaves a record, and a start on this host refuses as long as it counts. It lies in /var/lib,
+//! not in /run, and is synced: what was written to the overlay does not end with a boot either, and a node that is fenced
 //! boots soon after.
 
 use crate::model::definition::{self, Switched};
@@ -17,8 +17,8 @@ fn file(name: &str) -> String {
     format!("{name}.disks")
 }
 
-/// Puts on record which disks of the machine were switched; nothing, if none was. What is on record already is left. Whether
-/// they are.
+/// Puts on record which disks of the machine were switched; nothing, if none was. What is on record already is left.
+/// Whether they are.
 pub(crate) fn record(roots: &Roots, name: &str, switched: &[Switched], deadline: Deadline) -> bool {
     if switched.is_empty() {
         run_dir::remove(&roots.lib, &file(name));
@@ -43,7 +43,11 @@ pub(crate) fn hindrance<'a>(
     defined: &'a Defined,
     names: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
-    std::iter::once(defined.name.as_str()).chain(names).find_map(|name| hindrance_of(roots, name, defined))
+    let mut all: Vec<&str> = names.collect();
+    if !all.contains(&defined.name.as_str()) {
+        all.push(&defined.name);
+    }
+    all.into_iter().find_map(|name| hindrance_of(roots, name, defined))
 }
 
 fn hindrance_of(roots: &Roots, name: &str, defined: &Defined) -> Option<String> {

@@ -2,9 +2,10 @@
 //! Finds a definition's file and reads it once.
 //!
 //! "Not here" is said only of what is proven not to be here; a candidate that exists and cannot be read is an error, or the
-//! agent would start another definition by mistake. Must not look into a definition beyond telling XML from a Xen file. Symbolic links are followed:
-//! administrators use them. A file system that does not answer (NFS, FUSE, GFS2) blocks the caller for ever, unless it
-//! is told to wait for nothing: then what would have to be waited for is an error, and is asked for aside.
+//! agent would start another definition by mistake. Must not look into a definition beyond telling XML from a Xen file.
+//! Symbolic links are followed: administrators use them. A file system that does not answer (NFS, FUSE, GFS2) blocks the
+//! caller for ever, unless it is told to wait for nothing: then what would have to be waited for is an error, and is asked
+//! for aside.
 
 mod at_once;
 

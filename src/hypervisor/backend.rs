@@ -50,8 +50,8 @@ impl Backend {
         judge(&tool, &running.finish(deadline).map_err(not_run)?).map(drop)
     }
 
-    /// Starts the domain of this name: as [`Backend::call`], and a failure has the emulator's words, also where libvirt told of
-    /// its end before they had come.
+    /// Starts the domain of this name: as [`Backend::call`], and a failure has the emulator's words, also where libvirt
+    /// told of its end before they had come.
     ///
     /// # Errors
     /// As of [`Backend::call`].
@@ -131,8 +131,8 @@ fn heard(
     answer(&child.spawn(deadline).and_then(waits).map_err(not_run)?)
 }
 
-/// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring the
-/// domain up, this agent is there and holds the lock.
+/// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring
+/// the domain up, this agent is there and holds the lock.
 fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
     if matches!(change, Change::Create { .. } | Change::Start) { child.uninterrupted() } else { child }
 }

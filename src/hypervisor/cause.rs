@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What went wrong, in libvirt's words. libvirt puts the emulator's whole command line, its name and the time in front of the
-//! cause, where a manager that cuts a reason off never shows the end. Pure.
+//! What went wrong, in libvirt's words. libvirt puts the emulator's whole command line, its name and the time in front of
+//! the cause, where a manager that cuts a reason off never shows the end. Pure.
 
 /// What QEMU's last words stand behind, and what is said in its place.
 const LAST_WORDS: [(&str, &str); 2] = [

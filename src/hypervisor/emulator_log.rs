@@ -2,17 +2,14 @@
 //! What an emulator said before it ended, from the log that libvirt keeps of each domain. Its words reach that log through
 //! virtlogd, so they may arrive there only after libvirt has told of the end, without them.
 
-use crate::sys::files::{open_file, open_folder};
+use crate::sys::child::{Child, find_program};
 use crate::sys::time::Deadline;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 use std::time::Duration;
 
 /// Where libvirt's system daemon keeps the logs of QEMU's domains.
 const FOLDER: &str = "/var/log/libvirt/qemu";
 /// As much of a log's end as is read.
-const END: u64 = 64 * 1024;
+const END: usize = 64 * 1024;
 /// How long words may be on their way.
 const ON_THEIR_WAY: Duration = Duration::from_secs(2);
 /// Between two looks: the log is on a disk, and virtlogd tells nobody that it has written.
@@ -22,7 +19,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(super) fn words(name: &str, deadline: Deadline) -> Option<String> {
     let patience = deadline.at_most(ON_THEIR_WAY);
     loop {
-        let said = read(Path::new(FOLDER), name).as_deref().and_then(of_the_last).map(str::to_owned);
+        let said = read(name, patience).as_deref().and_then(of_the_last).map(str::to_owned);
         if said.is_some() || patience.passed() {
             return said;
         }
@@ -30,17 +27,15 @@ pub(super) fn words(name: &str, deadline: Deadline) -> Option<String> {
     }
 }
 
-/// The end of the domain's log.
-fn read(folder: &Path, name: &str) -> Option<String> {
+/// The end of the domain's log: by a program, since the disk may hang.
+fn read(name: &str, deadline: Deadline) -> Option<String> {
     if name.contains('/') {
         return None;
     }
-    let mut file = File::from(open_file(&open_folder(folder).ok()?, format!("{name}.log")).ok()?);
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(END))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(END).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    let tail = find_program("tail")?;
+    let words = ["-c".to_owned(), END.to_string(), "--".to_owned(), format!("{FOLDER}/{name}.log")];
+    let finished = Child::new(&tail).args(words).capture(END).run(deadline).ok()?;
+    Some(String::from_utf8_lossy(&finished.stdout).into_owned())
 }
 
 /// What the last emulator in a log said: behind libvirt's line of its start and the environment and options that follow it,

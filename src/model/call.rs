@@ -172,8 +172,8 @@ impl Invocation {
         matches!(self.caller, Caller::Pacemaker) && self.action == Action::Monitor && !self.recurring
     }
 
-    /// Whether this monitor may stay with a machine that runs well, to tell of a change when it comes. One of depth 10 may not:
-    /// the guest's checks would be old at its end, and Pacemaker runs one monitor of a resource after the other.
+    /// Whether this monitor may stay with a machine that runs well, to tell of a change when it comes. One of depth 10 may
+    /// not: the guest's checks would be old at its end, and Pacemaker runs one monitor of a resource after the other.
     #[must_use]
     pub const fn may_stay(&self) -> bool {
         let recurring = matches!(self.caller, Caller::Pacemaker) && self.recurring && self.check_level < 10;

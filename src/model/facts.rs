@@ -25,8 +25,8 @@ pub(crate) struct Facts {
     pub answers: Answers,
 }
 
-/// How the machine is on one host: what libvirt says there, and what the host itself shows. See [`Place::presence`] for what
-/// that comes down to.
+/// How the machine is on one host: what libvirt says there, and what the host itself shows. See [`Place::presence`] for
+/// what that comes down to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The virtual machine's name, when anything tells it.

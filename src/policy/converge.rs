@@ -274,8 +274,8 @@ impl Governor {
         Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1)).min(ENDLESS)
     }
 
-    /// What was sent a second, in the middle of the last samples. The hypervisor tells of a tenth of a second only, in which
-    /// a busy network or host may send next to nothing: a guest must not be paused for that.
+    /// What was sent a second, in the middle of the last samples. The hypervisor tells of a tenth of a second only, in
+    /// which a busy network or host may send next to nothing: a guest must not be paused for that.
     fn usual_rate(&self) -> Option<u64> {
         let known = self.rates.iter().filter(|rate| **rate > 0);
         let count = u64::try_from(known.clone().count()).ok().filter(|count| *count > 0)?;

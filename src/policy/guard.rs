@@ -26,14 +26,14 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
     if guard == Guard::Off || (inv.caller == Caller::Human && inv.params.guard_nodes.is_empty()) {
         return None;
     }
-    let name = seen.here.label();
+    let (name, strict) = (seen.here.label(), guard == Guard::Strict);
     // A daemon may be restarting, a network recovering: it is asked again while there is time for that.
     let asked_for = done.spent.saturating_sub(done.members_asked.unwrap_or(done.spent));
     let waits = asked_for < share(inv, done, Share::Guard);
     let peers = match &seen.answers.peers {
         Fact::NotAsked => return Some(Next::Ask(Query::Members)),
         Fact::Silent(_) if waits => return Some(Next::Ask(Query::Members)),
-        Fact::Silent(silence) if guard == Guard::Strict => {
+        Fact::Silent(silence) if strict => {
             return Some(fail(format!(
                 "'{name}' was not started, since guard=strict: the cluster is silent: {}",
                 silence.why
@@ -45,7 +45,6 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
     if let Some((peer, how)) = peers.iter().find_map(|peer| Some((peer, runs(peer)?))) {
         return Some(fail(format!("'{name}' was not started: it {how} on {}; {}", peer.node, adopt(inv, &peer.node))));
     }
-    let strict = guard == Guard::Strict;
     let silent = || peers.iter().filter(|peer| is_silent(peer));
     let for_its_vote = |peer: &Peer| is_vouched(peer) && has_no_libvirt(peer) && asked_for >= RESTART;
     let worth_waiting = |peer: &Peer| may_answer(peer) && !for_its_vote(peer);
@@ -98,13 +97,14 @@ fn may_run(peer: &Peer) -> bool {
     !peer.standing.is_away() && !is_vouched(peer) && (may_answer(peer) || on_record)
 }
 
-/// The manager's word is a witness too: a member that it sees runs nothing that it has not on record there, but for what nobody
-/// told it. (A machine inside of an rgmanager service has no record of its own.)
+/// The manager's word is a witness too: a member that it sees runs nothing that it has not on record there, but for what
+/// nobody told it. (A machine inside of an rgmanager service has no record of its own.)
 fn is_vouched(peer: &Peer) -> bool {
     peer.standing == Standing::Online && peer.on_record != Some(true)
 }
 
-/// A node that is a member for its vote alone has no libvirt to wait for; one whose daemon restarts has no socket for a moment.
+/// A node that is a member for its vote alone has no libvirt to wait for; one whose daemon restarts has no socket for a
+/// moment.
 fn has_no_libvirt(peer: &Peer) -> bool {
     peer.place.why_unknown().contains("No such file or directory")
 }

@@ -56,7 +56,8 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             }
             with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
         }
-        // It may be the placeholder of a machine that runs elsewhere: a probe does not claim it as long as libvirt may still tell.
+        // It may be the placeholder of a machine that runs elsewhere: a probe does not claim it as long as libvirt may
+        // still tell.
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < word => {
             Next::Wait(Delay::UntilChange(word - done.waited))
         }

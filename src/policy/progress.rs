@@ -7,7 +7,8 @@ pub(super) const PROGRESS: (u64, u64) = (99, 100);
 /// How far the passes through the memory have come.
 #[derive(Clone, Debug)]
 pub(super) struct Passes {
-    /// The pass that is under way, by its number; before the memory, in a pass 0, disks are copied where that was asked for.
+    /// The pass that is under way, by its number; before the memory, in a pass 0, disks are copied where that was asked
+    /// for.
     number: Option<u64>,
     /// What it began with.
     began: u64,

@@ -105,7 +105,8 @@ pub(crate) fn at_source(place: &Place) -> Presence<'_, AtSource> {
     })
 }
 
-/// How it is at a migration's target. What stands still there for a migration is the placeholder, whatever its job is said to be.
+/// How it is at a migration's target. What stands still there for a migration is the placeholder, whatever its job is said
+/// to be.
 #[must_use]
 pub(crate) fn at_target(place: &Place) -> Presence<'_, AtTarget> {
     place.presence().map(|domain| {

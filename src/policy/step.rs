@@ -50,8 +50,8 @@ pub(crate) enum Query {
 }
 
 impl Query {
-    /// Whether the machine may be another by the time that it is answered, or be seen in another light: so that it is looked
-    /// at again.
+    /// Whether the machine may be another by the time that it is answered, or be seen in another light: so that it is
+    /// looked at again.
     #[must_use]
     pub(crate) const fn outdates_the_look(self) -> bool {
         match self {

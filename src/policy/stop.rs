@@ -232,7 +232,8 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         || starting_up(seen, domain)
         || match health {
             Health::Failed | Health::Arriving | Health::Elsewhere => true,
-            // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be asked.
+            // One that does not wake cannot answer. Why the other is paused may be a migration: it is not resumed to be
+            // asked.
             Health::Degraded => {
                 let sleeps_on = || matches!(&done.woken, Some(woken) if woken.is_err() || done.waited >= wakes);
                 (state == State::PmSuspended && sleeps_on()) || state == State::Paused(Pause::Unknown)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who holds a disk image's locks. A lock is only asked for, and never taken: nobody else is kept out by the question.
 //!
-//! QEMU locks single bytes of an image, and never more than shared: one from 100 for each thing that it does with the image,
-//! one from 200 for each that it allows nobody else (`block/file-posix.c`). libvirt's virtlockd locks byte 0. The locks hold
-//! between hosts where their file system carries them: NFSv4, GFS2, OCFS2.
+//! QEMU locks single bytes of an image, and never more than shared: one from 100 for each thing that it does with the
+//! image, one from 200 for each that it allows nobody else (`block/file-posix.c`). libvirt's virtlockd locks byte 0. The
+//! locks hold between hosts where their file system carries them: NFSv4, GFS2, OCFS2.
 
 use std::fs::File;
 use std::io;

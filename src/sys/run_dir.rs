@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The agent's own folder, `/run/vm-agent`: locks, and notes whose loss costs nothing but a word. Only root may look in,
-//! and nothing is followed out of it.
+//! The agent's own folder, `/run/vm-agent`: locks, and notes whose loss costs nothing but a word; and its like below
+//! `/var/lib`, for what must outlive a boot. Only root may look in, and nothing is followed out of it.
 
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::time::Deadline;
@@ -84,9 +84,8 @@ fn replace(run: &Path, name: &str, text: &str, see_to: impl FnOnce(&str)) -> Res
 /// # Errors
 /// It is there, and cannot be read.
 pub(crate) fn read_whole(run: &Path, name: &str) -> Result<Option<String>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = match existing(run).and_then(|folder| openat(&folder, name, flags, Mode::empty())) {
-        Ok(file) => File::from(file),
+    let file = match file(run, name) {
+        Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno),
     };
@@ -98,13 +97,15 @@ pub(crate) fn read_whole(run: &Path, name: &str) -> Result<Option<String>, Errno
 /// Reads a file of the folder, which is not made for that.
 #[must_use]
 pub(crate) fn read(run: &Path, name: &str) -> Option<String> {
-    let folder = existing(run).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(openat(&folder, name, flags, Mode::empty()).ok()?);
     // All of it at once, as it is a few words: each further read is a call of the system.
     let mut text = String::with_capacity(256);
-    file.take(4096).read_to_string(&mut text).ok()?;
+    file(run, name).ok()?.take(4096).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+fn file(run: &Path, name: &str) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&existing(run)?, name, flags, Mode::empty()).map(File::from)
 }
 
 /// Keeps a few words under a name of the folder, as a link's target: that takes no block of a file system that is full.

@@ -12,7 +12,8 @@ use std::sync::atomic::AtomicBool;
 /// To be called before anything is opened, and anything is written.
 pub fn prepare() {
     take_standard_files();
-    // A reader that has gone is an error of the write, and not the end of the agent. What is started gets the default again.
+    // A reader that has gone is an error of the write, and not the end of the agent. What is started gets the default
+    // again.
     let _ = signal_hook::flag::register(SIGPIPE, Arc::new(AtomicBool::new(false)));
 }
 

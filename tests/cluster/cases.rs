@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How a case is played: a cluster with one machine, what happens to it, and what vm-agent must make of that. Its predecessor is
-//! only watched.
+//! How a case is played: a cluster with one machine, what happens to it, and what vm-agent must make of that. Its
+//! predecessor is only watched.
 
 use crate::bed::{Agent, Bed, Resource, State, seconds};
 use crate::witness::Happened;

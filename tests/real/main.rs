@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The built programs on real hosts, daemons and guests. One program, so that its threads always have something to wait for.
+//! The built programs on real hosts, daemons and guests. One program, so that its threads always have something to wait
+//! for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::wildcard_enum_match_arm)]
 #![allow(unreachable_pub, reason = "a program has nobody to be private to")]

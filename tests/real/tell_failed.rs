@@ -91,7 +91,7 @@ tests/one/main.rs equal: assertion `left == right` failed: numbers
 tests/one/main.rs err: Error: 'it says why'
 tests/one/main.rs m::thread: in a thread
 tests/one/main.rs should: note: test did not panic as expected at tests/one.rs:4:28
-tests/two.rs: it was killed (signal: 6, SIGABRT: process abort signal)
+tests/two.rs: it ended with signal: 6, SIGABRT: process abort signal
 tests/three.rs shown: as it came
 ";
 
@@ -131,4 +131,8 @@ fn what_cannot_be_built_or_ends_without_a_result_is_listed() {
     let cut = "printf '     Running tests/one.rs (x)\n\nrunning 2 tests\n'; exit 3";
     let (code, text) = told(&["sh", "-c", cut]);
     assert_eq!((code, text.lines().last().unwrap()), (3, "tests/one.rs: it ended without a result"));
+    let no_begin = "printf '     Running unittests src/main.rs (x)\nusage\nerror: test failed, to rerun pass `--bin x`\n\n\
+        Caused by:\n  process didn%st exit successfully: `x` (exit status: 2)\n' \\'; exit 2";
+    let (code, text) = told(&["sh", "-c", no_begin]);
+    assert_eq!((code, text.lines().last().unwrap()), (2, "src/main.rs: it ended with exit status: 2"));
 }

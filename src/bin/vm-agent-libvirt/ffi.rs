@@ -99,7 +99,8 @@ pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
 pub(crate) fn has_block_job(domain: &Domain, disk: &str) -> Result<bool, Error> {
     let disk = CString::new(disk)?;
     let mut info = sys::virDomainBlockJobInfo { type_: 0, bandwidth: 0, cur: 0, end: 0 };
-    // SAFETY: the domain is alive as long as the reference; the name lives until the end of this function; the record is ours.
+    // SAFETY: the domain is alive as long as the reference; the name lives until the end of this function; the record is
+    // ours.
     check(unsafe { sys::virDomainGetBlockJobInfo(domain.as_ptr(), disk.as_ptr(), &raw mut info, 0) })
         .map(|found| found > 0)
 }
@@ -128,7 +129,8 @@ pub(crate) fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Er
 /// Bytes a second that were measured; `None` as long as there is no result.
 pub(crate) fn dirty_rate(domain: &Domain) -> Result<Option<u64>, Error> {
     let mut records: *mut sys::virDomainStatsRecordPtr = ptr::null_mut();
-    // SAFETY: the domain is alive as long as the reference; the list of domains ends with NULL; libvirt allocates the records.
+    // SAFETY: the domain is alive as long as the reference; the list of domains ends with NULL; libvirt allocates the
+    // records.
     let count = check(unsafe {
         let mut domains = [domain.as_ptr(), ptr::null_mut()];
         sys::virDomainListGetStats(domains.as_mut_ptr(), STATS_DIRTYRATE, &raw mut records, 0)

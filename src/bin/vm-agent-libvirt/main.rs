@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The worker: one call of libvirt's C library, in a process of its own that may hang or crash.
 //!
-//! It decides nothing: arguments in (`vm_agent::model::worker`), lines of JSON out, and its caller looks at the domain again by
-//! its own means. It is the only program here that is linked against libvirt.
+//! It decides nothing: arguments in (`vm_agent::model::worker`), lines of JSON out, and its caller looks at the domain
+//! again by its own means. It is the only program here that is linked against libvirt.
 
 mod capabilities;
 mod change;

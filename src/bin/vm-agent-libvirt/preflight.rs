@@ -18,7 +18,8 @@ use vm_agent::model::state::{Pause, State};
 use vm_agent::model::worker::{CallStep, DomainFacts, ErrorReply, Lacks, Lookup, Progress, Side, Who};
 use vm_agent::sys::text::uuid_text;
 
-/// Looks at both ends. Removes the empty placeholder that an earlier attempt left at the destination, unless this is a rehearsal.
+/// Looks at both ends. Removes the empty placeholder that an earlier attempt left at the destination, unless this is a
+/// rehearsal.
 ///
 /// # Errors
 /// One sentence: all that stands in the way.

@@ -69,8 +69,8 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     }
 }
 
-/// Whether a start would find a disk of it open elsewhere; nothing, where it would not ask. While it runs its own process has
-/// them open.
+/// Whether a start would find a disk of it open elsewhere; nothing, where it would not ask. While it runs its own process
+/// has them open.
 fn open_elsewhere(
     inv: &Invocation,
     looker: &mut Looker,

@@ -70,8 +70,8 @@ pub(super) fn is_missing(folder: &Path) -> Option<bool> {
 }
 
 /// What a file is known by as long as nobody changes it: which one it is, how long, and the times of its last changes.
-/// Whoever writes it, or puts another one in its place, changes that; the time of the last change of its inode cannot be set.
-/// Tells nothing of a file system: whether it may be trusted in this was found out when the stamp was first taken.
+/// Whoever writes it, or puts another one in its place, changes that; the time of the last change of its inode cannot be
+/// set. Tells nothing of a file system: whether it may be trusted in this was found out when the stamp was first taken.
 pub(crate) fn stamp(path: &Path) -> Option<String> {
     let (_, facts) = reach(path, OFlags::empty()).ok()?;
     Some(stamp_of(&facts))
@@ -139,8 +139,8 @@ fn see(path: &Path, more: OFlags) -> Option<Seen> {
     (on_disk || in_memory).then_some(Seen::Local(local))
 }
 
-/// What `told` makes of the type of the mounted file system of this number. The kernel writes the mount table line by line as
-/// it is read, and most definitions lie on one of the first: so no more of it is read than is needed.
+/// What `told` makes of the type of the mounted file system of this number. The kernel writes the mount table line by line
+/// as it is read, and most definitions lie on one of the first: so no more of it is read than is needed.
 fn type_of_mount<T>(id: u64, told: impl Fn(&[u8]) -> T) -> Option<T> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let table = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty()).ok()?;

@@ -283,7 +283,8 @@ impl Looker {
         self.machine = None;
     }
 
-    /// What the definition's file says. A monitor that is repeated does not read one that is as it was when it was last read.
+    /// What the definition's file says. A monitor that is repeated does not read one that is as it was when it was last
+    /// read.
     fn recall_definition(&mut self, inv: &Invocation) {
         if let (Definition::NotLooked, true) = (&self.definition, inv.action.watches() && inv.recurring)
             && let (Some(config), Some(reading)) = (&self.config, &self.reading)

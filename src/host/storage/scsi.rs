@@ -21,8 +21,8 @@ pub(super) fn ask(device: &Device, deadline: Deadline) -> Word {
     }
 }
 
-/// This host's own names as an iSCSI initiator. On other transports nothing tells for certain whose a reservation is: a host
-/// has several ports there, and sg_persist prints their names in another form than the kernel.
+/// This host's own names as an iSCSI initiator. On other transports nothing tells for certain whose a reservation is: a
+/// host has several ports there, and sg_persist prints their names in another form than the kernel.
 fn own_initiators() -> Vec<String> {
     let iscsi = std::fs::read_to_string("/etc/iscsi/initiatorname.iscsi").unwrap_or_default();
     iscsi.lines().filter_map(|line| Some(line.trim().strip_prefix("InitiatorName=")?.to_owned())).collect()

@@ -139,7 +139,7 @@ impl<'a> Host<'a> {
         if let Some(sentence) = disks::told(&name, &switched) {
             log::error!("{sentence}; a start here will be refused until then");
         }
-        let _ = disks::record(&self.looker.roots, &name, &switched, self.until(Share::Switched));
+        disks::record(&self.looker.roots, &name, &switched, self.until(Share::Switched));
     }
 
     /// Waits for the lock that this stop went on without.

@@ -52,7 +52,8 @@ impl Host<'_> {
         }
     }
 
-    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait. Where the guest was
+    /// Waits for the end of the domain after `call` asked for it; a call that was refused ends the wait. Where the guest
+    /// was
     /// `asked`, a reboot is its answer, too.
     pub(super) fn await_end(
         &mut self,

@@ -8,8 +8,8 @@
 //! - it is an emulator by the file that it runs, not a shell, an editor or a tracer with those words in its arguments;
 //! - it is root's, or belongs to the user that libvirt runs emulators as; it is not of a user's own `qemu:///session`;
 //! - it lives in our PID namespace, so it is not of a libvirt inside a container;
-//! - libvirt's own files say so: its pid file names the process, or the arguments name the domain's home in libvirt's folder
-//!   and the process is of the right user. One that was started by hand is a namesake, whatever its arguments are.
+//! - libvirt's own files say so: its pid file names the process, or the arguments name the domain's home in libvirt's
+//!   folder and the process is of the right user. One that was started by hand is a namesake, whatever its arguments are.
 //!
 //! Absence is only said when the whole table was read and nothing could hide in it; everything else is `Unknown`.
 //! This is about the domains of the system's libvirt. For `qemu:///session` it must not be asked.

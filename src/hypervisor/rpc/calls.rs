@@ -154,8 +154,8 @@ impl Connection {
         self.call(Procedure::ConnectGetLibVersion, "asking for libvirt's version", |_| (), |reply| reply.u64())
     }
 
-    /// Has the daemon ping this client whenever nothing is sent for a while, and drop it when no answer comes: nothing for a
-    /// client that only polls. Any client must answer, and a test sees that this one does.
+    /// Has the daemon ping this client whenever nothing is sent for a while, and drop it when no answer comes: nothing for
+    /// a client that only polls. Any client must answer, and a test sees that this one does.
     #[cfg(test)]
     pub(crate) fn ask_for_pings(&mut self) -> Result<bool, RpcError> {
         let arguments = |call: &mut Encoder<'_>| {

@@ -32,8 +32,8 @@ pub struct Mark {
     pub started: String,
     /// The node on which it was started.
     pub node: String,
-    /// The sources of its disks at that time, by their names in the guest, as a JSON object: a disk that runs from something
-    /// else later was switched behind the definition's back.
+    /// The sources of its disks at that time, by their names in the guest, as a JSON object: a disk that runs from
+    /// something else later was switched behind the definition's back.
     pub disks: String,
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A definition's text and the facts in it that the agent uses. Pure.
 //!
-//! Must not open a file, ask libvirt or change a definition beyond the mark and a TPM's persistence. What libvirt itself checks (that the pieces
-//! fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused here too.
+//! Must not open a file, ask libvirt or change a definition beyond the mark and a TPM's persistence. What libvirt itself
+//! checks (that the pieces fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused
+//! here too.
 
 mod devices;
 mod error;

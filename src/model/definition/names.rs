@@ -179,8 +179,8 @@ fn scan_attributes(raw: &str) -> Result<Written<'_>, WrongAt> {
 
 /// Checks what stands between `<?` and `?>` of an XML declaration: version 1.x, UTF-8, in XML's order.
 ///
-/// Of a text that is all ASCII another encoding may be declared in which it is the same: beyond ASCII, libxml2's versions do
-/// not agree whether a declaration counts.
+/// Of a text that is all ASCII another encoding may be declared in which it is the same: beyond ASCII, libxml2's versions
+/// do not agree whether a declaration counts.
 pub(super) fn check_declaration(raw: &str, ascii: bool) -> Result<(), String> {
     let ill = || "the XML declaration is not of the form <?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_owned();
     let attributes = scan_attributes(raw.strip_prefix("xml").unwrap_or(raw)).map_err(|_| ill())?;
@@ -275,8 +275,8 @@ impl<'t> Bindings<'t> {
         Ok(())
     }
 
-    /// The namespace and the name in it. A prefix that nothing declares is a part of the name, as for libxml2: `<x:name>` is
-    /// then an element of no namespace that nobody looks for.
+    /// The namespace and the name in it. A prefix that nothing declares is a part of the name, as for libxml2: `<x:name>`
+    /// is then an element of no namespace that nobody looks for.
     fn resolve(&self, prefix: Option<&str>, local: &'t str, full: &'t str) -> (Option<Rc<str>>, &'t str) {
         if prefix == Some("xml") {
             return (Some(XML.into()), local);

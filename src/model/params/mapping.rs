@@ -8,8 +8,8 @@ use std::net::Ipv6Addr;
 pub struct Mapping(Vec<(String, String)>);
 
 impl Mapping {
-    /// Reads `node:host,node:host`: exact names of nodes, and hosts; blanks are ignored, IPv6 hosts may stand in brackets. A
-    /// node without a host is reached by its own name.
+    /// Reads `node:host,node:host`: exact names of nodes, and hosts; blanks are ignored, IPv6 hosts may stand in brackets.
+    /// A node without a host is reached by its own name.
     ///
     /// # Errors
     /// A sentence about the entry that is no pair.

@@ -10,8 +10,8 @@ use crate::sys::time::Deadline;
 /// Where no process can be made: for how long that is tried again, and how often.
 const START_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
 
-/// Starts the launcher of a program. A host that has no process to give at this moment, or no memory for one, may have it in
-/// the next moment: nothing was started yet, so it is tried again.
+/// Starts the launcher of a program. A host that has no process to give at this moment, or no memory for one, may have it
+/// in the next moment: nothing was started yet, so it is tried again.
 pub(super) fn in_time<T>(
     program: &Path,
     deadline: Deadline,

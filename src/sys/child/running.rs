@@ -157,8 +157,8 @@ impl RunningChild {
         Ok((epoll, pidfd))
     }
 
-    /// The next line of its output; those that were written before its end come before [`OutputLine::Closed`]. Takes no longer
-    /// than the deadline, however much is written.
+    /// The next line of its output; those that were written before its end come before [`OutputLine::Closed`]. Takes no
+    /// longer than the deadline, however much is written.
     pub fn next_line(&mut self, deadline: Deadline) -> OutputLine {
         let mut late = false;
         loop {

@@ -53,7 +53,8 @@ fn a_start_and_a_stop_at_once_take_turns() {
             vm.call(Pacemaker, "start").gives(0);
         }
         let start = vm.call(Human, "start").timeout(30.0);
-        // Each order of the two is possible; a stop that comes second leaves nothing, a start that comes second one machine.
+        // Each order of the two is possible; a stop that comes second leaves nothing, a start that comes second one
+        // machine.
         let stop = vm.call_by_file("stop").timeout(16.0);
         let (start, stop) = (start.spawn(), stop.spawn());
         let (start, stop) = (start.answer(), stop.answer());

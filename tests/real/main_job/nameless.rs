@@ -152,7 +152,8 @@ fn a_monitor_that_is_repeated_reads_the_file_again_only_when_it_has_changed() {
     std::fs::rename(beside, &vm.file).unwrap();
     assert_eq!(reads("replaced").code, 0);
     rests();
-    // What is not a monitor that is repeated reads for itself, and what does not run is looked for by what the file says now.
+    // What is not a monitor that is repeated reads for itself, and what does not run is looked for by what the file says
+    // now.
     assert!(!vm.call_by_file("monitor").var("HA_debug", "1").gives(0).stderr.contains(UNREAD));
     vm.destroy();
     assert_eq!(reads("gone").code, 7);

@@ -130,7 +130,8 @@ fn an_rbd_image_is_asked_for_its_watchers_where_rbd_is_installed() {
     assert_eq!(vm.state(), "absent");
 }
 
-/// virtlockd locks a byte of the disk itself, or a file for each disk. QEMU would meet its own locks first, where it has any.
+/// virtlockd locks a byte of the disk itself, or a file for each disk. QEMU would meet its own locks first, where it has
+/// any.
 #[test]
 fn a_disk_that_virtlockd_has_leased_is_open_and_libvirts_refusal_is_told_in_a_sentence() {
     let host = Host::up();

@@ -467,8 +467,8 @@ fn falls_silent(p2p: &str, fault: impl Fn(&Host), repair: impl Fn(&Host)) {
     let cluster = Cluster::up();
     let guest = cluster.travels("a");
     for (dialect, code) in [(Rgmanager, 150), (Pacemaker, 1)] {
-        // Too slow to have sent everything by then. A quarter of the timeout is for its begin, on a busy machine too; what is
-        // kept for its end is not more than of a shorter one.
+        // Too slow to have sent everything by then. A quarter of the timeout is for its begin, on a busy machine too; what
+        // is kept for its end is not more than of a shorter one.
         let call = guest.moves(dialect, 1, 2).param("migration_speed", "1").param("migration_p2p", p2p);
         let call = call.timeout(40.0).spawn();
         guest.is_moving();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a host remembers of a move whose agent was killed: a stop must find a machine that slipped away by it, and must never
-//! end one by it that somebody has started, or accepted, at the other host since.
+//! What a host remembers of a move whose agent was killed: a stop must find a machine that slipped away by it, and must
+//! never end one by it that somebody has started, or accepted, at the other host since.
 
 use super::killed::{arrives_without_its_agent, killed_in_the_middle};
 use crate::common::*;
 
-/// The agent is killed in the middle of a move, and the machine stays on the first host. Then `meanwhile`, a stop there, and
-/// a start on the second host. The cluster may stop it on the first host as often as it likes.
+/// The agent is killed in the middle of a move, and the machine stays on the first host. Then `meanwhile`, a stop there,
+/// and a start on the second host. The cluster may stop it on the first host as often as it likes.
 fn stopped_again(dialect: Dialect, meanwhile: impl Fn(&Cluster), afterwards: impl Fn(&Cluster)) {
     let cluster = Cluster::up();
     let mut guest = cluster.travels("a");

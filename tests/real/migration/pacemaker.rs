@@ -132,7 +132,8 @@ fn a_move_to_a_node_whose_libvirtd_is_dead_ends_with_one_copy_and_nobody_fenced(
     guest.keeps_ticking();
 }
 
-/// The host that the machine last migrated to is asked before a start; but not one of which the cluster knows that it is off.
+/// The host that the machine last migrated to is asked before a start; but not one of which the cluster knows that it is
+/// off.
 #[test]
 fn a_start_asks_where_it_went_last_unless_the_cluster_has_fenced_that_node() {
     let (cluster, folder) = cluster_with_a();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `tests/scenarios/` tells, held against the policy as it is played on imagined worlds. `FILE.txt` has stories: a name
-//! and a sentence, facts above a line, and below it the steps and the answer that they lead to. `ACTION.md` is an action's
-//! whole table: what it answers to each state, to each caller.
+//! What `tests/scenarios/` tells, held against the policy as it is played on imagined worlds. `FILE.txt` has stories: a
+//! name and a sentence, facts above a line, and below it the steps and the answer that they lead to. `ACTION.md` is an
+//! action's whole table: what it answers to each state, to each caller.
 //! `UPDATE=1 cargo test --lib scenarios` rewrites what is below the lines, and the tables.
 
 mod facts;

@@ -3,7 +3,7 @@
 //! libvirt. Nothing is decided here about where the machine is.
 
 use super::{Mover, SAMPLE, tell_progress};
-use crate::host::data_port;
+use crate::host::data_port::{self, DataPort};
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::TypedValue;
 use crate::model::budget::{Budget, Share};
@@ -16,7 +16,6 @@ use crate::policy::converge::{Governor, Sample, progress};
 use crate::policy::hope::Hope;
 use crate::policy::settle::{AtSource, at_source};
 use crate::policy::tell;
-use crate::sys::connecting;
 use crate::sys::interrupt;
 use crate::sys::time::{Deadline, timespec};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -75,7 +74,7 @@ impl Mover<'_, '_> {
         let mut said = began;
         let mut ended: Option<(GaveUp, Deadline)> = None;
         let mut last: Option<Sample> = None;
-        let mut connections = connecting::Watch::default();
+        let mut port = self.data_port();
         let mut signalled = false;
         loop {
             if call.ended() {
@@ -97,7 +96,7 @@ impl Mover<'_, '_> {
                 return Some(self.silent(call.asking(), began.elapsed()));
             }
             if begun && last.is_none() && !signalled {
-                ended = self.without_a_byte(&mut connections, who, limits);
+                ended = self.without_a_byte(&mut port, who, limits);
                 if ended.is_some() {
                     continue;
                 }
@@ -164,20 +163,21 @@ impl Mover<'_, '_> {
         GaveUp { why, hope: Hope::Silent, held: false }
     }
 
+    /// The connections that this migration's memory may take.
+    fn data_port(&self) -> DataPort {
+        let host = |uri: &str| Uri::parse(uri).ok()?.host;
+        let control = host(&self.target.uri);
+        let data = self.target.data_uri.as_deref().and_then(host);
+        let mut hosts: Vec<String> = control.into_iter().chain(data).chain([self.target.node.clone()]).collect();
+        hosts.sort();
+        hosts.dedup();
+        DataPort::of(hosts)
+    }
+
     /// Ends a migration whose data get no answer. libvirt may hang in that itself, so its connection is cut first.
-    fn without_a_byte(
-        &mut self,
-        connections: &mut connecting::Watch,
-        who: &Who,
-        limits: &Limits,
-    ) -> Option<(GaveUp, Deadline)> {
+    fn without_a_byte(&mut self, port: &mut DataPort, who: &Who, limits: &Limits) -> Option<(GaveUp, Deadline)> {
         let proc = self.host.looker.roots.proc.clone();
-        let control = Uri::parse(&self.target.uri).ok().and_then(|uri| uri.host);
-        let data = self.target.data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()?.host);
-        let hosts = [control.as_deref(), data.as_deref(), Some(self.target.node.as_str())];
-        let own =
-            data_port::Own { emulator: self.host.looker.emulator(), hosts: hosts.into_iter().flatten().collect() };
-        let stuck = data_port::stuck(connections, &proc, &own, self.host.until(Share::Cut))?;
+        let stuck = port.stuck(&proc, self.host.looker.emulator(), self.host.until(Share::Cut))?;
         let why = data_port::sentence(&stuck, &self.target.node);
         self.say(&why);
         let cut = data_port::cut(&stuck, &proc, self.host.until(Share::Cut));

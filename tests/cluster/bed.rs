@@ -3,6 +3,7 @@
 
 use crate::common::{Cluster, Host, until};
 use crate::witness::{Happened, Mark, Witness};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -227,12 +228,25 @@ impl Bed {
         let status = until(60, "the cluster's word", || self.monitor_output());
         names.iter().map(|name| State::told(&status, name)).collect()
     }
+
     /// Where the machine runs, which must be one host.
     pub fn place(&self, name: &str) -> usize {
         until(30, &format!("one place of '{name}'"), || match self.witness.runs_on(name)[..] {
             [host] => Some(host),
             _ => None,
         })
+    }
+
+    /// Waits until one copy of the machine runs.
+    pub fn runs_once(&self, name: &str, seconds: u64) {
+        until(seconds, &format!("one copy of '{name}'"), || (self.witness.runs_on(name).len() == 1).then_some(()));
+    }
+
+    /// Kills the machine's QEMU.
+    pub fn kills(&self, name: &str) {
+        let qemu = self.host(self.place(name)).qemu(name).unwrap();
+        qemu.signal(Signal::KILL);
+        qemu.end();
     }
 
     /// A host on which it does not run.
@@ -245,6 +259,27 @@ impl Bed {
         let log = self.host(1).shared().parent().unwrap().join(".lab/fence.log");
         let text = std::fs::read_to_string(log).unwrap_or_default();
         text.lines().filter(|line| line.contains(" off ") || line.contains(" reboot ")).count()
+    }
+
+    /// Does to a whole host what `lab` calls by this verb.
+    pub fn lab(&self, verb: &str, host: usize) {
+        self.host(host).lab(verb, &[&self.host(host).name()]);
+    }
+
+    pub fn restarts_libvirtd(&self, host: usize) {
+        self.host(host).service("stop", "libvirtd");
+        self.host(host).service("start", "libvirtd");
+    }
+
+    /// What an administrator does after an intervention of his own: the cluster looks anew.
+    pub fn refreshes(&self, resource: &str) {
+        self.types(&format!("crm_resource --refresh -r {resource}"));
+    }
+
+    /// Moves a machine behind the cluster's back.
+    pub fn moves_by_virsh(&self, machine: &str, from: usize, to: usize) {
+        let uri = format!("qemu+ssh://{}/system", self.host(to).node());
+        self.host(from).virsh(&["migrate", "--live", machine, &uri]);
     }
 
     /// Sets a property of the cluster.
@@ -262,7 +297,7 @@ impl Bed {
         self.property("maintenance-mode", "true");
         self.rests();
         self.types(&format!("crm_resource -r {resource} -p {param} -v {value}"));
-        self.types(&format!("crm_resource --refresh -r {resource}"));
+        self.refreshes(resource);
         self.rests();
         self.property("maintenance-mode", "false");
         self.rests();

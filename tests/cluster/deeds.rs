@@ -4,12 +4,11 @@
 use crate::bed::Bed;
 use crate::cases::A;
 use crate::common::until;
-use rustix::process::Signal;
 use std::time::Duration;
 
 /// Its QEMU is killed, and the cluster starts it again.
 pub fn is_killed(bed: &Bed) {
-    bed.host(bed.place(A)).qemu(A).unwrap().signal(Signal::KILL);
+    bed.kills(A);
     comes_again(bed);
     bed.rests();
 }
@@ -17,17 +16,12 @@ pub fn is_killed(bed: &Bed) {
 /// Waits until a machine that is on its way down has gone, and runs again.
 pub fn comes_again(bed: &Bed) {
     until(60, "its end", || bed.witness.runs_on(A).is_empty().then_some(()));
-    until(240, "its return", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+    bed.runs_once(A, 240);
 }
 
 /// Gives monitors the time to see what happened behind the cluster's back.
 pub fn is_noticed(bed: &Bed) {
     bed.looks_on(Duration::from_secs(15));
-}
-
-pub fn is_moved_by_virsh(bed: &Bed, here: usize) {
-    let uri = format!("qemu+ssh://{}/system", bed.host(bed.elsewhere(here)).node());
-    bed.host(here).virsh(&["migrate", "--live", A, &uri]);
 }
 
 /// By QEMU's own hand, so that libvirt has not asked for anything.

@@ -4,10 +4,7 @@
 use crate::bed::Resource;
 use crate::cases::{A, Case, Must};
 use crate::common::until;
-use crate::deeds::{
-    comes_again, has_libvirtd_again, is_killed, is_moved_by_virsh, is_noticed, is_refused, presses_the_button,
-};
-use rustix::process::Signal;
+use crate::deeds::{comes_again, has_libvirtd_again, is_killed, is_noticed, is_refused, presses_the_button};
 use std::time::Duration;
 
 const RUNS_ON: Must = Must { boots: 0, fencings: 0, end: "started" };
@@ -124,8 +121,7 @@ pub const CASES: &[Case] = &[
         words: "libvirtd restarted",
         nodes: &[2],
         play: |bed, here| {
-            bed.host(here).service("stop", "libvirtd");
-            bed.host(here).service("start", "libvirtd");
+            bed.restarts_libvirtd(here);
         },
         ..CASE
     },
@@ -135,7 +131,7 @@ pub const CASES: &[Case] = &[
         short: true,
         play: |bed, here| {
             bed.sits_at(bed.elsewhere(here));
-            bed.host(here).lab("kill", &[&bed.host(here).name()]);
+            bed.lab("kill", here);
             comes_again(bed);
         },
         must: Must { fencings: 1, ..COMES_AGAIN },
@@ -148,10 +144,10 @@ pub const CASES: &[Case] = &[
         play: |bed, here| {
             let fenced = bed.fencings();
             bed.sits_at(bed.elsewhere(here));
-            bed.host(here).lab("partition", &[&bed.host(here).name()]);
+            bed.lab("partition", here);
             until(90, "fencing", || (bed.fencings() > fenced).then_some(()));
-            bed.host(here).lab("heal", &[&bed.host(here).name()]);
-            until(240, "one copy", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+            bed.lab("heal", here);
+            bed.runs_once(A, 240);
         },
         must: Must { fencings: 1, ..COMES_AGAIN },
         ..CASE
@@ -163,20 +159,14 @@ pub const CASES: &[Case] = &[
         play: |bed, here| {
             bed.property("stonith-enabled", "false");
             bed.sits_at(bed.elsewhere(here));
-            bed.host(here).lab("partition", &[&bed.host(here).name()]);
+            bed.lab("partition", here);
             bed.looks_on(Duration::from_secs(40));
-            bed.host(here).lab("heal", &[&bed.host(here).name()]);
+            bed.lab("heal", here);
         },
         must: COMES_AGAIN,
         ..CASE
     },
-    Case {
-        name: "refresh",
-        words: "`crm_resource --refresh`",
-        play: |bed, _| drop(bed.types("crm_resource --refresh -r a")),
-        nodes: &[2],
-        ..CASE
-    },
+    Case { name: "refresh", words: "`crm_resource --refresh`", play: |bed, _| bed.refreshes(A), nodes: &[2], ..CASE },
     Case {
         name: "cleanup",
         words: "`crm_resource --cleanup`",
@@ -191,7 +181,7 @@ pub const CASES: &[Case] = &[
         play: |bed, here| {
             bed.moves(A, bed.elsewhere(here));
             is_killed(bed);
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
         },
         must: COMES_AGAIN,
         ..CASE
@@ -221,7 +211,7 @@ pub const CASES: &[Case] = &[
         words: "the same after a `--refresh`, which Pacemaker 2.1.5 answers with a restart",
         nodes: &[2],
         play: |bed, _| {
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
             bed.rests();
             bed.types("crm_resource -r a -p migration_downtime -v 500");
         },
@@ -233,7 +223,7 @@ pub const CASES: &[Case] = &[
         words: "the same in maintenance, with a `--refresh` behind it",
         nodes: &[2],
         play: |bed, _| {
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
             bed.rests();
             bed.changes(A, "migration_downtime", "500");
         },
@@ -243,13 +233,13 @@ pub const CASES: &[Case] = &[
         name: "unmanaged",
         words: "unmanaged, QEMU killed, managed again",
         nodes: &[2],
-        play: |bed, here| {
+        play: |bed, _| {
             bed.meta(A, "is-managed", "false");
             bed.rests();
-            bed.host(here).qemu(A).unwrap().signal(Signal::KILL);
+            bed.kills(A);
             is_noticed(bed);
             bed.meta(A, "is-managed", "true");
-            until(120, "its return", || (bed.witness.runs_on(A).len() == 1).then_some(()));
+            bed.runs_once(A, 120);
         },
         must: COMES_AGAIN,
         ..CASE
@@ -261,10 +251,9 @@ pub const CASES: &[Case] = &[
         play: |bed, here| {
             bed.property("maintenance-mode", "true");
             bed.rests();
-            bed.host(here).service("stop", "libvirtd");
-            bed.host(here).service("start", "libvirtd");
-            is_moved_by_virsh(bed, here);
-            bed.types("crm_resource --refresh -r a");
+            bed.restarts_libvirtd(here);
+            bed.moves_by_virsh(A, here, bed.elsewhere(here));
+            bed.refreshes(A);
             bed.rests();
             bed.property("maintenance-mode", "false");
         },
@@ -275,7 +264,7 @@ pub const CASES: &[Case] = &[
         words: "moved by the administrator's virsh",
         short: true,
         play: |bed, here| {
-            is_moved_by_virsh(bed, here);
+            bed.moves_by_virsh(A, here, bed.elsewhere(here));
             is_noticed(bed);
         },
         ..CASE
@@ -309,7 +298,7 @@ pub const CASES: &[Case] = &[
         words: "its definition is gone on its node; `--refresh`",
         play: |bed, here| {
             bed.host(here).run("rm", &["/etc/vm/a.xml"]);
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
             bed.rests();
         },
         ..CASE
@@ -361,7 +350,7 @@ pub const CASES: &[Case] = &[
             is_refused(bed, here);
             bed.moves(A, there);
             bed.host(there).virsh(&["undefine", A]);
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
             bed.rests();
         },
         ..CASE
@@ -381,7 +370,7 @@ pub const CASES: &[Case] = &[
             bed.types("crm_resource -r a --clear");
             bed.rests();
             bed.standby(there, false);
-            bed.types("crm_resource --refresh -r a");
+            bed.refreshes(A);
             bed.rests();
         },
         ..CASE

@@ -4,7 +4,6 @@
 use crate::bed::{Agent, Bed, Resource};
 use crate::common::until;
 use crate::dice::Dice;
-use rustix::process::Signal;
 use std::time::Duration;
 
 const A: &str = "a";
@@ -20,13 +19,10 @@ pub fn play(agent: Agent, seed: u64, kills: usize) -> String {
     for _ in 0..kills {
         bed.speaks(A);
         bed.looks_on(Duration::from_millis(dice.below(INTERVAL_MS) as u64));
-        let qemu = bed.host(bed.place(A)).qemu(A).unwrap();
         let mark = bed.mark(A);
-        qemu.signal(Signal::KILL);
-        qemu.end();
-        let again = |copies: usize| move |bed: &Bed| (bed.witness.runs_on(A).len() == copies).then_some(());
-        until(10, "its end", || again(0)(&bed));
-        until(120, "its return", || again(1)(&bed));
+        bed.kills(A);
+        until(10, "its end", || bed.witness.runs_on(A).is_empty().then_some(()));
+        bed.runs_once(A, 120);
         away.push(bed.since(A, &mark).settled);
         bed.rests();
     }

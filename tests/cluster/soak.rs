@@ -6,7 +6,6 @@ use crate::bed::{Agent, Bed, Resource, State};
 use crate::common::until;
 use crate::dice::Dice;
 use crate::witness::Mark;
-use rustix::process::Signal;
 use std::time::Duration;
 
 const MACHINES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -193,11 +192,7 @@ fn happens(bed: &Bed, event: Event, place: impl Fn(&str) -> usize) {
             bed.standby(node, true);
             bed.standby(node, false);
         }
-        Event::KillQemu(machine) => {
-            let qemu = bed.host(place(machine)).qemu(machine).unwrap();
-            qemu.signal(Signal::KILL);
-            qemu.end();
-        }
+        Event::KillQemu(machine) => bed.kills(machine),
         Event::PowerOff(machine) => {
             let qemu = bed.host(place(machine)).qemu(machine).unwrap();
             bed.host(place(machine)).virsh(&["shutdown", machine]);
@@ -210,8 +205,7 @@ fn happens(bed: &Bed, event: Event, place: impl Fn(&str) -> usize) {
         }
         Event::MoveByVirsh(machine) => {
             let (from, to) = (place(machine), 1 + place(machine) % NODES);
-            let uri = format!("qemu+ssh://{}/system", bed.host(to).node());
-            bed.host(from).virsh(&["migrate", "--live", machine, &uri]);
+            bed.moves_by_virsh(machine, from, to);
             gone(machine, from);
             // Where it was a start has failed meanwhile, which the administrator clears.
             until(120, "the cluster's word", || {
@@ -219,41 +213,37 @@ fn happens(bed: &Bed, event: Event, place: impl Fn(&str) -> usize) {
                     .then_some(())
             });
             bed.rests();
-            bed.types(&format!("crm_resource --refresh -r {machine}"));
+            bed.refreshes(machine);
         }
         Event::KillLibvirtd(node) => {
             bed.host(node).service("kill", "libvirtd");
             bed.looks_on(Duration::from_secs(6));
             bed.host(node).service("start", "libvirtd");
         }
-        Event::RestartLibvirtd(node) => {
-            bed.host(node).service("stop", "libvirtd");
-            bed.host(node).service("start", "libvirtd");
-        }
+        Event::RestartLibvirtd(node) => bed.restarts_libvirtd(node),
         Event::HangLibvirtd(node) => {
             bed.host(node).service("freeze", "libvirtd");
             bed.looks_on(Duration::from_secs(6));
             bed.host(node).service("thaw", "libvirtd");
         }
         Event::Crash(node) | Event::Partition(node) => {
-            let (fenced, host) = (bed.fencings(), bed.host(node));
+            let fenced = bed.fencings();
             bed.sits_at(1 + node % NODES);
             let partition = matches!(event, Event::Partition(_));
-            host.lab(if partition { "partition" } else { "kill" }, &[&host.name()]);
+            bed.lab(if partition { "partition" } else { "kill" }, node);
             until(90, "fencing", || (bed.fencings() > fenced).then_some(()));
             if partition {
-                host.lab("heal", &[&host.name()]);
+                bed.lab("heal", node);
             }
         }
-        Event::Refresh(machine) => drop(bed.types(&format!("crm_resource --refresh -r {machine}"))),
+        Event::Refresh(machine) => bed.refreshes(machine),
         Event::Cleanup(machine) => drop(bed.types(&format!("crm_resource --cleanup -r {machine}"))),
         // As docs/TROUBLESHOOTING.md says, since a refresh may have gone before.
         Event::Reload(machine, downtime) => bed.changes(machine, "migration_downtime", &downtime.to_string()),
         Event::Maintenance(node) => {
             bed.property("maintenance-mode", "true");
             bed.rests();
-            bed.host(node).service("stop", "libvirtd");
-            bed.host(node).service("start", "libvirtd");
+            bed.restarts_libvirtd(node);
             bed.property("maintenance-mode", "false");
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::model::call::{self, Action, Environment, Invocation};
-use crate::model::definition::{self, DomainXml, Mark};
+use crate::model::definition::{self, DefinedDomain, Mark};
 use crate::model::target;
 use crate::sys::text::ascii_line;
 
@@ -114,9 +114,24 @@ pub fn definition(bytes: &[u8]) {
     match definition::parse(marked.as_bytes()) {
         Ok(again) => {
             assert_eq!(again.mark.as_ref(), Some(&mark));
-            assert_eq!(DomainXml { mark: facts.mark.clone(), ..again }, facts);
+            assert_eq!(DefinedDomain { mark: facts.mark.clone(), ..again }, facts);
         }
         Err(error) => panic!("a mark made a good definition a bad one: {error}"),
+    }
+}
+
+/// `bytes` as an xl file: what is accepted names a domain, and its lists are whole.
+pub fn xl(bytes: &[u8]) {
+    match definition::parse_xl(bytes) {
+        Ok(facts) => {
+            assert!(!facts.name.trim().is_empty() && !facts.name.contains('/'));
+            assert!(facts.disks.iter().all(|disk| disk.target.is_some()));
+        }
+        Err(error) => {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+            assert!(error.place().is_none_or(|(line, _)| (1..=lines).contains(&line)), "{error} is not in the file");
+            assert_eq!(ascii_line(&error.to_string(), 10_000).lines().count(), 1);
+        }
     }
 }
 

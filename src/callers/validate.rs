@@ -9,7 +9,7 @@ use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
-use crate::model::definition::{self, DiskKind, DomainXml, EMPTY_TPM, TpmState};
+use crate::model::definition::{self, DefinedDomain, DiskKind, EMPTY_TPM, TpmState};
 use crate::model::facts::{Definition, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
@@ -88,7 +88,7 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
 }
 
 /// The definition: at level 0 only what is wrong with one that is there.
-fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>) -> Option<DomainXml> {
+fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>) -> Option<DefinedDomain> {
     looker.read_definition(inv);
     match looker.definition() {
         Definition::File(defined) => {
@@ -119,7 +119,7 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
 }
 
 /// What is not wrong, and must be known in a cluster.
-fn notes(facts: &DomainXml) -> Vec<String> {
+fn notes(facts: &DefinedDomain) -> Vec<String> {
     let mut notes = Vec::new();
     if facts.vtpm.is_some() {
         let folder = facts.uuid.as_ref().map(crate::sys::text::uuid_text).unwrap_or_default();
@@ -143,7 +143,7 @@ fn notes(facts: &DomainXml) -> Vec<String> {
 fn host(
     inv: &Invocation,
     looker: &mut Looker,
-    facts: Option<&DomainXml>,
+    facts: Option<&DefinedDomain>,
     deadline: Deadline,
     findings: &mut Vec<Finding>,
 ) {
@@ -271,7 +271,7 @@ fn host_has(device: &str) -> Option<bool> {
 }
 
 /// The files that the definition needs, with what they are.
-fn files(facts: &DomainXml) -> Vec<(&'static str, &str)> {
+fn files(facts: &DefinedDomain) -> Vec<(&'static str, &str)> {
     let mut files = Vec::new();
     for (what, path) in [
         ("emulator", &facts.emulator),

@@ -318,6 +318,8 @@ fn kind(text: &[u8]) -> Result<FileKind, &'static str> {
         None => Err("empty"),
         Some(b'<') => Ok(FileKind::Xml),
         Some(_) if body.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace()) => Err("a binary file"),
+        // The reader of xl's files says that SXP and JSON are none.
+        Some(b'(' | b'{' | b'[') => Ok(FileKind::XenConfig),
         Some(_) if body.contains(&b'=') => Ok(FileKind::XenConfig),
         Some(_) => Err("some other text"),
     }

@@ -18,6 +18,17 @@ proptest! {
     }
 
     #[test]
+    fn an_xl_file_of_any_text_is_read_or_refused(text in "(name = \"a\"\n)?([a-z]{1,6} ?\\+?= ?|\\[|\\]|,|;|\n|'[^'\n]{0,9}'|\"(\\\\[a-z0-9]|[a-z:=,/]){0,12}\"|0?x?[0-9a-f]{1,5}|#[a-z]{0,4}\n|disk = \\['|vif=\\[|[ -~]|\\PC){0,24}") {
+        harness::xl(text.as_bytes());
+    }
+
+    #[test]
+    fn an_xl_file_of_any_bytes_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        harness::xl(&bytes);
+        harness::xl(&[b"name='a'\n", bytes.as_slice()].concat());
+    }
+
+    #[test]
     fn a_callers_words_of_any_bytes_are_read(
         first in prop::collection::vec(any::<u8>(), 0..20),
         lines in prop::collection::vec((0..table().count(), prop::collection::vec(any::<u8>(), 0..60)), 0..12),

@@ -15,7 +15,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::model::definition::DomainXml;
+use vm_agent::model::definition::DefinedDomain;
 
 /// A `sigset_t` of Linux: 1024 bits in glibc as in musl.
 #[repr(C)]
@@ -227,7 +227,7 @@ unsafe fn text(start: *const c_char) -> String {
 }
 
 /// Whether the host's hypervisor can give the domain its `<cpu>`; the error says what is missing.
-pub(crate) fn compare_cpu(connection: &Connect, facts: &DomainXml, cpu: &str) -> Result<(), Error> {
+pub(crate) fn compare_cpu(connection: &Connect, facts: &DefinedDomain, cpu: &str) -> Result<(), Error> {
     let c_string = |text: &Option<String>| text.as_deref().map(CString::new).transpose();
     let (emulator, arch, machine) = (c_string(&facts.emulator)?, c_string(&facts.arch)?, c_string(&facts.machine)?);
     let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());

@@ -6,7 +6,7 @@ use crate::ffi;
 use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
-use vm_agent::model::definition::{self, DiskKind, DomainXml, Element, SecretName};
+use vm_agent::model::definition::{self, DefinedDomain, DiskKind, Element, SecretName};
 use vm_agent::model::worker::{Lacks, NO_SUPPORT};
 
 /// libvirt's error numbers for a thing that a host does not have.
@@ -24,7 +24,7 @@ const CPU_INCOMPATIBLE: u32 = 91;
 /// The host that is asked, and what is found.
 pub(crate) struct Check<'a> {
     pub connection: &'a Connect,
-    pub facts: &'a DomainXml,
+    pub facts: &'a DefinedDomain,
     pub root: &'a Element<'a>,
     pub text: &'a str,
     /// What the host is called.

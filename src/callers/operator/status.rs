@@ -11,7 +11,7 @@ use crate::host::locate::{DefinitionAt, Found};
 use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
-use crate::model::definition::{self, DomainXml, Mark, TpmState};
+use crate::model::definition::{self, DefinedDomain, Mark, TpmState};
 use crate::model::facts::{Definition, Facts, Libvirt};
 use crate::model::outcome::Code;
 use crate::policy::health;
@@ -229,7 +229,7 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
     facts
 }
 
-fn disks(facts: &DomainXml) -> Vec<DiskShown> {
+fn disks(facts: &DefinedDomain) -> Vec<DiskShown> {
     let one = |disk: &definition::Disk| DiskShown {
         target: disk.target.clone().unwrap_or_default(),
         source: disk.source.clone(),

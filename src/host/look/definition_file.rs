@@ -31,11 +31,12 @@ pub(super) fn read_definition(
     let found = aside::definition(&place, deadline);
     let (path, text) = match found {
         Ok(Found::File { path, kind: FileKind::Xml, text }) => (path, text),
-        Ok(Found::File { path, kind: FileKind::XenConfig, .. }) => {
-            return bad(
-                Code::Installed,
-                format!("{} is not XML; Xen's own configuration files are not supported yet", path.display()),
-            );
+        Ok(Found::File { path, kind: FileKind::XenConfig, text }) => {
+            let what = match definition::parse_xl(&text) {
+                Ok(facts) => format!(" of '{}'; such files are not supported yet", facts.name),
+                Err(error) => format!(": {error}"),
+            };
+            return bad(Code::Installed, format!("{} is not XML, but an xl file{what}", path.display()));
         }
         Ok(Found::NotFound { looked_at }) if inv.params.config.is_some() => {
             let places: Vec<String> = looked_at.iter().map(ToString::to_string).collect();

@@ -5,12 +5,12 @@ use std::fmt;
 
 /// Why a text is not a definition: one sentence, with the place where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct XmlError {
+pub struct DefinitionError {
     place: Option<(usize, usize)>,
     what: String,
 }
 
-impl XmlError {
+impl DefinitionError {
     /// An error of the text as a whole.
     pub(super) fn of_file(what: impl Into<String>) -> Self {
         Self { place: None, what: what.into() }
@@ -36,7 +36,7 @@ impl XmlError {
     }
 }
 
-impl fmt::Display for XmlError {
+impl fmt::Display for DefinitionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((line, column)) = self.place {
             write!(f, "line {line}, column {column}: ")?;
@@ -45,7 +45,7 @@ impl fmt::Display for XmlError {
     }
 }
 
-impl std::error::Error for XmlError {}
+impl std::error::Error for DefinitionError {}
 
 /// `text` for a message: on one line and at most about forty characters.
 pub(super) fn shortened(text: &str) -> String {

@@ -4,16 +4,16 @@
 //! Only children of the root are asked: a `<name>` in metadata, in a comment or of another namespace never counts.
 
 use super::devices::{self, Disk, Filesystem, Interface};
-use super::error::{XmlError, shortened};
+use super::error::{DefinitionError, shortened};
 use super::mark::{self, Mark, Switched};
 use super::strict::{self, Element};
 use super::tpm::{self, TpmState};
 use crate::sys::text::parse_uuid;
 
-/// The facts of a definition. A fact that the definition leaves out is `None` or empty; libvirt's defaults are filled in
-/// only where a field says so.
+/// The facts of a definition, whatever it is written in. A fact that the definition leaves out is `None` or empty; defaults
+/// are filled in only where a field says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DomainXml {
+pub struct DefinedDomain {
     /// The name, exactly as libvirt takes it: blanks at its ends belong to it.
     pub name: String,
     /// The UUID; without one libvirt invents a new one at each start.
@@ -75,7 +75,7 @@ pub struct DomainXml {
 /// # Errors
 /// The text is no well-formed definition of one domain with a name that libvirt takes, or a fact is not what libvirt
 /// demands (a number, a UUID).
-pub fn parse(text: &[u8]) -> Result<DomainXml, XmlError> {
+pub fn parse(text: &[u8]) -> Result<DefinedDomain, DefinitionError> {
     let text = strict::decode(text)?;
     let root = strict::read(text)?;
     facts(text, &root)
@@ -107,7 +107,7 @@ pub fn status_file(text: &[u8]) -> Option<Recorded> {
 }
 
 /// The facts of a document that was read.
-pub(super) fn facts(text: &str, root: &Element<'_>) -> Result<DomainXml, XmlError> {
+pub(super) fn facts(text: &str, root: &Element<'_>) -> Result<DefinedDomain, DefinitionError> {
     check_root(text, root)?;
     let os = root.first("os");
     let os_type = os.and_then(|os| os.first("type"));
@@ -119,9 +119,9 @@ pub(super) fn facts(text: &str, root: &Element<'_>) -> Result<DomainXml, XmlErro
     let memory_max_kib = root.first("memory").map(|e| kibibytes(text, e)).transpose()?.flatten();
     let memory_current_kib = root.first("currentMemory").map(|e| kibibytes(text, e)).transpose()?.flatten();
     let Some(domain_type) = root.attribute("type").filter(|kind| !kind.is_empty()) else {
-        return Err(XmlError::at(text, root.start_tag.start, "<domain> has no type, such as type='kvm'"));
+        return Err(DefinitionError::at(text, root.start_tag.start, "<domain> has no type, such as type='kvm'"));
     };
-    Ok(DomainXml {
+    Ok(DefinedDomain {
         name: name(text, root)?,
         uuid: root.first("uuid").filter(|e| !e.text.is_empty()).map(|e| uuid(text, e)).transpose()?,
         domain_type: domain_type.to_owned(),
@@ -163,7 +163,7 @@ fn keeps_variables(os: &Element<'_>) -> bool {
 }
 
 /// Refuses everything that is not a domain's definition.
-pub(super) fn check_root(text: &str, root: &Element<'_>) -> Result<(), XmlError> {
+pub(super) fn check_root(text: &str, root: &Element<'_>) -> Result<(), DefinitionError> {
     if root.is("domain") {
         return Ok(());
     }
@@ -177,16 +177,16 @@ pub(super) fn check_root(text: &str, root: &Element<'_>) -> Result<(), XmlError>
         }
         _ => format!("the root element is <{name}>; expected <domain>"),
     };
-    Err(XmlError::at(text, root.start_tag.start, what))
+    Err(DefinitionError::at(text, root.start_tag.start, what))
 }
 
 /// The name, by libvirt's rules; exactly one, where libvirt silently takes the first.
-fn name(text: &str, root: &Element<'_>) -> Result<String, XmlError> {
+fn name(text: &str, root: &Element<'_>) -> Result<String, DefinitionError> {
     let mut names = root.all("name");
     let Some(element) = names.next() else {
-        return Err(XmlError::at(text, root.start_tag.start, "<domain> has no <name>"));
+        return Err(DefinitionError::at(text, root.start_tag.start, "<domain> has no <name>"));
     };
-    let wrong = |element: &Element<'_>, what: &str| Err(XmlError::at(text, element.start_tag.start, what));
+    let wrong = |element: &Element<'_>, what: &str| Err(DefinitionError::at(text, element.start_tag.start, what));
     if let Some(second) = names.next() {
         return wrong(second, "a second <name>; a domain has one");
     }
@@ -206,28 +206,28 @@ fn name(text: &str, root: &Element<'_>) -> Result<String, XmlError> {
     Ok(name.to_owned())
 }
 
-fn uuid(text: &str, element: &Element<'_>) -> Result<[u8; 16], XmlError> {
+fn uuid(text: &str, element: &Element<'_>) -> Result<[u8; 16], DefinitionError> {
     parse_uuid(&element.text)
-        .ok_or_else(|| XmlError::at(text, element.start_tag.start, "<uuid> is not 32 hexadecimal digits"))
+        .ok_or_else(|| DefinitionError::at(text, element.start_tag.start, "<uuid> is not 32 hexadecimal digits"))
 }
 
 /// A number of virtual CPUs; `None` when it is empty, as in `<vcpu placement='auto'/>`.
-fn count(text: &str, element: &Element<'_>, value: &str) -> Result<Option<u32>, XmlError> {
+fn count(text: &str, element: &Element<'_>, value: &str) -> Result<Option<u32>, DefinitionError> {
     match value.trim() {
         "" => Ok(None),
         digits => match digits.parse() {
             Ok(count) if digits.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(count)),
             _ => {
                 let what = format!("<{}> holds '{}'; expected a number", element.name, shortened(digits));
-                Err(XmlError::at(text, element.start_tag.start, what))
+                Err(DefinitionError::at(text, element.start_tag.start, what))
             }
         },
     }
 }
 
 /// An amount of memory in KiB, rounded up; `None` when it is empty.
-fn kibibytes(text: &str, element: &Element<'_>) -> Result<Option<u64>, XmlError> {
-    let wrong = |what: String| Err(XmlError::at(text, element.start_tag.start, what));
+fn kibibytes(text: &str, element: &Element<'_>) -> Result<Option<u64>, DefinitionError> {
+    let wrong = |what: String| Err(DefinitionError::at(text, element.start_tag.start, what));
     let digits = element.text.trim();
     if digits.is_empty() {
         return Ok(None);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writing the mark into a definition's text. Pure.
 
-use super::error::XmlError;
+use super::error::DefinitionError;
 use super::facts;
 use super::mark::{Mark, element, is_ours};
 use super::strict::{self, Element};
@@ -12,7 +12,7 @@ use super::strict::{self, Element};
 ///
 /// # Errors
 /// `text` is no definition that [`facts::parse`] accepts, or would grow beyond what is read.
-pub fn with_mark(text: &str, mark: &Mark) -> Result<String, XmlError> {
+pub fn with_mark(text: &str, mark: &Mark) -> Result<String, DefinitionError> {
     let root = strict::read(text)?;
     facts::facts(text, &root)?;
     let element = element(mark);

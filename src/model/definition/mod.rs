@@ -15,10 +15,11 @@ mod needs;
 mod strict;
 mod text;
 mod tpm;
+mod xl;
 
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
-pub use error::XmlError;
-pub use facts::{DomainXml, Recorded, parse, status_file};
+pub use error::DefinitionError;
+pub use facts::{DefinedDomain, Recorded, parse, status_file};
 pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, Switched, sources, switched};
 pub use marking::with_mark;
 pub use names::Attribute;
@@ -26,3 +27,4 @@ pub use needs::{ConsolePort, SecretName, console_ports, huge_pages, secrets};
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
 pub use text::DefinitionText;
 pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};
+pub use xl::parse_xl;

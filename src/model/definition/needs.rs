@@ -102,7 +102,7 @@ mod tests {
     use crate::model::definition::read;
 
     #[test]
-    fn secrets_are_found_wherever_libvirt_takes_them() -> Result<(), crate::model::definition::XmlError> {
+    fn secrets_are_found_wherever_libvirt_takes_them() -> Result<(), crate::model::definition::DefinitionError> {
         let root = read(
             "<domain><devices><disk><auth username='x'><secret type='ceph' uuid='u1'/></auth></disk>\
              <disk><source><auth username='y'><secret type='iscsi' usage='libvirt'/></auth>\
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn ports_collide_where_one_listens_everywhere_or_both_at_one_address()
-    -> Result<(), crate::model::definition::XmlError> {
+    -> Result<(), crate::model::definition::DefinitionError> {
         let root = read(
             "<domain><devices><graphics type='vnc' port='5901' autoport='no' listen='127.0.0.1'/>\
              <graphics type='spice' port='5901' tlsPort='5902' autoport='yes'><listen type='address' address='0.0.0.0'/>\
@@ -133,7 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_have_the_sizes_that_all_of_the_memory_may_have() -> Result<(), crate::model::definition::XmlError> {
+    fn huge_pages_have_the_sizes_that_all_of_the_memory_may_have()
+    -> Result<(), crate::model::definition::DefinitionError> {
         let sizes = |pages: &str| {
             let text = format!("<domain><memoryBacking>{pages}</memoryBacking></domain>");
             read(&text).map(|root| huge_pages(&root))

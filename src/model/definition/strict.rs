@@ -14,7 +14,7 @@ use std::rc::Rc;
 use quick_xml::errors::IllFormedError;
 use quick_xml::events::Event;
 
-use super::error::{XmlError, shortened};
+use super::error::{DefinitionError, shortened};
 use super::names::{self, Attribute, Bindings};
 
 /// The largest document that is read, in bytes.
@@ -90,21 +90,23 @@ impl<'t> Element<'t> {
 ///
 /// # Errors
 /// Too large, or of another encoding.
-pub fn decode(bytes: &[u8]) -> Result<&str, XmlError> {
+pub fn decode(bytes: &[u8]) -> Result<&str, DefinitionError> {
     check_size(bytes.len())?;
     if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'<', 0, ..] | [0, b'<', ..]) {
-        return Err(XmlError::of_file("it is UTF-16 or UTF-32; save it as UTF-8"));
+        return Err(DefinitionError::of_file("it is UTF-16 or UTF-32; save it as UTF-8"));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let before = std::str::from_utf8(before).unwrap_or_default();
-        XmlError::at(before, before.len(), "a byte that is not UTF-8; save the file as UTF-8")
+        DefinitionError::at(before, before.len(), "a byte that is not UTF-8; save the file as UTF-8")
     })
 }
 
-pub(super) fn check_size(bytes: usize) -> Result<(), XmlError> {
+pub(super) fn check_size(bytes: usize) -> Result<(), DefinitionError> {
     if bytes > MAX_BYTES {
-        return Err(XmlError::of_file(format!("it is too large: {bytes} bytes, at most {MAX_BYTES} (4 MiB) are read")));
+        return Err(DefinitionError::of_file(format!(
+            "it is too large: {bytes} bytes, at most {MAX_BYTES} (4 MiB) are read"
+        )));
     }
     Ok(())
 }
@@ -113,7 +115,7 @@ pub(super) fn check_size(bytes: usize) -> Result<(), XmlError> {
 ///
 /// # Errors
 /// The document is not well-formed, is cut short, has a DOCTYPE of more than a name, or passes one of the limits.
-pub fn read(text: &str) -> Result<Element<'_>, XmlError> {
+pub fn read(text: &str) -> Result<Element<'_>, DefinitionError> {
     check_size(text.len())?;
     read_large(text, MAX_ELEMENTS)
 }
@@ -122,7 +124,7 @@ pub fn read(text: &str) -> Result<Element<'_>, XmlError> {
 ///
 /// # Errors
 /// As of [`read`].
-pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, XmlError> {
+pub fn read_large(text: &str, max_elements: usize) -> Result<Element<'_>, DefinitionError> {
     check_characters(text)?;
     // quick-xml drops a byte order mark and does not count it.
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
@@ -196,11 +198,11 @@ fn syntax(error: &quick_xml::Error) -> String {
 }
 
 /// Refuses the characters that XML forbids everywhere.
-fn check_characters(text: &str) -> Result<(), XmlError> {
+fn check_characters(text: &str) -> Result<(), DefinitionError> {
     match text.char_indices().find(|&(_, c)| !names::is_xml_char(c)) {
         None => Ok(()),
         Some((at, c)) => {
-            Err(XmlError::at(text, at, format!("the character U+{:04X}, which XML forbids", u32::from(c))))
+            Err(DefinitionError::at(text, at, format!("the character U+{:04X}, which XML forbids", u32::from(c))))
         }
     }
 }
@@ -218,11 +220,11 @@ struct Tree<'t> {
 }
 
 impl<'t> Tree<'t> {
-    fn error(&self, at: usize, what: impl Into<String>) -> XmlError {
-        XmlError::at(self.text, at, what)
+    fn error(&self, at: usize, what: impl Into<String>) -> DefinitionError {
+        DefinitionError::at(self.text, at, what)
     }
 
-    fn start(&mut self, span: Range<usize>) -> Result<(), XmlError> {
+    fn start(&mut self, span: Range<usize>) -> Result<(), DefinitionError> {
         let at = span.start;
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let tag = names::scan_tag(raw).map_err(|(inside, what)| self.error(at.saturating_add(inside), what))?;
@@ -252,7 +254,7 @@ impl<'t> Tree<'t> {
     }
 
     /// A bare name says nothing. Declarations, here or elsewhere, could make entities and attributes.
-    fn doctype(&mut self, span: Range<usize>) -> Result<(), XmlError> {
+    fn doctype(&mut self, span: Range<usize>) -> Result<(), DefinitionError> {
         let at = span.start;
         let written = self.text.get(span).unwrap_or_default();
         let name = written.strip_prefix("<!DOCTYPE").and_then(|rest| rest.strip_suffix('>')).unwrap_or_default();
@@ -278,7 +280,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    fn characters(&mut self, at: usize, part: &str) -> Result<(), XmlError> {
+    fn characters(&mut self, at: usize, part: &str) -> Result<(), DefinitionError> {
         if let Some(inside) = part.find("]]>") {
             return Err(self.error(at.saturating_add(inside), "']]>' in text, which XML forbids; write ]]&gt;"));
         }
@@ -293,7 +295,7 @@ impl<'t> Tree<'t> {
         Ok(())
     }
 
-    fn cdata(&mut self, at: usize, part: &str) -> Result<(), XmlError> {
+    fn cdata(&mut self, at: usize, part: &str) -> Result<(), DefinitionError> {
         match self.open.last_mut() {
             Some(element) => element.text.push_str(&names::with_line_feeds(part)),
             None => return Err(self.error(at, "text outside the root element")),
@@ -301,7 +303,7 @@ impl<'t> Tree<'t> {
         Ok(())
     }
 
-    fn reference(&mut self, at: usize, name: &str) -> Result<(), XmlError> {
+    fn reference(&mut self, at: usize, name: &str) -> Result<(), DefinitionError> {
         let c = names::resolve(name).map_err(|what| self.error(at, what))?;
         match self.open.last_mut() {
             Some(element) => element.text.push(c),
@@ -310,7 +312,7 @@ impl<'t> Tree<'t> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Element<'t>, XmlError> {
+    fn finish(mut self) -> Result<Element<'t>, DefinitionError> {
         if let Some(open) = self.open.last() {
             let what = format!("the text ends before </{}>; is the file complete?", shortened(open.name));
             return Err(self.error(self.text.len(), what));
@@ -321,7 +323,7 @@ impl<'t> Tree<'t> {
             } else {
                 "it has no element; is the file complete?".into()
             };
-            XmlError::of_file(what)
+            DefinitionError::of_file(what)
         })
     }
 }

@@ -5,7 +5,7 @@
 //! sealed with it is then lost, so that a definition that says nothing about it is given the word.
 
 use super::devices::each;
-use super::error::XmlError;
+use super::error::DefinitionError;
 use super::strict::{self, Element};
 
 /// The attribute that keeps the state; libvirt knows it since 7.0.0.
@@ -44,7 +44,7 @@ pub(super) fn state(root: &Element<'_>) -> Option<TpmState> {
 ///
 /// # Errors
 /// `text` is no document that is read.
-pub fn with_kept_tpm(text: &str) -> Result<Option<String>, XmlError> {
+pub fn with_kept_tpm(text: &str) -> Result<Option<String>, DefinitionError> {
     let root = strict::read(text)?;
     let places = emulated(&root).filter(|backend| backend.attribute(KEEPS).is_none());
     let places: Vec<usize> = places

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts of a definition.
 
-use vm_agent::model::definition::{DiskDevice, DiskKind, DomainXml, Mark, TpmState, parse, with_mark};
+use vm_agent::model::definition::{DefinedDomain, DiskDevice, DiskKind, Mark, TpmState, parse, with_mark};
 use vm_agent::sys::text::sha256_hex;
 
 /// A definition with everything that is read, and with what must not mislead.
 pub const FULL: &str = include_str!("full.xml");
 
-pub fn facts(text: &str) -> DomainXml {
+pub fn facts(text: &str) -> DefinedDomain {
     match parse(text.as_bytes()) {
         Ok(facts) => facts,
         Err(error) => panic!("{error}\n{text}"),

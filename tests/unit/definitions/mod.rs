@@ -7,3 +7,4 @@ mod paths;
 mod properties;
 mod refused;
 mod tpm;
+mod xl;

@@ -57,12 +57,12 @@ need-build:
 need-demo:
 	@packaging/need build demo
 need-test:
-	@packaging/need build demo test deb
+	@packaging/need build demo test xen deb
 need-deb:
 	@packaging/need build deb
 
 deps:
-	@packaging/need --install build demo test deb
+	@packaging/need --install build demo test xen deb
 
 test: need-test
 	$(MAKE) build lint try-deb check
@@ -86,7 +86,8 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
 scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
 	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
-	tests/hosts/fence-device tests/hosts/fence_lab bench/run bench/moves bench/failover
+	tests/hosts/fence-device tests/hosts/fence_lab \
+	tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

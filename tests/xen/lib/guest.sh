@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A guest's file, and what it says.
+
+verb_guest() {
+	[ $# -ge 1 ] || die "usage: lab guest NAME [--xml] [--pvh] [--deaf] [WORD ...]"
+	local name=$1 form=xl type=pv memory=96 words='console=hvc0 quiet' more=()
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--xml) form=xml ;;
+		--pvh) type=pvh memory=128 ;;
+		--deaf) words+=' lab=deaf' ;;
+		*) more+=("$1") ;;
+		esac
+		shift
+	done
+	"print_$form"
+}
+
+print_xl() {
+	cat <<-FILE
+		name = "$name"
+		type = "$type"
+		kernel = "/lab/vmlinux"
+		ramdisk = "/lab/guest.gz"
+		extra = "$words"
+		memory = $memory
+		vcpus = 1
+	FILE
+	[ ${#more[@]} = 0 ] || printf '%s\n' "${more[@]}"
+}
+
+print_xml() {
+	local kind=linux
+	[ $type = pv ] || kind=xenpvh
+	cat <<-FILE
+		<domain type='xen'>
+		  <name>$name</name>
+		  <memory unit='MiB'>$memory</memory>
+		  <vcpu>1</vcpu>
+		  <os>
+		    <type arch='x86_64' machine='xen$type'>$kind</type>
+		    <kernel>/lab/vmlinux</kernel>
+		    <initrd>/lab/guest.gz</initrd>
+		    <cmdline>$words</cmdline>
+		  </os>
+		  <devices>
+		    <console type='pty'><target type='xen' port='0'/></console>
+		  </devices>
+	FILE
+	[ ${#more[@]} = 0 ] || printf '  %s\n' "${more[@]}"
+	echo '</domain>'
+}
+
+verb_console() {
+	[ $# = 3 ] || die "usage: lab console DIR HOST NAME"
+	use_dom0 "$1" "$2"
+	in_dom0 sh -c 'cat "/var/log/xen/console/guest-$1.log" 2>/dev/null' sh "$3" | tr -d '\r'
+}
+
+verb_ticks() {
+	[ $# = 3 ] || die "usage: lab ticks DIR HOST NAME"
+	local tick
+	tick=$(verb_console "$@" | sed -n 's/^tick \([0-9a-f]* [0-9]* [0-9.]*\)$/\1/p' | tail -n 1)
+	[ -n "$tick" ] || die "the guest $3 says nothing"
+	echo "$tick"
+}

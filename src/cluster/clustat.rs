@@ -6,8 +6,8 @@ use super::rgmanager::{cluster_conf, unreadable};
 use super::tool;
 use crate::model::definition::{Element, read};
 use crate::model::standing::Standing;
-use crate::model::target::same_node;
 use crate::sys::child::find_program;
+use crate::sys::hosts;
 use crate::sys::time::Deadline;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) fn members(service: Option<&str>, until: Deadline) -> Result<Members,
         return in_clustat(&String::from_utf8_lossy(&status), &configuration, service);
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    in_cluster_conf(&configuration?, host)
+    in_cluster_conf(&configuration?, host, until)
 }
 
 /// The members in what `clustat -x` says. rgmanager waits for the fencing of those that were lost, where cluster.conf has a
@@ -65,11 +65,11 @@ fn is_fenced(cluster: &Element<'_>, node: &str) -> bool {
 }
 
 /// The members that rgmanager is configured with, of which nobody says how they are.
-fn in_cluster_conf(text: &str, host: String) -> Result<Members, String> {
+fn in_cluster_conf(text: &str, host: String, until: Deadline) -> Result<Members, String> {
     let cluster = read(text).map_err(|error| unreadable(&error))?;
     let nodes = cluster.first("clusternodes").into_iter().flat_map(|nodes| nodes.all("clusternode"));
     let (here, others): (Vec<&str>, Vec<&str>) =
-        nodes.filter_map(|node| node.attribute("name")).partition(|name| same_node(name, &host));
+        nodes.filter_map(|node| node.attribute("name")).partition(|name| hosts::are_one(name, &host, until));
     let member = |name: &str| Member { node: name.to_owned(), standing: Standing::Unknown, on_record: None };
     let here = here.first().map_or(host, |here| (*here).to_owned());
     Ok(Members { here, others: others.into_iter().map(member).collect() })
@@ -78,6 +78,7 @@ fn in_cluster_conf(text: &str, host: String) -> Result<Members, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn told(members: &Members) -> Vec<(&str, Standing, Option<bool>)> {
         members.others.iter().map(|it| (it.node.as_str(), it.standing, it.on_record)).collect()
@@ -141,9 +142,10 @@ mod tests {
 
     #[test]
     fn without_clustat_the_members_are_known_and_how_they_are_is_not() {
-        let members = in_cluster_conf(CONF, "a".into()).unwrap();
+        let members = |host: &str| in_cluster_conf(CONF, host.into(), Deadline::after(Duration::from_secs(9)));
+        let members = members("A.example").unwrap();
         assert_eq!(members.here, "a.example");
         assert_eq!(told(&members), ["b", "c", "d"].map(|node| (node, Standing::Unknown, None)));
-        assert!(in_cluster_conf("<cluster>", "a".into()).is_err());
+        assert!(in_cluster_conf("<cluster>", "a".into(), Deadline::after(Duration::ZERO)).is_err());
     }
 }

@@ -132,18 +132,36 @@ pub(crate) fn members(
 fn software(proc: &Path, root: &Path) -> Software {
     let namespace = |pid: &str| std::fs::read_link(proc.join(pid).join("ns/pid")).ok();
     let ours = namespace("self");
-    let names = std::fs::read_dir(proc).into_iter().flatten().filter_map(|entry| {
-        let pid = entry.ok()?.file_name().into_string().ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()))?;
-        let name = std::fs::read_to_string(proc.join(&pid).join("comm")).ok()?;
-        (namespace(&pid) == ours).then(|| name.trim_end().to_owned())
-    });
     let mut found = Software { rgmanager: rgmanager::runs(root), ..Software::default() };
-    for name in names {
+    for entry in std::fs::read_dir(proc).into_iter().flatten().flatten() {
+        let Ok(pid) = entry.file_name().into_string() else { continue };
+        if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let name = std::fs::read_to_string(proc.join(&pid).join("comm")).unwrap_or_default();
         // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
-        found.pacemaker |= name.starts_with("pacemaker");
-        found.corosync |= name == "corosync";
+        let (pacemaker, corosync) = (name.starts_with("pacemaker"), name.trim_end() == "corosync");
+        if (pacemaker || corosync) && namespace(&pid) == ours && is_a_clusters(&proc.join(&pid), root) {
+            found.pacemaker |= pacemaker;
+            found.corosync |= corosync;
+        }
     }
     found
+}
+
+/// Whether a process is root's or Pacemaker's own user's. Anybody may give a process any name.
+fn is_a_clusters(process: &Path, root: &Path) -> bool {
+    // The real user: the owner of its folder is root for any process that may not be traced.
+    let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next());
+    let passwd = || std::fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
+    let is_hacluster = |uid: &str| {
+        passwd().lines().any(|line| {
+            let mut fields = line.split(':');
+            fields.next() == Some("hacluster") && fields.nth(1) == Some(uid)
+        })
+    };
+    uid.is_some_and(|uid| uid == "0" || is_hacluster(uid))
 }
 
 /// Runs a program of the cluster's; gives its output, or its exit code where it failed.
@@ -189,19 +207,28 @@ mod tests {
     #[test]
     fn a_clusters_software_is_known_by_its_processes_in_this_namespace() {
         let proc = tempfile::tempdir().unwrap();
-        let process = |pid: &str, comm: &str, namespace: &str| {
-            std::fs::create_dir_all(proc.path().join(pid).join("ns")).unwrap();
-            std::fs::write(proc.path().join(pid).join("comm"), format!("{comm}\n")).unwrap();
-            std::os::unix::fs::symlink(namespace, proc.path().join(pid).join("ns/pid")).unwrap();
+        let process = |pid: &str, comm: &str, namespace: &str, user: &str| {
+            let folder = proc.path().join(pid);
+            std::fs::create_dir_all(folder.join("ns")).unwrap();
+            std::fs::write(folder.join("comm"), format!("{comm}\n")).unwrap();
+            std::fs::write(folder.join("status"), format!("Name:\t{comm}\nUid:\t{user}\t{user}\t0\t0\n")).unwrap();
+            std::os::unix::fs::symlink(namespace, folder.join("ns/pid")).unwrap();
         };
-        process("self", "vm-agent", "pid:[1]");
-        process("7", "pacemakerd", "pid:[2]");
-        process("8", "corosync-notify", "pid:[1]");
-        let nowhere = Path::new("/nowhere");
-        assert_eq!(software(proc.path(), nowhere), Software::default());
-        process("9", "pacemaker-based", "pid:[1]");
-        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, ..Software::default() });
-        process("10", "corosync", "pid:[1]");
-        assert_eq!(software(proc.path(), nowhere), Software { pacemaker: true, corosync: true, rgmanager: false });
+        process("self", "vm-agent", "pid:[1]", "0");
+        process("7", "pacemakerd", "pid:[2]", "0");
+        process("8", "corosync-notify", "pid:[1]", "0");
+        // A process of anybody's may be called so.
+        process("11", "pacemakerd", "pid:[1]", "1000");
+        process("12", "corosync", "pid:[1]", "189");
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(software(proc.path(), root.path()), Software::default());
+        process("9", "pacemaker-based", "pid:[1]", "187");
+        assert_eq!(software(proc.path(), root.path()), Software::default());
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        std::fs::write(root.path().join("etc/passwd"), "root:x:0:0::/:/bin/sh\nhacluster:x:187:188::/:/no\n").unwrap();
+        let pacemaker = Software { pacemaker: true, ..Software::default() };
+        assert_eq!(software(proc.path(), root.path()), pacemaker);
+        process("10", "corosync", "pid:[1]", "0");
+        assert_eq!(software(proc.path(), root.path()), Software { corosync: true, ..pacemaker });
     }
 }

@@ -10,6 +10,7 @@ use crate::model::facts::{Libvirt, Peer, Place, Silence};
 use crate::model::standing::Standing;
 use crate::model::target;
 use crate::model::worker::Who;
+use crate::sys::hosts;
 use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
 
@@ -39,46 +40,46 @@ pub(super) fn before_a_start(
     libvirt: &Libvirt,
     until: Deadline,
 ) -> Result<Vec<Peer>, Silence> {
-    let members = members(inv, until).map_err(Silence::refused)?;
+    let mut members = others(inv, &inv.instance, until).map_err(Silence::refused)?;
+    members.retain(|member| !member.is_out());
     let subject = Subject::of(looker, libvirt.uuid()).ok_or_else(|| Silence::refused("its name is not known"))?;
     Ok(ask(&members, inv, &looker.uri, &subject, until))
 }
 
-/// The members of the cluster that runs here, if one does, with what it has on record of this resource.
+/// The members of the cluster that runs here, if one does, with what it has on record of a resource of that name.
 ///
 /// # Errors
 /// Why the cluster does not say.
-pub(super) fn of_the_cluster(inv: &Invocation, until: Deadline) -> Result<Option<Members>, String> {
+pub(super) fn of_the_cluster(inv: &Invocation, resource: &str, until: Deadline) -> Result<Option<Members>, String> {
     let manager = cluster::here().and_then(Software::manager);
-    let resource = Some(inv.instance.as_str()).filter(|instance| !instance.is_empty());
+    let resource = Some(resource).filter(|resource| !resource.is_empty());
     manager.map(|manager| cluster::members(manager, resource, inv.node.as_deref(), until)).transpose()
 }
 
-fn members(inv: &Invocation, until: Deadline) -> Result<Vec<Member>, String> {
-    let known = of_the_cluster(inv, until);
+/// The nodes of `guard_nodes` other than this one, with what the cluster knows of those that are its members; without that
+/// parameter the cluster's other members. `resource` is what it is in that cluster.
+///
+/// # Errors
+/// Why nobody can be asked.
+pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Result<Vec<Member>, String> {
+    let known = of_the_cluster(inv, resource, until);
     if inv.params.guard_nodes.is_empty() {
-        let others = known?.map(|members| members.others).unwrap_or_default();
-        return Ok(others.into_iter().filter(|member| !member.is_out()).collect());
+        return Ok(known?.map(|members| members.others).unwrap_or_default());
     }
-    let known = known.ok().flatten();
+    let known = known.unwrap_or_else(|why| {
+        log::info!("the cluster does not say how the nodes of guard_nodes are: {why}");
+        None
+    });
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let is_here = |node: &str| {
-        let here = known.as_ref().map(|members| members.here.as_str()).or(inv.node.as_deref());
-        target::same_node(node, here.unwrap_or(&own)) || target::same_node(node, &own)
-    };
+    let here = known.as_ref().map(|members| members.here.as_str()).or(inv.node.as_deref());
+    let is_here = |node: &str| here.into_iter().chain([own.as_str()]).any(|here| hosts::are_one(node, here, until));
     let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
     let member = |node: &String| {
-        let known = known.as_ref().and_then(|members| one_of(&members.others, node)).cloned();
+        let others = known.iter().flat_map(|members| &members.others);
+        let known = others.filter(|member| hosts::are_one(node, &member.node, until)).cloned().next();
         known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
     };
-    Ok(nodes.map(member).filter(|member| !member.is_out()).collect())
-}
-
-/// The member that a person means by this name: with or without its domain, where that fits one alone.
-fn one_of<'m>(members: &'m [Member], node: &str) -> Option<&'m Member> {
-    let mut alike = members.iter().filter(|member| target::same_node(&member.node, node));
-    let first = alike.next()?;
-    alike.next().is_none().then_some(first)
+    Ok(nodes.map(member).collect())
 }
 
 /// Asks these members, each until the deadline; one that is away not for long.

@@ -109,15 +109,6 @@ fn without_prompt(uri: String) -> String {
     }
 }
 
-/// Whether two names mean one node: equal, or one is the other's name with its domain.
-#[must_use]
-pub(crate) fn same_node(a: &str, b: &str) -> bool {
-    let longer = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
-    a.eq_ignore_ascii_case(b)
-        || longer(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
-        || longer(&b.to_ascii_lowercase(), &a.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,10 +207,5 @@ mod tests {
         ] {
             assert!(find(node, &params, "qemu:///system", false).is_err(), "{node} {params:?}");
         }
-    }
-
-    #[test]
-    fn names_with_and_without_domain_are_one_node() {
-        assert!(same_node("node1", "Node1.example") && !same_node("node1", "node10"));
     }
 }

@@ -53,8 +53,8 @@ pub(crate) fn destination(inv: &Invocation, own: &str, uri: &str) -> Result<Targ
     let Some(node) = node.to_str() else {
         return Err(impossible(format!("'{}' is not a node's name", shown(node))));
     };
-    // Without the cluster's word for this node only the very same name is it: another site may have a node1 too.
-    if inv.node.as_deref().map_or(node.eq_ignore_ascii_case(own), |own| target::same_node(node, own)) {
+    // Only the very same name is this node: another site may have a node1 too.
+    if node.eq_ignore_ascii_case(inv.node.as_deref().unwrap_or(own)) {
         let moved = End::Moved(format!("'{node}' is this node; there is nothing to do"));
         return Err(settle::outcome(moved, inv.caller));
     }

@@ -5,6 +5,7 @@ pub mod child;
 pub(crate) mod connecting;
 pub(crate) mod files;
 pub(crate) mod held;
+pub(crate) mod hosts;
 pub mod image_lock;
 pub(crate) mod interrupt;
 pub(crate) mod lock;

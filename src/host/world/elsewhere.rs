@@ -50,7 +50,7 @@ impl Host<'_> {
 
     /// Whether the cluster proves that the machine does not run on `node`. A cluster that cannot tell proves nothing.
     fn is_out(&self, node: &str) -> bool {
-        match peers::of_the_cluster(self.inv, self.until(Share::Standing)) {
+        match peers::of_the_cluster(self.inv, &self.inv.instance, self.until(Share::Standing)) {
             Ok(members) => members.is_some_and(|members| members.other(node).is_some_and(Member::is_out)),
             Err(why) => {
                 log::info!("the cluster does not say how {node} is: {why}");

@@ -6,12 +6,13 @@ use crate::cluster::{self, Member, Members, Software};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
+use crate::model::definition::{self, Mark};
 use crate::model::facts::{Libvirt, Peer, Place, Silence};
 use crate::model::standing::Standing;
 use crate::model::target;
-use crate::model::worker::Who;
+use crate::model::worker::{Lookup, Question, Request, Who};
 use crate::sys::hosts;
-use crate::sys::text::uuid_text;
+use crate::sys::text::{sha256_hex, uuid_text};
 use crate::sys::time::Deadline;
 
 /// The machine that is asked about.
@@ -76,7 +77,7 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
     let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
     let member = |node: &String| {
         let others = known.iter().flat_map(|members| &members.others);
-        let known = others.filter(|member| hosts::are_one(node, &member.node, until)).cloned().next();
+        let known = others.filter(|member| hosts::are_one(node, &member.node, until)).next().cloned();
         known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
     };
     Ok(nodes.map(member).collect())
@@ -91,25 +92,71 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
         let at = |uri: String| backend::place_of_any(whos, |who| backend::lookup(&uri, who, until));
         uri(&member.node, inv, source).map_or_else(Place::silent, at)
     };
-    let places: Vec<Place> = std::thread::scope(|scope| {
-        // Where no thread can be made, this one asks.
-        let place = &place;
-        let thread =
-            |member| std::thread::Builder::new().spawn_scoped(scope, move || place(member)).map_err(|_| member);
-        let asked: Vec<_> = members.iter().map(thread).collect();
-        let answer = |thread: Result<std::thread::ScopedJoinHandle<'_, Place>, &Member>| match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Place::silent("it could not be asked")),
-            Err(member) => place(member),
-        };
-        asked.into_iter().map(answer).collect()
-    });
-    let peer = |(member, place): (&Member, Place)| Peer {
+    let peer = |(member, place): (&Member, Option<Place>)| Peer {
         node: member.node.clone(),
         standing: member.standing,
         on_record: member.on_record,
-        place,
+        place: place.unwrap_or_else(|| Place::silent("it could not be asked")),
     };
-    members.iter().zip(places).map(peer).collect()
+    members.iter().zip(at_once(members, place)).map(peer).collect()
+}
+
+/// What libvirt on a host has of a machine beside its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Whether it has a definition of its own of it, if it says.
+    pub defined: Option<bool>,
+    /// The SHA-256 of that, as libvirt there prints it.
+    pub sha256: Option<String>,
+    /// The mark of the machine that is in memory.
+    pub mark: Option<Mark>,
+}
+
+/// What libvirt has of a machine that it knows, on this host (no node) and on others.
+pub(crate) fn kept(
+    inv: &Invocation,
+    source: &str,
+    places: &[(Option<&str>, &Place)],
+    until: Deadline,
+) -> Vec<Option<Kept>> {
+    let at = |(node, place): &(Option<&str>, &Place)| {
+        let Libvirt::Domain(domain) = &place.libvirt else { return None };
+        let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source)).ok()?;
+        let xml = |inactive| {
+            let request = Request::domain(&uri, place.who(), Question::Xml { inactive });
+            let answer = backend::ask_worker(&request, until);
+            answer.inspect_err(|why| log::debug!("{uri} does not show the definition: {why}")).ok()
+        };
+        let now = xml(false)?;
+        let Some(Lookup::Found(facts)) = now.lookup else { return None };
+        let active = domain.state.active();
+        let definition = if !active {
+            now.xml.clone()
+        } else if facts.persistent == Some(true) {
+            xml(true).and_then(|answer| answer.xml)
+        } else {
+            None
+        };
+        let mark = now.xml.filter(|_| active).and_then(|xml| definition::parse(xml.as_bytes()).ok()?.mark);
+        let sha256 = definition.map(|text| sha256_hex(text.as_bytes()));
+        Some(Kept { defined: facts.persistent, sha256, mark })
+    };
+    at_once(places, at).into_iter().map(Option::flatten).collect()
+}
+
+/// Asks each of these at the same time; nothing, where one could not be asked.
+fn at_once<T: Sync, R: Send>(of: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        // Where no thread can be made, this one asks.
+        let thread = |one| std::thread::Builder::new().spawn_scoped(scope, move || ask(one)).map_err(|_| one);
+        let asked: Vec<_> = of.iter().map(thread).collect();
+        let answer = |thread: Result<std::thread::ScopedJoinHandle<'_, R>, &T>| match thread {
+            Ok(thread) => thread.join().ok(),
+            Err(one) => Some(ask(one)),
+        };
+        asked.into_iter().map(answer).collect()
+    })
 }
 
 /// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.

@@ -154,6 +154,12 @@ impl Place {
         }
     }
 
+    /// Whether libvirt says that it knows no such domain.
+    #[must_use]
+    pub(crate) const fn has_no_domain(&self) -> bool {
+        matches!(self.libvirt, Libvirt::NoDomain)
+    }
+
     /// Whether nobody listens at libvirt's sockets.
     #[must_use]
     pub(crate) fn is_dead(&self) -> bool {

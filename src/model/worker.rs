@@ -63,7 +63,7 @@ pub enum Who {
 pub enum Question {
     /// Whether a domain exists, and in which state.
     State,
-    /// A domain's XML.
+    /// A domain's XML, and its state.
     Xml {
         /// The definition for the next start, not the running one.
         #[serde(default)]

@@ -5,6 +5,7 @@
 //! stories ask with imagined ones. No arm may turn "unknown" into "not running".
 
 pub(crate) mod converge;
+pub(crate) mod copies;
 mod guard;
 pub(crate) mod health;
 mod history;

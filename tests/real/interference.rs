@@ -265,6 +265,8 @@ fn what_a_person_may_start_in_maintenance(cluster: &Managed) {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["members"][0]["node"], "node1", "{json}");
     assert_eq!((&json["members"][0]["runs"], &json["managed_by"]["managed"]), (&true.into(), &false.into()), "{json}");
+    let whereis = cluster.person(2, "whereis").gives(0).stdout;
+    assert!(whereis.starts_with("foo: runs on node1\n") && !whereis.contains("this host alone"), "{whereis}");
     // Where it runs it may be restarted, and one that runs is no hindrance to itself.
     cluster.person(1, "start").gives(0);
     cluster.person(1, "restart").param("force_stop", "yes").param("xmlfile", &config).gives(0);
@@ -288,6 +290,9 @@ fn what_a_person_may_start_in_maintenance(cluster: &Managed) {
         let status = cluster.hosts[1].run("crm_mon", &["-1", "--output-as=xml"]);
         status.lines().any(|line| line.contains("name=\"node1\"") && line.contains("online=\"false\"")).then_some(())
     });
+    // Nobody has fenced it, so that it may run there still.
+    let whereis = cluster.person(2, "whereis").gives(1).stdout;
+    assert!(whereis.contains("where it runs is not known"), "{whereis}");
     start("start").gives(0);
     start("stop").param("force_stop", "yes").gives(0);
     cluster.hosts[0].lab("boot", &["h1"]);

@@ -9,7 +9,7 @@ use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition;
-use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostFacts, Lacks, Question, Who};
+use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostFacts, Lacks, Lookup, Question, Who};
 
 /// Answers `question`, which is about the domain `who` or about the host at `uri`.
 pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
@@ -23,7 +23,9 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
         }
         Question::Xml { inactive } => {
             let domain = connect::find(connection, who()?).during(CallStep::Lookup)?;
-            xml(domain.xml_desc(if *inactive { sys::VIR_DOMAIN_XML_INACTIVE } else { 0 }))
+            let lookup = connect::facts(&domain).during(CallStep::Lookup)?;
+            let xml = xml(domain.xml_desc(if *inactive { sys::VIR_DOMAIN_XML_INACTIVE } else { 0 }));
+            xml.map(|answer| Answer { lookup: Some(Lookup::Found(lookup)), ..answer })
         }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
         Question::Check { xml } => {

@@ -6,6 +6,7 @@ mod explain;
 mod managed;
 mod members;
 mod status;
+mod whereis;
 
 use crate::callers::logging;
 use crate::callers::meta_data::{OCF, RGMANAGER};
@@ -28,7 +29,7 @@ use std::io::{stderr, stdout};
 /// words for a person. The exit codes are the same: 0 done or running, 7 not running, 1 failed or not knowable, 2 wrong
 /// arguments, 3 no such action, 4 refused by hand since a cluster manages it, 5 something is missing here, 6 wrong
 /// parameters. Clusters are also told 150 (rgmanager: the migration failed, it runs on here) and 190 (Pacemaker: it runs,
-/// but not as it should).
+/// but not as it should). whereis counts copies: 0 one, 7 none, 190 more than one, 1 not known.
 #[derive(Parser)]
 #[command(name = "vm-agent", version, max_term_width = 100)]
 struct Cli {
@@ -43,6 +44,14 @@ struct Cli {
 enum Verb {
     /// Show the virtual machine's state, and what a cluster would be told
     Status(Shown),
+    /// Say on which hosts it runs, and where libvirt has a definition of it: this one, and all members of the cluster
+    Whereis {
+        #[command(flatten)]
+        shown: Shown,
+        /// The other hosts to ask, in place of the cluster's members: n2,n3
+        #[arg(long)]
+        nodes: Option<OsString>,
+    },
     /// Start it: from its definition's file, or libvirt's own definition
     Start(Which),
     /// Ask the guest to shut down; destroy it if it does not in time
@@ -164,6 +173,18 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 let report = status::look(inv, env);
                 say(&mut stdout(), &if shown.json { report.json() } else { report.text() });
                 Outcome::new(report.code, String::new())
+            });
+        }
+        Verb::Whereis { mut shown, nodes } => {
+            shown.which.options.extend(nodes.map(|nodes| {
+                let mut option = OsString::from("guard_nodes=");
+                option.push(nodes);
+                option
+            }));
+            return with(&shown.which, Action::Status, env, verbose, |inv, env| {
+                let whereis = whereis::look(inv, env);
+                say(&mut stdout(), &if shown.json { whereis.json() } else { whereis.text() });
+                Outcome::new(whereis.code, String::new())
             });
         }
         Verb::Explain { action, which, host } => {

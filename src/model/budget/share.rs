@@ -122,7 +122,7 @@ shares! {
         "Half of the time is left for what the person wants.",
     ),
     Members => row(
-        "asking the cluster and its members for `status`",
+        "asking the cluster and its members for `status` and `whereis`",
         most(6),
         "What is seen here is not held up by it.",
     ),

@@ -80,7 +80,7 @@ pub enum CallStep {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
-    /// The domain: state, create, start; as it is at the destination: migrate.
+    /// The domain: state, xml, create, start; as it is at the destination: migrate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
     /// XML: xml, saved-xml.

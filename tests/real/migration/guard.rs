@@ -75,3 +75,24 @@ fn a_node_that_lets_nobody_in_hinders_only_a_strict_start() {
     start("try").gives(0).tells(&["nowhere.invalid could not be asked about 'a'"]);
     vm.qemu().signal(Signal::KILL);
 }
+
+#[test]
+fn a_node_that_is_called_alike_is_another_one_unless_its_address_is_the_same() {
+    let cluster = Cluster::up();
+    let (vm, here) = (cluster.travels("a"), cluster.host(2));
+    let named = |name: &str, node: &str| {
+        here.run("sh", &["-c", &format!("echo $(getent ahosts {node} | cut -d ' ' -f 1) {name} >>/etc/hosts")]);
+    };
+    named("node2.dr.example", "node1");
+    named("node2.lab.example", "node2");
+    let start = |nodes: &str| vm.call(2, Pacemaker, "start").param("guard_nodes", nodes).param("guard", "strict");
+    let mapping = "node2.dr.example:node1";
+    let other = || start("node2,node2.dr.example").param("migration_mapping", mapping);
+    other().gives(1).says(&["is running on node2.dr.example"]);
+    vm.runs_only_on(1);
+    cluster.host(1).virsh(&["destroy", "a"]);
+    // Nobody could log in there by this name.
+    start("node2.lab.example").gives(0);
+    here.virsh(&["destroy", "a"]);
+    other().gives(0);
+}

@@ -13,6 +13,7 @@ mod post_copy;
 mod rehearsal;
 mod targets;
 mod ways;
+mod whereis;
 
 use crate::common::Call;
 

@@ -4,6 +4,7 @@
 //! Nothing is set up before the first line is written, since most monitors write none. Losing a line is never an error.
 
 use crate::model::call::{Caller, Environment};
+use crate::policy::CRITICAL;
 use crate::sys::child;
 use crate::sys::text::ascii_line;
 use crate::sys::time::{Deadline, utc};
@@ -44,7 +45,7 @@ pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: b
         let level = if verbose { level } else { LevelFilter::Warn };
         let mut terminal = env_logger::Builder::new();
         terminal.filter_level(level).format(|out, record| {
-            writeln!(out, "vm-agent: {}: {}", word(record.level()), ascii_line(&record.args().to_string(), LINE))
+            writeln!(out, "vm-agent: {}: {}", word(record), ascii_line(&record.args().to_string(), LINE))
         });
         if terminal.try_init().is_ok() {
             log::set_max_level(level);
@@ -98,8 +99,9 @@ fn to_syslog(priority: u8, tag: &str, line: &str) {
     }
 }
 
-const fn word(level: Level) -> &'static str {
-    match level {
+fn word(record: &Record<'_>) -> &'static str {
+    match record.level() {
+        Level::Error if record.target() == CRITICAL => "CRITICAL",
         Level::Error => "ERROR",
         Level::Warn => "WARNING",
         Level::Info => "INFO",
@@ -108,8 +110,9 @@ const fn word(level: Level) -> &'static str {
 }
 
 /// Syslog's severity.
-const fn severity(level: Level) -> u8 {
-    match level {
+fn severity(record: &Record<'_>) -> u8 {
+    match record.level() {
+        Level::Error if record.target() == CRITICAL => 2,
         Level::Error => 3,
         Level::Warn => 4,
         Level::Info => 6,
@@ -138,16 +141,16 @@ fn facility(name: &str) -> Option<u8> {
 
 impl Sinks {
     /// Whether the program took the line.
-    fn by_program(&self, level: Level, line: &str) -> bool {
+    fn by_program(&self, record: &Record<'_>, line: &str) -> bool {
         let Some(program) = self.program.and_then(child::find_program) else { return false };
         let args: Vec<OsString> = if self.program == Some("clulog") {
             ["-m", "vm", "-s"]
                 .into_iter()
                 .map(OsString::from)
-                .chain([severity(level).to_string().into(), line.into()])
+                .chain([severity(record).to_string().into(), line.into()])
                 .collect()
         } else {
-            let text = format!("{}: {line}", word(level));
+            let text = format!("{}: {line}", word(record));
             ["-t", &self.tag, &text].into_iter().map(OsString::from).collect()
         };
         let deadline = Deadline::after(LOGGER);
@@ -169,7 +172,7 @@ impl Log for Sinks {
 
     fn log(&self, record: &Record<'_>) {
         let text = ascii_line(&record.args().to_string(), LINE);
-        let line = format!("{}: {text}", word(record.level()));
+        let line = format!("{}: {text}", word(record));
         if let Some((file, began)) = &self.trace {
             let mut file = file;
             let _ = writeln!(file, "{:.3} {line}", began.elapsed().as_secs_f32());
@@ -180,11 +183,11 @@ impl Log for Sinks {
         if self.stderr {
             let _ = writeln!(std::io::stderr(), "{line}");
         }
-        if self.program.is_some() && self.by_program(record.level(), &text) {
+        if self.program.is_some() && self.by_program(record, &text) {
             return;
         }
         if let Some(facility) = self.syslog {
-            to_syslog(facility * 8 + severity(record.level()), &self.tag, &line);
+            to_syslog(facility * 8 + severity(record), &self.tag, &line);
         }
         match (&self.file, &self.debug_file) {
             (Some(file), _) if record.level() <= Level::Info => self.append(file, &line),

@@ -224,7 +224,12 @@ impl World for Story {
     fn tidy(&mut self, tidy: &Tidy, _facts: &Facts, _done: &History) {
         match tidy {
             Tidy::ForgetStart => self.seen.here.starting = None,
-            Tidy::ForgetTarget | Tidy::NoteMonitor { .. } | Tidy::NoteMoved | Tidy::Mark { .. } | Tidy::Warn(_) => {}
+            Tidy::ForgetTarget
+            | Tidy::NoteMonitor { .. }
+            | Tidy::NoteMoved
+            | Tidy::Mark { .. }
+            | Tidy::Warn(_)
+            | Tidy::Alert(_) => {}
         }
     }
 

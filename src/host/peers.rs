@@ -30,12 +30,12 @@ impl Subject {
     }
 }
 
-/// Asks the members that are to be asked before a start: those of `guard_nodes`, else those of the cluster that runs here.
+/// Asks the members that may have the machine too: those of `guard_nodes`, else those of the cluster that runs here.
 /// One of which the cluster proves that it runs nothing is left out.
 ///
 /// # Errors
 /// Why nobody can be asked.
-pub(super) fn before_a_start(
+pub(super) fn in_the_cluster(
     inv: &Invocation,
     looker: &Looker,
     libvirt: &Libvirt,
@@ -76,8 +76,8 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
     let is_here = |node: &str| here.into_iter().chain([own.as_str()]).any(|here| hosts::are_one(node, here, until));
     let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
     let member = |node: &String| {
-        let others = known.iter().flat_map(|members| &members.others);
-        let known = others.filter(|member| hosts::are_one(node, &member.node, until)).next().cloned();
+        let mut others = known.iter().flat_map(|members| &members.others);
+        let known = others.find(|member| hosts::are_one(node, &member.node, until)).cloned();
         known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
     };
     Ok(nodes.map(member).collect())

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before a start: does the machine run on another member of the cluster? Pure.
+//! Before a start: does the machine run on another member of the cluster? And while it runs: does it run there too? Pure.
 //!
 //! A cluster manager knows what it did itself. What a person moved by virsh, or a migration whose end nobody saw, only the
 //! members can tell. By hand the cluster's members are asked before the action begins, so here only those of `guard_nodes`.
 
+use super::copies::{self, Holds};
 use super::history::History;
 use super::hope::{self, Hope};
 use super::settle::{AtTarget, at_target};
@@ -75,6 +76,22 @@ pub(super) fn unheard(seen: &Facts) -> Vec<String> {
         }
         Fact::NotAsked => Vec::new(),
     }
+}
+
+/// Whether this monitor looks for a second copy.
+pub(super) fn looks_for_a_second(inv: &Invocation) -> bool {
+    let asks = inv.check_level >= 10 || inv.params.guard_monitor;
+    inv.recurring && inv.action.watches() && asks && inv.params.guard != Guard::Off
+}
+
+/// What a monitor says of a second copy. It ran here before the members were asked, and does so after that: what has moved
+/// meanwhile is seen elsewhere alone. Silence is no copy.
+pub(super) fn second_copy(seen: &Facts) -> Option<String> {
+    let Fact::Known(peers) = &seen.answers.peers else { return None };
+    let is_copy = |place| copies::holds(place) == Holds::Copy;
+    let other = peers.iter().find(|peer| is_copy(&peer.place)).filter(|_| is_copy(&seen.here))?;
+    let how = runs(other).unwrap_or_default();
+    Some(format!("'{}' runs here, and {how} on {} too: stop one of the two at once", seen.here.label(), other.node))
 }
 
 /// How the machine runs at a member, if it does. A placeholder that waits there for its memory may become it.

@@ -32,10 +32,11 @@ use crate::model::outcome::{Code, Outcome};
 use crate::model::params::Problem;
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
+use copies::Holds;
 use health::Health;
 pub(crate) use history::History;
 use std::time::Duration;
-pub(crate) use step::{Delay, Next, Query, Step, Tidy};
+pub(crate) use step::{CRITICAL, Delay, Next, Query, Step, Tidy};
 pub(crate) use words::{has_saved_memory, no_definition};
 pub(crate) use world::{Look, World};
 
@@ -87,6 +88,11 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
             return Next::Wait(Delay::Stay(longest));
         }
     }
+    let runs = well || outcome.code == Code::Degraded;
+    let looks = runs && guard::looks_for_a_second(inv) && copies::holds(&seen.here) == Holds::Copy;
+    if looks && !seen.answers.peers.is_asked() && !done.left.is_zero() {
+        return Next::Ask(Query::Members);
+    }
     let watches = well && inv.recurring && inv.action.watches();
     if watches && !seen.answers.switched.is_asked() && !done.left.is_zero() {
         return Next::Ask(Query::Switched);
@@ -109,8 +115,12 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if well && takes_over {
         tidies.push(Tidy::ForgetTarget);
     }
-    if well || outcome.code == Code::Degraded {
+    if runs {
         tidies.push(Tidy::Mark { takes_over, started: done.start.is_some() });
+    }
+    if looks && let Some(sentence) = guard::second_copy(seen) {
+        tidies.push(Tidy::Alert(sentence.clone()));
+        return Next::Answer(Outcome::new(degraded(inv), sentence), tidies);
     }
     let outcome = match &seen.answers.switched {
         Fact::Known(Some(sentence)) if watches => {

@@ -187,7 +187,12 @@ pub(crate) enum Tidy {
     },
     /// Log the answer as a warning, though it is a success.
     Warn(String),
+    /// Log this as what somebody must mend at once.
+    Alert(String),
 }
+
+/// What a line of the log is about that somebody must act upon at once.
+pub(crate) const CRITICAL: &str = "critical";
 
 impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

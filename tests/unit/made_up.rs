@@ -18,10 +18,11 @@ use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Pause, State};
 use vm_agent::model::storage::OpenDisk;
+use vm_agent::policy::copies::{Holds, holds};
 use vm_agent::policy::health::{Health, health};
 use vm_agent::policy::moving::Moving;
 use vm_agent::policy::outward::{OnRecord, Outward, Sight};
-use vm_agent::policy::{self, Delay, History, Next, Step};
+use vm_agent::policy::{self, Delay, History, Next, Query, Step, Tidy};
 
 fn caller() -> impl Strategy<Value = Caller> {
     proptest::sample::select(&[Caller::Rgmanager, Caller::Pacemaker, Caller::Ocf, Caller::Human][..])
@@ -50,7 +51,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 6),
+        flags in proptest::collection::vec(any::<bool>(), 7),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -70,6 +71,7 @@ prop_compose! {
         flag(flags[2], "status_program", "true");
         flag(flags[3], "degraded_when_blind", "yes");
         flag(flags[4] && flags[5], "use_virsh", "perhaps");
+        flag(flags[6], "guard_monitor", "yes");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -471,6 +473,44 @@ proptest! {
         }
         if !guarded {
             prop_assert_eq!(&next(Fact::Known(Some(open()))), &free);
+        }
+    }
+
+    /// Whoever watches asks the others only where it was told to, and takes nobody's silence for anything.
+    #[test]
+    fn a_second_copy_is_told_of_where_one_is_seen_and_silence_elsewhere_changes_no_answer(
+        (inv, seen, done) in (invocation(), observation(), history()), other in peer(),
+    ) {
+        // Whoever watches has started nothing.
+        let done = History { start: None, ..done };
+        let next = |peers| {
+            let answers = Answers { peers, ..seen.answers.clone() };
+            policy::next(&inv, &Facts { answers, ..seen.clone() }, &done)
+        };
+        let watches = matches!(inv.action, Action::Status | Action::Monitor);
+        let looks = inv.recurring && inv.params.guard != Guard::Off && (inv.check_level >= 10 || inv.params.guard_monitor);
+        let nobody = next(Fact::Known(Vec::new()));
+        if !watches {
+            return Ok(());
+        }
+        let asked = next(Fact::NotAsked);
+        if asked == Next::Ask(Query::Members) {
+            prop_assert!(looks && holds(&seen.here) == Holds::Copy, "{asked}");
+        } else {
+            prop_assert_eq!(&asked, &nobody);
+        }
+        prop_assert_eq!(&next(Fact::Silent(Silence::refused("the cluster is silent"))), &nobody);
+        let both = holds(&other.place) == Holds::Copy && holds(&seen.here) == Holds::Copy;
+        let found = next(Fact::Known(vec![other]));
+        let alarms = matches!(&found, Next::Answer(_, tidies) if tidies.iter().any(|it| matches!(it, Tidy::Alert(_))));
+        prop_assert!(!alarms || (looks && both), "{found}");
+        if let (Next::Answer(outcome, _), Next::Answer(alone, _)) = (&found, &nobody) {
+            let well = matches!(alone.code, Code::Ok | Code::Degraded);
+            prop_assert_eq!(alarms, looks && both && well);
+            let code = if inv.caller == Caller::Pacemaker { Code::Degraded } else { Code::Ok };
+            prop_assert!(if alarms { outcome.code == code } else { outcome == alone }, "{found} {nobody}");
+        } else {
+            prop_assert_eq!(&found, &nobody);
         }
     }
 

@@ -54,12 +54,12 @@ struct HostSaid {
     defined: Option<bool>,
     /// The SHA-256 of that.
     sha256: Option<String>,
-    mark: Option<Marked>,
+    mark: Option<MarkSaid>,
 }
 
 /// Which resource it was started for, and from what.
 #[derive(Serialize)]
-struct Marked {
+struct MarkSaid {
     resource: String,
     source: Option<String>,
     sha256: Option<String>,
@@ -219,7 +219,7 @@ impl HostSaid {
             // Where libvirt knows no such domain, it has no definition of it.
             defined: kept.defined.or_else(|| place.has_no_domain().then_some(false)),
             sha256: kept.sha256,
-            mark: kept.mark.map(|mark| Marked {
+            mark: kept.mark.map(|mark| MarkSaid {
                 resource: mark.instance,
                 source: text(mark.source),
                 sha256: text(mark.sha256),

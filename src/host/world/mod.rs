@@ -25,7 +25,7 @@ use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
 use crate::policy::migrate;
 use crate::policy::moving::Moving;
-use crate::policy::{self, Delay, History, Look, Query, Step, Tidy, World};
+use crate::policy::{self, CRITICAL, Delay, History, Look, Query, Step, Tidy, World};
 use crate::sys::held::Held;
 use crate::sys::interrupt;
 use crate::sys::lock;
@@ -228,7 +228,7 @@ impl World for Host<'_> {
                     pause(ASK_AGAIN, self.deadline);
                 }
                 let until = self.until(Share::Guard);
-                facts.answers.peers = peers::before_a_start(self.inv, &self.looker, &facts.here.libvirt, until).into();
+                facts.answers.peers = peers::in_the_cluster(self.inv, &self.looker, &facts.here.libvirt, until).into();
             }
             Query::Storage => facts.answers.open_elsewhere = self.open_elsewhere(facts),
             Query::Target => facts.answers.target = Some(self.ask_target(facts, done)),
@@ -373,6 +373,7 @@ impl World for Host<'_> {
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::NoteMoved => self.note_target(seen, done, true),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),
+            Tidy::Alert(sentence) => log::error!(target: CRITICAL, "{sentence}"),
         }
     }
 

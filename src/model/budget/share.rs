@@ -255,11 +255,15 @@ shares! {
         most(1).of_left(8),
         "Without an answer that host is asked.",
     ),
-    Guard => row(
-        "asking the cluster's other members before a start",
-        most(10).of_free(3),
-        "One that is online and silent may run it; its libvirt may be restarting. The cluster waits for this start.",
-    ),
+    Guard => ShareRow {
+        others: &[(WATCHES, most(5).of_left(3))],
+        ..row(
+            "asking the cluster's other members (guard)",
+            most(10).of_free(3),
+            "One that is online and silent may run it; its libvirt may be restarting, and the cluster waits for this \
+             start. To a monitor silence says nothing.",
+        )
+    },
     Elsewhere => row(
         "asking the host that it last migrated to",
         most(10).of_left(4),

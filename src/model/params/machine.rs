@@ -199,6 +199,15 @@ pub(super) static ROWS: &[Param] = &[
              place of the cluster's own members.",
         )
         .readme("The nodes that it asks, in place of the cluster's members"),
+    row(Watch, "guard_monitor", Flag(|p| &mut p.guard_monitor))
+        .default("no")
+        .told(
+            "Look for a second copy in each monitor",
+            "yes: every recurring monitor asks the cluster's other nodes whether the virtual machine runs there too, and \
+             answers \"degraded\" (190) where it does; no: only one of depth 10 does. Nobody's silence is a fault, and \
+             with guard=off nobody is asked.",
+        )
+        .readme("Every recurring monitor looks for a second copy on the other nodes, not only one of depth 10"),
     row(Watch, "degraded_when_blind", Flag(|p| &mut p.degraded_when_blind))
         .default("no")
         .told(

@@ -120,6 +120,8 @@ pub struct Params {
     pub guard: Guard,
     /// The nodes that it asks, in place of the cluster's members.
     pub guard_nodes: Vec<String>,
+    /// Whether recurring monitors ask them too, whatever their depth.
+    pub guard_monitor: bool,
     /// Answer "degraded" when only the process could be seen.
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.

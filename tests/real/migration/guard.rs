@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before a start the other members are asked: never two copies. The guests have no disks, so nothing but that hinders one.
+//! Before a start, and by deep monitors, the other members are asked: never two copies. The guests have no disks, so nothing
+//! but that hinders one.
 
+use super::unhurried;
 use crate::common::*;
 use rustix::process::Signal;
 
@@ -95,4 +97,51 @@ fn a_node_that_is_called_alike_is_another_one_unless_its_address_is_the_same() {
     start("node2.lab.example").gives(0);
     here.virsh(&["destroy", "a"]);
     other().gives(0);
+}
+
+/// The second copy is one that an administrator started by virsh.
+#[test]
+fn a_second_copy_is_found_by_a_deep_monitor_and_a_machine_that_moves_is_none() {
+    let cluster = Cluster::up();
+    let vm = cluster.travels("a");
+    let watch = |dialect, depth: u32| {
+        let action = if dialect == Rgmanager { "status" } else { "monitor" };
+        let call = vm.call(1, dialect, action).recurring().depth(depth).timeout(20.0);
+        call.param("guard_nodes", "node1,node2")
+    };
+    watch(Pacemaker, 10).gives(0);
+    let file = vm.folder.join("a.xml");
+    cluster.host(2).virsh(&["create", file.to_str().unwrap()]);
+    let two = &["'a' runs here, and is running on node2 too", "stop one of the two at once"];
+    let answer = watch(Pacemaker, 10).gives(190).says(two).tells(&["CRITICAL: 'a' runs here"]);
+    println!("{:.2} s: {}", answer.took.as_secs_f32(), answer.reason);
+    watch(Rgmanager, 10).gives(0).tells(&["CRITICAL: 'a' runs here, and is running on node2 too"]);
+    watch(Pacemaker, 0).param("guard_monitor", "yes").gives(190).says(two);
+    // Nobody is asked.
+    watch(Pacemaker, 0).gives(0);
+    watch(Pacemaker, 10).param("guard", "off").gives(0);
+    // One that does not answer says nothing.
+    cluster.host(2).service("freeze", "libvirtd");
+    let answer = watch(Pacemaker, 10).gives(0).within(12.0);
+    println!("frozen: {:.2} s", answer.took.as_secs_f32());
+    cluster.host(2).service("thaw", "libvirtd");
+    cluster.host(2).virsh(&["destroy", "a"]);
+    for (from, to) in [(1, 2), (2, 1)] {
+        let moving = unhurried(vm.moves(Rgmanager, from, to)).spawn();
+        let mut looks = 0;
+        while moving.runs() {
+            // At the target it is the placeholder at first, and at the source it is gone at last.
+            for host in [1, 2] {
+                let call =
+                    vm.call(host, Pacemaker, "monitor").recurring().depth(10).param("guard_nodes", "node1,node2");
+                let answer = call.run();
+                assert!(matches!(answer.code, 0 | 7), "{answer}");
+                looks += 1;
+            }
+        }
+        let moved = moving.answer();
+        assert_eq!(moved.code, 0, "{moved}");
+        assert!(looks > 4, "{looks} looks: {moved}");
+    }
+    vm.runs_only_on(1);
 }

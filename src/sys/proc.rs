@@ -147,6 +147,9 @@ impl ProcessDir {
     }
 }
 
+/// Most of what is read is shorter. A vector doubles its room for more.
+const SHORT: usize = 1024;
+
 /// Reads at most `limit` bytes of a file into `buffer`; whether that was all of it.
 pub(crate) fn read_at(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>, limit: usize) -> rustix::io::Result<bool> {
     let file = openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
@@ -155,7 +158,9 @@ pub(crate) fn read_at(folder: &OwnedFd, name: &str, buffer: &mut Vec<u8>, limit:
         if buffer.len() >= limit {
             return Ok(false);
         }
-        buffer.reserve(4096);
+        if buffer.len() == buffer.capacity() {
+            buffer.reserve(SHORT);
+        }
         match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
             Ok(0) => return Ok(true),
             Ok(_) | Err(Errno::INTR) => {}

@@ -339,8 +339,7 @@ impl Looker {
     pub(crate) fn switched(&mut self, deadline: Deadline) -> Option<Vec<Switched>> {
         let uuid = self.machine.as_ref()?.uuid;
         if let Some(found) = self.recorded(&Sought::Uuid(&uuid), |_| true) {
-            let found = found?;
-            return found.mark.filter(|mark| !mark.disks.is_empty()).map(|_| found.switched);
+            return found?.switched;
         }
         let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
         let facts = definition::parse(xml.as_bytes()).ok()?;
@@ -348,11 +347,10 @@ impl Looker {
         Some(definition::switched(&facts.disks, &mark))
     }
 
-    /// The same, but only when libvirt has changed its file on the machine since it was last asked: cheap enough for each
-    /// monitor, and a switch is told of once. Nothing where it has not changed, or it is not known. With it comes what
-    /// [`Self::switched_seen`] is told when they are on record.
-    pub(crate) fn newly_switched(&mut self, deadline: Deadline) -> Option<(Vec<Switched>, SeenFile)> {
-        let name = self.machine.as_ref()?.name.clone();
+    /// The same by libvirt's own file alone, and only when libvirt has changed it since it was last asked: cheap enough for
+    /// each monitor, and a switch is told of once. With it comes what [`Self::switched_seen`] is told when they are on record.
+    pub(crate) fn newly_switched(&self) -> Option<(Option<Vec<Switched>>, SeenFile)> {
+        let Machine { name, uuid } = self.machine.as_ref()?;
         let folder = self.driver.folder().filter(|_| self.has_status_files)?;
         let file = self.roots.run.join(folder).join(format!("{name}.xml"));
         let facts = rustix::fs::lstat(&file).ok()?;
@@ -363,7 +361,7 @@ impl Looker {
         if run_dir::read(&self.roots.run, &seen.record).as_deref() == Some(&seen.changed) {
             return None;
         }
-        Some((self.switched(deadline)?, seen))
+        Some((self.recorded(&Sought::Uuid(uuid), |_| true)??.switched, seen))
     }
 
     /// They are on record: they need not be looked for again before libvirt changes its file.

@@ -236,15 +236,18 @@ impl World for Host<'_> {
                 facts.answers.rehearsed = self.rehearse(facts, done).map_err(Silence::refused).into();
             }
             Query::Switched => {
-                let switched = self.looker.newly_switched(self.deadline);
+                let found = self.looker.newly_switched();
                 let name = self.looker.name().unwrap_or_default();
+                let record =
+                    |switched: &Vec<_>| disks::record(&self.looker.roots, name, switched, self.until(Share::Switched));
                 // The machine may end without an action of ours that would still see it.
-                if let Some((switched, seen)) = &switched
-                    && disks::record(&self.looker.roots, name, switched, self.until(Share::Switched))
+                if let Some((switched, seen)) = &found
+                    && switched.as_ref().is_none_or(record)
                 {
                     self.looker.switched_seen(seen);
                 }
-                facts.answers.switched = Fact::Known(switched.and_then(|(switched, _)| disks::told(name, &switched)));
+                let switched = found.and_then(|(switched, _)| switched);
+                facts.answers.switched = Fact::Known(switched.and_then(|switched| disks::told(name, &switched)));
             }
             Query::Guest => {
                 facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into();

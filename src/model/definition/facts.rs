@@ -90,8 +90,8 @@ pub struct Recorded {
     pub uuid: [u8; 16],
     /// Our mark, if it has one.
     pub mark: Option<Mark>,
-    /// Its disks that were switched since the mark was made.
-    pub switched: Vec<Switched>,
+    /// Its disks that were switched since the mark was made; nothing where no mark tells what they were.
+    pub switched: Option<Vec<Switched>>,
 }
 
 /// Reads libvirt's status file of an active domain (`<domstatus>`, with the domain's live definition in it).
@@ -102,7 +102,8 @@ pub fn status_file(text: &[u8]) -> Option<Recorded> {
     let domain = root.is("domstatus").then(|| root.first("domain")).flatten()?;
     let (name, uuid) = (name(text, domain).ok()?, parse_uuid(&domain.text_of("uuid")?)?);
     let mark = mark::of(domain);
-    let switched = mark.as_ref().map(|mark| mark::switched(&devices::disks(domain), mark)).unwrap_or_default();
+    let telling = mark.as_ref().filter(|mark| !mark.disks.is_empty());
+    let switched = telling.map(|mark| mark::switched(&devices::disks(domain), mark));
     Some(Recorded { name, uuid, mark, switched })
 }
 

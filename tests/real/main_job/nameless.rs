@@ -158,3 +158,19 @@ fn a_monitor_that_is_repeated_reads_the_file_again_only_when_it_has_changed() {
     vm.destroy();
     assert_eq!(reads("gone").code, 7);
 }
+
+#[test]
+fn what_libvirt_keeps_of_a_machine_without_a_mark_is_read_once_by_its_monitors() {
+    let host = Host::up();
+    let vm = host.guest("a").written().created();
+    let seen = || host.run("cat", &["/run/vm-agent/a.disks-seen"]);
+    vm.watch(Pacemaker).gives(0);
+    assert!(!host.virsh(&["dumpxml", "a"]).contains("vm-agent.org"));
+    let first = seen();
+    vm.watch(Pacemaker).gives(0);
+    assert_eq!(seen(), first);
+    // Something that libvirt writes down.
+    host.virsh(&["desc", "a", "--live", "another"]);
+    vm.watch(Pacemaker).gives(0);
+    assert_ne!(seen(), first);
+}

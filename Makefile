@@ -124,7 +124,7 @@ fuzz:
 root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
 installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 \
-	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain
+	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain lib/ocf/resource.d/vm-agent/Xen
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
 ordered   = resource-agents-deps.target rgmanager.service
 
@@ -137,7 +137,8 @@ install:
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
 ifeq ($(DROPIN),yes)
-	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/VirtualDomain'
+	for name in VirtualDomain Xen; do \
+		ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/'$$name || exit; done
 	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
 		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
 		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi

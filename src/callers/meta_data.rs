@@ -76,7 +76,7 @@ fn ocf() -> String {
 <!-- SPDX-License-Identifier: GPL-2.0-or-later -->
 {DOCTYPE}<resource-agent name="vm" version="{}">
   <version>1.1</version>
-  <longdesc lang="en">Runs a virtual machine that libvirt manages (KVM/QEMU, Xen, LXC). Its definition is the file config, or the first file NAME or NAME.xml in the folders of path, or libvirt's own definition of that name. It takes the place of ocf:heartbeat:VirtualDomain. A virtual machine counts as stopped only when libvirt or the process table proves it.</longdesc>
+  <longdesc lang="en">Runs a virtual machine that libvirt manages (KVM/QEMU, Xen, LXC), or Xen's xl. Its definition is the file config, or the first file NAME or NAME.xml in the folders of path, or libvirt's own definition of that name. It takes the place of ocf:heartbeat:VirtualDomain. A virtual machine counts as stopped only when libvirt or the process table proves it.</longdesc>
   <shortdesc lang="en">Virtual machine managed by libvirt</shortdesc>
   <parameters>
 "#,

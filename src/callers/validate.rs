@@ -9,8 +9,8 @@ use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
-use crate::model::definition::{self, DefinedDomain, DiskKind, EMPTY_TPM, TpmState};
-use crate::model::facts::{Definition, Libvirt};
+use crate::model::definition::{DefinedDomain, DiskKind, EMPTY_TPM, Language, TpmState};
+use crate::model::facts::{Definition, Libvirt, Tools};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
 use crate::model::worker::{Question, Request};
@@ -31,8 +31,10 @@ pub(crate) fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str
     let deadline = inv.budget().deadline();
     let mut findings = parameters(inv);
     let mut looker = Looker::new(inv, env, Roots::default());
+    looker.choose_tools(inv);
     // A daemon that does not answer says nothing about the parameter.
     if inv.params.hypervisor.is_some()
+        && looker.tools() == Tools::Libvirt
         && let Err(text) = looker.check_hypervisor(inv.budget().until(Share::HasDriver, deadline))
     {
         findings.push(Finding { code: Code::Configured, text: format!("hypervisor: {text}") });
@@ -92,7 +94,7 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
     looker.read_definition(inv);
     match looker.definition() {
         Definition::File(defined) => {
-            let facts = definition::parse(defined.text.as_bytes()).ok();
+            let facts = defined.facts();
             if facts.as_ref().is_some_and(|facts| facts.uuid.is_none() && facts.vtpm.is_some()) {
                 findings.push(Finding { code: Code::Generic, text: format!("{} {EMPTY_TPM}", defined.path.display()) });
             }
@@ -134,8 +136,13 @@ fn notes(facts: &DefinedDomain) -> Vec<String> {
         let path = facts.nvram.as_deref().unwrap_or("/var/lib/libvirt/qemu/nvram");
         notes.push(format!("its UEFI variables (NVRAM) are each node's own, unless {path} is shared by all"));
     }
-    if facts.on_poweroff.as_deref() == Some("restart") {
-        notes.push("on_poweroff is restart: a guest that shuts itself down is started again by libvirt".into());
+    let (xen, restarts) = (facts.domain_type == "xen", Some("restart"));
+    if facts.on_poweroff.as_deref() == restarts {
+        let by = if xen { "its tool stack" } else { "libvirt" };
+        notes.push(format!("on_poweroff is restart: a guest that shuts itself down is started again by {by}"));
+    }
+    if xen && facts.on_crash.as_deref() == restarts {
+        notes.push("on_crash is restart: the cluster does not see a crash; destroy leaves the restart to it".into());
     }
     notes
 }
@@ -147,12 +154,16 @@ fn host(
     deadline: Deadline,
     findings: &mut Vec<Finding>,
 ) {
+    let by_xl = looker.tools() == Tools::Xl;
     let asked = asked_of_libvirt(looker, inv.budget().until(Share::Lacks, deadline));
     let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     if inv.params.use_virsh && find_program("virsh").is_none() {
         missing("use_virsh is set, but virsh is not installed".into());
     }
-    if !inv.params.use_virsh && backend::worker_path().is_none() {
+    if by_xl && find_program("xl").is_none() {
+        missing("the definition is an xl file, but xl is not installed".into());
+    }
+    if !by_xl && !inv.params.use_virsh && backend::worker_path().is_none() {
         missing("the worker vm-agent-libvirt is not installed beside the agent or in /usr/libexec/vm-agent".into());
     }
     if inv.params.status_program.is_some() && find_program("bash").is_none() {
@@ -229,6 +240,9 @@ fn host(
 /// answer, or that the worker is missing, is found by itself.
 fn asked_of_libvirt(looker: &Looker, patience: Deadline) -> Vec<String> {
     let Definition::File(defined) = looker.definition() else { return Vec::new() };
+    if defined.language == Language::Xl {
+        return Vec::new();
+    }
     let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone() });
     request.timeout = Some(patience.left());
     match backend::ask_worker(&request, patience) {

@@ -179,6 +179,14 @@ fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>
     }
 }
 
+/// What an attribute of Pacemaker's holds of a node; nothing, where there is none.
+///
+/// # Errors
+/// Pacemaker does not say.
+pub(crate) fn node_attribute(node: &str, name: &str, until: Deadline) -> Result<Option<String>, String> {
+    pacemaker::node_attribute(node, name, until)
+}
+
 impl Wanted<'_> {
     /// Whether a resource's parameters are about this virtual machine: by name, where both names are known, else by the
     /// file of the definition. A file that cannot be read is taken to be named for what it defines.
@@ -197,7 +205,7 @@ impl Wanted<'_> {
 }
 
 fn config_of<'t>(parameter: &dyn Fn(&str) -> Option<&'t str>) -> Option<&'t Path> {
-    parameter("config").or_else(|| parameter("xmlfile")).map(Path::new)
+    parameter("config").or_else(|| parameter("xmlfile").or_else(|| parameter("xmfile"))).map(Path::new)
 }
 
 #[cfg(test)]

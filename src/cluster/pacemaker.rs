@@ -35,6 +35,22 @@ pub(super) fn resource(
     }
 }
 
+/// What an attribute of a node holds; nothing, where the node has none of that name.
+///
+/// # Errors
+/// Pacemaker does not say.
+pub(super) fn node_attribute(node: &str, name: &str, until: Deadline) -> Result<Option<String>, String> {
+    let program = find_program("crm_attribute").ok_or("crm_attribute is not installed")?;
+    match tool(&program, &["--type", "nodes", "--node", node, "--name", name, "--query", "--quiet"], until)? {
+        Ok(answer) => Ok(Some(ascii_line(String::from_utf8_lossy(&answer).trim(), 200)).filter(|it| !it.is_empty())),
+        Err(NO_ATTRIBUTE) => Ok(None),
+        Err(code) => Err(format!("crm_attribute ended with {code}")),
+    }
+}
+
+/// How crm_attribute ends where there is no such attribute.
+const NO_ATTRIBUTE: i32 = 105;
+
 fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource>, String> {
     let text = std::str::from_utf8(answer).map_err(|_| "its configuration is not UTF-8")?;
     let configuration = read_large(text, LARGEST.1)
@@ -57,8 +73,8 @@ fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource
         let says =
             |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name)).filter(|value| !value.is_empty());
         let agent = primitive.attribute("type").or_else(|| template?.attribute("type"));
-        let is_it =
-            matches!(agent, Some("vm" | "VirtualDomain")) && asked.is_of(&|name| says("instance_attributes", name));
+        let is_it = matches!(agent, Some("vm" | "VirtualDomain" | "Xen"))
+            && asked.is_of(&|name| says("instance_attributes", name));
         let unmanaged = says("meta_attributes", "is-managed").is_some_and(|value| !yes(value))
             || says("meta_attributes", "maintenance").is_some_and(yes);
         is_it.then(|| Resource {

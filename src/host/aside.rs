@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::host::locate::{DefinitionAt, FileKind, Found, Instead, LocateError, LookedAt, Waits};
+use crate::host::locate::{DefinitionAt, Found, Instead, LocateError, LookedAt, Waits};
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
 use crate::model::budget;
+use crate::model::definition::Language;
 use crate::model::params::PathSpec;
 use crate::sys::child::aside::{self, Patience};
 use crate::sys::image_lock::{self, InUse};
@@ -85,7 +86,7 @@ fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
     Some(match serde_json::from_slice(line).ok()? {
         Aside::File { bytes, .. } if bytes != rest.len() => return None,
         Aside::File { path: at, xml, .. } => {
-            let kind = if xml { FileKind::Xml } else { FileKind::XenConfig };
+            let kind = if xml { Language::Xml } else { Language::Xl };
             Ok(Found::File { path: path(at), text: rest.to_vec(), kind })
         }
         Aside::NotFound(places) => {
@@ -244,7 +245,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             paths.iter().try_for_each(|path| say(&image_lock::of(Path::new(path))))
         }
         Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {
-            let roots = Roots { proc: proc.into(), run: run.into(), lib: lib.into() };
+            let roots = Roots { proc: proc.into(), run: run.into(), lib: lib.into(), ..Roots::default() };
             let uuid = uuid.to_str().and_then(crate::sys::text::parse_uuid);
             let driver = if *driver == "lxc" { Driver::Lxc } else { Driver::Qemu };
             let found_by = if *found_by == "named" { FoundBy::PidFile } else { FoundBy::Scan };
@@ -260,7 +261,7 @@ fn tell(place: &DefinitionAt<'_>) -> Option<()> {
     let bytes = |path: PathBuf| path.into_os_string().into_vec();
     let (answer, text) = match place.find(Waits::Long) {
         Ok(Found::File { path, text, kind }) => {
-            (Aside::File { path: bytes(path), xml: kind == FileKind::Xml, bytes: text.len() }, text)
+            (Aside::File { path: bytes(path), xml: kind == Language::Xml, bytes: text.len() }, text)
         }
         Ok(Found::NotFound { looked_at }) => {
             (Aside::NotFound(looked_at.into_iter().map(|at| (bytes(at.path), at.instead)).collect()), Vec::new())

@@ -7,7 +7,7 @@
 //! not in /run, and is synced: what was written to the overlay does not end with a boot either, and a node that is fenced
 //! boots soon after.
 
-use crate::model::definition::{self, Switched};
+use crate::model::definition::Switched;
 use crate::model::facts::Defined;
 use crate::sys::roots::Roots;
 use crate::sys::run_dir;
@@ -66,7 +66,7 @@ fn hindrance_of(roots: &Roots, name: &str, defined: &Defined) -> Option<String> 
         Ok(switched) => switched,
         Err(error) => return unreadable(&error),
     };
-    let facts = definition::parse(defined.text.as_bytes()).ok()?;
+    let facts = defined.facts()?;
     let one = switched.iter().find(|one| {
         facts
             .disks

@@ -22,17 +22,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::model::definition::MAX_BYTES;
+use crate::model::definition::{Language, MAX_BYTES};
 use crate::model::params::PathSpec;
-
-/// What a definition is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
-    /// libvirt's XML, to judge by its first character.
-    Xml,
-    /// A file of `xl`: text with an assignment.
-    XenConfig,
-}
 
 /// The answer of a search.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,7 +35,7 @@ pub enum Found {
         /// All of its bytes.
         text: Vec<u8>,
         /// What it is written in.
-        kind: FileKind,
+        kind: Language,
     },
     /// Proven not to be there.
     NotFound {
@@ -308,19 +299,19 @@ fn check_regular(path: &Path, kind: FileType) -> Result<(), LocateError> {
 }
 
 /// What a text is written in, by its content; the error says what it is instead.
-fn kind(text: &[u8]) -> Result<FileKind, &'static str> {
+fn kind(text: &[u8]) -> Result<Language, &'static str> {
     // UTF-16 counts as XML, so that the reader of XML may say what is wrong with it.
     if matches!(text, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'<', ..]) {
-        return Ok(FileKind::Xml);
+        return Ok(Language::Xml);
     }
     let body = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
     match body.first() {
         None => Err("empty"),
-        Some(b'<') => Ok(FileKind::Xml),
+        Some(b'<') => Ok(Language::Xml),
         Some(_) if body.iter().any(|&b| b < b' ' && !b.is_ascii_whitespace()) => Err("a binary file"),
         // The reader of xl's files says that SXP and JSON are none.
-        Some(b'(' | b'{' | b'[') => Ok(FileKind::XenConfig),
-        Some(_) if body.contains(&b'=') => Ok(FileKind::XenConfig),
+        Some(b'(' | b'{' | b'[') => Ok(Language::Xl),
+        Some(_) if body.contains(&b'=') => Ok(Language::Xl),
         Some(_) => Err("some other text"),
     }
 }

@@ -7,7 +7,7 @@ use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::definition::{self, Mark};
-use crate::model::facts::{Libvirt, Peer, Place, Silence};
+use crate::model::facts::{Libvirt, Peer, Place, Silence, Tools};
 use crate::model::standing::Standing;
 use crate::model::target;
 use crate::model::worker::{Lookup, Question, Request, Who};
@@ -120,6 +120,10 @@ pub(crate) fn kept(
     until: Deadline,
 ) -> Vec<Option<Kept>> {
     let at = |(node, place): &(Option<&str>, &Place)| {
+        // xl keeps none, and has no place for a mark.
+        if Tools::of(source) == Tools::Xl {
+            return None;
+        }
         let Libvirt::Domain(domain) = &place.libvirt else { return None };
         let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source)).ok()?;
         let xml = |inactive| {
@@ -162,7 +166,7 @@ fn at_once<T: Sync, R: Send>(of: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Opti
 /// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.
 fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
     let driver = source.split([':', '+']).next().unwrap_or_default();
-    let migrates = matches!(driver, "qemu" | "xen");
+    let migrates = matches!(driver, "qemu" | "xen" | "xl");
     let found = target::find(node, &inv.params.migration, if migrates { source } else { "qemu:///system" }, false)?;
     Ok(match found.uri.strip_prefix("qemu+") {
         Some(rest) if !migrates => format!("{driver}+{rest}"),

@@ -2,7 +2,7 @@
 //! What is on record about a machine on this host, in the run folder: where it last migrated to, and what a definition's
 //! file was last seen to mean. Their loss costs little.
 
-use crate::model::facts::{Noted, ProcessId};
+use crate::model::facts::{Noted, RunId};
 use crate::sys::run_dir::{read, remove, write};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::Path;
@@ -120,7 +120,7 @@ pub(crate) fn remember(run: &Path, config: &Path, known: &Known) {
 }
 
 /// Puts on record that a monitor of `name` has answered, in this run of it.
-pub(crate) fn note_monitor(run: &Path, name: &str, process: ProcessId) {
+pub(crate) fn note_monitor(run: &Path, name: &str, process: RunId) {
     if let Err(errno) = write(run, &monitor_file(name), &monitored(process)) {
         log::debug!("the monitor was not noted: {errno}");
     }
@@ -129,7 +129,7 @@ pub(crate) fn note_monitor(run: &Path, name: &str, process: ProcessId) {
 /// Whether a monitor of `name` has answered in this run of it. The record is taken away: a monitor that is killed has not
 /// answered.
 #[must_use]
-pub(crate) fn take_monitor(run: &Path, name: &str, process: ProcessId) -> bool {
+pub(crate) fn take_monitor(run: &Path, name: &str, process: RunId) -> bool {
     let answered = read(run, &monitor_file(name)).is_some_and(|text| text == monitored(process));
     forget_monitor(run, name);
     answered
@@ -144,13 +144,20 @@ fn monitor_file(name: &str) -> String {
     format!("{name}.monitored")
 }
 
-fn monitored((pid, start): ProcessId) -> String {
-    format!("{pid} {start}")
+fn monitored(run: RunId) -> String {
+    match run {
+        RunId::Process { pid, start } => format!("{pid} {start}"),
+        RunId::XenDomain(id) => format!("xen {id}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const fn run_id(start: u64) -> RunId {
+        RunId::Process { pid: 7, start }
+    }
 
     #[test]
     fn a_machine_that_was_remembered_is_known_by_its_file_and_by_no_other() {
@@ -178,12 +185,12 @@ mod tests {
     #[test]
     fn the_record_of_a_monitor_holds_for_one_run_and_is_taken_once() {
         let run = tempfile::tempdir().unwrap();
-        assert!(!take_monitor(run.path(), "a b", (7, 70)));
-        note_monitor(run.path(), "a b", (7, 70));
-        assert!(!take_monitor(run.path(), "a b", (7, 71)));
-        note_monitor(run.path(), "a b", (7, 70));
-        assert!(take_monitor(run.path(), "a b", (7, 70)));
-        assert!(!take_monitor(run.path(), "a b", (7, 70)));
+        assert!(!take_monitor(run.path(), "a b", run_id(70)));
+        note_monitor(run.path(), "a b", run_id(70));
+        assert!(!take_monitor(run.path(), "a b", run_id(71)));
+        note_monitor(run.path(), "a b", run_id(70));
+        assert!(take_monitor(run.path(), "a b", run_id(70)));
+        assert!(!take_monitor(run.path(), "a b", run_id(70)));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The hands: one change of a domain, made by the worker or by virsh, as a child process under a deadline.
+//! The hands: one change of a domain, made by the worker, by virsh or by xl, as a child process under a deadline.
 //!
 //! What a call returns is only good for a sentence. Whether it worked is seen by looking again.
 
 use super::cause::{self, cause};
 use super::emulator_log;
-use super::virsh;
+use super::{virsh, xen};
 use crate::model::change::Change;
-use crate::model::facts::{Libvirt, Place};
+use crate::model::definition::DefinitionText;
+use crate::model::facts::{Libvirt, Place, Tools};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::presence::Presence;
 use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
@@ -22,6 +23,8 @@ use std::time::Duration;
 const LIBEXEC: &str = "/usr/libexec/vm-agent";
 /// The daemon whose emulators' logs are at hand.
 const SYSTEM_QEMU: &str = "qemu:///system";
+/// libvirt's name for the language of xl's files.
+const XEN_XL: &str = "xen-xl";
 /// The worker's file name.
 const WORKER: &str = "vm-agent-libvirt";
 
@@ -38,6 +41,7 @@ pub(crate) struct Backend {
 enum Tool {
     Worker,
     Virsh(PathBuf),
+    Xl(PathBuf),
 }
 
 impl Backend {
@@ -75,7 +79,33 @@ impl Backend {
         Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
+    /// The libvirt XML of an xl file.
+    ///
+    /// # Errors
+    /// libvirt cannot read it, or could not be asked.
+    pub(crate) fn convert(&self, text: &str, deadline: Deadline) -> Result<DefinitionText, Failure> {
+        if let (false, Some(_)) = (self.use_virsh, worker_path()) {
+            let question = Question::FromNative { format: XEN_XL.into(), text: text.into() };
+            let answer = ask_worker(&Request::host(&self.uri, question), deadline)?;
+            return answer.xml.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"));
+        }
+        let virsh = child::find_program("virsh").ok_or_else(|| missing("virsh is not installed".into()))?;
+        let args = ["-q", "-c", &self.uri, "domxml-from-native", XEN_XL, "/proc/self/fd/0"].map(OsString::from);
+        let finished = child_of(&virsh, args.into(), Some(text)).run(deadline).map_err(not_run)?;
+        judge(&Tool::Virsh(virsh), &finished)?;
+        Ok(String::from_utf8_lossy(&finished.stdout).into_owned().into())
+    }
+
     fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, RunningChild), Failure> {
+        if Tools::of(&self.uri) == Tools::Xl {
+            let (program, child) = xen::command(&self.uri, change, who, deadline)?;
+            let (args, input) = child;
+            let child = child_of(&program, args, input);
+            // xl leaves a process behind with each domain, which acts on the guest's reboot, crash and end.
+            let child = if matches!(change, Change::Create { .. }) { child.leaves_daemons() } else { child };
+            let running = changing(change, child).spawn(deadline).map_err(not_run)?;
+            return Ok((Tool::Xl(program), running));
+        }
         // Only the worker can check without moving.
         let rehearsal = matches!(change, Change::Migrate(migrate) if migrate.rehearse.is_some());
         let wanted = self.use_virsh || matches!(change, Change::Migrate(migrate) if migrate.by_virsh.is_some());
@@ -142,6 +172,9 @@ fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
 /// # Errors
 /// As of [`ask_worker`].
 pub(crate) fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, Failure> {
+    if Tools::of(uri) == Tools::Xl {
+        return xen::lookup(uri, &who, deadline).map_err(Failure::from);
+    }
     found(ask_worker(&Request::domain(uri, who, Question::State), deadline)?)
 }
 
@@ -155,6 +188,9 @@ pub(crate) fn lookup_unless(
     deadline: Deadline,
     mut hopeless: impl FnMut() -> Option<String>,
 ) -> Result<Lookup, Failure> {
+    if Tools::of(uri) == Tools::Xl {
+        return lookup(uri, who, deadline);
+    }
     let mut why = None;
     let mut gives_up = || {
         why = hopeless();
@@ -171,7 +207,7 @@ fn found(answer: Answer) -> Result<Lookup, Failure> {
 
 /// How the domain is at `uri`, by libvirt's word there.
 pub(crate) fn place(uri: &str, who: Who, deadline: Deadline) -> Place {
-    Place::told(lookup(uri, who, deadline))
+    Place { tools: Tools::of(uri), ..Place::told(lookup(uri, who, deadline)) }
 }
 
 /// How a machine is that may have one of several identities there, each of which `ask` asks about: by the first that is not
@@ -246,8 +282,8 @@ impl Call {
     /// Whether libvirt was asked to begin a migration.
     #[must_use]
     pub(crate) const fn begun(&self) -> bool {
-        // virsh does not say when.
-        self.begun || matches!(self.tool, Tool::Virsh(_))
+        // These do not say when.
+        self.begun || matches!(self.tool, Tool::Virsh(_) | Tool::Xl(_))
     }
 
     /// Which end is asked before a migration, if that is known.
@@ -290,16 +326,20 @@ pub(crate) fn worker_path() -> Option<PathBuf> {
     [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
 }
 
-/// What came of a call. virsh finds nothing out.
+/// What came of a call. virsh and xl find nothing out.
 fn judge(tool: &Tool, finished: &Finished) -> Result<Answer, Failure> {
-    let Tool::Virsh(path) = tool else { return answer(finished) };
+    let (path, whom, failure): (_, _, fn(&[u8]) -> Failure) = match tool {
+        Tool::Worker => return answer(finished),
+        Tool::Virsh(path) => (path, "virsh", virsh_failure),
+        Tool::Xl(path) => (path, "xl", xen::failure),
+    };
     Err(match finished.ended {
         Ended::Exited(0) => return Ok(Answer::default()),
-        Ended::Exited(_) => virsh_failure(&finished.stderr),
+        Ended::Exited(_) => failure(&finished.stderr),
         Ended::Signalled(signal) => {
             Failure::new(FailureKind::Crashed, format!("{} was killed by signal {signal}", path.display()))
         }
-        Ended::TimedOut => timed_out("virsh", finished),
+        Ended::TimedOut => timed_out(whom, finished),
     })
 }
 

@@ -8,3 +8,4 @@ pub(crate) mod process;
 pub(crate) mod rpc;
 pub(crate) mod status_files;
 mod virsh;
+pub(crate) mod xen;

@@ -106,7 +106,7 @@ pub fn caller(argv0: &OsStr, env: &Environment) -> Caller {
     };
     match argv0.as_bytes().rsplit(|b| *b == b'/').next() {
         Some(b"vm.sh") => Caller::Rgmanager,
-        Some(b"vm" | b"VirtualDomain") => ocf(),
+        Some(b"vm" | b"VirtualDomain" | b"Xen") => ocf(),
         _ if env.any_starts(b"OCF_RESKEY_RGMANAGER_meta_") => Caller::Rgmanager,
         _ if env.get("OCF_RESOURCE_INSTANCE").is_some() || env.any_starts(b"OCF_RESKEY_") => ocf(),
         _ => Caller::Human,
@@ -204,7 +204,9 @@ mod tests {
         let crm = [("OCF_RESKEY_CRM_meta_timeout", "1")];
         assert_eq!(called("/usr/share/cluster/vm.sh", &[]), Caller::Rgmanager);
         assert_eq!(called("/usr/lib/ocf/resource.d/vm-agent/vm", &crm), Caller::Pacemaker);
-        assert_eq!(called("VirtualDomain", &[("OCF_RESOURCE_INSTANCE", "a")]), Caller::Ocf);
+        for name in ["VirtualDomain", "Xen"] {
+            assert_eq!(called(name, &[("OCF_RESOURCE_INSTANCE", "a")]), Caller::Ocf);
+        }
         assert_eq!(called("/usr/sbin/vm-agent", &[("PATH", "/bin")]), Caller::Human);
         assert_eq!(called("/usr/sbin/vm-agent", &crm), Caller::Pacemaker);
         assert_eq!(called("vm-agent", &[("OCF_RESKEY_name", "a"), ("VM_AGENT_CALLER", "human")]), Caller::Human);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
-use crate::model::definition::DefinitionText;
+use crate::model::definition::{self, DefinedDomain, DefinitionText, Language};
 use crate::model::failure::Failure;
 use crate::model::outcome::{Code, Outcome};
+pub(crate) use crate::model::run_id::{ProcessId, RunId};
 pub(crate) use crate::model::silence::{Fact, Silence, SilenceKind};
 use crate::model::standing::Standing;
 use crate::model::state::{Motion, State};
 use crate::model::storage::OpenDisk;
+pub(crate) use crate::model::tools::Tools;
 use crate::model::worker::{Lookup, Who};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use std::path::PathBuf;
@@ -25,15 +27,17 @@ pub(crate) struct Facts {
     pub answers: Answers,
 }
 
-/// How the machine is on one host: what libvirt says there, and what the host itself shows. See [`Place::presence`] for
+/// How the machine is on one host: what libvirt, or xl, says there, and what the host itself shows. See [`Place::presence`] for
 /// what that comes down to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The virtual machine's name, when anything tells it.
     pub name: Option<String>,
-    /// What libvirt says.
+    /// Who controls it there, or would.
+    pub tools: Tools,
+    /// What libvirt says, or xl where that controls it.
     pub libvirt: Libvirt,
-    /// What the process table says.
+    /// What the host itself says: its process table, or xenstore.
     pub process: Process,
     /// A start that libvirt was asked for, and whose end nobody has seen yet; by the agent's own record.
     pub starting: Option<Starting>,
@@ -79,7 +83,7 @@ pub(crate) struct Answers {
     pub open_elsewhere: Fact<Option<OpenDisk>>,
 }
 
-/// libvirt's word on the domain.
+/// The word on the domain of who controls it: libvirt's, or xl's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Libvirt {
     /// It knows the domain.
@@ -108,17 +112,15 @@ pub struct Domain {
     pub motion: Motion,
 }
 
-/// The process table's word on the domain.
+/// The host's own word on the domain: that of its process table, or of xenstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
     /// Not asked.
     NotLooked,
     /// The domain's process.
     Alive {
-        /// Its number.
-        pid: u32,
-        /// Its start, in clock ticks since the boot: with the number, its identity.
-        start: u64,
+        /// Which.
+        run: RunId,
         /// Whether it was started to receive a migration (it may have done so long ago).
         incoming: bool,
         /// The name that it was started under: another one, if the definition's was changed since.
@@ -167,14 +169,13 @@ pub(crate) struct Defined {
     pub path: PathBuf,
     /// The text, as read.
     pub text: DefinitionText,
+    /// What it is written in.
+    pub language: Language,
     /// The name in it.
     pub name: String,
     /// The UUID in it.
     pub uuid: Option<[u8; 16]>,
 }
-
-/// A process: its number, and its start in clock ticks since the boot.
-pub(crate) type ProcessId = (u32, u64);
 
 /// A start that libvirt was asked for, as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,10 +187,13 @@ pub(crate) struct Starting {
 }
 
 impl Starting {
-    /// Whether an emulator that started then can only come from this start.
+    /// Whether this run can only come from this start. When a domain of Xen's was made nobody tells.
     #[must_use]
-    pub(crate) const fn made(&self, emulator_start: u64) -> bool {
-        emulator_start >= self.agent.1
+    pub(crate) const fn made(&self, run: RunId) -> bool {
+        match run {
+            RunId::Process { start, .. } => start >= self.agent.1,
+            RunId::XenDomain(_) => false,
+        }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -215,9 +219,9 @@ impl Starting {
 impl Process {
     /// The domain's process, where it was found.
     #[must_use]
-    pub(crate) const fn id(&self) -> Option<ProcessId> {
+    pub(crate) const fn run(&self) -> Option<RunId> {
         match self {
-            Self::Alive { pid, start, .. } => Some((*pid, *start)),
+            Self::Alive { run, .. } => Some(*run),
             Self::NotLooked | Self::MayBe(_) | Self::Namesake(_) | Self::Gone | Self::Unknown(_) => None,
         }
     }
@@ -253,7 +257,8 @@ impl Place {
     /// A host of which nothing but libvirt's word is known.
     #[must_use]
     pub(crate) const fn by_word(libvirt: Libvirt) -> Self {
-        Self { name: None, libvirt, process: Process::NotLooked, starting: None, told_to_run: None }
+        let (tools, process) = (Tools::Libvirt, Process::NotLooked);
+        Self { name: None, tools, libvirt, process, starting: None, told_to_run: None }
     }
 
     /// Another host, whose libvirt was asked.
@@ -313,6 +318,15 @@ impl Defined {
         sha256_hex(self.text.as_bytes())
     }
 
+    /// What it says.
+    #[must_use]
+    pub(crate) fn facts(&self) -> Option<DefinedDomain> {
+        match self.language {
+            Language::Xml => definition::parse(self.text.as_bytes()).ok(),
+            Language::Xl => definition::parse_xl(self.text.as_bytes()).ok(),
+        }
+    }
+
     /// Whether it is for the domain that was asked for; the sentence names both names.
     ///
     /// # Errors
@@ -322,7 +336,8 @@ impl Defined {
             return Ok(());
         }
         let (path, name) = (self.path.display(), &self.name);
-        let sentence = format!("{path} defines '{name}', not '{wanted}': correct its <name> or the parameter name");
+        let its = if self.language == Language::Xml { "<name>" } else { "name" };
+        let sentence = format!("{path} defines '{name}', not '{wanted}': correct its {its} or the parameter name");
         Err(Outcome::new(Code::Installed, sentence))
     }
 }

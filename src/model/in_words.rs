@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts as sentences, for `explain` and for the log of who wants to know everything. Never with a definition's text.
 
-use crate::model::facts::{Definition, Facts, Libvirt, Place, Process};
+use crate::model::facts::{Definition, Facts, Libvirt, Place, Process, RunId};
 use crate::sys::text::uuid_text;
 use std::fmt;
 
@@ -24,12 +24,13 @@ impl Place {
     #[must_use]
     pub(crate) fn process_in_words(&self) -> String {
         match &self.process {
-            Process::NotLooked => "not asked, since libvirt's word is enough".into(),
-            Process::Alive { pid, name, .. } if self.name.as_ref().is_none_or(|asked| asked == name) => {
-                format!("process {pid} is the domain's")
+            Process::NotLooked => format!("not asked, since {}'s word is enough", self.tools),
+            Process::Alive { run: run @ RunId::XenDomain(_), name, .. } => format!("{run} is it, named '{name}'"),
+            Process::Alive { run, name, .. } if self.name.as_ref().is_none_or(|asked| asked == name) => {
+                format!("{run} is the domain's")
             }
-            Process::Alive { pid, name, .. } => format!("process {pid} is the domain's, under the name '{name}'"),
-            Process::Gone => "all processes were read, and none is the domain's".into(),
+            Process::Alive { run, name, .. } => format!("{run} is the domain's, under the name '{name}'"),
+            Process::Gone => "everything was read, and nothing of it is there".into(),
             Process::MayBe(why) => format!("{why}, and may be the domain"),
             Process::Namesake(why) => format!("none is the domain's: {why}"),
             Process::Unknown(why) => format!("proves nothing: {why}"),
@@ -57,7 +58,7 @@ impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.here.name.as_deref().unwrap_or("a machine of unknown name");
         let (libvirt, process) = (&self.here.libvirt, self.here.process_in_words());
-        write!(f, "{name}: libvirt: {libvirt}; process table: {process}; definition: {}", self.definition)?;
+        write!(f, "{name}: {}: {libvirt}; host: {process}; definition: {}", self.here.tools, self.definition)?;
         if self.here.starting.is_some() {
             f.write_str("; a start is on record")?;
         }

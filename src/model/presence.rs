@@ -3,21 +3,19 @@
 //!
 //! The only code in which "unknown" could become "not running".
 
-use crate::model::facts::{Domain, Libvirt, Place, Process, Silence, SilenceKind};
+use crate::model::facts::{Domain, Libvirt, Place, Process, RunId, Silence, SilenceKind};
 use crate::model::state::{Pause, State};
 
 /// How certain it is whether the machine runs at a place. `D` is what matters of an active domain: all of it, until it is
 /// mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence<'a, D = &'a Domain> {
-    /// libvirt says that it is active.
+    /// libvirt, or xl, says that it is active.
     Active(D),
-    /// Only its process can be seen, since libvirt does not answer.
+    /// Only its process, or its domain in xenstore, can be seen, since who controls it does not answer.
     Blind {
-        /// The process.
-        pid: u32,
-        /// Its identity.
-        start: u64,
+        /// Which.
+        run: RunId,
         /// Whether it was started to receive a migration.
         incoming: bool,
         /// The name that it was started under.
@@ -29,12 +27,10 @@ pub enum Presence<'a, D = &'a Domain> {
         /// Why libvirt does not answer.
         silence: &'a Silence,
     },
-    /// libvirt says that it is not active, but its process lives.
+    /// Who controls it says that it is not active, but its process lives, or its domain is there.
     Stray {
-        /// The process.
-        pid: u32,
-        /// Its identity.
-        start: u64,
+        /// Which.
+        run: RunId,
         /// The name that it was started under.
         name: &'a str,
     },
@@ -49,10 +45,10 @@ impl<'a, D> Presence<'a, D> {
     pub fn map<E>(self, of: impl FnOnce(D) -> E) -> Presence<'a, E> {
         match self {
             Self::Active(domain) => Presence::Active(of(domain)),
-            Self::Blind { pid, start, incoming, name, ending, ran, silence } => {
-                Presence::Blind { pid, start, incoming, name, ending, ran, silence }
+            Self::Blind { run, incoming, name, ending, ran, silence } => {
+                Presence::Blind { run, incoming, name, ending, ran, silence }
             }
-            Self::Stray { pid, start, name } => Presence::Stray { pid, start, name },
+            Self::Stray { run, name } => Presence::Stray { run, name },
             Self::Off(why) => Presence::Off(why),
             Self::Unknown(why) => Presence::Unknown(why),
         }
@@ -63,31 +59,30 @@ impl Place {
     /// Brings libvirt's word and the process table's together.
     #[must_use]
     pub(crate) fn presence(&self) -> Presence<'_> {
-        let name = self.label();
+        let (name, tools) = (self.label(), self.tools);
         match (&self.libvirt, &self.process) {
             (Libvirt::Domain(domain), _) if domain.state.active() => Presence::Active(domain),
-            (
-                Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_),
-                Process::Alive { pid, start, name, .. },
-            ) => Presence::Stray { pid: *pid, start: *start, name },
+            (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::Alive { run, name, .. }) => {
+                Presence::Stray { run: *run, name }
+            }
             (Libvirt::Domain(_) | Libvirt::NoDomain | Libvirt::Unusable(_), Process::MayBe(why)) => {
-                Presence::Unknown(format!("{why} and may be '{name}', of which libvirt says that it does not run"))
+                Presence::Unknown(format!("{why} and may be '{name}', of which {tools} says that it does not run"))
             }
             (
                 Libvirt::Domain(domain),
                 Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
             ) => Presence::Off(format!("'{name}' is {}", domain.state)),
             (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
-                Presence::Off(format!("'{name}' is not running: libvirt knows no such domain"))
+                Presence::Off(format!("'{name}' is not running: {tools} knows no such domain"))
             }
             (
                 Libvirt::Unusable(why),
                 Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
             ) => Presence::Off(format!("not running, since it can never have been started: {why}")),
             (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
-            (Libvirt::Silent(silence), Process::Alive { pid, start, incoming, name, ending }) => {
+            (Libvirt::Silent(silence), Process::Alive { run, incoming, name, ending }) => {
                 let ran = self.told_to_run.unwrap_or(self.starting.is_none());
-                Presence::Blind { pid: *pid, start: *start, incoming: *incoming, name, ending: *ending, ran, silence }
+                Presence::Blind { run: *run, incoming: *incoming, name, ending: *ending, ran, silence }
             }
             // It has no process yet. Whoever asked for the start may be gone; libvirt goes on with it.
             (Libvirt::Silent(Silence { kind: SilenceKind::Busy, .. }), Process::Gone | Process::Namesake(_))
@@ -221,7 +216,8 @@ mod tests {
     }
 
     fn all_processes() -> Vec<Process> {
-        let alive = |incoming, ending| Process::Alive { pid: 1, start: 2, incoming, name: "a".into(), ending };
+        let runs = [RunId::Process { pid: 1, start: 2 }, RunId::XenDomain(3)];
+        let alive = |run, incoming, ending| Process::Alive { run, incoming, name: "a".into(), ending };
         let mut all = vec![
             Process::NotLooked,
             Process::MayBe("w".into()),
@@ -229,7 +225,9 @@ mod tests {
             Process::Gone,
             Process::Unknown("w".into()),
         ];
-        all.extend([(false, false), (false, true), (true, false), (true, true)].map(|(i, e)| alive(i, e)));
+        for run in runs {
+            all.extend([(false, false), (false, true), (true, false), (true, true)].map(|(i, e)| alive(run, i, e)));
+        }
         all
     }
 
@@ -240,7 +238,9 @@ mod tests {
                 for starting in [None, Some(Starting { agent: (1, 2), daemon: None })] {
                     for told_to_run in [None, Some(false), Some(true)] {
                         let (libvirt, process, starting) = (libvirt.clone(), process.clone(), starting.clone());
-                        all.push(Place { name: Some("a".into()), libvirt, process, starting, told_to_run });
+                        let place =
+                            Place { name: Some("a".into()), process, starting, told_to_run, ..Place::by_word(libvirt) };
+                        all.push(place);
                     }
                 }
             }

@@ -64,6 +64,17 @@ impl<T> From<Result<T, Silence>> for Fact<T> {
     }
 }
 
+impl From<Silence> for Failure {
+    fn from(silence: Silence) -> Self {
+        let kind = match silence.kind {
+            SilenceKind::Missing => FailureKind::Missing,
+            SilenceKind::Hung | SilenceKind::Busy => FailureKind::TimedOut,
+            SilenceKind::Dead | SilenceKind::Refused => FailureKind::Refused(None),
+        };
+        Self::new(kind, silence.why)
+    }
+}
+
 impl From<Failure> for Silence {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind {

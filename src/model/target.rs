@@ -37,15 +37,19 @@ pub(crate) fn find(node: &str, params: &Migration, source_uri: &str, plain_data:
     let uri = match &params.uri {
         Some(template) => filled(template),
         None => {
-            if !matches!(driver, "qemu" | "xen") {
+            if !matches!(driver, "qemu" | "xen" | "xl") {
                 return Err(format!("domains of {source_uri} cannot be migrated"));
             }
             let transport = params.transport.as_deref().unwrap_or("ssh");
+            if driver == "xl" && transport != "ssh" {
+                return Err(format!("xl reaches another host by ssh only, not by {transport}"));
+            }
             let user = params.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
             let path = if source_uri.ends_with("/session") { "session" } else { "system" };
             format!("{driver}+{transport}://{user}{named}/{path}")
         }
     };
+    let uri = if driver == "xl" { of_xl(&uri)? } else { uri };
     let own_network = mapped.is_some() || suffix.is_some();
     let data_uri = match params.data_uri.as_ref().or(params.options.data_uri.as_ref()) {
         Some(template) => Some(filled(template)),
@@ -64,6 +68,14 @@ pub(crate) fn find(node: &str, params: &Migration, source_uri: &str, plain_data:
     // This one ssh never sees, and libvirt takes some that are no URIs.
     data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()).map_or(Ok(()), |uri| harmless(&uri))?;
     Ok(Target { node: node.to_owned(), uri: without_prompt(uri), data_uri })
+}
+
+/// Where xl is reached on the host that a URI names.
+fn of_xl(uri: &str) -> Result<String, String> {
+    let named = Uri::parse(uri).map_err(|error| error.to_string())?;
+    let (driver, transport, path) = ("xl".to_owned(), Some("ssh".to_owned()), String::new());
+    let xl = Uri { driver, transport, path, query: Vec::new(), fragment: None, ..named };
+    if xl.host.is_none() { Err("the URI names no host".into()) } else { Ok(xl.to_string()) }
 }
 
 /// A host as it stands in a URI, where the '%' before a zone is encoded.
@@ -128,6 +140,18 @@ mod tests {
         let target = to("node2", Migration::default());
         assert_eq!((target.uri.as_str(), target.data_uri), ("qemu+ssh://node2/system?no_tty=1", None));
         assert_eq!(find("n", &Migration::default(), "xen:///system", true).unwrap().uri, "xen+ssh://n/system?no_tty=1");
+    }
+
+    #[test]
+    fn xl_is_reached_by_ssh_whatever_the_uri_says_besides() {
+        let at = |params: Migration| find("n2", &params, "xl:///", true).map(|target| (target.uri, target.data_uri));
+        assert_eq!(at(Migration::default()), Ok(("xl+ssh://n2?no_tty=1".into(), None)));
+        let template = |uri: &str| Migration { uri: Some(uri.into()), ..Migration::default() };
+        assert_eq!(at(template("xenmigr://%s/")), Ok(("xl+ssh://n2?no_tty=1".into(), None)));
+        assert_eq!(at(template("xen+ssh://vm@%n:2222/system")), Ok(("xl+ssh://vm@n2:2222?no_tty=1".into(), None)));
+        assert!(at(template("xen:///system")).is_err());
+        assert!(at(Migration { transport: Some("tls".into()), ..Migration::default() }).is_err());
+        assert!(find("-oProxyCommand=x", &Migration::default(), "xl:///", true).is_err());
     }
 
     #[test]

@@ -74,6 +74,14 @@ pub enum Question {
         /// The file.
         path: String,
     },
+    /// The libvirt XML of a definition in a hypervisor's own language.
+    FromNative {
+        /// Which language: `xen-xl`.
+        format: String,
+        /// The definition; on standard input.
+        #[serde(skip)]
+        text: DefinitionText,
+    },
     /// Versions, UUID, name and memory of the host.
     Host,
     /// What the host lacks for a domain.
@@ -86,12 +94,12 @@ pub enum Question {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 5] = ["state", "xml", "saved-xml", "host", "check"];
+    const WORDS: [&str; 6] = ["state", "xml", "saved-xml", "from-native", "host", "check"];
 
     const fn is_of_a_domain(&self) -> bool {
         match self {
             Self::State | Self::Xml { .. } => true,
-            Self::SavedXml { .. } | Self::Host | Self::Check { .. } => false,
+            Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Check { .. } => false,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::moving::Moving;
 use super::outward::Outward;
 use crate::model::change::ShutdownMode;
-use crate::model::facts::{Fact, Facts, Libvirt, Noted};
+use crate::model::facts::{Fact, Facts, Libvirt, Noted, RunId};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use std::time::Duration;
@@ -42,8 +42,10 @@ pub(crate) struct History {
     pub at_target: Option<Result<String, Failure>>,
     /// Results of destroying.
     pub destroyed: Vec<Result<(), Failure>>,
-    /// Results of ending the process.
+    /// Results of ending the process, or Xen's domain.
     pub killed: Vec<Result<(), Failure>>,
+    /// Which was last tried.
+    pub killed_run: Option<RunId>,
     /// Since the first `Wait` after the last other step; zero when that was no `Wait`.
     pub waited: Duration,
     /// Whether restart and recover are past their stop.
@@ -84,6 +86,12 @@ impl History {
             && self.start.is_some()
             && matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain)
             && matches!(seen.here.presence(), Presence::Off(_))
+    }
+
+    /// Remembers that a run was ended by force, or was to be.
+    pub(crate) fn note_killed(&mut self, run: RunId, result: Result<(), Failure>) {
+        self.killed_run = Some(run);
+        self.killed.push(result);
     }
 
     /// Remembers of a look what later ones may not show any more.

@@ -88,11 +88,11 @@ fn source(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let blind = match seen.here.presence() {
         Presence::Active(domain) => return fit_to_move(inv, domain, seen, done),
         Presence::Off(why) => return gone(inv, &why, seen, done),
-        Presence::Blind { pid, silence, .. } => {
-            End::Stayed(format!("not moved: it runs here (process {pid}), but {}", silence.why))
+        Presence::Blind { run, silence, .. } => {
+            End::Stayed(format!("not moved: it runs here ({run}), but {}", silence.why))
         }
-        Presence::Stray { pid, .. } => {
-            End::Stayed(format!("not moved: process {pid} runs here, but libvirt lost the domain"))
+        Presence::Stray { run, .. } => {
+            End::Stayed(format!("not moved: {run} runs here, but {} lost the domain", seen.here.tools))
         }
         Presence::Unknown(why) => End::Unclear(format!("not moved: {why}")),
     };

@@ -147,7 +147,7 @@ fn worth_a_warning(inv: &Invocation, seen: &Facts) -> bool {
 fn interrupted(inv: &Invocation, seen: &Facts) -> Next {
     let now = match seen.here.presence() {
         Presence::Active(domain) => format!("'{}' is {}", domain.name, domain.state),
-        Presence::Blind { pid, .. } | Presence::Stray { pid, .. } => format!("its process {pid} runs"),
+        Presence::Blind { run, .. } | Presence::Stray { run, .. } => format!("its {run} runs"),
         Presence::Off(why) | Presence::Unknown(why) => why,
     };
     fail(format!("{} was interrupted by a signal; {now}", inv.action.word()))

@@ -4,7 +4,7 @@
 use super::history::History;
 use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
-use super::words::{advice, as_process, end_of, its_process, still_starting};
+use super::words::{advice, as_process, end_of, its_process, still_starting, stray};
 use super::{answer, degraded, guest_check, meant_is_unknown, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
@@ -54,31 +54,41 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
                     Fact::Known(()) => {}
                 }
             }
-            with_problems(inv, code, format!("'{}' is {}{}", domain.name, domain.state, advice(domain, health)))
+            with_problems(
+                inv,
+                code,
+                format!("'{}' is {}{}", domain.name, domain.state, advice(seen.here.tools, domain, health)),
+            )
         }
         // It may be the placeholder of a machine that runs elsewhere: a probe does not claim it as long as libvirt may
         // still tell.
         Presence::Blind { incoming: true, .. } if inv.probe() && done.waited < word => {
             Next::Wait(Delay::UntilChange(word - done.waited))
         }
-        Presence::Blind { pid, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
-            let its = its_process(pid, name, seen.here.label());
+        Presence::Blind { run, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
+            let its = its_process(run, name, seen.here.label());
             answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", silence.why))
         }),
-        Presence::Blind { ran: false, pid, name, silence, .. } => {
-            wait_or(done, word, || still_starting(seen.here.label(), (pid, name), silence))
+        Presence::Blind { ran: false, run, name, silence, .. } => {
+            wait_or(done, word, || still_starting(seen.here.label(), (run, name), silence))
         }
-        Presence::Blind { pid, name, silence, .. } => {
-            let runs = format!("'{}' runs {}", seen.here.label(), as_process(pid, name, seen.here.label()));
+        Presence::Blind { run, name, silence, .. } => {
+            // The guest can be asked without libvirt.
+            if inv.check_level >= 10 && guest_check(inv) && !seen.answers.guest.is_asked() && !done.left.is_zero() {
+                return Next::Ask(Query::Guest);
+            }
+            let runs = format!("'{}' runs {}", seen.here.label(), as_process(run, name, seen.here.label()));
             if let Fact::Silent(Silence { why, .. }) = &seen.answers.guest {
                 return answer(Code::Generic, format!("{runs}, but its check failed: {why}"));
             }
             let code = if inv.params.degraded_when_blind { degraded(inv) } else { Code::Ok };
             answer(code, format!("{runs}, but {}", silence.why))
         }
-        Presence::Stray { pid, name, .. } => second_look().unwrap_or_else(|| {
-            let its = its_process(pid, name, seen.here.label());
-            answer(Code::Generic, format!("{its} runs, but libvirt lost the domain; stop it to clean up"))
+        Presence::Stray { run, name, .. } => second_look().unwrap_or_else(|| {
+            answer(
+                Code::Generic,
+                format!("{}; stop it to clean up", stray(seen, (run, name), "runs, but libvirt lost the domain")),
+            )
         }),
         Presence::Off(_) if seen.here.starting.is_some() && !queue_passed(inv, seen, done) => {
             pass_queue(inv, seen.here.label(), seen, done)

@@ -3,7 +3,7 @@
 
 use super::history::History;
 use super::step::Next;
-use super::words::{as_process, its_process, not_told_to_run};
+use super::words::{as_process, not_told_to_run, stray};
 use super::{fail, ok, share, wait_or, wait_or_else};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
@@ -21,16 +21,16 @@ pub(super) fn receive(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             }),
             Health::Failed | Health::Off => fail(format!("'{}' has arrived, but is {}", domain.name, domain.state)),
         },
-        Presence::Blind { ran: false, pid, name, silence, .. } => wait_or(done, inv.timeout, || {
+        Presence::Blind { ran: false, run, name, silence, .. } => wait_or(done, inv.timeout, || {
             let label = seen.here.label();
-            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(pid, name, label), silence.why)
+            format!("'{label}' is still arriving: {}, and {}", not_told_to_run(run, name, label), silence.why)
         }),
-        Presence::Blind { pid, name, silence, .. } => wait_or_else(done, share(inv, done, Share::Word), || {
-            let as_process = as_process(pid, name, seen.here.label());
+        Presence::Blind { run, name, silence, .. } => wait_or_else(done, share(inv, done, Share::Word), || {
+            let as_process = as_process(run, name, seen.here.label());
             ok(format!("'{}' has arrived {as_process}, though {}", seen.here.label(), silence.why))
         }),
-        Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
-            format!("{} runs, but libvirt does not know it", its_process(pid, name, seen.here.label()))
+        Presence::Stray { run, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
+            stray(seen, (run, name), "runs, but libvirt does not know it")
         }),
         Presence::Off(why) => {
             wait_or(done, share(inv, done, Share::SecondLook), || format!("{why}; it did not arrive"))

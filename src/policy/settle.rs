@@ -173,6 +173,7 @@ pub(crate) fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::facts::RunId;
     use crate::model::facts::Silence;
 
     const RUNS: State = State::Running(Running::Plain);
@@ -183,14 +184,10 @@ mod tests {
     /// All that a place can be, with these domains in it.
     fn all<D>(domains: impl IntoIterator<Item = D>) -> Vec<Presence<'static, D>> {
         let silence: &Silence = Box::leak(Box::new(Silence::refused("w")));
-        let process = |ran: bool| Blind { pid: 1, start: 2, incoming: !ran, name: "a", ending: false, ran, silence };
-        let mut all = vec![
-            process(true),
-            process(false),
-            Stray { pid: 1, start: 2, name: "a" },
-            Off("w".into()),
-            Unknown("w".into()),
-        ];
+        let run = RunId::Process { pid: 1, start: 2 };
+        let process = |ran: bool| Blind { run, incoming: !ran, name: "a", ending: false, ran, silence };
+        let mut all =
+            vec![process(true), process(false), Stray { run, name: "a" }, Off("w".into()), Unknown("w".into())];
         all.extend(domains.into_iter().map(Active));
         all
     }

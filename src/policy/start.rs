@@ -4,7 +4,7 @@
 use super::guard;
 use super::history::History;
 use super::step::{Delay, Next, Query, Step};
-use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting};
+use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting, stray};
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
@@ -35,21 +35,21 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         Presence::Blind { incoming: true, .. } if done.waited < word && !done.left.is_zero() => {
             Next::Wait(Delay::UntilChange(word - done.waited))
         }
-        Presence::Blind { pid, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
-            let its = its_process(pid, name, seen.here.label());
+        Presence::Blind { run, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
+            let its = its_process(run, name, seen.here.label());
             format!("not started: {its} was killed or ends, and has not come to its end; {}", silence.why)
         }),
         // To call that started would leave a machine that never runs, and that every monitor calls well.
-        Presence::Blind { ran: false, pid, name, silence, .. } => {
-            wait_or(done, inv.timeout, || still_starting(seen.here.label(), (pid, name), silence))
+        Presence::Blind { ran: false, run, name, silence, .. } => {
+            wait_or(done, inv.timeout, || still_starting(seen.here.label(), (run, name), silence))
         }
-        Presence::Blind { pid, name, silence, .. } => {
-            let as_process = as_process(pid, name, seen.here.label());
+        Presence::Blind { run, name, silence, .. } => {
+            let as_process = as_process(run, name, seen.here.label());
             ok(format!("'{}' already runs {as_process}, though {}", seen.here.label(), silence.why))
         }
-        Presence::Stray { pid, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
-            let its = its_process(pid, name, seen.here.label());
-            format!("{its} still runs though libvirt says it does not; not starting a second copy")
+        Presence::Stray { run, name, .. } => wait_or(done, share(inv, done, Share::ClearsUp), || {
+            let how = "still runs though libvirt says it does not";
+            format!("{}; not starting a second copy", stray(seen, (run, name), how))
         }),
         Presence::Unknown(why) => {
             // Waiting does not mend a parameter or a definition, and these cannot tell which domain is meant.
@@ -86,10 +86,10 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
             Some(Err(why)) => failed(why, format!("'{name}' is {state} and could not be resumed: {why}")),
         },
         (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
-            ok(format!("'{name}' is {state} and was left so{}", advice(domain, Health::Degraded)))
+            ok(format!("'{name}' is {state} and was left so{}", advice(seen.here.tools, domain, Health::Degraded)))
         }
         (State::Paused(Pause::Migration), _) => wait_or(done, share(inv, done, Share::SecondLook), || {
-            format!("'{name}' is {state}{}", advice(domain, Health::Failed))
+            format!("'{name}' is {state}{}", advice(seen.here.tools, domain, Health::Failed))
         }),
         (State::Paused(Pause::StartingUp), _) => {
             wait_or(done, inv.timeout, || format!("'{name}' is {state} and did not begin to run in time"))
@@ -122,7 +122,7 @@ fn started(domain: &Domain, health: Health, seen: &Facts, done: &History) -> Str
     } else if done.resume.is_some() {
         format!("'{name}' was paused for a migration that was cut short; it was resumed and is {state}")
     } else {
-        format!("'{name}' is already {state}{}", advice(domain, health))
+        format!("'{name}' is already {state}{}", advice(seen.here.tools, domain, health))
     }
 }
 
@@ -130,6 +130,10 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let name = seen.here.label();
     if let Libvirt::Silent(silence) = &seen.here.libvirt {
         let why = format!("'{name}' was not started: {}", silence.why);
+        // Another node may have it.
+        if silence.kind == SilenceKind::Missing {
+            return answer(Code::Installed, why);
+        }
         let patience = match silence.kind {
             SilenceKind::Dead => share(inv, done, Share::DaemonRefuses),
             SilenceKind::Hung | SilenceKind::Busy => share(inv, done, Share::DaemonAnswers),
@@ -151,7 +155,10 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
                 Libvirt::Domain(domain) => domain.state.to_string(),
                 Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => "gone".into(),
             };
-            return fail(format!("'{name}' was started, but is {now} again; see its log in /var/log/libvirt"));
+            return fail(format!(
+                "'{name}' was started, but is {now} again; see its log in {}",
+                seen.here.tools.logs()
+            ));
         }
         None => {}
     }

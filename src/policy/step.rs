@@ -3,7 +3,7 @@
 
 use super::history::History;
 use crate::model::change::{Change, ShutdownMode};
-use crate::model::facts::{Answers, Fact};
+use crate::model::facts::{Answers, Fact, RunId};
 use crate::model::outcome::Outcome;
 use crate::model::worker::Side;
 use std::fmt;
@@ -109,13 +109,8 @@ pub(crate) enum Step {
         /// Only the half of a post-copy, or the placeholder; a whole one there is not what was ended here.
         only_half: bool,
     },
-    /// End the domain's process by its number.
-    KillProcess {
-        /// The process.
-        pid: u32,
-        /// Its start, which with its number is its identity.
-        start: u64,
-    },
+    /// End the domain's process, or Xen's domain, by its number.
+    EndRun(RunId),
     /// Move the machine, and watch over that until libvirt's call ends.
     Move,
     /// Put right what a migration left behind.
@@ -156,7 +151,7 @@ impl Step {
             | Self::Destroy
             | Self::AbortJob
             | Self::StopAtTarget { .. }
-            | Self::KillProcess { .. }
+            | Self::EndRun(_)
             | Self::Move
             | Self::PutRight { .. }
             | Self::TryAgain { .. } => {}
@@ -239,7 +234,7 @@ impl fmt::Display for Step {
                 write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
             }
             Self::Destroy => f.write_str("destroy it"),
-            Self::KillProcess { pid, .. } => write!(f, "end its process {pid}"),
+            Self::EndRun(run) => write!(f, "end its {run}"),
             Self::AbortJob => f.write_str("abort the migration that takes it away"),
             Self::StopAtTarget { only_half: false } => f.write_str("end it at the migration's target"),
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),

@@ -9,7 +9,7 @@ use super::{PAUSE_BETWEEN_CHECKS, fail, ok, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
-use crate::model::facts::{Domain, Fact, Facts, Process, SilenceKind};
+use crate::model::facts::{Domain, Fact, Facts, Process, RunId, SilenceKind};
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
@@ -55,7 +55,7 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             None => ok(why),
         },
         Presence::Active(domain) => stop_active(inv, domain, seen, done),
-        Presence::Blind { pid, start, name: own, silence, .. } => {
+        Presence::Blind { run, name: own, silence, .. } => {
             let returns =
                 || share(inv, done, Share::DaemonReturns).saturating_sub(done.waited).min(patience(inv, done));
             let patience = match silence.kind {
@@ -70,14 +70,14 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             if !patience.is_zero() && !force(inv) && done.destroyed.is_empty() && done.killed.is_empty() {
                 return Next::Wait(Delay::UntilChange(patience));
             }
-            end_process(inv, name, (pid, start, own), done, &silence.why)
+            end_process(inv, seen, (run, own), done, &silence.why)
         }
-        Presence::Stray { pid, start, name: own } => {
+        Presence::Stray { run, name: own } => {
             let stray = share(inv, done, Share::Stray);
             if done.waited < stray {
                 return Next::Wait(Delay::UntilChange(stray - done.waited));
             }
-            end_process(inv, name, (pid, start, own), done, "libvirt says that it does not run")
+            end_process(inv, seen, (run, own), done, &format!("{} says that it does not run", seen.here.tools))
         }
         // Its process was seen to end, and libvirt, which could have made another, does not run.
         Presence::Unknown(_) if ended_by_killing(done) && seen.here.is_dead() && seen.here.starting.is_none() => {
@@ -134,7 +134,11 @@ pub(super) fn pass_queue(inv: &Invocation, name: &str, seen: &Facts, done: &Hist
 
 /// What a stop has until it must begin to end the machine by force.
 fn patience(inv: &Invocation, done: &History) -> Duration {
-    inv.budget().free(kept_for_there(inv, done))
+    let free = inv.budget().free(kept_for_there(inv, done));
+    match inv.params.shutdown_timeout {
+        Some(seconds) => free.min(Duration::from_secs(seconds).saturating_sub(done.spent)),
+        None => free,
+    }
 }
 
 /// What is left, without what the end at the target of its migration needs, where it may have to be ended there too.
@@ -177,7 +181,9 @@ fn force(inv: &Invocation) -> bool {
 }
 
 fn how(done: &History) -> &'static str {
-    if !done.killed.is_empty() {
+    if matches!(done.killed_run, Some(RunId::XenDomain(_))) {
+        "was destroyed by xl"
+    } else if !done.killed.is_empty() {
         "was ended by ending its process,"
     } else if !done.destroyed.is_empty() && done.rebooted {
         "rebooted when it was asked to shut down, and was destroyed in its firmware"
@@ -188,10 +194,10 @@ fn how(done: &History) -> &'static str {
     }
 }
 
-/// Ends the process (its number, its start, its own name) of `label`.
-fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &History, why: &str) -> Next {
-    let (pid, start, name) = process;
-    let its = || its_process(pid, name, label);
+/// Ends the process, or Xen's domain, of `label`; it runs under a name of its own.
+fn end_process(inv: &Invocation, seen: &Facts, (run, name): (RunId, &str), done: &History, why: &str) -> Next {
+    let (label, tools) = (done.name.as_deref().unwrap_or_else(|| seen.here.label()), seen.here.tools);
+    let its = || its_process(run, name, label);
     if inv.params.no_kill && inv.action != Action::Kill {
         return wait_or(done, inv.timeout, || format!("{} still runs, no_kill forbids ending it, and {why}", its()));
     }
@@ -201,11 +207,11 @@ fn end_process(inv: &Invocation, label: &str, process: (u32, u64, &str), done: &
             wait_or(done, inv.timeout, || {
                 // libvirt's own refusal may be the cause of the other.
                 let destroy = done.destroyed.last().and_then(|destroyed| destroyed.as_ref().err());
-                let destroy = destroy.map(|why| format!("; libvirt's destroy failed: {why}")).unwrap_or_default();
+                let destroy = destroy.map(|why| format!("; {tools}'s destroy failed: {why}")).unwrap_or_default();
                 format!("{} could not be ended: {why}{destroy}", its())
             })
         }
-        None | Some(Ok(()) | Err(_)) => Next::Do(Step::KillProcess { pid, start }),
+        None | Some(Ok(()) | Err(_)) => Next::Do(Step::EndRun(run)),
     }
 }
 
@@ -294,17 +300,18 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
 }
 
 fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
+    let in_vain = format!("{}'s destroy did not end it", seen.here.tools);
     match (done.destroyed.as_slice(), &seen.here.process) {
         ([], _) => Next::Do(Step::Destroy),
         // All processes were read, and it has none any more: what libvirt still says of it is old.
         // It may be stuck, as in a migration to a port that a firewall drops (TCP gives up after two minutes).
         ([.., _], Process::Gone) => until_let_go(inv, name, done, share(inv, done, Share::ClearsUp)),
-        ([.., _], Process::Alive { pid, start, name: own, .. }) => {
+        ([.., _], Process::Alive { run, name: own, .. }) => {
             let why = match done.destroyed.last() {
                 Some(Err(why)) => &why.said,
-                Some(Ok(())) | None => "libvirt's destroy did not end it",
+                Some(Ok(())) | None => &in_vain,
             };
-            end_process(inv, name, (*pid, *start, own), done, why)
+            end_process(inv, seen, (*run, own), done, why)
         }
         ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
             if done.destroyed.len() < 3 && done.left > DESTROY_AGAIN {
@@ -313,7 +320,7 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
                 }
                 return Next::Do(Step::Destroy);
             }
-            let why = last.as_ref().err().map_or("libvirt's destroy did not end it", |why| &why.said);
+            let why = last.as_ref().err().map_or(&in_vain, |why| &why.said);
             // libvirt may still be about to notice the end of the process.
             wait_or(done, share(inv, done, Share::SecondLook), || format!("'{name}' could not be stopped: {why}"))
         }

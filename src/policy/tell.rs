@@ -119,8 +119,8 @@ pub(crate) fn in_words_here(place: &Place) -> String {
         }
         Presence::Active(AtSource::Leaving(_)) => "it is still migrating".into(),
         Presence::Active(AtSource::Unclear(_)) => "libvirt does not say whether the migration is still on".into(),
-        Presence::Blind { pid, silence, .. } => format!("process {pid} runs, but {}", silence.why),
-        Presence::Stray { pid, .. } => format!("process {pid} runs, but libvirt lost the domain"),
+        Presence::Blind { run, silence, .. } => format!("{run} runs, but {}", silence.why),
+        Presence::Stray { run, .. } => format!("{run} runs, but libvirt lost the domain"),
         Presence::Off(_) => "it is gone".into(),
         Presence::Unknown(why) => why,
     }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Roots {
     /// The process table: `/proc`.
     pub proc: PathBuf,
+    /// What the kernel tells of the machine: `/sys`.
+    pub sys: PathBuf,
     /// Where libvirt keeps pid files: `/run`.
     pub run: PathBuf,
     /// Where libvirt keeps its domains' files: `/var/lib`.
@@ -16,6 +18,6 @@ pub struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), run: "/run".into(), lib: "/var/lib".into() }
+        Self { proc: "/proc".into(), sys: "/sys".into(), run: "/run".into(), lib: "/var/lib".into() }
     }
 }

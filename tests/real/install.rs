@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The names under which callers know it, below the prefix.
-const LINKS: [(&str, &str); 3] = [
+const LINKS: [(&str, &str); 4] = [
     ("lib/ocf/resource.d/vm-agent/VirtualDomain", "../../../../sbin/vm-agent"),
+    ("lib/ocf/resource.d/vm-agent/Xen", "../../../../sbin/vm-agent"),
     ("lib/ocf/resource.d/vm-agent/vm", "../../../../sbin/vm-agent"),
     ("share/cluster/vm.sh", "../../sbin/vm-agent"),
 ];
@@ -23,9 +24,10 @@ fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// Two agents of one name make "pcs resource create v VirtualDomain" fail, so the predecessor's name must be asked for.
 #[test]
-fn install_puts_seven_files_in_place_and_an_eighth_as_drop_in() {
+fn install_puts_seven_files_in_place_and_two_more_as_drop_in() {
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
+        "usr/lib/ocf/resource.d/vm-agent/Xen",
         "usr/lib/ocf/resource.d/vm-agent/vm",
         "usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf",
         "usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf",
@@ -40,7 +42,7 @@ fn install_puts_seven_files_in_place_and_an_eighth_as_drop_in() {
     assert_eq!(files_below(stage.path()), expected);
     let stage = tempfile::tempdir().unwrap();
     said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
-    assert_eq!(files_below(stage.path()), expected[1..]);
+    assert_eq!(files_below(stage.path()), expected[2..]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn meta_data_need_no_environment_and_no_open_files_but_the_output() {
-    for (link, expected) in [("vm.sh", RGMANAGER.as_str()), ("vm", OCF.as_str()), ("VirtualDomain", OCF.as_str())] {
+    let ocf = ["vm", "VirtualDomain", "Xen"].map(|link| (link, OCF.as_str()));
+    for (link, expected) in std::iter::once(("vm.sh", RGMANAGER.as_str())).chain(ocf) {
         for files in ["", "<&-", "2>&-", "<&- 2>&-"] {
             let output = shell(link, &format!("exec env -i \"$0\" meta-data {files}"));
             assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), expected), "{link} {files}");

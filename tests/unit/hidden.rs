@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! No type that holds a definition's text prints it, so that no line of a log can.
 
-use vm_agent::host::locate::{FileKind, Found};
+use vm_agent::host::locate::Found;
 use vm_agent::model::change::Change;
+use vm_agent::model::definition::Language;
 use vm_agent::model::definition::read;
 use vm_agent::model::facts::{Answers, Defined, Definition, Facts, Libvirt, Place, Process};
 use vm_agent::model::worker::{Answer, Request, Who};
@@ -12,7 +13,13 @@ const TEXT: &str = "<domain><name>web</name><graphics type='vnc' passwd='kwort'>
 
 #[test]
 fn what_holds_a_definition_does_not_print_it() {
-    let defined = Defined { path: "/d/web.xml".into(), text: TEXT.into(), name: "web".into(), uuid: None };
+    let defined = Defined {
+        path: "/d/web.xml".into(),
+        text: TEXT.into(),
+        name: "web".into(),
+        uuid: None,
+        language: Language::Xml,
+    };
     let seen = Facts {
         here: Place { name: Some("web".into()), process: Process::Gone, ..Place::by_word(Libvirt::NoDomain) },
         definition: Definition::File(Box::new(defined)),
@@ -20,7 +27,7 @@ fn what_holds_a_definition_does_not_print_it() {
         answers: Answers::default(),
     };
     let root = read(TEXT).unwrap();
-    let found = Found::File { path: "/d/web.xml".into(), text: TEXT.into(), kind: FileKind::Xml };
+    let found = Found::File { path: "/d/web.xml".into(), text: TEXT.into(), kind: Language::Xml };
     let finished = Finished {
         ended: Ended::Exited(0),
         stdout: TEXT.into(),
@@ -46,9 +53,6 @@ fn what_holds_a_definition_does_not_print_it() {
     }
     assert_eq!(
         seen.to_string().split("; ").take(2).collect::<Vec<_>>(),
-        [
-            "web: libvirt: answered: there is no such domain",
-            "process table: all processes were read, and none is the domain's"
-        ]
+        ["web: libvirt: answered: there is no such domain", "host: everything was read, and nothing of it is there"]
     );
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
+use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, Silence, SilenceKind,
-    Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, RunId, Silence,
+    SilenceKind, Starting, Tools,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -100,9 +101,8 @@ fn libvirt() -> impl Strategy<Value = Libvirt> {
 fn process() -> impl Strategy<Value = Seen> {
     prop_oneof![
         Just(Seen::NotLooked),
-        (any::<bool>(), any::<bool>()).prop_map(|(incoming, ending)| Seen::Alive {
-            pid: 4711,
-            start: 99,
+        (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(incoming, ending, xen)| Seen::Alive {
+            run: if xen { RunId::XenDomain(7) } else { RunId::Process { pid: 4711, start: 99 } },
             incoming,
             name: "foo".into(),
             ending
@@ -116,7 +116,13 @@ fn process() -> impl Strategy<Value = Seen> {
 
 /// What reading it comes to.
 fn was_read() -> impl Strategy<Value = Definition> {
-    let defined = Defined { path: "/d/a.xml".into(), text: "<domain/>".into(), name: "a".into(), uuid: None };
+    let defined = Defined {
+        path: "/d/a.xml".into(),
+        text: "<domain/>".into(),
+        name: "a".into(),
+        uuid: None,
+        language: Language::Xml,
+    };
     prop_oneof![
         Just(Definition::File(Box::new(defined))),
         Just(Definition::None { looked_at: vec!["/d/a".into()] }),
@@ -185,10 +191,12 @@ prop_compose! {
         definition in definition(),
         starting in any::<bool>(),
         told_to_run in any::<Option<bool>>(),
+        xen in any::<bool>(),
         answers in answers(),
     ) -> Facts {
         let starting = starting.then_some(Starting { agent: (12, 50), daemon: None });
-        let here = Place { name: Some("a".into()), libvirt, process, starting, told_to_run };
+        let tools = if xen { Tools::Xl } else { Tools::Libvirt };
+        let here = Place { name: Some("a".into()), tools, libvirt, process, starting, told_to_run };
         Facts { here, definition, hindrance: None, answers }
     }
 }
@@ -242,6 +250,7 @@ prop_compose! {
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
+            killed_run: None,
             name: None,
             left, spent, waited, start, resume, woken, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
             outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
@@ -426,7 +435,7 @@ proptest! {
             }
             Next::Do(step) => {
                 prop_assert!(!watches || step == Step::TakeLock, "{step}");
-                let ends = matches!(step, Step::Destroy | Step::KillProcess { .. });
+                let ends = matches!(step, Step::Destroy | Step::EndRun(_));
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");

@@ -83,7 +83,7 @@ fn only_what_says_which_machine_is_meant_restarts_it() {
     let restarts = |parameter: &&&Element<'_>| parameter.attribute("reloadable") != Some("1");
     let names: Vec<_> =
         published(&document).iter().filter(restarts).map(|parameter| name(parameter).to_owned()).collect();
-    assert_eq!(names, ["name", "config", "xmlfile", "path", "hypervisor", "hypervisor_uri"]);
+    assert_eq!(names, ["name", "config", "xmlfile", "xmfile", "path", "hypervisor", "hypervisor_uri"]);
 }
 
 #[test]

@@ -15,3 +15,4 @@ mod meta_data;
 pub(crate) mod process;
 pub(crate) mod rpc;
 mod scenarios;
+mod xen;

@@ -28,6 +28,7 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             xml.map(|answer| Answer { lookup: Some(Lookup::Found(lookup)), ..answer })
         }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
+        Question::FromNative { format, text } => xml(connection.domain_xml_from_native(format, text, 0)),
         Question::Check { xml } => {
             let root = definition::read(xml).map_err(|error| own(CallStep::Input, error.to_string()))?;
             let facts = definition::parse(xml.as_bytes()).map_err(|error| own(CallStep::Input, error.to_string()))?;

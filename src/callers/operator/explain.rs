@@ -110,8 +110,8 @@ fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
         Presence::Blind { ran: false, .. } => {
             "libvirt is still starting it, and has not told its process to run".into()
         }
-        Presence::Blind { .. } => "it runs, though libvirt does not answer".into(),
-        Presence::Stray { .. } => "its process runs, though libvirt says that it does not".into(),
+        Presence::Blind { .. } => format!("it runs, though {} does not answer", seen.here.tools),
+        Presence::Stray { run, .. } => format!("its {run} is there, though {} says that it is not", seen.here.tools),
         Presence::Off(_) => "it does not run here".into(),
         Presence::Unknown(_) => "not known".into(),
     };
@@ -123,7 +123,8 @@ fn facts(uri: &str, seen: &Facts, definition: &Definition) -> String {
         None => String::new(),
     };
     format!(
-        "libvirt ({uri}): {}\nprocess table: {}\ndefinition: {definition}\n{record}taken together: {presence}\n",
+        "{} ({uri}): {}\nhost: {}\ndefinition: {definition}\n{record}taken together: {presence}\n",
+        seen.here.tools,
         seen.here.libvirt,
         seen.here.process_in_words()
     )

@@ -12,7 +12,7 @@ use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::definition::{self, DefinedDomain, Mark, TpmState};
-use crate::model::facts::{Definition, Facts, Libvirt};
+use crate::model::facts::{Definition, Facts, Libvirt, RunId, Tools};
 use crate::model::outcome::Code;
 use crate::policy::health;
 use crate::sys::roots::Roots;
@@ -39,6 +39,8 @@ pub(super) struct Report {
     since: Option<String>,
     uri: String,
     pid: Option<u32>,
+    /// Xen's number of the domain, where that was seen.
+    xen_domain: Option<u32>,
     /// When that process began: after a migration, when it began to arrive here.
     process_since: Option<String>,
     persistent: Option<bool>,
@@ -106,11 +108,21 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let persistent = looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain));
     let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
     looker.read_definition(inv);
+    // xl does not tell a domain's definition in words that are read here; its file says what it was made from.
+    let facts = facts.or_else(|| match looker.definition() {
+        Definition::File(defined) if seen.here.tools == Tools::Xl => defined.facts(),
+        Definition::File(_)
+        | Definition::NotLooked
+        | Definition::Unchanged { .. }
+        | Definition::None { .. }
+        | Definition::Bad(_) => None,
+    });
     let active = matches!(&seen.here.libvirt, Libvirt::Domain(domain) if domain.state.active());
     let mark = facts.as_ref().filter(|_| active).and_then(|facts| facts.mark.as_ref());
     let definition = definition(looker.definition(), mark, inv.budget().until(Share::StartedFrom, deadline));
     let (presence, state, code) = state(inv, &seen);
-    let process = seen.here.process.id();
+    let run = seen.here.process.run();
+    let process = run.and_then(RunId::process);
     let mut report = Report {
         code,
         name: match &seen.here.libvirt {
@@ -128,6 +140,10 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
         since: definition.started.clone(),
         uri: looker.uri.clone(),
         pid: process.map(|(pid, _)| pid),
+        xen_domain: match run {
+            Some(RunId::XenDomain(id)) => Some(id),
+            Some(RunId::Process { .. }) | None => None,
+        },
         process_since: process.and_then(|(_, start)| since(start)),
         persistent,
         autostart,
@@ -333,6 +349,9 @@ impl Report {
         if let Some(pid) = self.pid {
             let since = self.process_since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
             line("process", &format!("{pid}{since}"));
+        }
+        if let Some(id) = self.xen_domain {
+            line("Xen domain", &id.to_string());
         }
         if let (Some(vcpus), Some(kib)) = (self.vcpus, self.memory_kib) {
             line("size", &format!("{vcpus} vCPU, {} MiB", kib / 1024));

@@ -203,7 +203,7 @@ impl HostSaid {
         let (runs, state) = match place.presence() {
             Presence::Active(domain) => (Some(copies::holds(place) == Holds::Copy), domain.state.to_string()),
             Presence::Blind { silence, .. } => (Some(true), format!("its process runs, though {}", silence.why)),
-            Presence::Stray { pid, .. } => (Some(true), format!("its process {pid} runs, though libvirt lost it")),
+            Presence::Stray { run, .. } => (Some(true), format!("its {run} runs, though libvirt lost it")),
             Presence::Off(why) => (Some(false), if node.is_some() { "not running".into() } else { why }),
             Presence::Unknown(why) => (None, if node.is_some() { ascii_line(place.why_unknown(), 160) } else { why }),
         };

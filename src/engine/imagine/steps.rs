@@ -102,8 +102,8 @@ impl Imagined {
                 end(seen, Off::Destroyed, self.after_end.as_ref());
                 STEP
             }
-            Step::KillProcess { .. } => {
-                done.killed.push(result(&self.kill_fails));
+            Step::EndRun(run) => {
+                done.note_killed(*run, result(&self.kill_fails));
                 if self.kill_fails.is_none() {
                     end(seen, Off::Destroyed, self.after_end.as_ref());
                     seen.here.starting = None;

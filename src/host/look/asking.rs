@@ -5,12 +5,15 @@ use super::NO_CONNECT;
 use super::seek::Sighting;
 use super::{Channel, Depth, Looker};
 use crate::hypervisor::backend;
+use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
+use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
 use crate::model::state::Motion;
 use crate::model::worker::Who;
 use crate::sys::child::find_program;
+use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,6 +28,9 @@ impl Looker {
             let Some(machine) = &self.machine else { return Ok(Libvirt::Unusable(fault)) };
             log::warn!("'{}' is known by its mark alone, since {fault}", machine.name);
         }
+        if matches!(self.channel, Channel::Xl) {
+            return self.ask_xl(deadline);
+        }
         if matches!(self.channel, Channel::Worker | Channel::None) {
             return by_worker(&self.uri, self.sought_name().as_deref(), deadline);
         }
@@ -35,6 +41,10 @@ impl Looker {
             match self.connect(deadline) {
                 Ok(()) => {}
                 Err(Unconnected::Silent(silence)) => return Err(silence),
+                // The daemon may have lost its driver while domains run; whether any does, the host itself tells.
+                Err(Unconnected::NoDriver(message)) if self.driver == Driver::Xen => {
+                    return Err(Silence { kind: SilenceKind::Missing, why: no_xen_driver(&self.roots, &message) });
+                }
                 // No daemon here can ever have run a machine by this URI.
                 Err(Unconnected::NoDriver(message)) => {
                     self.fault = Some(format!("hypervisor '{}' cannot be used here: {message}", self.uri));
@@ -158,6 +168,14 @@ pub(super) fn has_daemon(socket: Option<&Path>) -> bool {
     let name = socket.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let daemon = name.split("-sock").next().map(|word| if word == "libvirt" { "libvirtd" } else { word });
     daemon.is_some_and(|daemon| find_program(daemon).is_some())
+}
+
+/// Why libvirt has no driver for Xen.
+fn no_xen_driver(roots: &Roots, message: &str) -> String {
+    match xen::is_dom0(roots) {
+        Some(false) => "this host is no Xen dom0".into(),
+        Some(true) | None => format!("libvirt's Xen driver did not start here; see libvirtd's log ({message})"),
+    }
 }
 
 /// What a job does (`virDomainJobOperation`); 0 without one.

@@ -4,7 +4,7 @@
 use super::{Depth, Looker};
 use crate::host::aside::{self};
 use crate::hypervisor::process::{self, Driver, Evidence, Identity, Pulse};
-use crate::model::facts::{Libvirt, Process};
+use crate::model::facts::{Libvirt, Process, RunId};
 use crate::sys::held::Held;
 use crate::sys::time::Deadline;
 
@@ -35,12 +35,20 @@ impl Looker {
             // The process of that name is known, and is not this machine's.
             return Process::Gone;
         }
+        if self.driver == Driver::Xen {
+            return if active && !depth.process {
+                Process::NotLooked
+            } else {
+                self.xen_domain(libvirt, &who, deadline)
+            };
+        }
         if active {
             // libvirt may not have noticed its end.
             match process::pulse(&self.roots, &who) {
                 Pulse::Ended(_) => return Process::Gone,
                 Pulse::Ending(pid, start) => {
-                    return Process::Alive { pid, start, incoming: false, name: name.to_owned(), ending: true };
+                    let run = RunId::Process { pid, start };
+                    return Process::Alive { run, incoming: false, name: name.to_owned(), ending: true };
                 }
                 Pulse::Beats if !depth.process => return Process::NotLooked,
                 Pulse::Beats => {}
@@ -66,16 +74,18 @@ impl Looker {
     pub(super) fn unless_it_lives(&mut self, process: Process, libvirt: &Libvirt) -> Process {
         let active = matches!(libvirt, Libvirt::Domain(domain) if domain.state.active());
         match (&process, &self.process) {
-            (Process::Alive { pid, start, name, .. }, _) => self.process = Some((*pid, *start, name.clone())),
+            (Process::Alive { run, name, .. }, _) => {
+                self.process = run.process().map(|process| (process, name.clone()))
+            }
             (Process::NotLooked, _) | (_, None) => {}
             (
                 Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
-                Some((pid, start, name)),
+                Some(((pid, start), name)),
             ) => match Held::open(*pid, *start) {
                 Ok(Some(_)) => {
-                    let (pid, start, name) = (*pid, *start, name.clone());
-                    let ending = process::is_ending(&self.roots, pid);
-                    return Process::Alive { pid, start, incoming: false, name, ending };
+                    let (run, name) = (RunId::Process { pid: *pid, start: *start }, name.clone());
+                    let ending = process::is_ending(&self.roots, *pid);
+                    return Process::Alive { run, incoming: false, name, ending };
                 }
                 // That is why it is not found, though libvirt has not noticed yet.
                 Ok(None) if active && matches!(process, Process::Unknown(_)) => return Process::Gone,
@@ -88,8 +98,7 @@ impl Looker {
 
 fn alive(found: process::Alive) -> Process {
     Process::Alive {
-        pid: found.pid,
-        start: found.start_time_ticks,
+        run: RunId::Process { pid: found.pid, start: found.start_time_ticks },
         incoming: found.incoming,
         name: found.name,
         ending: found.ending,

@@ -2,13 +2,16 @@
 //! Reading the definition that the parameters point at.
 
 use crate::host::aside::{self, Unlocated};
-use crate::host::locate::{self, DefinitionAt, FileKind, Found};
+use crate::host::locate::{self, DefinitionAt, Found};
 use crate::host::records::Reading;
 use crate::model::call::Invocation;
-use crate::model::definition;
+use crate::model::definition::{self, Language};
 use crate::model::facts::{Defined, Definition};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::time::Deadline;
+
+/// The hypervisor of a host that has no other.
+const QEMU_HERE: &str = "qemu:///system";
 
 /// Reads the definition that the parameters point at; its storage may take as long as the deadline says. What a later
 /// monitor may rely on is put into `reading`.
@@ -29,15 +32,8 @@ pub(super) fn read_definition(
     let config = inv.params.config.as_deref().filter(|_| inv.params.name.is_none());
     let stamp = config.and_then(locate::lasting_stamp);
     let found = aside::definition(&place, deadline);
-    let (path, text) = match found {
-        Ok(Found::File { path, kind: FileKind::Xml, text }) => (path, text),
-        Ok(Found::File { path, kind: FileKind::XenConfig, text }) => {
-            let what = match definition::parse_xl(&text) {
-                Ok(facts) => format!(" of '{}'; such files are not supported yet", facts.name),
-                Err(error) => format!(": {error}"),
-            };
-            return bad(Code::Installed, format!("{} is not XML, but an xl file{what}", path.display()));
-        }
+    let (path, text, language) = match found {
+        Ok(Found::File { path, kind, text }) => (path, text, kind),
         Ok(Found::NotFound { looked_at }) if inv.params.config.is_some() => {
             let places: Vec<String> = looked_at.iter().map(ToString::to_string).collect();
             return bad(Code::Installed, format!("config: there is no {}", places.join(", ")));
@@ -55,18 +51,26 @@ pub(super) fn read_definition(
             );
         }
     };
-    let facts = match definition::parse(&text) {
+    let read = match language {
+        Language::Xml => definition::parse(&text),
+        Language::Xl => definition::parse_xl(&text),
+    };
+    let facts = match read {
         Ok(facts) => facts,
         Err(error) => return bad(Code::Installed, format!("{}: {error}", path.display())),
     };
     let Ok(text) = String::from_utf8(text) else {
         return bad(Code::Installed, format!("{} is not UTF-8 text", path.display()));
     };
-    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text: text.into() };
+    let defined = Defined { path, name: facts.name, uuid: facts.uuid, text: text.into(), language };
     if let Some(wanted) = &inv.params.name
         && let Err(outcome) = defined.is_for(wanted)
     {
         return Definition::Bad(outcome);
+    }
+    if language == Language::Xl && uri == QEMU_HERE && inv.params.hypervisor.is_none() {
+        let path = defined.path.display();
+        return bad(Code::Installed, format!("{path} is an xl file, and this host is no Xen dom0"));
     }
     if let Err(text) = fits(&facts.domain_type, uri) {
         return bad(Code::Installed, format!("{} {text}", defined.path.display()));

@@ -5,6 +5,7 @@
 
 mod asking;
 mod by_process;
+mod by_xl;
 mod definition_file;
 mod more;
 mod open;
@@ -16,9 +17,12 @@ use crate::host::locate;
 use crate::host::records::{self, Known, Reading};
 use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
+use crate::hypervisor::xen;
 use crate::model::budget::{Budget, Share};
 use crate::model::call::{Action, Environment, Invocation};
-use crate::model::facts::{Answers, Definition, Facts, Libvirt, Place, Process, Silence, SilenceKind, Starting};
+use crate::model::facts::{
+    Answers, Definition, Facts, Libvirt, Place, Process, ProcessId, Silence, SilenceKind, Starting,
+};
 use crate::model::state::Motion;
 use crate::model::state::{Pause, State};
 use crate::model::uri::Uri;
@@ -42,6 +46,8 @@ enum Channel {
     Rpc { sockets: Vec<(PathBuf, PathBuf)>, name: String },
     /// Through the worker.
     Worker,
+    /// Not libvirt, but xl.
+    Xl,
     /// Not at all: the URI cannot be used (see `Looker::fault`).
     None,
 }
@@ -93,8 +99,12 @@ pub(crate) struct Looker {
     budget: Budget,
     /// The domain that was last seen.
     last: Option<rpc::RemoteDomain>,
-    /// Its process that was last seen.
-    process: Option<(u32, u64, String)>,
+    /// Its process that was last seen, and the name that it was started under.
+    process: Option<(ProcessId, String)>,
+    /// What xl's last answer shows of it on this host.
+    by_xl: Option<xen::DomainSight>,
+    /// Whether a definition that is xl's has its machine controlled by xl: on a Xen host, unless libvirt is asked for.
+    may_be_xl: bool,
 }
 
 /// How much is worth finding out.
@@ -133,9 +143,10 @@ impl Looker {
             (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" => match uri.driver.as_str() {
                 "qemu" => Driver::Qemu,
                 "lxc" => Driver::Lxc,
+                "xen" => Driver::Xen,
                 _ => Driver::Other,
             },
-            (Channel::Rpc { .. } | Channel::Worker | Channel::None, _) => Driver::Other,
+            (Channel::Rpc { .. } | Channel::Worker | Channel::Xl | Channel::None, _) => Driver::Other,
         };
         let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
         let config = inv.params.config.clone();
@@ -155,7 +166,7 @@ impl Looker {
             config,
             instance: inv.instance.clone(),
             fault,
-            has_status_files: driver != Driver::Other && !own_socket,
+            has_status_files: driver.folder().is_some() && !own_socket,
             known,
             reading,
             machine: None,
@@ -166,18 +177,23 @@ impl Looker {
             budget: inv.budget(),
             last: None,
             process: None,
+            by_xl: None,
+            may_be_xl: driver == Driver::Xen && !inv.params.ask_for_libvirt(),
         }
     }
 
     /// Looks. libvirt gets at most `patience` of `deadline`.
     pub(crate) fn look(&mut self, inv: &Invocation, depth: Depth, patience: Duration, deadline: Deadline) -> Facts {
+        self.choose_tools(inv);
         if self.name.is_none() && self.fault.is_none() {
             self.recall_definition(inv);
         }
-        let mut libvirt = match self.ask(depth, deadline.at_most(patience)) {
-            Ok(libvirt) => libvirt,
-            Err(silence) => Libvirt::Silent(silence),
-        };
+        let patience = self.patience(patience, deadline);
+        let mut libvirt = self.ask(depth, deadline.at_most(patience)).unwrap_or_else(Libvirt::Silent);
+        if self.is_lost_to_libvirt(inv, &libvirt, deadline.at_most(patience)) {
+            self.turn_to_xl();
+            libvirt = self.ask(depth, deadline.at_most(patience)).unwrap_or_else(Libvirt::Silent);
+        }
         match &libvirt {
             Libvirt::Domain(domain) if domain.state.active() => {
                 let machine = Machine { name: domain.name.clone(), uuid: domain.uuid };
@@ -218,7 +234,7 @@ impl Looker {
             | Definition::Bad(_) => None,
         };
         let hindrance = self.hindrance.clone().or(switched);
-        let here = Place { name, libvirt, process, starting, told_to_run };
+        let here = Place { name, tools: self.tools(), libvirt, process, starting, told_to_run };
         Facts { here, definition, hindrance, answers: Answers::default() }
     }
 
@@ -228,9 +244,9 @@ impl Looker {
     }
 
     fn told_to_run(&self, libvirt: &Libvirt, process: &Process) -> Option<bool> {
-        let (Libvirt::Silent(_), Process::Alive { pid, name, .. }) = (libvirt, process) else { return None };
-        let folder = self.driver.folder()?;
-        starting::told_to_run(&self.roots, folder, name, *pid)
+        let (Libvirt::Silent(_), Process::Alive { run, name, .. }) = (libvirt, process) else { return None };
+        let (folder, (pid, _)) = (self.driver.folder()?, run.process()?);
+        starting::told_to_run(&self.roots, folder, name, pid)
     }
 
     /// Puts on record that libvirt is about to be asked to start the machine.
@@ -337,7 +353,7 @@ impl Looker {
     /// The process of the domain that was last seen.
     #[must_use]
     pub(crate) fn emulator(&self) -> Option<u32> {
-        self.process.as_ref().map(|(pid, ..)| *pid)
+        self.process.as_ref().map(|((pid, _), _)| *pid)
     }
 
     /// What was read of the definition.
@@ -366,6 +382,5 @@ fn uri(inv: &Invocation, env: &Environment, roots: &Roots) -> String {
     if let Some(uri) = env.text("LIBVIRT_DEFAULT_URI") {
         return uri.to_owned();
     }
-    let dom0 = std::fs::read(roots.proc.join("xen/capabilities")).is_ok_and(|text| text.starts_with(b"control_d"));
-    if dom0 { "xen:///system" } else { "qemu:///system" }.to_owned()
+    if xen::is_dom0(roots) == Some(true) { "xen:///system" } else { "qemu:///system" }.to_owned()
 }

@@ -7,7 +7,7 @@ use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
 use crate::model::definition;
-use crate::model::facts::Fact;
+use crate::model::facts::{Fact, Tools};
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 
@@ -48,6 +48,9 @@ impl Looker {
 
     /// Whether libvirt keeps a definition of the domain that was last seen, `who`.
     pub(crate) fn kept(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
+        if self.tools() == Tools::Xl {
+            return Fact::Known(false);
+        }
         let kept =
             self.ask_last(deadline, |rpc, domain| rpc.is_persistent(domain)).or_else(|| {
                 match backend::lookup(&self.uri, who.clone(), self.budget.until(Share::Worker, deadline)).ok()? {
@@ -60,6 +63,9 @@ impl Looker {
 
     /// Whether the memory of the domain that was last seen, `who`, is saved, to be restored by its next start.
     pub(crate) fn saved(&mut self, who: &Who, deadline: Deadline) -> Fact<bool> {
+        if self.tools() == Tools::Xl {
+            return Fact::Known(false);
+        }
         let ask = |rpc: &mut Connection, domain: &rpc::RemoteDomain| match rpc.has_managed_save(domain) {
             // A driver that cannot save memory has saved none.
             Err(RpcError::Libvirt { code, .. }) if u32::try_from(code) == Ok(NO_SUPPORT) => Ok(Some(false)),

@@ -26,7 +26,7 @@ impl Looker {
     fn disks_to_open(&mut self, seen: &Facts, deadline: Deadline) -> Option<Vec<Disk>> {
         let read = |text: &str| Some(definition::parse(text.as_bytes()).ok()?.disks);
         if let Definition::File(defined) = &seen.definition {
-            return read(&defined.text);
+            return Some(defined.facts()?.disks);
         }
         if let Some(xml) = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, XML_INACTIVE)) {
             return read(&xml);

@@ -4,8 +4,8 @@
 use super::Host;
 use crate::model::budget::Share;
 use crate::model::change::Change;
-use crate::model::definition::{self, Mark};
-use crate::model::facts::{Defined, Definition, Facts, Libvirt};
+use crate::model::definition::{self, DefinitionText, Language, Mark};
+use crate::model::facts::{Defined, Definition, Facts, Libvirt, Tools};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::health::{self, Health};
@@ -42,7 +42,14 @@ impl Host<'_> {
         let Definition::File(defined) = &seen.definition else {
             return Err(Failure::refused("there is no definition"));
         };
-        let kept = definition::with_kept_tpm(&defined.text).map_err(|error| Failure::refused(error.to_string()))?;
+        if self.looker.tools() == Tools::Xl {
+            // Its mark is its name: an xl file has no other place that goes with the domain.
+            let change = Change::Create { xml: defined.text.clone() };
+            return self.backend.call(&change, &Who::Name(defined.name.clone()), self.deadline);
+        }
+        let converted = (defined.language == Language::Xl).then(|| self.converted(defined)).transpose()?;
+        let own = converted.as_ref().unwrap_or(&defined.text);
+        let kept = definition::with_kept_tpm(own).map_err(|error| Failure::refused(error.to_string()))?;
         if kept.is_some() {
             self.looker.keeps_tpms(self.deadline).map_err(Failure::refused)?;
             if defined.uuid.is_none() {
@@ -53,11 +60,22 @@ impl Host<'_> {
             }
         }
         let mark = self.mark(defined.name.clone(), Some(defined));
-        let text = definition::with_mark(kept.as_deref().unwrap_or(&defined.text), &mark)
+        let text = definition::with_mark(kept.as_deref().unwrap_or(own), &mark)
             .map_err(|error| Failure::refused(error.to_string()))?;
         self.looker.note_start();
         let (change, who) = (Change::Create { xml: text.into() }, Who::Name(defined.name.clone()));
         self.backend.start(&change, &who, &defined.name, self.deadline)
+    }
+
+    /// The libvirt XML of an xl file.
+    fn converted(&self, defined: &Defined) -> Result<DefinitionText, Failure> {
+        let xml = self.backend.convert(&defined.text, self.until(Share::Worker))?;
+        let name = definition::parse(xml.as_bytes()).map(|facts| facts.name);
+        match name {
+            Ok(name) if name == defined.name => Ok(xml),
+            Ok(name) => Err(Failure::refused(format!("libvirt makes '{name}' of the xl file of '{}'", defined.name))),
+            Err(error) => Err(Failure::refused(format!("what libvirt makes of the xl file cannot be read: {error}"))),
+        }
     }
 
     /// Marks a domain that was started from libvirt's own definition. Without a mark it runs as well.
@@ -75,7 +93,7 @@ impl Host<'_> {
     /// The mark of a domain of this name, from a definition's file; without one, from libvirt's own definition, which
     /// libvirt itself keeps true.
     fn mark(&self, name: String, defined: Option<&Defined>) -> Mark {
-        let facts = defined.and_then(|defined| definition::parse(defined.text.as_bytes()).ok());
+        let facts = defined.and_then(Defined::facts);
         let node = self.inv.node.clone();
         Mark {
             instance: if self.inv.instance.is_empty() { definition::BY_HAND.into() } else { self.inv.instance.clone() },

@@ -2,11 +2,12 @@
 //! The host that a machine migrated to: whether it runs there, and ending it there.
 
 use super::Host;
-use crate::cluster::Member;
+use crate::cluster::{self, Member};
 use crate::host::peers;
 use crate::host::taking::noted;
 use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
+use crate::model::call::Invocation;
 use crate::model::change::Change;
 use crate::model::facts::{Facts, Libvirt, Noted, Place};
 use crate::model::failure::Failure;
@@ -18,10 +19,29 @@ use crate::sys::connecting::{Connecting, Watch};
 use crate::sys::proc;
 use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 impl Host<'_> {
+    /// The call, with the address that Pacemaker's node attribute has for the target, where one is to tell it.
+    pub(super) fn addressed(&self) -> Cow<'_, Invocation> {
+        let attribute = self.inv.params.migration.node_attribute.as_deref();
+        let node = self.inv.target.as_ref().and_then(|target| target.to_str());
+        let (Some(attribute), Some(node)) = (attribute, node) else { return Cow::Borrowed(self.inv) };
+        let mapping = match cluster::node_attribute(node, attribute, self.until(Share::Standing)) {
+            Ok(address) => address.and_then(|host| self.inv.params.migration.mapping.with(node, &host)),
+            Err(why) => {
+                log::warn!("the attribute {attribute} of {node} is not known, and its own name is used: {why}");
+                None
+            }
+        };
+        let Some(mapping) = mapping else { return Cow::Borrowed(self.inv) };
+        let mut inv = self.inv.clone();
+        inv.params.migration.mapping = mapping;
+        Cow::Owned(inv)
+    }
+
     /// How it is where it last migrated to; a host that is dead must not cost a failover much.
     pub(super) fn ask_elsewhere(&self, who: &Who, done: &History) -> Place {
         // Of a migration whose end nobody saw the cluster's records need not know.

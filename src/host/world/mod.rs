@@ -16,10 +16,11 @@ use super::peers;
 use super::records;
 use super::taking::{Taken, noted, take_lock};
 use crate::hypervisor::backend::Backend;
+use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Fact, Facts, Process, Silence};
+use crate::model::facts::{Fact, Facts, Process, RunId, Silence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
@@ -158,6 +159,17 @@ impl<'a> Host<'a> {
         }
     }
 
+    fn end_run(&self, run: RunId, seen: &Facts, until: Deadline) -> Result<(), Failure> {
+        match (run, &seen.here.process) {
+            (RunId::Process { pid, start }, _) => self.kill(pid, start, until),
+            (RunId::XenDomain(id), Process::Alive { name, .. }) => {
+                log::warn!("destroying Xen domain {id} ('{name}') by xl");
+                xen::end(id, name, until)
+            }
+            (RunId::XenDomain(_), _) => Ok(()),
+        }
+    }
+
     /// Ends the process by its identity, first with SIGTERM, which lets QEMU close its disks, then with SIGKILL.
     fn kill(&self, pid: u32, start: u64, until: Deadline) -> Result<(), Failure> {
         let held = match Held::open(pid, start) {
@@ -185,9 +197,10 @@ fn pause(duration: Duration, deadline: Deadline) {
 impl World for Host<'_> {
     fn begin(&mut self) -> Result<History, Outcome> {
         let moves = self.inv.action.moves();
+        self.looker.choose_tools(self.inv);
         let destination = || {
             let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            migrate::destination(self.inv, &own, &self.looker.uri)
+            migrate::destination(&self.addressed(), &own, &self.looker.uri)
         };
         let target = moves.then(destination).transpose()?;
         let lock = take_lock(self.inv, &mut self.looker, self.deadline);
@@ -273,7 +286,7 @@ impl World for Host<'_> {
     fn carry_out(&mut self, step: &Step, seen: &Facts, done: &mut History) {
         self.look_again = LOOK_AGAIN.0;
         let who = seen.here.who();
-        if matches!(step, Step::Ask { .. } | Step::Destroy | Step::KillProcess { .. }) {
+        if matches!(step, Step::Ask { .. } | Step::Destroy | Step::EndRun(_)) {
             self.record_switched_disks();
         }
         match step {
@@ -342,12 +355,12 @@ impl World for Host<'_> {
                 done.aborted = Some(self.backend.call(&Change::AbortJob, &who, patience));
             }
             Step::StopAtTarget { only_half } => done.at_target = Some(self.stop_at_target(seen, *only_half, done)),
-            Step::KillProcess { pid, start } => {
-                let result = self.kill(*pid, *start, self.end_here(done));
-                if result.is_ok() && seen.here.starting.as_ref().is_some_and(|starting| starting.made(*start)) {
+            Step::EndRun(run) => {
+                let result = self.end_run(*run, seen, self.end_here(done));
+                if result.is_ok() && seen.here.starting.as_ref().is_some_and(|starting| starting.made(*run)) {
                     self.looker.forget_start();
                 }
-                done.killed.push(result);
+                done.note_killed(*run, result);
             }
             Step::TakeLock => {
                 let lock = self.take_lock_at_last();

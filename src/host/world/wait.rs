@@ -5,7 +5,7 @@ use super::Host;
 use crate::host::records;
 use crate::hypervisor::backend::Call;
 use crate::hypervisor::rpc::{LifecycleEvent, REBOOTED};
-use crate::model::facts::{Facts, Process};
+use crate::model::facts::{Facts, Process, RunId};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::policy::History;
@@ -75,7 +75,7 @@ impl Host<'_> {
                 {
                     // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
                     let now = self.observe(until);
-                    let ended = seen.here.process.id().is_some() && now.here.process == Process::Gone;
+                    let ended = seen.here.process.run().is_some() && now.here.process == Process::Gone;
                     if ended || !matches!(now.here.presence(), Presence::Active(_)) {
                         break;
                     }
@@ -86,7 +86,7 @@ impl Host<'_> {
             Woken::Change => Ok(()),
             // libvirt has the request, and waits for the guest's agent: that is no refusal.
             Woken::Time if asked => {
-                log::info!("libvirt has not answered yet whether the guest was asked to shut down");
+                log::info!("{} has not answered yet whether the guest was asked to shut down", self.looker.tools());
                 Ok(())
             }
             Woken::Time => call.answer(Deadline::after(Duration::ZERO)).map(drop),
@@ -96,7 +96,7 @@ impl Host<'_> {
     /// Stays with a machine that runs well, unless this is the first monitor of its run: Pacemaker's transition waits for
     /// the answer to that one. A machine whose process is not known is not stayed with.
     pub(super) fn stay(&mut self, longest: Duration, seen: &Facts, done: &mut History) {
-        let answered = || match (self.looker.name(), seen.here.process.id()) {
+        let answered = || match (self.looker.name(), seen.here.process.run()) {
             (Some(name), Some(process)) => records::take_monitor(&self.looker.roots.run, name, process),
             (_, _) => false,
         };
@@ -111,7 +111,7 @@ impl Host<'_> {
     /// Puts on record whether the next monitor may stay.
     pub(super) fn note_monitor(&self, answered: bool, seen: &Facts) {
         let Some(name) = self.looker.name() else { return };
-        match seen.here.process.id().filter(|_| answered) {
+        match seen.here.process.run().filter(|_| answered) {
             Some(process) => records::note_monitor(&self.looker.roots.run, name, process),
             None => records::forget_monitor(&self.looker.roots.run, name),
         }
@@ -131,7 +131,8 @@ impl Host<'_> {
             // What changed before the events began to flow would be missed.
             return Woken::Change;
         }
-        let held = match seen.here.process.id().map(|(pid, start)| Held::open(pid, start)) {
+        let process = seen.here.process.run().and_then(RunId::process);
+        let held = match process.map(|(pid, start)| Held::open(pid, start)) {
             Some(Ok(Some(held))) => Some(held),
             Some(Ok(None)) => return Woken::Change,
             Some(Err(_)) | None => None,

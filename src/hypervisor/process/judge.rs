@@ -83,7 +83,7 @@ impl Judge<'_> {
             CommandLine::Whole => match self.who.driver {
                 Driver::Qemu => self.qemu(buffer)?,
                 Driver::Lxc => self.lxc(buffer)?,
-                Driver::Other => Verdict::Foreign,
+                Driver::Xen | Driver::Other => Verdict::Foreign,
             },
             CommandLine::TooLong => self.without_arguments("has too long a command line")?,
         };
@@ -191,7 +191,7 @@ impl Judge<'_> {
                     || [b"qemu-kvm".as_slice(), b"qemu", b"kvm"].contains(&name)
             }
             Driver::Lxc => name == b"libvirt_lxc",
-            Driver::Other => false,
+            Driver::Xen | Driver::Other => false,
         }
     }
 

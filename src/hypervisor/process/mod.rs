@@ -35,7 +35,9 @@ pub enum Driver {
     Qemu,
     /// A domain is a process tree below a `libvirt_lxc`.
     Lxc,
-    /// A domain has no process that proves anything (Xen).
+    /// A domain is the hypervisor's: it is in xenstore, and has no process that proves anything (see `hypervisor::xen`).
+    Xen,
+    /// Nothing on the host proves anything of a domain.
     Other,
 }
 
@@ -45,7 +47,7 @@ impl Driver {
         match self {
             Self::Qemu => Some("libvirt/qemu"),
             Self::Lxc => Some("libvirt/lxc"),
-            Self::Other => None,
+            Self::Xen | Self::Other => None,
         }
     }
 }
@@ -239,7 +241,7 @@ impl Findings {
 /// The processes of this host that may be emulators, and why there may be others. Nothing here takes a lock that a
 /// process can hold for long.
 fn candidates(roots: &Roots, driver: Driver) -> (Vec<u32>, Option<String>) {
-    if driver == Driver::Other {
+    if matches!(driver, Driver::Xen | Driver::Other) {
         return (Vec::new(), Some("domains of this hypervisor have no process of their own to look for".into()));
     }
     let table = match open_folder(&roots.proc) {
@@ -272,7 +274,7 @@ fn may_be_an_emulator(table: &OwnedFd, pid: u32, driver: Driver, buffer: &mut Ve
     let like_one = |name: &[u8]| match driver {
         Driver::Qemu => [b"qemu".as_slice(), b"kvm"].iter().any(|part| name.windows(part.len()).any(|it| it == *part)),
         Driver::Lxc => name.starts_with(b"libvirt_lxc"),
-        Driver::Other => false,
+        Driver::Xen | Driver::Other => false,
     };
     match rustix::fs::readlinkat(table, format!("{pid}/exe"), std::mem::take(buffer)) {
         Ok(path) => {

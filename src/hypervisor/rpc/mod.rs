@@ -14,7 +14,7 @@ mod connection;
 mod error;
 pub(crate) mod inbox;
 pub(crate) mod message;
-mod socket;
+pub(super) mod socket;
 pub(crate) mod xdr;
 
 pub(crate) use calls::{JobStats, LIST_ACTIVE};

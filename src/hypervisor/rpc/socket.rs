@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is being waited for: the words for an error, and since when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WaitFor {
+pub(in crate::hypervisor) struct WaitFor {
     /// As in "while ...".
     pub doing: &'static str,
     /// When it ends.
@@ -36,13 +36,13 @@ pub(super) struct WaitFor {
 impl WaitFor {
     /// A wait that starts now.
     #[must_use]
-    pub(super) fn new(doing: &'static str, deadline: Deadline) -> Self {
+    pub(in crate::hypervisor) fn new(doing: &'static str, deadline: Deadline) -> Self {
         Self { doing, deadline, since: Instant::now() }
     }
 
     /// The error of its end.
     #[must_use]
-    pub(super) fn timeout(&self) -> RpcError {
+    pub(in crate::hypervisor) fn timeout(&self) -> RpcError {
         RpcError::Timeout { doing: self.doing, waited: self.since.elapsed() }
     }
 
@@ -54,7 +54,7 @@ impl WaitFor {
 
 /// A connected stream socket.
 #[derive(Debug)]
-pub(super) struct Socket(OwnedFd);
+pub(in crate::hypervisor) struct Socket(OwnedFd);
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -64,7 +64,7 @@ impl AsFd for Socket {
 
 impl Socket {
     /// Connects to `path`. A full queue is no refusal: it is tried again until the deadline.
-    pub(super) fn open(path: &Path, wait: &WaitFor) -> Result<Self, RpcError> {
+    pub(in crate::hypervisor) fn open(path: &Path, wait: &WaitFor) -> Result<Self, RpcError> {
         let failed = |errno: Errno| RpcError::Connect { socket: PathBuf::from(path), error: io::Error::from(errno) };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         // Most sockets that are asked for are not there, and a name costs less than a socket.
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// Sends all of `bytes`. After an error a part of them may have been sent.
-    pub(super) fn send(&self, mut bytes: &[u8], wait: &WaitFor) -> Result<(), RpcError> {
+    pub(in crate::hypervisor) fn send(&self, mut bytes: &[u8], wait: &WaitFor) -> Result<(), RpcError> {
         while !bytes.is_empty() {
             match send(&self.0, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
@@ -106,7 +106,7 @@ impl Socket {
     }
 
     /// Appends what has arrived to `buffer`, up to its spare capacity, without waiting: whether anything had.
-    pub(super) fn receive(&self, buffer: &mut Vec<u8>, wait: &WaitFor) -> Result<bool, RpcError> {
+    pub(in crate::hypervisor) fn receive(&self, buffer: &mut Vec<u8>, wait: &WaitFor) -> Result<bool, RpcError> {
         loop {
             match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
                 Ok((0, _)) => return Err(RpcError::Closed { doing: wait.doing, error: None }),
@@ -119,7 +119,7 @@ impl Socket {
     }
 
     /// Waits until there is something to receive, or the connection has ended: false at the deadline.
-    pub(super) fn wait_for_input(&self, wait: &WaitFor) -> Result<bool, RpcError> {
+    pub(in crate::hypervisor) fn wait_for_input(&self, wait: &WaitFor) -> Result<bool, RpcError> {
         self.ready(PollFlags::IN, wait)
     }
 

@@ -72,6 +72,11 @@ shares! {
              rgmanager asks one node after the other, so who watches waits less.",
         )
     },
+    XlLook => row(
+        "a look at xl's list",
+        most(10).of_timeout(3).of_left(2),
+        "xl is a program, which takes seconds where the host is busy with guests that boot; nothing is asked besides.",
+    ),
     Processes => row(
         "of a look, beside libvirt's, for processes that do not show what they run",
         most(3),

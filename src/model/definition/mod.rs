@@ -25,6 +25,6 @@ pub use marking::with_mark;
 pub use names::Attribute;
 pub use needs::{ConsolePort, SecretName, console_ports, huge_pages, secrets};
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
-pub use text::DefinitionText;
+pub use text::{DefinitionText, Language};
 pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};
 pub use xl::parse_xl;

@@ -5,6 +5,16 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+/// What a definition is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// libvirt's XML, to judge by its first character.
+    #[default]
+    Xml,
+    /// A file of `xl`: text with an assignment.
+    Xl,
+}
+
 /// The text of a definition. It may hold passwords (a console's, a guest's own), so it is never shown: not even in a log
 /// that tells everything else.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,15 +29,16 @@ pub(super) static ROWS: &[Param] = &[
         .vm_sh(1, "string", None, "Name", "Name of the virtual machine; also the name in its definition.")
         .primary(),
     row(Identity, "config", Bytes(config))
-        .alias(&["xmlfile"])
+        .alias(&["xmlfile", "xmfile"])
         .unique()
         .restarts()
         .told(
             "Definition's file",
-            "Full path of the file with the definition (libvirt XML); wins over path. A transient virtual machine is \
-             created from it; libvirt's own definition of that name, if there is one, is left as it is.",
+            "Full path of the file with the definition (libvirt XML, or an xl file of Xen's); wins over path. A transient \
+             virtual machine is created from it; libvirt's own definition of that name, if there is one, is left as it is. \
+             What an xl file defines is run by xl, unless use_virsh or a URI asks for libvirt.",
         )
-        .readme("Its definition's file (libvirt XML); wins over path")
+        .readme("Its definition's file (libvirt XML, or an xl file); wins over path")
         .vm_sh(
             8,
             "string",
@@ -259,6 +260,9 @@ fn path(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
 /// The later row wins, unless it says `auto`.
 fn hypervisor(params: &mut Params, text: &str) -> Result<(), Wrong> {
     let named = hypervisor::named(text).map_err(|why| Wrong::Refused(format!("'{}' {why}", shown(text.as_ref()))))?;
+    if named.is_some() {
+        params.hypervisor_is_uri = text.contains(':');
+    }
     params.hypervisor = named.or(params.hypervisor.take());
     Ok(())
 }

@@ -17,6 +17,13 @@ impl Mapping {
         entries(text).filter(|entry| entry.contains(':')).map(pair).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The same, where this node is reached by this host; nothing, where that is none.
+    #[must_use]
+    pub(crate) fn with(&self, node: &str, host: &str) -> Option<Self> {
+        let host = bare(host.trim()).filter(|host| usable(host))?;
+        Some(Self(std::iter::once((node.to_owned(), host.to_owned())).chain(self.0.iter().cloned()).collect()))
+    }
+
     /// The host that a node is reached by, when it is listed; an IPv6 address without brackets.
     #[must_use]
     pub fn host(&self, node: &str) -> Option<&str> {

@@ -16,6 +16,8 @@ pub struct Migration {
     pub tunnelled: bool,
     /// Hosts for nodes.
     pub mapping: Mapping,
+    /// The attribute of Pacemaker's nodes that holds the host by which one is reached.
+    pub node_attribute: Option<String>,
     /// The target's connection URI, with `%s` or `%n` for its name (`migration_uri` or `remoteuri`).
     pub uri: Option<String>,
     /// Where the hypervisor sends the memory, with `%n` or `%s`.

@@ -19,6 +19,7 @@ mod predecessors;
 pub mod scripts;
 mod table;
 mod values;
+mod xen;
 
 use crate::model::change::ShutdownMode;
 pub use migration::Migration;
@@ -37,7 +38,7 @@ use table::Wrong;
 
 /// Every parameter of this agent and of both predecessors, in the order in which they are read and published.
 pub fn table() -> impl Iterator<Item = &'static Param> {
-    [machine::ROWS, moving::ROWS, predecessors::ROWS].into_iter().flatten()
+    [machine::ROWS, moving::ROWS, xen::ROWS, predecessors::ROWS].into_iter().flatten()
 }
 
 /// The row whose name or alias is `name`.
@@ -102,6 +103,8 @@ pub struct Params {
     pub path: Option<PathSpec>,
     /// The connection URI, when one was asked for.
     pub hypervisor: Option<String>,
+    /// Whether that was given as a URI, which names libvirt, and not as a driver's word.
+    pub hypervisor_is_uri: bool,
     /// Whether changes go through `virsh` rather than the worker.
     pub use_virsh: bool,
     /// Never destroy in stop.
@@ -110,6 +113,8 @@ pub struct Params {
     pub force_stop: bool,
     /// Ways to ask for a shutdown, in order; never empty after reading.
     pub shutdown_modes: Vec<ShutdownMode>,
+    /// Seconds that a stop gives the guest, at most.
+    pub shutdown_timeout: Option<u64>,
     /// A bash command line that checks the guest at depth 10.
     pub status_program: Option<OsString>,
     /// Programs that check the guest at depth 10, or what is wrong with them.
@@ -130,6 +135,14 @@ pub struct Params {
     pub migration: Migration,
     /// What could not be used.
     pub problems: Vec<Problem>,
+}
+
+impl Params {
+    /// Whether they ask for libvirt, also where a machine's definition is xl's.
+    #[must_use]
+    pub const fn ask_for_libvirt(&self) -> bool {
+        self.use_virsh || self.hypervisor_is_uri
+    }
 }
 
 /// A value as it was given: its place among all, its name, its text.
@@ -264,6 +277,46 @@ mod tests {
         // virsh says what makes no sense to it; what are no words it never gets.
         assert_eq!(read(&[("migrate_options", "--bandwidth"), ("migrate_backend", "virsh")]).problems, []);
         assert_eq!(read(&[("migrate_options", "'--live"), ("migrate_backend", "virsh")]).problems.len(), 1);
+    }
+
+    #[test]
+    fn what_the_xen_agents_users_have_set_is_understood_or_refused_with_the_reason() {
+        let params = read(&[
+            ("xmfile", "/etc/xen/web"),
+            ("shutdown_timeout", "60"),
+            ("shutdown_acpi", "1"),
+            ("node_ip_attribute", "storage-ip"),
+            ("allow_mem_management", "0"),
+            ("reserved_Dom0_memory", "512"),
+        ]);
+        assert_eq!(params.problems, []);
+        assert_eq!(params.config.as_deref(), Some(std::path::Path::new("/etc/xen/web")));
+        assert_eq!((params.shutdown_timeout, params.shutdown_modes[0]), (Some(60), ShutdownMode::Acpi));
+        assert_eq!(params.migration.node_attribute.as_deref(), Some("storage-ip"));
+        for (name, bad) in [
+            ("allow_mem_management", "1"),
+            ("shutdown_timeout", "soon"),
+            ("shutdown_acpi", "perhaps"),
+            ("node_ip_attribute", "-x"),
+            ("node_ip_attribute", "a b"),
+        ] {
+            assert_eq!(read(&[(name, bad)]).problems.len(), 1, "{name}={bad}");
+        }
+    }
+
+    #[test]
+    fn libvirt_is_asked_for_by_a_uri_and_not_by_a_drivers_word() {
+        for (name, value, asks) in [
+            ("hypervisor", "xen", false),
+            ("hypervisor", "auto", false),
+            ("hypervisor", "xen:///system", true),
+            ("hypervisor_uri", "xen:///system", true),
+            ("hypervisor_uri", "auto", false),
+            ("use_virsh", "1", true),
+            ("use_virsh", "0", false),
+        ] {
+            assert_eq!(read(&[(name, value)]).ask_for_libvirt(), asks, "{name}={value}");
+        }
     }
 
     #[test]

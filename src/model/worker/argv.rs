@@ -108,7 +108,7 @@ impl Request {
     #[must_use]
     pub fn input(&self) -> Option<&str> {
         match &self.ask {
-            Ask::Question(_, Question::Check { xml })
+            Ask::Question(_, Question::Check { xml } | Question::FromNative { text: xml, .. })
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,
         }
@@ -117,7 +117,7 @@ impl Request {
     /// Where the worker puts what it reads from its standard input; nothing is read without it.
     pub fn input_mut(&mut self) -> Option<&mut String> {
         match &mut self.ask {
-            Ask::Question(_, Question::Check { xml })
+            Ask::Question(_, Question::Check { xml } | Question::FromNative { text: xml, .. })
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,
         }

@@ -49,7 +49,7 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     if group.is_some() {
         setpgid(None, None)?;
     }
-    let Some((Message::Go, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
+    let Some((Message::Go { leaves }, input)) = receive(&agent, RecvFlags::empty())? else { return Ok(()) };
     // Whoever died or changed their mind meanwhile has nothing started for them any more.
     if poll(&mut [PollFd::new(&agent, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
         return Ok(());
@@ -66,6 +66,9 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     });
     if let Ok(Some(end)) = watched {
         let _ = send(&agent, end, None);
+        if leaves && end == Message::Exited(0) {
+            return send(&agent, Message::Left(0), None);
+        }
     }
     let left = sweep(Deadline::after(CLEAN_UP.mul_f32(0.7)));
     send(&agent, Message::Left(left), None)

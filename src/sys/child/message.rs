@@ -12,8 +12,9 @@ use rustix::net::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// To the launcher: start the program; its input comes along, if it has one.
-    Go,
+    /// To the launcher: start the program; its input comes along, if it has one. Whether what it leaves behind after a
+    /// success shall live on.
+    Go { leaves: bool },
     /// To the launcher: end everything now.
     Kill,
     /// From the launcher: the program runs as this process; its pidfd comes along.
@@ -31,7 +32,7 @@ pub(super) enum Message {
 impl Message {
     fn to_bytes(self) -> [u8; 5] {
         let (kind, value) = match self {
-            Self::Go => (b'g', 0),
+            Self::Go { leaves } => (b'g', i32::from(leaves)),
             Self::Kill => (b'k', 0),
             Self::Started(pid) => (b's', pid),
             Self::Failed(errno) => (b'f', errno),
@@ -47,7 +48,7 @@ impl Message {
         let [kind, a, b, c, d] = bytes;
         let value = i32::from_le_bytes([a, b, c, d]);
         match kind {
-            b'g' => Some(Self::Go),
+            b'g' => Some(Self::Go { leaves: value != 0 }),
             b'k' => Some(Self::Kill),
             b's' => Some(Self::Started(value)),
             b'f' => Some(Self::Failed(value)),

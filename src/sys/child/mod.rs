@@ -53,6 +53,7 @@ pub struct Child<'a> {
     capture: usize,
     launcher: Option<&'a Path>,
     interruptible: bool,
+    leaves: bool,
 }
 
 /// How a program ended.
@@ -142,7 +143,16 @@ impl<'a> Child<'a> {
     /// The program at an absolute path, without arguments, with an empty input and the fixed environment.
     pub fn new(program: &'a Path) -> Self {
         let env = vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())];
-        Self { program, args: Vec::new(), env, stdin: None, capture: CAPTURE, launcher: None, interruptible: true }
+        Self {
+            program,
+            args: Vec::new(),
+            env,
+            stdin: None,
+            capture: CAPTURE,
+            launcher: None,
+            interruptible: true,
+            leaves: false,
+        }
     }
 
     /// Adds arguments.
@@ -178,6 +188,12 @@ impl<'a> Child<'a> {
     /// Lets it run to its end, or to its deadline, also when a signal tells us to end.
     pub fn uninterrupted(mut self) -> Self {
         self.interruptible = false;
+        self
+    }
+
+    /// Lets what it leaves behind live on when it has ended well: a daemon that belongs to what it made.
+    pub fn leaves_daemons(mut self) -> Self {
+        self.leaves = true;
         self
     }
 

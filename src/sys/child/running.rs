@@ -92,7 +92,7 @@ impl RunningChild {
     fn start_launcher(child: &Child<'_>) -> io::Result<Self> {
         let (ours, its) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let input = child.stdin.map(memory_file).transpose()?;
-        send(&ours, Message::Go, input.as_ref().map(AsFd::as_fd))?;
+        send(&ours, Message::Go { leaves: child.leaves }, input.as_ref().map(AsFd::as_fd))?;
         drop(input);
         let launcher = child.launcher.unwrap_or(Path::new("/proc/self/exe"));
         let mut command = Command::new(launcher);
@@ -333,7 +333,7 @@ impl RunningChild {
             Message::Exited(code) => self.note_end(Ended::Exited(code)),
             Message::Signalled(signal) => self.note_end(Ended::Signalled(signal)),
             Message::Left(count) => self.left = u32::try_from(count).ok(),
-            Message::Go | Message::Kill => {}
+            Message::Go { .. } | Message::Kill => {}
         }
     }
 

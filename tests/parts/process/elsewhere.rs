@@ -19,7 +19,12 @@ fn asker() {
     // The name, the table, the folder of the others.
     let Ok(question) = std::env::var("QUESTION") else { return };
     let [name, proc, folder] = question.split('|').collect::<Vec<_>>()[..] else { panic!("{question}") };
-    let roots = Roots { proc: proc.into(), run: Path::new(folder).join("run"), lib: Path::new(folder).join("lib") };
+    let roots = Roots {
+        proc: proc.into(),
+        run: Path::new(folder).join("run"),
+        lib: Path::new(folder).join("lib"),
+        ..Roots::default()
+    };
     let answer = match find(&roots, &real(name)) {
         Evidence::Alive(_) => "alive".to_owned(),
         Evidence::Absent => "absent".to_owned(),

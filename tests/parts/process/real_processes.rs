@@ -22,7 +22,7 @@ pub fn roots() -> (TempDir, Roots) {
     let (run, lib) = (folder.path().join("run"), folder.path().join("lib"));
     fs::create_dir_all(run.join("libvirt/qemu")).unwrap();
     fs::create_dir_all(lib.join("libvirt/qemu")).unwrap();
-    (folder, Roots { proc: "/proc".into(), run, lib })
+    (folder, Roots { run, lib, ..Roots::default() })
 }
 
 pub fn is_root() -> bool {

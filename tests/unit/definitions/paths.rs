@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
-use vm_agent::host::locate::{self, FileKind, Found, Instead, LocateError, Waits};
+use vm_agent::host::locate::{self, Found, Instead, LocateError, Waits};
+use vm_agent::model::definition::Language;
 use vm_agent::model::definition::MAX_BYTES;
 use vm_agent::model::params::PathSpec;
 
@@ -71,7 +72,7 @@ impl Folders {
         message.replace(self.0.path().to_str().unwrap(), "")
     }
 
-    fn found(&self, found: Result<Found, String>) -> (String, FileKind) {
+    fn found(&self, found: Result<Found, String>) -> (String, Language) {
         match found {
             Ok(Found::File { path, kind, .. }) => (self.said(path.to_str().unwrap()), kind),
             Ok(Found::NotFound { looked_at }) => panic!("not found: {looked_at:?}"),
@@ -87,8 +88,8 @@ impl Folders {
     }
 }
 
-fn xml(path: &str) -> (String, FileKind) {
-    (path.to_owned(), FileKind::Xml)
+fn xml(path: &str) -> (String, Language) {
+    (path.to_owned(), Language::Xml)
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn a_definition_is_handed_over_as_it_was_read() {
     folders.write("a/web", "\u{feff} \n<domain/>\r\n");
     match folders.search("web").unwrap() {
         Found::File { text, kind, .. } => {
-            assert_eq!((text.as_slice(), kind), ("\u{feff} \n<domain/>\r\n".as_bytes(), FileKind::Xml))
+            assert_eq!((text.as_slice(), kind), ("\u{feff} \n<domain/>\r\n".as_bytes(), Language::Xml))
         }
         Found::NotFound { looked_at } => panic!("{looked_at:?}"),
     }
@@ -331,15 +332,15 @@ fn content_decides_between_xml_and_a_xen_file() {
         folders.search("web").map(|found| folders.found(Ok(found)).1)
     };
     for text in ["<a/>", " \t\r\n<a/>", "\u{feff}<a/>", "\u{feff}\n<a", "<", "<!-- name = 'x' -->"] {
-        assert_eq!(kind(text.as_bytes()), Ok(FileKind::Xml), "{text}");
+        assert_eq!(kind(text.as_bytes()), Ok(Language::Xml), "{text}");
     }
     for text in [&b"\xff\xfe<\0a\0"[..], b"\xfe\xff\0<\0a", b"<\0a\0", b"\0<\0a"] {
-        assert_eq!(kind(text), Ok(FileKind::Xml), "{text:?}");
+        assert_eq!(kind(text), Ok(Language::Xml), "{text:?}");
     }
     for text in ["name = 'web'\n", "# a comment\nname='web'", "\u{feff}name=1", "name = \"caf\u{e9}\""] {
-        assert_eq!(kind(text.as_bytes()), Ok(FileKind::XenConfig), "{text}");
+        assert_eq!(kind(text.as_bytes()), Ok(Language::Xl), "{text}");
     }
-    assert_eq!(kind(b"name = 'caf\xe9'"), Ok(FileKind::XenConfig));
+    assert_eq!(kind(b"name = 'caf\xe9'"), Ok(Language::Xl));
     for (text, what) in [
         (&b""[..], "empty"),
         (b" \n\t", "empty"),

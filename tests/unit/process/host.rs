@@ -67,7 +67,7 @@ impl Host {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let roots = Roots { proc: root.join("proc"), run: root.join("run"), lib: root.join("lib") };
+        let roots = Roots { proc: root.join("proc"), run: root.join("run"), lib: root.join("lib"), ..Roots::default() };
         for made in ["run/libvirt/qemu", "run/libvirt/lxc", "lib/libvirt/qemu", "proc/77/ns"] {
             fs::create_dir_all(root.join(made)).unwrap();
         }

@@ -148,7 +148,7 @@ fn hidden_processes_make_absence_unknown_unless_we_see_everything() {
 #[test]
 fn what_is_no_process_table_proves_nothing() {
     let nowhere = Path::new("/nonexistent");
-    let roots = Roots { proc: nowhere.into(), run: nowhere.into(), lib: nowhere.into() };
+    let roots = Roots { proc: nowhere.into(), run: nowhere.into(), lib: nowhere.into(), ..Roots::default() };
     assert!(why(&find(&roots, &qemu("web"))).contains("/nonexistent"));
     let host = Host::new();
     host.mount("rw", "tmpfs", "rw");

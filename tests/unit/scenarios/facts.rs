@@ -4,8 +4,10 @@
 use std::ffi::OsString;
 use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
+use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process, Silence, SilenceKind, Starting,
+    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process, RunId, Silence, SilenceKind,
+    Starting, Tools,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -57,6 +59,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "libvirt" => seen.here.libvirt = libvirt(rest),
             "process" if later => world.later.get_or_insert_default().1 = Some(process(rest)),
             "process" => seen.here.process = process(rest),
+            "tools" => seen.here.tools = if rest == "xl" { Tools::Xl } else { Tools::Libvirt },
             "hindrance" => seen.hindrance = said(),
             "later" => later = true,
             "end" => {
@@ -219,10 +222,31 @@ fn failed(words: &str) -> Failed {
 fn process(words: &str) -> Process {
     match words {
         "gone" => Process::Gone,
-        "alive" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: false },
-        "renamed" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "old".into(), ending: false },
-        "ending" => Process::Alive { pid: 4711, start: 99, incoming: false, name: "foo".into(), ending: true },
-        "incoming" => Process::Alive { pid: 4711, start: 99, incoming: true, name: "foo".into(), ending: false },
+        "alive" => Process::Alive {
+            run: RunId::Process { pid: 4711, start: 99 },
+            incoming: false,
+            name: "foo".into(),
+            ending: false,
+        },
+        "domain" => Process::Alive { run: RunId::XenDomain(7), incoming: false, name: "foo".into(), ending: false },
+        "renamed" => Process::Alive {
+            run: RunId::Process { pid: 4711, start: 99 },
+            incoming: false,
+            name: "old".into(),
+            ending: false,
+        },
+        "ending" => Process::Alive {
+            run: RunId::Process { pid: 4711, start: 99 },
+            incoming: false,
+            name: "foo".into(),
+            ending: true,
+        },
+        "incoming" => Process::Alive {
+            run: RunId::Process { pid: 4711, start: 99 },
+            incoming: true,
+            name: "foo".into(),
+            ending: false,
+        },
         other => match other.split_once(' ') {
             Some(("maybe", why)) => Process::MayBe(why.to_owned()),
             Some(("namesake", why)) => Process::Namesake(why.to_owned()),
@@ -237,6 +261,7 @@ fn definition(words: &str) -> Definition {
         "file" => Definition::File(Box::new(Defined {
             path: "/a/foo.xml".into(),
             text: "<domain/>".into(),
+            language: Language::Xml,
             name: "foo".into(),
             uuid: None,
         })),

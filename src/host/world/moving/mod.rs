@@ -6,10 +6,11 @@ mod watch;
 use super::Host;
 use crate::host::records;
 use crate::hypervisor::backend::{self, Backend, Call};
+use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
-use crate::model::facts::{Domain, Facts, Libvirt, Noted, Place};
+use crate::model::facts::{Domain, Facts, Libvirt, Noted, Place, Tools};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
@@ -181,7 +182,9 @@ impl Mover<'_, '_> {
         let open_ended = self.host.inv.open_ended;
         let who = uuid(domain);
         let by_virsh = params.by_virsh || self.asked.unknown.is_some();
-        if by_virsh || self.host.inv.params.use_virsh {
+        if self.host.looker.tools() == Tools::Xl {
+            self.check(domain, Rehearsal::Brief)?;
+        } else if by_virsh || self.host.inv.params.use_virsh {
             self.check(domain, Rehearsal::Brief)?;
             // virsh cannot say it together with the migration.
             if let Some(ms) = request.downtime_ms {
@@ -235,6 +238,13 @@ impl Mover<'_, '_> {
 
     /// Checks both ends, as the worker does before a move; for virsh, which checks nothing, beforehand.
     fn check(&mut self, domain: &Domain, rehearsal: Rehearsal) -> Result<(), Failed> {
+        if self.host.looker.tools() == Tools::Xl {
+            let until = self.host.until(Share::Check);
+            let thorough = rehearsal == Rehearsal::Thorough;
+            let checked = xen::check_move(&uuid(domain), &domain.name, &self.target.uri, thorough, until);
+            return checked
+                .map_err(|failure| Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) });
+        }
         let mut request = self.request(domain);
         (request.rehearse, request.measure) = (Some(rehearsal), false);
         let until = self.host.until(Share::Check);

@@ -9,6 +9,7 @@ use crate::hypervisor::rpc::TypedValue;
 use crate::model::budget::{Budget, Share};
 use crate::model::call::Caller;
 use crate::model::change::Change;
+use crate::model::facts::Tools;
 use crate::model::presence::Presence;
 use crate::model::uri::Uri;
 use crate::model::worker::{Side, Who};
@@ -192,6 +193,9 @@ impl Mover<'_, '_> {
     }
 
     fn sample(&mut self, at: Duration, measured: Option<u64>) -> Option<Sample> {
+        if self.host.looker.tools() == Tools::Xl {
+            return None;
+        }
         if self.host.looker.connection().is_none() {
             // One slow answer had cost the connection.
             self.host.observe(self.host.last_look);

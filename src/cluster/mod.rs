@@ -8,6 +8,7 @@ mod crm_mon;
 mod member;
 mod pacemaker;
 mod rgmanager;
+mod utilization;
 
 use crate::sys::child::{Child, Ended};
 use crate::sys::roots::Roots;
@@ -16,6 +17,7 @@ use crate::sys::time::Deadline;
 pub(crate) use member::{Member, Members};
 use std::path::Path;
 use std::time::Duration;
+pub(crate) use utilization::set_utilization;
 
 /// The largest configuration of a cluster that is read, in bytes and in elements: some ten thousand resources.
 const LARGEST: (usize, usize) = (32 << 20, 1 << 19);

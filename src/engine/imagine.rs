@@ -225,6 +225,7 @@ impl World for Story {
         match tidy {
             Tidy::ForgetStart => self.seen.here.starting = None,
             Tidy::ForgetTarget
+            | Tidy::KeepUtilization
             | Tidy::NoteMonitor { .. }
             | Tidy::NoteMoved
             | Tidy::Mark { .. }

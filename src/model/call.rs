@@ -82,6 +82,8 @@ pub struct Invocation {
     pub recurring: bool,
     /// OCF_CHECK_LEVEL.
     pub check_level: u32,
+    /// Whether the resource's agent has the name of Pacemaker's predecessor.
+    pub as_virtual_domain: bool,
     /// The resource's name in the cluster (`vm:foo`, `foo`), or empty.
     pub instance: String,
     /// This node's name in the cluster, when it is told.
@@ -157,6 +159,7 @@ impl Invocation {
             open_ended: caller == Caller::Rgmanager && action.moves() && told == Some(published),
             recurring: interval > 0 || (caller == Caller::Rgmanager && action == Action::Status),
             check_level: u32::try_from(check_level).unwrap_or(u32::MAX),
+            as_virtual_domain: env.text("OCF_RESOURCE_TYPE") == Some("VirtualDomain"),
             instance: env.get("OCF_RESOURCE_INSTANCE").map(|v| v.to_string_lossy().into_owned()).unwrap_or_default(),
             node: env.text("OCF_RESKEY_CRM_meta_on_node").map(str::to_owned),
             source: env.text("OCF_RESKEY_CRM_meta_migrate_source").map(str::to_owned),

@@ -118,6 +118,10 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if runs {
         tidies.push(Tidy::Mark { takes_over, started: done.start.is_some() });
     }
+    // Nobody waits for the answer of a machine that runs well, but for the first, which the world passes by.
+    if watches && inv.caller == Caller::Pacemaker && matches!(seen.here.presence(), Presence::Active(_)) {
+        tidies.push(Tidy::KeepUtilization);
+    }
     if looks && let Some(sentence) = guard::second_copy(seen) {
         tidies.push(Tidy::Alert(sentence.clone()));
         return Next::Answer(Outcome::new(degraded(inv), sentence), tidies);

@@ -180,6 +180,8 @@ pub(crate) enum Tidy {
         /// This one has answered, and the machine runs well.
         answered: bool,
     },
+    /// Keep the utilization attributes of its resource in the cluster at what it has.
+    KeepUtilization,
     /// Log the answer as a warning, though it is a success.
     Warn(String),
     /// Log this as what somebody must mend at once.

@@ -441,7 +441,14 @@ proptest! {
                 prop_assert!(!(ends && inv.action == Action::Start), "{step}");
             }
             Next::Ask(_) | Next::Wait(_) => {}
-            Next::Answer(outcome, _) => check_answer(&inv, &seen, &done, &outcome)?,
+            Next::Answer(outcome, tidies) => {
+                check_answer(&inv, &seen, &done, &outcome)?;
+                // The cluster's configuration is written by nobody who asks once, or for whom somebody waits.
+                let keeps = tidies.contains(&Tidy::KeepUtilization);
+                let runs = matches!(outcome.code, Code::Ok | Code::Degraded) && alive(&seen);
+                let may = inv.caller == Caller::Pacemaker && inv.recurring && !inv.probe();
+                prop_assert!(!keeps || (watches && may && runs), "{outcome:?}");
+            }
         }
     }
 

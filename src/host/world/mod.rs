@@ -7,6 +7,7 @@ mod create;
 mod elsewhere;
 mod moving;
 mod storage;
+mod utilization;
 mod wait;
 
 use super::disks;
@@ -387,6 +388,7 @@ impl World for Host<'_> {
             Tidy::ForgetTarget => self.forget_target(),
             Tidy::Mark { takes_over, started } => self.take_over(seen, *takes_over, *started),
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
+            Tidy::KeepUtilization => self.keep_utilization(),
             Tidy::NoteMoved => self.note_target(seen, done, true),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),
             Tidy::Alert(sentence) => log::error!(target: CRITICAL, "{sentence}"),

@@ -269,6 +269,11 @@ shares! {
              start. To a monitor silence says nothing.",
         )
     },
+    Utilization => row(
+        "keeping the resource's utilization attributes",
+        most(5).of_left(4),
+        "It serves a later placement, and can be done by a later monitor.",
+    ),
     Elsewhere => row(
         "asking the host that it last migrated to",
         most(10).of_left(4),

@@ -9,6 +9,7 @@ use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
 use super::table::Setter::{Bytes, Flag, Number, Text};
 use super::table::{Param, ValueKind, Wrong, row};
+use super::utilization;
 use super::values::{Guard, SavedMemory};
 use crate::model::change::ShutdownMode;
 use crate::sys::text::shown;
@@ -227,6 +228,52 @@ pub(super) static ROWS: &[Param] = &[
              migration or a refresh answers at once, and so does one of depth 10.",
         )
         .readme("Seconds that a healthy recurring monitor stays, to answer the moment something happens"),
+    row(Watch, "autoset_utilization_cpu", Text(utilization::autoset_cpu))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization cpu",
+            "yes: the resource's utilization attribute cpu is kept at the number of virtual processors, by recurring \
+             monitors of a virtual machine that runs well; no: it is left alone. Unset: yes.",
+        )
+        .readme("Pacemaker: keep the utilization attribute cpu (if unset: yes)"),
+    row(Watch, "autoset_utilization_host_memory", Text(utilization::autoset_host_memory))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization host_memory",
+            "yes: the resource's utilization attribute host_memory is kept at the virtual machine's memory in MiB; no: \
+             it is left alone. Unset: yes, but under the agent's name vm not on Xen.",
+        )
+        .readme("Pacemaker: keep host_memory, in MiB (if unset: yes; as `vm` not on Xen)"),
+    row(Watch, "autoset_utilization_hv_memory", Text(utilization::autoset_hv_memory))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization hv_memory",
+            "yes: the resource's utilization attribute hv_memory is kept at the virtual machine's memory in MiB; no: it \
+             is left alone. Unset: yes under the agent's name VirtualDomain; under vm on Xen alone.",
+        )
+        .readme("Pacemaker: keep hv_memory, in MiB (if unset: as `vm` on Xen alone)"),
+    row(Watch, "unset_utilization_cpu", Flag(utilization::unset_cpu))
+        .default("no")
+        .told(
+            "Remove the utilization cpu",
+            "yes: the resource's utilization attribute cpu is removed, where autoset_utilization_cpu is off.",
+        )
+        .readme("Pacemaker: remove cpu, where it is not kept"),
+    row(Watch, "unset_utilization_host_memory", Flag(utilization::unset_host_memory))
+        .default("no")
+        .told(
+            "Remove the utilization host_memory",
+            "yes: the resource's utilization attribute host_memory is removed, where \
+             autoset_utilization_host_memory is off.",
+        )
+        .readme("Pacemaker: remove host_memory, where it is not kept"),
+    row(Watch, "unset_utilization_hv_memory", Flag(utilization::unset_hv_memory))
+        .default("no")
+        .told(
+            "Remove the utilization hv_memory",
+            "yes: the resource's utilization attribute hv_memory is removed, where autoset_utilization_hv_memory is off.",
+        )
+        .readme("Pacemaker: remove hv_memory, where it is not kept"),
 ];
 
 /// Whether a domain may have this name (libvirt's own rule, less what cannot be a file name).

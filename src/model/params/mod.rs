@@ -18,6 +18,7 @@ pub mod path;
 mod predecessors;
 pub mod scripts;
 mod table;
+mod utilization;
 mod values;
 mod xen;
 
@@ -26,6 +27,8 @@ pub use migration::Migration;
 pub use path::PathSpec;
 pub use scripts::Script;
 pub use table::{Concern, LONGEST, Param, Use, ValueKind, VmSh, boolean};
+pub use utilization::Utilization;
+pub(crate) use utilization::UtilizationOf;
 pub use values::{Guard, SavedMemory};
 
 use std::collections::BTreeMap;
@@ -131,6 +134,8 @@ pub struct Params {
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.
     pub monitor_wait: u64,
+    /// Which utilization attributes of the resource are kept.
+    pub utilization: Utilization,
     /// How and where to migrate.
     pub migration: Migration,
     /// What could not be used.
@@ -224,15 +229,13 @@ mod tests {
 
     #[test]
     fn an_unsupported_parameter_is_a_problem_only_when_it_asks_for_something() {
-        assert!(
-            read(&[("snapshot", "no"), ("migrate", "live"), ("autoset_utilization_cpu", "false")]).problems.is_empty()
-        );
+        assert!(read(&[("snapshot", "no"), ("migrate", "live"), ("backingfile", "false")]).problems.is_empty());
         assert_eq!(read(&[("snapshot", "/s")]).problems.len(), 1);
     }
 
     #[test]
     fn what_the_predecessor_takes_for_no_is_off() {
-        for name in ["stateless", "save_config_on_stop", "autoset_utilization_hv_memory"] {
+        for name in ["stateless", "save_config_on_stop", "start_resources"] {
             for off in ["0", "No", "off", "never", ""] {
                 assert_eq!(read(&[(name, off)]).problems, [], "{name}={off}");
             }

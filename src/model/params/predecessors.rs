@@ -49,36 +49,6 @@ pub(super) static ROWS: &[Param] = &[
         "Whether a start brings up the virtual networks and storage pools of the definition. Not supported yet: \
              start refuses it. Let libvirt do so: virsh net-autostart, virsh pool-autostart.",
     ),
-    row(Nothing, "autoset_utilization_cpu", Unsupported).kind(ValueKind::Boolean).told(
-        "Write the utilization cpu",
-        "Whether monitors write the resource's utilization attribute cpu. Not supported yet: validate-all \
-             refuses it. Set utilization with the tools of the cluster.",
-    ),
-    row(Nothing, "autoset_utilization_host_memory", Unsupported).kind(ValueKind::Boolean).told(
-        "Write the utilization host_memory",
-        "Whether monitors write the resource's utilization attribute host_memory. Not supported yet: \
-             validate-all refuses it. Set utilization with the tools of the cluster.",
-    ),
-    row(Nothing, "autoset_utilization_hv_memory", Unsupported).kind(ValueKind::Boolean).told(
-        "Write the utilization hv_memory",
-        "Whether monitors write the resource's utilization attribute hv_memory. Not supported yet: validate-all \
-             refuses it. Set utilization with the tools of the cluster.",
-    ),
-    row(Nothing, "unset_utilization_cpu", Unsupported).kind(ValueKind::Boolean).told(
-        "Remove the utilization cpu",
-        "Whether monitors remove the resource's utilization attribute cpu. Not supported yet: validate-all \
-             refuses it. Set utilization with the tools of the cluster.",
-    ),
-    row(Nothing, "unset_utilization_host_memory", Unsupported).kind(ValueKind::Boolean).told(
-        "Remove the utilization host_memory",
-        "Whether monitors remove the resource's utilization attribute host_memory. Not supported yet: \
-             validate-all refuses it. Set utilization with the tools of the cluster.",
-    ),
-    row(Nothing, "unset_utilization_hv_memory", Unsupported).kind(ValueKind::Boolean).told(
-        "Remove the utilization hv_memory",
-        "Whether monitors remove the resource's utilization attribute hv_memory. Not supported yet: validate-all \
-             refuses it. Set utilization with the tools of the cluster.",
-    ),
     row(Nothing, "domain", Manager)
         .told(
             "Failover domain (rgmanager)",

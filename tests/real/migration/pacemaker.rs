@@ -6,9 +6,14 @@ use std::time::Duration;
 
 /// Two hosts with a cluster, in which the guest `a` is a resource that may migrate.
 fn cluster_with_a() -> (Cluster, std::path::PathBuf) {
+    cluster_with_a_as("vm")
+}
+
+/// The same, where the agent has this name.
+fn cluster_with_a_as(agent: &str) -> (Cluster, std::path::PathBuf) {
     let cluster = Cluster::with("migration,fencing");
     for host in [1, 2] {
-        cluster.host(host).has_agent();
+        cluster.host(host).has_agent_as(agent);
     }
     let folder = cluster.host(1).guest("a").polite().written().folder;
     let pairs = |id: &str, pairs: &[(&str, &str)]| -> String {
@@ -18,7 +23,7 @@ fn cluster_with_a() -> (Cluster, std::path::PathBuf) {
         format!("<op id='a-{name}' name='{name}' interval='{interval}' timeout='{timeout}'/>")
     };
     let resource = format!(
-        "<primitive id='a' class='ocf' provider='vm-agent' type='vm'>\
+        "<primitive id='a' class='ocf' provider='vm-agent' type='{agent}'>\
          <instance_attributes id='a-i'>{}</instance_attributes><meta_attributes id='a-m'>{}</meta_attributes>\
          <operations>{}{}{}{}{}</operations></primitive>",
         pairs("a-i", &[("name", "a"), ("path", folder.to_str().unwrap())]),
@@ -190,4 +195,54 @@ fn a_machine_that_an_administrator_moved_by_virsh_is_taken_over_where_it_is_and_
     let log = here.run("sh", &["-c", "cat /run/lab/log/pacemaker.log"]);
     assert!(log.contains(&refused), "{log}");
     assert!(fencings(&cluster).is_empty(), "fenced: {}", fencings(&cluster));
+}
+
+/// What the cluster's configuration has of the resource's utilization, and how often the configuration was changed.
+fn utilization(cluster: &Cluster) -> (Vec<(String, String)>, String) {
+    let cib = cluster.host(1).run("cibadmin", &["--query"]);
+    let cib = vm_agent::model::definition::read(&cib).unwrap();
+    let configuration = cib.first("configuration").unwrap();
+    let mut primitives = configuration.first("resources").unwrap().all("primitive");
+    let a = primitives.find(|primitive| primitive.attribute("id") == Some("a")).unwrap();
+    let pairs = a.all("utilization").flat_map(|set| set.all("nvpair"));
+    let pair = |name: &str, pair: &vm_agent::model::definition::Element<'_>| pair.attribute(name).unwrap().to_owned();
+    let mut found: Vec<_> = pairs.map(|it| (pair("name", it), pair("value", it))).collect();
+    found.sort();
+    (found, cib.attribute("epoch").unwrap().to_owned())
+}
+
+#[test]
+fn the_resources_utilization_is_what_the_machine_has_and_is_written_when_that_changes() {
+    for (agent, kept) in [("vm", &["cpu", "host_memory"][..]), ("VirtualDomain", &["cpu", "host_memory", "hv_memory"])]
+    {
+        let (cluster, folder) = cluster_with_a_as(agent);
+        let (guest, at) = started(&cluster, folder);
+        let here = cluster.host(at);
+        let info = here.virsh(&["dominfo", "a"]);
+        let of = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().to_owned();
+        let mib = of("Max memory:").split(' ').next().unwrap().parse::<u64>().unwrap() / 1024;
+        let value = |name: &&str| if *name == "cpu" { of("CPU(s):") } else { mib.to_string() };
+        let expected: Vec<_> = kept.iter().map(|name| ((*name).to_owned(), value(name))).collect();
+        until(60, "utilization", || (utilization(&cluster).0 == expected).then_some(()));
+        settled(&cluster);
+        // Many monitors, one of another caller's that runs elsewhere, and a probe change nothing.
+        let (_, epoch) = utilization(&cluster);
+        guest.call(at, Pacemaker, "monitor").gives(0);
+        std::thread::sleep(Duration::from_secs(10));
+        assert_eq!(utilization(&cluster), (expected.clone(), epoch));
+        // A parameter takes one away, the machine runs on; and what a person added stays.
+        let set = |name: &str, value: &str| {
+            here.run("crm_resource", &["-r", "a", "--set-parameter", name, "--parameter-value", value]);
+        };
+        here.run("crm_resource", &["-r", "a", "-z", "--set-parameter", "gpu", "--parameter-value", "1"]);
+        set("autoset_utilization_cpu", "no");
+        set("unset_utilization_cpu", "yes");
+        let mut without: Vec<_> = expected.into_iter().filter(|(name, _)| name != "cpu").collect();
+        without.push(("gpu".into(), "1".into()));
+        without.sort();
+        until(60, "an attribute's end", || (utilization(&cluster).0 == without).then_some(()));
+        settled(&cluster);
+        guest.runs_only_on(at);
+        all_is_well(&cluster);
+    }
 }

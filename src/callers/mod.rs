@@ -6,5 +6,6 @@ pub mod manager;
 pub mod meta_data;
 pub mod operator;
 mod repeated;
+mod shutdown;
 mod trace;
 pub(crate) mod validate;

@@ -4,6 +4,7 @@
 //! Level 0 looks at the parameters alone, and at a definition's file if it is there: cluster tools run it on any host.
 //! Level 10 looks at this host.
 
+use crate::callers::shutdown;
 use crate::host::aside::{self, There};
 use crate::host::look::{Depth, Looker};
 use crate::hypervisor::backend;
@@ -44,6 +45,9 @@ pub(crate) fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str
         line(&format!("vm-agent: note: {note}"));
     }
     if inv.check_level >= 10 {
+        for warning in shutdown::warnings(Path::new("/"), looker.uri.starts_with("qemu")) {
+            line(&format!("vm-agent: warning: {warning}"));
+        }
         host(inv, &mut looker, facts.as_ref(), deadline, &mut findings);
     }
     outcome(findings, line)

@@ -54,6 +54,12 @@ fn level_10_looks_at_the_host() {
         host.call(dialect, "validate-all").named("b").depth(10).gives(5).says(&["'b' has no definition"]);
         host.virsh(&["define", vm.file.to_str().unwrap()]);
         call().gives(0);
+        // What would end it at a shutdown of the host is told of, and is no fault of the resource's.
+        let wants = "/etc/systemd/system/multi-user.target.wants";
+        host.run("mkdir", &["-p", wants]);
+        host.run("ln", &["-sf", "/lib/systemd/system/libvirt-guests.service", wants]);
+        host.run("sh", &["-c", "echo 'auto_shutdown_poweroff = \"all\"' >>/etc/libvirt/qemu.conf"]);
+        call().gives(0).tells(&["libvirt-guests.service is enabled", "auto_shutdown_poweroff to \"none\""]);
         host.virsh(&["autostart", "a"]);
         call().gives(1).says(&["virsh autostart --disable a"]);
         host.virsh(&["undefine", "a"]);

@@ -31,20 +31,35 @@ fn the_examples_for_pacemaker_are_accepted_by_its_tools() {
         let script = format!("cibadmin --empty >/root/cib.xml && {prepare} && {command} && cat /root/cib.xml");
         host.run(&["bash", "-c", &script]).ok()
     };
-    let pcs = example("pcs resource create").trim().replace("pcs resource", "pcs -f /root/cib.xml resource");
-    let crm = example("crm configure").trim().to_owned();
+    let pcs = example("name=web path=/etc/vm:/srv/vm op").trim().replace("pcs ", "pcs -f /root/cib.xml ");
+    let crm = example("crm configure primitive").trim().to_owned();
+    let in_full = example("pcs property set migration-limit").trim().replace("pcs ", "pcs -f /root/cib.xml ");
+    let in_full = in_full.replace('\n', " && ");
+    let by_crm = example("crm configure <<").trim().to_owned() + "\ntrue";
     let fencing_is_off = "export CIB_file=/root/cib.xml && crm_attribute -n stonith-enabled -v false";
-    for written in [cib("true", &pcs), cib(fencing_is_off, &crm)] {
+    let (short, long) =
+        ([cib("true", &pcs), cib(fencing_is_off, &crm)], [cib("true", &in_full), cib(fencing_is_off, &by_crm)]);
+    for written in &long {
+        let devices = written.matches("type=\"fence_ipmilan\"").count();
+        assert_eq!((devices, written.matches("score=\"-INFINITY\"").count()), (2, 2), "{written}");
+        let parts = [
+            r#"name="monitor_wait" value="30""#,
+            r#"name="migration-limit" value="2""#,
+            "OCF_CHECK_LEVEL\" value=\"10",
+        ];
+        assert!(parts.iter().all(|part| written.contains(part)), "{written}");
+    }
+    for (written, interval) in short.iter().map(|it| (it, "10s")).chain(long.iter().map(|it| (it, "1s"))) {
         let start = written.find("<cib").unwrap();
         let document = read(&written[start..]).unwrap();
         let resources = document.first("configuration").unwrap().first("resources").unwrap();
-        let primitive = resources.first("primitive").unwrap();
+        let primitive = resources.all("primitive").find(|it| it.attribute("id") == Some("web")).unwrap();
         assert_eq!(primitive.attribute("provider"), Some("vm-agent"), "{written}");
         let operations: Vec<_> = primitive.first("operations").unwrap().all("op").collect();
         let operation = |name: &str| operations.iter().find(|op| op.attribute("name") == Some(name)).unwrap();
         assert_eq!(operation("migrate_to").attribute("on-fail"), Some("block"), "{written}");
         assert_eq!(operation("stop").attribute("timeout"), Some("180s"), "{written}");
-        assert_eq!(operation("monitor").attribute("interval"), Some("10s"), "{written}");
+        assert_eq!(operation("monitor").attribute("interval"), Some(interval), "{written}");
         assert!(written.contains(r#"name="allow-migrate" value="true""#), "{written}");
     }
 }

@@ -10,7 +10,7 @@ use crate::model::definition::{self, Mark};
 use crate::model::facts::{Libvirt, Peer, Place, Silence, Tools};
 use crate::model::standing::Standing;
 use crate::model::target;
-use crate::model::worker::{Lookup, Question, Request, Who};
+use crate::model::worker::{Lookup, Question, Request};
 use crate::sys::hosts;
 use crate::sys::text::{sha256_hex, uuid_text};
 use crate::sys::time::Deadline;
@@ -87,9 +87,7 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
 pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Vec<Peer> {
     let place = |member: &Member| {
         let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
-        let whos = subject.uuid.iter().map(|uuid| Who::Uuid(uuid.clone()));
-        let whos = std::iter::once(Who::Name(subject.name.clone())).chain(whos);
-        let at = |uri: String| backend::place_of_any(whos, |who| backend::lookup(&uri, who, until));
+        let at = |uri: String| backend::place_of_either(&uri, &subject.name, subject.uuid.clone(), until);
         uri(&member.node, inv, source).map_or_else(Place::silent, at)
     };
     let peer = |(member, place): (&Member, Option<Place>)| Peer {

@@ -175,10 +175,22 @@ pub(crate) fn lookup(uri: &str, who: Who, deadline: Deadline) -> Result<Lookup, 
     if Tools::of(uri) == Tools::Xl {
         return xen::lookup(uri, &who, deadline).map_err(Failure::from);
     }
-    found(ask_worker(&Request::domain(uri, who, Question::State), deadline)?)
+    found(ask_worker(&Request::domain(uri, who, Question::STATE), deadline)?)
 }
 
-/// The same; given up as soon as `hopeless` says why, which is asked again and again.
+/// How the machine of this name is at `uri`; or, where none of that name is active, that of this UUID. One connection, since
+/// many hosts may be asked at once.
+pub(crate) fn place_of_either(uri: &str, name: &str, uuid: Option<String>, deadline: Deadline) -> Place {
+    let named = Who::Name(name.to_owned());
+    if Tools::of(uri) == Tools::Xl {
+        let whos = std::iter::once(named).chain(uuid.map(Who::Uuid));
+        return place_of_any(whos, |who| lookup(uri, who, deadline));
+    }
+    let request = Request::domain(uri, named, Question::State { or_uuid: uuid });
+    Place::told(ask_worker(&request, deadline).and_then(found))
+}
+
+/// The same as [`lookup`]; given up as soon as `hopeless` says why, which is asked again and again.
 ///
 /// # Errors
 /// As of [`ask_worker`], or that reason.
@@ -196,7 +208,7 @@ pub(crate) fn lookup_unless(
         why = hopeless();
         why.is_some()
     };
-    let request = Request::domain(uri, who, Question::State);
+    let request = Request::domain(uri, who, Question::STATE);
     let answer = heard(&request, deadline, |running| running.finish_unless(deadline, &mut gives_up));
     why.map_or_else(|| found(answer?), |why| Err(Failure::new(FailureKind::TimedOut, why)))
 }

@@ -62,7 +62,11 @@ pub enum Who {
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Question {
     /// Whether a domain exists, and in which state.
-    State,
+    State {
+        /// Where the one that is named is not active: the domain of this UUID, if that is.
+        #[serde(default)]
+        or_uuid: Option<String>,
+    },
     /// A domain's XML, and its state.
     Xml {
         /// The definition for the next start, not the running one.
@@ -96,9 +100,12 @@ impl Question {
     /// The words that begin a question; every other one begins a change.
     const WORDS: [&str; 6] = ["state", "xml", "saved-xml", "from-native", "host", "check"];
 
+    /// Whether a domain exists, and in which state.
+    pub const STATE: Self = Self::State { or_uuid: None };
+
     const fn is_of_a_domain(&self) -> bool {
         match self {
-            Self::State | Self::Xml { .. } => true,
+            Self::State { .. } | Self::Xml { .. } => true,
             Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Check { .. } => false,
         }
     }

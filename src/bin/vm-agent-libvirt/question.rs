@@ -17,8 +17,12 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
     let who = || who.ok_or_else(|| own(CallStep::Arguments, "the domain is not named"));
     let xml = |xml: Result<String, Error>| xml.map(|xml| Answer { xml: Some(xml.into()), ..Answer::default() });
     let answer = match question {
-        Question::State => {
-            let lookup = connect::look(connection, who()?)?;
+        Question::State { or_uuid } => {
+            let mut lookup = connect::look(connection, who()?)?;
+            if let (Some(uuid), false) = (or_uuid, is_active(&lookup)) {
+                let other = connect::look(connection, &Who::Uuid(uuid.clone()))?;
+                lookup = if is_active(&other) { other } else { lookup };
+            }
             Ok(Answer { lookup: Some(lookup), ..Answer::default() })
         }
         Question::Xml { inactive } => {
@@ -46,6 +50,14 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(CallStep::Call)
+}
+
+/// Whether a domain was found that has a number, as those have that are in memory.
+const fn is_active(lookup: &Lookup) -> bool {
+    match lookup {
+        Lookup::Found(facts) => facts.id.is_some(),
+        Lookup::Absent => false,
+    }
 }
 
 /// Each fact for itself: what one hypervisor does not tell must not hide the rest.

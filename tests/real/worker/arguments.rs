@@ -24,7 +24,10 @@ fn xml() -> impl Strategy<Value = String> {
 }
 
 fn question() -> impl Strategy<Value = Ask> {
-    let of_a_domain = prop_oneof![Just(Question::State), any::<bool>().prop_map(|inactive| Question::Xml { inactive })];
+    let of_a_domain = prop_oneof![
+        proptest::option::of("[0-9a-f-]{1,36}").prop_map(|or_uuid| Question::State { or_uuid }),
+        any::<bool>().prop_map(|inactive| Question::Xml { inactive })
+    ];
     let of_the_host = prop_oneof![
         Just(Question::Host),
         xml().prop_map(|xml| Question::Check { xml: xml.into() }),

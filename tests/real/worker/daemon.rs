@@ -42,7 +42,7 @@ impl Daemon {
 
     /// State and reason; nothing when it is absent.
     fn state(&self, domain: &str) -> Option<(i32, i32)> {
-        match ok(&self.of(domain, Question::State)).lookup.unwrap() {
+        match ok(&self.of(domain, Question::STATE)).lookup.unwrap() {
             Lookup::Absent => None,
             Lookup::Found(facts) => Some((facts.state, facts.reason)),
         }
@@ -82,7 +82,7 @@ fn a_persistent_domain_outlives_its_shutdown() {
 fn a_daemon_that_has_gone_is_a_connection_that_fails() {
     let mut daemon = Daemon::start();
     daemon.libvirtd.kill();
-    let error = failure(&daemon.of("web", Question::State));
+    let error = failure(&daemon.of("web", Question::STATE));
     assert_eq!((error.code, error.during), (38, CallStep::Connect), "{error:?}");
 }
 
@@ -90,7 +90,7 @@ fn a_daemon_that_has_gone_is_a_connection_that_fails() {
 fn a_frozen_daemon_costs_no_more_than_the_timeout() {
     let daemon = Daemon::start();
     daemon.freeze();
-    let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", Question::State) };
+    let request = Request { timeout: Some(Duration::from_millis(300)), ..daemon.of("test", Question::STATE) };
     let began = Moment::now();
     let error = failure(&request);
     assert_eq!((error.code, error.during, &*error.message), (0, CallStep::Deadline, "no answer within 300 ms"));
@@ -127,7 +127,7 @@ fn a_saved_domain_comes_back_from_its_file() {
 fn a_worker_whose_parent_is_killed_ends() {
     let daemon = Daemon::start();
     daemon.freeze();
-    let request = daemon.of("web", Question::State);
+    let request = daemon.of("web", Question::STATE);
     let mut parent = Command::new("sh")
         .args(["-c", "\"$@\" & echo $!; wait", "sh", WORKER])
         .args(request.argv())
@@ -158,7 +158,7 @@ fn ends(process: &rustix::fd::OwnedFd, within: Duration) -> bool {
 
 #[test]
 fn a_worker_that_has_another_parent_than_its_caller_does_nothing() {
-    let request = Request { parent: Some(1), ..Request::domain(IN_PROCESS, name("test"), Question::State) };
+    let request = Request { parent: Some(1), ..Request::domain(IN_PROCESS, name("test"), Question::STATE) };
     let error = failure(&request);
     assert_eq!((error.code, error.during, &*error.message), (0, CallStep::Arguments, "the caller 1 has gone"));
     let request = Request { parent: Some(std::process::id()), ..request };

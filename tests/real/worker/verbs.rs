@@ -15,7 +15,7 @@ const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 #[test]
 fn a_domain_is_found_by_its_name_and_by_its_uuid() {
     for who in [name("test"), Who::Uuid(UUID.into())] {
-        let answer = ok(&Request::domain(IN_PROCESS, who, Question::State));
+        let answer = ok(&Request::domain(IN_PROCESS, who, Question::STATE));
         let Some(Lookup::Found(facts)) = answer.lookup else { panic!("{answer:?}") };
         assert_eq!((&*facts.name, &*facts.uuid, facts.id, facts.state), ("test", UUID, Some(1), 1));
         assert_eq!((facts.persistent, facts.autostart), (Some(true), Some(false)));
@@ -25,8 +25,20 @@ fn a_domain_is_found_by_its_name_and_by_its_uuid() {
 #[test]
 fn a_domain_that_does_not_exist_is_an_answer_and_not_an_error() {
     for who in [name("tes"), name("1"), name("test "), Who::Uuid(UUID.replace('6', "7"))] {
-        assert_eq!(ok(&Request::domain(IN_PROCESS, who, Question::State)).lookup, Some(Lookup::Absent));
+        assert_eq!(ok(&Request::domain(IN_PROCESS, who, Question::STATE)).lookup, Some(Lookup::Absent));
     }
+}
+
+#[test]
+fn a_domain_that_is_not_of_this_name_is_found_by_its_uuid_in_the_same_call() {
+    let look = |who: &str, uuid: &str| {
+        ok(&Request::domain(IN_PROCESS, name(who), Question::State { or_uuid: Some(uuid.into()) })).lookup
+    };
+    for who in ["test", "old"] {
+        let Some(Lookup::Found(facts)) = look(who, UUID) else { panic!("{who} was not found") };
+        assert_eq!((&*facts.name, facts.id), ("test", Some(1)));
+    }
+    assert_eq!(look("old", &UUID.replace('6', "7")), Some(Lookup::Absent));
 }
 
 #[test]
@@ -47,7 +59,7 @@ fn an_error_carries_libvirts_number_and_words() {
 
 #[test]
 fn a_malformed_uuid_is_an_error_and_not_absence() {
-    let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), Question::State));
+    let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), Question::STATE));
     assert_eq!(error.during, CallStep::Lookup);
     assert_ne!(error.code, NO_DOMAIN);
 }
@@ -60,7 +72,7 @@ fn a_connection_that_fails_is_told_apart_from_a_call_that_fails() {
         "qemu+unix:///system?socket=/nonexistent/sock",
         "qemu+tcp://127.0.0.1:1/system",
     ] {
-        let error = failure(&Request::domain(uri, name("test"), Question::State));
+        let error = failure(&Request::domain(uri, name("test"), Question::STATE));
         assert_eq!(error.during, CallStep::Connect, "{error:?}");
         assert_ne!((error.code, &*error.message), (0, ""));
     }

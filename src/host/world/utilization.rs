@@ -66,7 +66,7 @@ impl Host<'_> {
                     log::info!("utilization of '{}' in the cluster's configuration: {changed}", self.inv.instance);
                 }
             }
-            Err(why) => log::warn!("utilization of '{}' was not written: {why}", self.inv.instance),
+            Err(why) => log::info!("utilization of '{}' was not written: {why}", self.inv.instance),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! case the guest's own ticks say how many copies run, and where.
 
 mod converge;
+mod cost;
 mod elsewhere;
 mod faults;
 mod guard;

@@ -134,6 +134,8 @@ pub(crate) enum Process {
     Namesake(String),
     /// It is not there: the whole table was read, or it is known to have ended.
     Gone,
+    /// Xen has no domain of it: everything was read.
+    NoDomain,
     /// Cannot be told, and why.
     Unknown(String),
 }
@@ -222,7 +224,9 @@ impl Process {
     pub(crate) const fn run(&self) -> Option<RunId> {
         match self {
             Self::Alive { run, .. } => Some(*run),
-            Self::NotLooked | Self::MayBe(_) | Self::Namesake(_) | Self::Gone | Self::Unknown(_) => None,
+            Self::NotLooked | Self::MayBe(_) | Self::Namesake(_) | Self::Gone | Self::NoDomain | Self::Unknown(_) => {
+                None
+            }
         }
     }
 }

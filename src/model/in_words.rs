@@ -30,7 +30,8 @@ impl Place {
                 format!("{run} is the domain's")
             }
             Process::Alive { run, name, .. } => format!("{run} is the domain's, under the name '{name}'"),
-            Process::Gone => "everything was read, and nothing of it is there".into(),
+            Process::Gone => "all processes were read, and none is the domain's".into(),
+            Process::NoDomain => "everything was read, and Xen has no such domain".into(),
             Process::MayBe(why) => format!("{why}, and may be the domain"),
             Process::Namesake(why) => format!("none is the domain's: {why}"),
             Process::Unknown(why) => format!("proves nothing: {why}"),

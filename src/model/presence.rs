@@ -3,7 +3,7 @@
 //!
 //! The only code in which "unknown" could become "not running".
 
-use crate::model::facts::{Domain, Libvirt, Place, Process, RunId, Silence, SilenceKind};
+use crate::model::facts::{Domain, Libvirt, Place, Process, RunId, Silence, SilenceKind, Tools};
 use crate::model::state::{Pause, State};
 
 /// How certain it is whether the machine runs at a place. `D` is what matters of an active domain: all of it, until it is
@@ -70,14 +70,15 @@ impl Place {
             }
             (
                 Libvirt::Domain(domain),
-                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::NoDomain | Process::Unknown(_),
             ) => Presence::Off(format!("'{name}' is {}", domain.state)),
-            (Libvirt::NoDomain, Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_)) => {
-                Presence::Off(format!("'{name}' is not running: {tools} knows no such domain"))
-            }
+            (
+                Libvirt::NoDomain,
+                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::NoDomain | Process::Unknown(_),
+            ) => Presence::Off(format!("'{name}' is not running: {tools} knows no such domain")),
             (
                 Libvirt::Unusable(why),
-                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+                Process::NotLooked | Process::Namesake(_) | Process::Gone | Process::NoDomain | Process::Unknown(_),
             ) => Presence::Off(format!("not running, since it can never have been started: {why}")),
             (Libvirt::Ambiguous(why), _) => Presence::Unknown(why.clone()),
             (Libvirt::Silent(silence), Process::Alive { run, incoming, name, ending }) => {
@@ -85,21 +86,26 @@ impl Place {
                 Presence::Blind { run: *run, incoming: *incoming, name, ending: *ending, ran, silence }
             }
             // It has no process yet. Whoever asked for the start may be gone; libvirt goes on with it.
-            (Libvirt::Silent(Silence { kind: SilenceKind::Busy, .. }), Process::Gone | Process::Namesake(_))
+            (
+                Libvirt::Silent(Silence { kind: SilenceKind::Busy, .. }),
+                Process::Gone | Process::NoDomain | Process::Namesake(_),
+            ) if self.starting.is_some() => Presence::Unknown(format!(
+                "libvirt is still starting '{name}' and does not answer for it; see what it waits for (storage, a hook)"
+            )),
+            (Libvirt::Silent(silence), Process::Gone | Process::NoDomain | Process::Namesake(_))
                 if self.starting.is_some() =>
             {
-                Presence::Unknown(format!(
-                    "libvirt is still starting '{name}' and does not answer for it; see what it waits for (storage, a hook)"
-                ))
-            }
-            (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) if self.starting.is_some() => {
                 Presence::Unknown(format!("libvirt is still starting '{name}', as far as is known: {}", silence.why))
             }
-            (Libvirt::Silent(Silence { kind: SilenceKind::Busy, why }), Process::Gone | Process::Namesake(_)) => {
-                Presence::Unknown(format!("cannot tell whether '{name}' is running: {why}"))
-            }
+            (
+                Libvirt::Silent(Silence { kind: SilenceKind::Busy, why }),
+                Process::Gone | Process::NoDomain | Process::Namesake(_),
+            ) => Presence::Unknown(format!("cannot tell whether '{name}' is running: {why}")),
             (Libvirt::Silent(silence), Process::Gone | Process::Namesake(_)) => {
                 Presence::Off(format!("'{name}' is not running: it has no process ({})", silence.why))
+            }
+            (Libvirt::Silent(silence), Process::NoDomain) => {
+                Presence::Off(format!("'{name}' is not running: Xen has no such domain ({})", silence.why))
             }
             (Libvirt::Silent(silence), Process::Unknown(why) | Process::MayBe(why)) => {
                 Presence::Unknown(format!("whether '{name}' runs cannot be told: {}; {why}", silence.why))
@@ -182,7 +188,14 @@ impl Place {
     /// Whether all processes were read, and none is the machine's.
     #[must_use]
     pub(crate) const fn has_no_process(&self) -> bool {
-        matches!(self.process, Process::Gone | Process::Namesake(_))
+        matches!(self.process, Process::Gone | Process::NoDomain | Process::Namesake(_))
+    }
+
+    /// Whether a machine that is off may be one that reboots: where that makes a new domain, there is none for a moment. Of
+    /// a machine of xl's the process tells that xl has left behind with it.
+    #[must_use]
+    pub(crate) const fn may_begin_anew(&self) -> bool {
+        matches!((&self.process, self.tools), (Process::NoDomain, Tools::Libvirt))
     }
 
     fn is_silent_as(&self, kind: SilenceKind) -> bool {
@@ -223,6 +236,7 @@ mod tests {
             Process::MayBe("w".into()),
             Process::Namesake("w".into()),
             Process::Gone,
+            Process::NoDomain,
             Process::Unknown("w".into()),
         ];
         for run in runs {

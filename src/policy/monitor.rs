@@ -96,7 +96,12 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         // A guest that reboots keeps its process; where domains have none to look for, it may be a new domain soon. A
         // daemon that is dead may be restarting, and tells more then.
         Presence::Off(why) => match second_look() {
-            Some(look) if inv.recurring && (seen.here.is_dead() || !seen.here.has_no_process()) => look,
+            Some(look)
+                if inv.recurring
+                    && (seen.here.is_dead() || !seen.here.has_no_process() || seen.here.may_begin_anew()) =>
+            {
+                look
+            }
             Some(_) | None => answer(Code::NotRunning, why),
         },
         // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it

@@ -313,7 +313,10 @@ fn destroy(inv: &Invocation, name: &str, seen: &Facts, done: &History) -> Next {
             };
             end_process(inv, seen, (*run, own), done, why)
         }
-        ([.., last], Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::Unknown(_)) => {
+        (
+            [.., last],
+            Process::NotLooked | Process::MayBe(_) | Process::Namesake(_) | Process::NoDomain | Process::Unknown(_),
+        ) => {
             if done.destroyed.len() < 3 && done.left > DESTROY_AGAIN {
                 if done.waited.is_zero() {
                     return Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS));

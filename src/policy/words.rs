@@ -34,6 +34,7 @@ pub(super) fn end_of(seen: &Facts, domain: &Domain) -> Option<String> {
         | Process::NotLooked
         | Process::MayBe(_)
         | Process::Namesake(_)
+        | Process::NoDomain
         | Process::Unknown(_) => None,
     }
 }

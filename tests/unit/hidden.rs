@@ -53,6 +53,6 @@ fn what_holds_a_definition_does_not_print_it() {
     }
     assert_eq!(
         seen.to_string().split("; ").take(2).collect::<Vec<_>>(),
-        ["web: libvirt: answered: there is no such domain", "host: everything was read, and nothing of it is there"]
+        ["web: libvirt: answered: there is no such domain", "host: all processes were read, and none is the domain's"]
     );
 }

@@ -108,6 +108,7 @@ fn process() -> impl Strategy<Value = Seen> {
             ending
         }),
         Just(Seen::Gone),
+        Just(Seen::NoDomain),
         Just(Seen::MayBe("an emulator ends".into())),
         Just(Seen::Namesake("another has the name".into())),
         Just(Seen::Unknown("the table cannot be read".into())),
@@ -280,7 +281,7 @@ fn unknown(seen: &Facts) -> bool {
 }
 
 fn no_process(seen: &Facts) -> bool {
-    matches!(seen.here.process, Seen::Gone | Seen::Namesake(_))
+    matches!(seen.here.process, Seen::Gone | Seen::NoDomain | Seen::Namesake(_))
 }
 
 /// Its process is there, and libvirt was not seen to tell it to run before it fell silent.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
-use vm_agent::hypervisor::xen::{DomainSight, Listed, find, is_dom0, list_of, word};
+use vm_agent::hypervisor::xen::{DomainSight, Listed, find, is_dom0, keeper, list_of, word};
 use vm_agent::model::facts::Place;
 use vm_agent::model::facts::{Libvirt, Silence, SilenceKind};
 use vm_agent::model::presence::Presence;
@@ -270,6 +270,24 @@ fn only_a_host_without_xen_is_known_to_be_no_dom0() {
         write(proc.join("xen/capabilities"), text);
         assert_eq!(is_dom0(&roots), Some(expected));
     }
+}
+
+#[test]
+fn the_process_that_xl_left_behind_is_known_by_the_log_of_its_domain() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = dom0(&folder);
+    let process = |pid: u32, comm: &str, output: &str| {
+        let own = folder.path().join(pid.to_string());
+        std::fs::create_dir_all(own.join("fd")).unwrap();
+        std::fs::write(own.join("comm"), format!("{comm}\n")).unwrap();
+        std::os::unix::fs::symlink(output, own.join("fd/1")).unwrap();
+    };
+    process(11, "xl", "/var/log/xen/xl-web2.log");
+    process(12, "tail", "/var/log/xen/xl-web.log");
+    process(13, "xl", "pipe:[5]");
+    assert_eq!(keeper(&roots, "web"), None);
+    process(14, "xl", "/var/log/xen/xl-web.log");
+    assert_eq!(keeper(&roots, "web"), Some(14));
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Looker {
             }
             (Process::NotLooked, _) | (_, None) => {}
             (
-                Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::Unknown(_),
+                Process::MayBe(_) | Process::Namesake(_) | Process::Gone | Process::NoDomain | Process::Unknown(_),
                 Some(((pid, start), name)),
             ) => match Held::open(*pid, *start) {
                 Ok(Some(_)) => {

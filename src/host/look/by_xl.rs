@@ -102,7 +102,13 @@ impl Looker {
                 Process::Alive { run: RunId::XenDomain(id), incoming, name, ending: false }
             }
             DomainSight::Absent if active => Process::Unknown("xenstore does not have it".into()),
-            DomainSight::Absent => Process::Gone,
+            // Whoever acts on the guest's reboot is there, so a new domain may come at once.
+            DomainSight::Absent => match xen::keeper(&self.roots, who.name) {
+                Some(pid) => {
+                    Process::MayBe(format!("process {pid}, which xl left behind with it, makes it anew perhaps,"))
+                }
+                None => Process::NoDomain,
+            },
             // xl hangs by the same silence, which is told once.
             DomainSight::MayBe(_) if silent && self.tools() == Tools::Xl => Process::NotLooked,
             DomainSight::MayBe(why) => Process::MayBe(why),

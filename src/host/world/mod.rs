@@ -342,6 +342,7 @@ impl World for Host<'_> {
                     | Process::MayBe(_)
                     | Process::Namesake(_)
                     | Process::Gone
+                    | Process::NoDomain
                     | Process::Unknown(_) => until,
                 };
                 let result = match self.backend.spawn(&Change::Destroy, &who, until) {

@@ -75,7 +75,8 @@ impl Host<'_> {
                 {
                     // Where nothing tells of the end it is looked for: the guest is not asked anew meanwhile.
                     let now = self.observe(until);
-                    let ended = seen.here.process.run().is_some() && now.here.process == Process::Gone;
+                    let ended = seen.here.process.run().is_some()
+                        && matches!(now.here.process, Process::Gone | Process::NoDomain);
                     if ended || !matches!(now.here.presence(), Presence::Active(_)) {
                         break;
                     }

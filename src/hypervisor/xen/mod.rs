@@ -273,6 +273,21 @@ pub(crate) fn end(id: u32, name: &str, deadline: Deadline) -> Result<(), Failure
     }
 }
 
+/// The process that xl has left behind with the domain of this name: it sees to the guest's reboot, crash and end, and ends
+/// with its domain. Its output is the domain's log, by which it is known; nothing of it is waited for.
+#[must_use]
+pub(crate) fn keeper(roots: &Roots, name: &str) -> Option<u32> {
+    let logs = ["", INCOMING].map(|role| format!("/xl-{name}{role}.log"));
+    let is_it = |pid: u32| {
+        let folder = roots.proc.join(pid.to_string());
+        let comm = std::fs::read(folder.join("comm")).unwrap_or_default();
+        let output = std::fs::read_link(folder.join("fd/1")).unwrap_or_default();
+        comm.starts_with(b"xl") && logs.iter().any(|log| output.to_string_lossy().ends_with(log))
+    };
+    let entries = std::fs::read_dir(&roots.proc).ok()?.flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|pid| is_it(*pid))
+}
+
 /// Whether this host is Xen's first domain, from which the others are controlled; nothing where that cannot be told.
 ///
 /// A kernel that runs on Xen makes the folder; what is mounted there says the rest.

@@ -222,6 +222,7 @@ fn failed(words: &str) -> Failed {
 fn process(words: &str) -> Process {
     match words {
         "gone" => Process::Gone,
+        "no-domain" => Process::NoDomain,
         "alive" => Process::Alive {
             run: RunId::Process { pid: 4711, start: 99 },
             incoming: false,

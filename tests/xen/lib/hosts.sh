@@ -2,24 +2,22 @@
 #
 # A lab and its hosts: up, down, crash, boot, and what is done in them.
 #
-#   DIR/.lab/id, cache, count    DIR/hN/disk.qcow2, pid, port, monitor, ssh_config, console.log
+#   DIR/.lab/id, cache, count, programs.tar    DIR/hN/disk.qcow2, pid, port, monitor, ssh_config, console.log
 
 verb_up() {
 	[ $# = 1 ] || [ $# = 2 ] || die "usage: lab up DIR [N]"
 	local count=${2-1} begin n job jobs=()
 	[[ $count == [12] ]] || die "up: 1 or 2 hosts, not $count"
 	begin=$(now_ms)
-	[ -e "$default_cache/dom0/root.img" ] || die "up: no root in $default_cache: run lab prepare"
+	[ -e "$default_cache/booted/disk.qcow2" ] || die "up: no hosts in $default_cache: run lab prepare"
 	mkdir -p -- "$1"
 	lab=$(realpath -- "$1")
 	[ ! -e "$lab/.lab" ] || die "up: there is $lab/.lab already"
 	trap give_up EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	mkdir "$lab/.lab"
-	cat /proc/sys/kernel/random/uuid >"$lab/.lab/id"
-	realpath -- "$default_cache" >"$lab/.lab/cache"
-	echo "$count" >"$lab/.lab/count"
+	make_folder "$default_cache" "$count"
+	pack_programs "$lab/.lab/programs.tar"
 	for ((n = 1; n <= count; n++)); do
 		mkdir "$lab/h$n"
 		boot_host "h$n" &
@@ -30,6 +28,14 @@ verb_up() {
 	done
 	trap - EXIT INT TERM HUP
 	say "$count hosts up in $(($(now_ms) - begin)) ms"
+}
+
+# make_folder CACHE COUNT: what the verbs read.
+make_folder() {
+	mkdir -p "$lab/.lab"
+	cat /proc/sys/kernel/random/uuid >"$lab/.lab/id"
+	realpath -- "$1" >"$lab/.lab/cache"
+	echo "$2" >"$lab/.lab/count"
 }
 
 # The end of an "up" that failed or was interrupted.
@@ -77,55 +83,87 @@ verb_boot() {
 	boot_host "$2"
 }
 
-# boot_host HOST: from the power button to a libvirtd that answers, under its own name.
+# boot_host HOST: from the power button to a libvirtd that answers, under its own name. The first time it goes on from where
+# "prepare" has stopped a host that had just booted; what is built for it is on its second disk.
 boot_host() {
-	local begin cache try
+	local begin cache from=()
 	begin=$(now_ms)
 	name_host "$1"
 	read -r cache <"$lab/.lab/cache"
-	[ -e "$lab/$host/disk.qcow2" ] ||
-		qemu-img create -q -f qcow2 -F raw -b "$cache/dom0/root.img" "$lab/$host/disk.qcow2"
+	if [ ! -e "$lab/$host/disk.qcow2" ]; then
+		cp "$cache/booted/disk.qcow2" "$lab/$host/disk.qcow2"
+		from=(-loadvm booted)
+	fi
+	power_on "${from[@]}"
+	in_dom0 /lab/name "$number" "$(date +%s)" "$(cat "$lab/.lab/count")" || die "$host has no name"
+	say "$host up in $(($(now_ms) - begin)) ms"
+}
+
+# power_on WORD...: returns when libvirt answers.
+power_on() {
+	local try
 	for ((try = 0; ; try++)); do
 		port=$((20000 + RANDOM % 12000))
-		start_machine && break
+		! start_machine "$@" || break
 		[ $try -lt 10 ] || {
 			show_log "$lab/$host/qemu.log"
 			die "$host does not start"
 		}
 	done
 	write_ssh_config
-	wait_until 120 in_dom0 test -S /run/libvirt/libvirt-sock || {
+	wait_until 120 in_dom0 virsh -q -c xen:///system list || {
 		show_log "$lab/$host/console.log"
 		die "$host does not answer"
 	}
-	in_dom0 /lab/name "$number" "$(date +%s)" || die "$host has no name"
-	wait_until 60 in_dom0 virsh -q -c xen:///system list || die "libvirt does not answer on $host"
-	say "$host up in $(($(now_ms) - begin)) ms"
 }
 
 # Starts the QEMU; fails when it ends at once, as it does when something else has the port.
 start_machine() {
-	local words=(-accel tcg,thread=multi,tb-size=256 -machine pc -cpu qemu64,+svm,+npt -smp 1 -m 1024
+	local cable=hubport,hubid=1 words
+	if [ "$(cat "$lab/.lab/count")" = 2 ]; then
+		cable=dgram,local.type=unix,local.path=$lab/$host/cable,remote.type=unix,remote.path=$lab/h$((3 - number))/cable
+	fi
+	words=(-accel "tcg,thread=multi,tb-size=256" -machine pc -cpu "qemu64,+svm,+npt" -smp 1 -m 1024
 		-nodefaults -no-reboot -display none -serial "file:$lab/$host/console.log"
 		-monitor "unix:$lab/$host/monitor,server=on,wait=off"
 		-kernel "$cache/xen/xen" -append "console=com1 com1=115200,8n1 dom0_mem=640M,max:640M"
 		-initrd "$cache/xen/vmlinux console=hvc0 quiet,$cache/xen/boot.gz"
-		-drive "file=$lab/$host/disk.qcow2,format=qcow2,if=virtio,cache=unsafe"
-		-netdev "user,id=ssh,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=ssh)
-	if [ "$(cat "$lab/.lab/count")" = 2 ]; then
-		words+=(-netdev "dgram,id=cable,local.type=unix,local.path=$lab/$host/cable,remote.type=unix,remote.path=$lab/h$((3 - number))/cable"
-			-device "virtio-net-pci,netdev=cable,id=cable0,mac=52:54:00:77:00:0$number")
-	fi
+		-drive "file=$lab/$host/disk.qcow2,format=qcow2,if=virtio"
+		-drive "file=$lab/.lab/programs.tar,format=raw,if=virtio,readonly=on"
+		-netdev "user,id=ssh,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=ssh
+		-netdev "$cable,id=cable" -device "virtio-net-pci,netdev=cable,mac=52:54:00:77:00:0$number")
 	rm -f "$lab/$host"/{cable,monitor,pid,ssh}
 	(
 		close_files
-		exec env -i PATH="$PATH" LC_ALL=C setsid -f qemu-system-x86_64 "${words[@]}" -pidfile "$lab/$host/number" \
+		exec env -i PATH="$PATH" LC_ALL=C setsid -f qemu-system-x86_64 "${words[@]}" "$@" -pidfile "$lab/$host/number" \
 			</dev/null >"$lab/$host/qemu.log" 2>&1
 	)
 	wait_until 10 test -s "$lab/$host/number" || return 1
 	process=$(cat "$lab/$host/number")
 	rm "$lab/$host/number"
 	echo "$process $(started "$process")" >"$lab/$host/pid"
+}
+
+# pack_programs FILE: an archive of what is built, with its links, small; an empty one where nothing is built.
+pack_programs() {
+	local target root name
+	target=$(realpath -m -- "${CARGO_TARGET_DIR:-$here/../../target}")
+	if [ -z "${LAB_BIN-}" ]; then
+		LAB_BIN=$target/debug
+		[ ! "$target/release/vm-agent" -nt "$LAB_BIN/vm-agent" ] || LAB_BIN=$target/release
+	fi
+	root=$(mktemp -d "$lab/.lab/root.XXXXXX")
+	if [ -x "$LAB_BIN/vm-agent" ]; then
+		mkdir -p "$root"/usr/{sbin,libexec/vm-agent,share/cluster,lib/ocf/resource.d/vm-agent}
+		strip -o "$root/usr/sbin/vm-agent" "$LAB_BIN/vm-agent"
+		strip -o "$root/usr/libexec/vm-agent/vm-agent-libvirt" "$LAB_BIN/vm-agent-libvirt"
+		for name in share/cluster/vm.sh lib/ocf/resource.d/vm-agent/{vm,VirtualDomain,Xen}; do
+			ln -s /usr/sbin/vm-agent "$root/usr/$name"
+		done
+	fi
+	tar -C "$root" --owner=root --group=root --no-overwrite-dir -cf "$1" .
+	truncate -s 64M "$1" # as large in each lab: a saved state knows the size of its disks
+	rm -r "$root"
 }
 
 write_ssh_config() {
@@ -193,23 +231,13 @@ put() {
 	in_dom0 sh -c 'mkdir -p "${1%/*}" && rm -f "$1" && cat >"$1" && chmod "$2" "$1"' sh "$2" $mode <"$1"
 }
 
+# A newer build into a host that is up. Compressed, because an emulated processor deciphers 2 MB a second.
 verb_install() {
 	[ $# = 2 ] || die "usage: lab install DIR HOST"
-	local target name
-	target=$(realpath -m -- "${CARGO_TARGET_DIR:-$here/../../target}")
 	use_dom0 "$1" "$2"
-	if [ -z "${LAB_BIN-}" ]; then
-		LAB_BIN=$target/debug
-		[ ! "$target/release/vm-agent" -nt "$LAB_BIN/vm-agent" ] || LAB_BIN=$target/release
-	fi
-	[ -x "$LAB_BIN/vm-agent" ] || die "install: there is no $LAB_BIN/vm-agent"
-	# Small, because an emulated processor deciphers 2 MB a second.
-	for name in sbin/vm-agent libexec/vm-agent/vm-agent-libvirt; do
-		strip -o "$lab/$host/stripped" "$LAB_BIN/${name##*/}"
-		gzip -1 <"$lab/$host/stripped" | in_dom0 sh -c 'mkdir -p "${1%/*}" && gunzip >"$1.new" && chmod 755 "$1.new" && mv "$1.new" "$1"' sh "/usr/$name"
-	done
-	in_dom0 sh -c 'mkdir -p /usr/share/cluster /usr/lib/ocf/resource.d/vm-agent && ln -sf /usr/sbin/vm-agent /usr/share/cluster/vm.sh
-		for name in vm VirtualDomain Xen; do ln -sf /usr/sbin/vm-agent /usr/lib/ocf/resource.d/vm-agent/$name; done'
+	pack_programs "$lab/.lab/newer.tar"
+	gzip -1 <"$lab/.lab/newer.tar" | in_dom0 tar -C / -xzf - --unlink-first
+	rm "$lab/.lab/newer.tar"
 }
 
 verb_service() {

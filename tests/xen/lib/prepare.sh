@@ -24,6 +24,7 @@ prepare() {
 	part "$cache" xen "$here/lib/prepare.sh" "$here/boot"
 	part "$cache" domu "$here/lib/prepare.sh" "$here/guest"
 	part "$cache" dom0 "$here/lib/prepare.sh" "$here/dom0" "$cache/.xen.stamp" "$cache/.domu.stamp"
+	part "$cache" booted "$cache/.dom0.stamp" "$here/lib/hosts.sh" /usr/bin/qemu-system-x86_64
 }
 
 # Unpacked, not installed: this machine's own boot stays as it is.
@@ -162,4 +163,25 @@ furnish() {
 	cp "$root/root/.ssh/known_hosts" known_hosts
 	chmod 600 "$root/etc/ssh/ssh_host_ed25519_key" "$root/root/.ssh/id_ed25519"
 	printf '127.0.0.1 localhost\n10.77.0.1 node1\n10.77.0.2 node2\n10.77.0.9 nowhere\n' >"$root/etc/hosts"
+}
+
+# A host that has booted, stopped in that moment: hosts go on from there in two seconds. The state is of this QEMU's version.
+make_booted() {
+	local lab=$PWD/lab cache=$1 host=h1 number=1
+	make_folder "$cache" 1
+	mkdir "$lab/h1"
+	truncate -s 64M "$lab/.lab/programs.tar"
+	qemu-img create -q -f qcow2 -F raw -b "$cache/dom0/root.img" "$lab/h1/disk.qcow2"
+	trap "end_host '$lab/h1'" EXIT # its variables are gone by then
+	power_on
+	ssh -F "$lab/h1/ssh_config" -O exit dom0
+	in_dom0 sync
+	ssh -F "$lab/h1/ssh_config" -O exit dom0
+	monitor "savevm booted"
+	is_process "$lab/h1/pid" && kill "$process"
+	wait_until 20 is_not_process "$lab/h1/pid"
+	qemu-img snapshot -l "$lab/h1/disk.qcow2" | grep -w booted
+	trap - EXIT
+	mv "$lab/h1/disk.qcow2" .
+	rm -r lab
 }

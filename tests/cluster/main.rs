@@ -37,12 +37,6 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--long" => wanted.long = true,
-            "--list" => wanted.list = true,
-            "--jobs" => match words.next().and_then(|number| number.parse().ok()) {
-                Some(number @ 1..=16) => wanted.jobs = Some(number),
-                _ => return refused("--jobs needs a number from 1 to 16"),
-            },
             "--events" => match words.next().and_then(|number| number.parse().ok()) {
                 Some(number @ 26..=100_000) => wanted.events = Some(number),
                 _ => return refused("--events needs a number from 26 to 100000"),
@@ -51,11 +45,11 @@ fn main() -> ExitCode {
                 Some(number) => wanted.seed = Some(number),
                 None => return refused("--seed needs a number"),
             },
-            // What else is given to each program of `cargo test`.
-            "--nocapture" | "--quiet" | "-q" | "--exact" => {}
-            other if other.starts_with("--test-threads") || other.starts_with("--color") => {}
-            other if other.starts_with('-') => return refused(&format!("unknown option {other}")),
-            name => wanted.names.push(name.to_owned()),
+            _ => {
+                if let Err(why) = wanted.choice.take(word, &mut words) {
+                    return refused(&why);
+                }
+            }
         }
     }
     plan::run(&wanted)

@@ -7,6 +7,7 @@
 mod clock;
 mod libvirtd;
 pub(crate) mod meta_data;
+pub mod parts;
 
 pub use clock::{Moment, eventually, until};
 pub use libvirtd::Libvirtd;

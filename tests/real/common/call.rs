@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A call of the agent with exactly what one of its callers gives it, and nothing else.
 
-use super::{AGENT, Host, Moment, Process};
+use super::{AGENT, Moment, Process};
 use rustix::process::{Pid, Signal};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -28,9 +28,23 @@ pub enum Dialect {
 }
 use Dialect::*;
 
+/// A host on which calls are made.
+pub trait Place: Sync {
+    /// The agent there, by one of its names.
+    fn agent(&self, name: &str) -> PathBuf;
+    /// A command that runs there, with the environment that it is given and no other.
+    fn command(&self, program: &OsStr) -> Command;
+    /// Its name in the cluster.
+    fn node(&self) -> String;
+    /// What is there of the machine of this name, whoever made it and in whatever state.
+    fn alive(&self, name: &str) -> Option<String>;
+    /// Seconds that a call may take longer than its timeout, since to enter the host takes some.
+    fn entry(&self) -> f64;
+}
+
 /// A call that is being put together.
 pub struct Call<'a> {
-    host: Option<&'a Host>,
+    host: Option<&'a dyn Place>,
     dialect: Dialect,
     action: String,
     more_args: Vec<OsString>,
@@ -45,7 +59,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// A call of `action`; without a host, on this machine.
-    pub fn new(host: Option<&'a Host>, dialect: Dialect, action: &str) -> Self {
+    pub fn new(host: Option<&'a dyn Place>, dialect: Dialect, action: &str) -> Self {
         Self {
             host,
             dialect,
@@ -207,7 +221,7 @@ impl<'a> Call<'a> {
             set("OCF_EXIT_REASON_PREFIX", OsStr::new("ocf-exit-reason:"));
             set("OCF_OUTPUT_FORMAT", OsStr::new("text"));
             set("OCF_RESKEY_crm_feature_set", OsStr::new("3.16.2"));
-            set("OCF_RESKEY_CRM_meta_on_node", OsStr::new(&self.host.map_or("node1".into(), Host::node)));
+            set("OCF_RESKEY_CRM_meta_on_node", OsStr::new(&self.host.map_or("node1".into(), Place::node)));
             set("OCF_RESKEY_CRM_meta_on_node_uuid", OsStr::new("1"));
             set("OCF_RESKEY_CRM_meta_timeout", OsStr::new(&format!("{:.0}", self.timeout * 1000.0)));
             if self.recurring {
@@ -230,7 +244,7 @@ impl<'a> Call<'a> {
     /// Begins the call.
     pub fn spawn(self) -> Running<'a> {
         let mut command = match self.host {
-            Some(host) => host.command(host.shared().join("bin").join(self.program())),
+            Some(host) => host.command(host.agent(self.program()).as_os_str()),
             None => {
                 let mut command = Command::new(AGENT);
                 command.arg0(self.program()).env_clear();
@@ -425,6 +439,14 @@ impl Answer {
         self
     }
 
+    /// What is printed must hold each of these.
+    pub fn shows(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stdout.contains(word), "no '{word}' in what is printed by {self}");
+        }
+        self
+    }
+
     /// The answer must have come within this time, on a machine that has time for it: it waited for nothing longer.
     pub fn within(self, seconds: f64) -> Self {
         assert!(self.unhindered.as_secs_f64() < seconds, "longer than {seconds} s: {self}");
@@ -450,15 +472,15 @@ impl Answer {
         }
         let plain = self.reason.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         assert!(call.dialect == Human || (plain && self.reason.len() <= 120), "a reason that breaks Pacemaker: {self}");
-        // Entering the host costs some.
-        let too_late = call.tells_timeout() && self.unhindered.as_secs_f64() > call.timeout + 0.5;
+        let entry = call.host.map_or(0.5, Place::entry);
+        let too_late = call.tells_timeout() && self.unhindered.as_secs_f64() > call.timeout + entry;
         assert!(!too_late, "the caller would have killed it: {self}");
         if code == 0
             && matches!(action, "stop" | "kill")
             && let (Some(host), Some(name)) = (call.host, &call.name)
         {
-            let process = host.qemu(&name.to_string_lossy());
-            assert!(process.is_none(), "stopped, but process {process:?} lives: {self}");
+            let left = host.alive(&name.to_string_lossy());
+            assert_eq!(left, None, "stopped, but it lives: {self}");
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A real host with a libvirtd of its own, made by `tests/hosts/lab`, gone when its laboratory is dropped.
 
-use super::{AGENT, Call, Dialect, Guest, Process, WORKER};
+use super::{AGENT, Call, Dialect, Guest, Place, Process, WORKER};
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -249,6 +249,28 @@ impl Host {
     /// A guest that is wanted on this host.
     pub fn guest(&self, name: &str) -> Guest<'_> {
         Guest::new(self, name)
+    }
+}
+
+impl Place for Host {
+    fn agent(&self, name: &str) -> PathBuf {
+        self.shared().join("bin").join(name)
+    }
+
+    fn command(&self, program: &OsStr) -> Command {
+        self.command(program)
+    }
+
+    fn node(&self) -> String {
+        self.node()
+    }
+
+    fn alive(&self, name: &str) -> Option<String> {
+        self.qemu(name).map(|process| format!("process {}", process.pid))
+    }
+
+    fn entry(&self) -> f64 {
+        0.5
     }
 }
 

@@ -12,7 +12,7 @@ mod host;
 mod process;
 mod vm;
 
-pub use call::{Answer, Call, Dialect, Dialect::*, Running};
+pub use call::{Answer, Call, Dialect, Dialect::*, Place, Running};
 pub use cluster::{Cluster, Traveller};
 pub use hanging::Hanging;
 pub use host::Host;

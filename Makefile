@@ -4,13 +4,14 @@
 # make deps     installs the packages that all of these need, on a Debian-like system
 # make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
 # make test-cluster  every case and a longer soak under Pacemaker, beside VirtualDomain (docs/CLUSTER.md); more than an hour
+# make test-xen every case in dom0s of Xen, which are emulated (tests/xen); half an hour
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
 # make dist     the source with all crates in it, to be built without a network: target/dist
 # make deb      Debian packages of the last commit: target/deb
 # make test-packages   builds them, and tries them with a virtual machine in clean roots of Debian 12 and 13
-# make bench    measures (bench/run, bench/moves), and says whether the targets are met
+# make bench    measures (bench/run, bench/moves, bench/xen), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
 # make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system DROPIN=
 #               DROPIN=yes: also under the predecessors' names where they are installed (README, Install)
@@ -31,7 +32,7 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test test-cluster test-packages unit check lint demo dist deb try-deb bench fuzz install uninstall \
+.PHONY: all build deps test test-cluster test-xen test-packages unit check lint demo dist deb try-deb bench fuzz install uninstall \
 	need-build need-demo need-test need-deb
 
 # Where crates lie on this machine is in no program, so that the same source gives the same bytes anywhere.
@@ -70,6 +71,9 @@ test: need-test
 test-cluster: need-test
 	$(as_root) tests/tell-failed $(CARGO) test --locked --test cluster -- --long
 
+test-xen: need-test
+	$(as_root) tests/tell-failed $(CARGO) test --locked --test xen -- --long
+
 unit: need-build
 	$(CARGO) test --locked --lib unit::
 
@@ -87,7 +91,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
 	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab \
-	tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover
+	tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/xen
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -112,7 +116,7 @@ test-packages: deb
 	$(if $(as_root),sudo) packaging/try-debs --machine $(TARGET)/deb trixie
 
 bench: build
-	bench/run; result=$$?; bench/moves && exit $$result
+	bench/run; result=$$?; bench/moves && bench/xen && exit $$result
 
 fuzz:
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }

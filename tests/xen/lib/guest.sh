@@ -4,12 +4,14 @@
 
 verb_guest() {
 	[ $# -ge 1 ] || die "usage: lab guest NAME [--xml] [--pvh] [--deaf] [WORD ...]"
-	local name=$1 form=xl type=pv memory=96 words='console=hvc0 quiet' more=()
+	local name=$1 form=xl type=pv more=()
+	# An emulated processor has better things to do.
+	local words='console=hvc0 quiet mitigations=off init_on_alloc=0 apparmor=0 audit=0 cryptomgr.notests nokaslr'
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--xml) form=xml ;;
-		--pvh) type=pvh memory=128 ;;
+		--pvh) type=pvh ;;
 		--deaf) words+=' lab=deaf' ;;
 		*) more+=("$1") ;;
 		esac
@@ -25,7 +27,7 @@ print_xl() {
 		kernel = "/lab/vmlinux"
 		ramdisk = "/lab/guest.gz"
 		extra = "$words"
-		memory = $memory
+		memory = 96
 		vcpus = 1
 	FILE
 	[ ${#more[@]} = 0 ] || printf '%s\n' "${more[@]}"
@@ -37,7 +39,7 @@ print_xml() {
 	cat <<-FILE
 		<domain type='xen'>
 		  <name>$name</name>
-		  <memory unit='MiB'>$memory</memory>
+		  <memory unit='MiB'>96</memory>
 		  <vcpu>1</vcpu>
 		  <os>
 		    <type arch='x86_64' machine='xen$type'>$kind</type>

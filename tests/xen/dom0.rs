@@ -119,7 +119,7 @@ impl Dom0 {
 
     /// What the guests of this name have written on their consoles here.
     pub fn console(&self, name: &str) -> String {
-        self.run(&format!("cat /var/log/xen/console/guest-{name}.log 2>/dev/null || true")).replace('\r', "")
+        self.lab("console", &[name])
     }
 
     /// The last tick of a guest on this host.

@@ -4,10 +4,10 @@
 use crate::Case;
 use crate::common::*;
 use crate::dom0::{Dom0, Guest, Tick};
-use crate::shared::parts::Share::{Long, Short};
+use crate::shared::parts::Share::Long;
 
 pub const CASES: &[Case] = &[
-    ("moves::a_pvh_guest_of_xl_is_moved_there_and_back", Short, || there_and_back(&["--pvh"])),
+    ("moves::a_pvh_guest_of_xl_is_moved_there_and_back", Long, || there_and_back(&["--pvh"])),
     ("moves::a_pvh_guest_of_libvirts_is_moved_there_and_back", Long, || there_and_back(&["--pvh", "--xml"])),
     ("moves::a_pv_guest_stays_where_it_cannot_be_moved_live_and_is_moved_paused", Long, paravirtual),
     ("moves::a_target_that_cannot_be_reached_leaves_it_here", Long, unreachable),
@@ -42,7 +42,7 @@ impl<'a> Traveller<'a> {
                 .var("OCF_RESKEY_CRM_meta_migrate_source", self.here.host.node())
                 .var("OCF_RESKEY_CRM_meta_migrate_target", node),
         }
-        .timeout(240.0)
+        .timeout(600.0)
     }
 
     /// Moved as this caller moves it, with such parameters.

@@ -55,10 +55,12 @@ print_xml() {
 	echo '</domain>'
 }
 
+# The file of one that arrived by xl may have the name that it had on its way.
 verb_console() {
 	[ $# = 3 ] || die "usage: lab console DIR HOST NAME"
 	use_dom0 "$1" "$2"
-	in_dom0 sh -c 'cat "/var/log/xen/console/guest-$1.log" 2>/dev/null' sh "$3" | tr -d '\r'
+	in_dom0 sh -c 'cd /var/log/xen/console && ls -tr "guest-$1.log" "guest-$1--incoming.log" 2>/dev/null | xargs -r cat' sh "$3" |
+		tr -d '\r'
 }
 
 verb_ticks() {

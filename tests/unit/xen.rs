@@ -261,9 +261,13 @@ fn only_a_host_without_xen_is_known_to_be_no_dom0() {
         std::fs::write(path, text).unwrap();
     };
     assert_eq!(is_dom0(&roots), Some(false));
-    // It runs on Xen, and does not say as what: its file system for that is not mounted.
+    // It runs on Xen, and the file system that says as what is not mounted.
     write(sys.join("hypervisor/type"), "xen\n");
     assert_eq!(is_dom0(&roots), None);
+    for (features, expected) in [("00002f05\n", Some(true)), ("00002705\n", Some(false)), ("?\n", None)] {
+        write(sys.join("hypervisor/properties/features"), features);
+        assert_eq!(is_dom0(&roots), expected, "{features}");
+    }
     std::fs::create_dir_all(proc.join("xen")).unwrap();
     assert_eq!(is_dom0(&roots), None);
     for (text, expected) in [("control_d\n", true), ("\n", false)] {

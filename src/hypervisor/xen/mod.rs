@@ -290,13 +290,22 @@ pub(crate) fn keeper(roots: &Roots, name: &str) -> Option<u32> {
 
 /// Whether this host is Xen's first domain, from which the others are controlled; nothing where that cannot be told.
 ///
-/// A kernel that runs on Xen makes the folder; what is mounted there says the rest.
+/// The file system that says so need not be mounted: then the features that the hypervisor has told the kernel are asked.
 #[must_use]
 pub(crate) fn is_dom0(roots: &Roots) -> Option<bool> {
-    match std::fs::read(roots.proc.join("xen/capabilities")) {
-        Ok(text) => Some(text.starts_with(b"control_d")),
-        Err(_) if roots.proc.join("xen").try_exists().ok()? => None,
-        Err(_) => std::fs::read(roots.sys.join("hypervisor/type"))
-            .map_or(Some(false), |kind| if kind.starts_with(b"xen") { None } else { Some(false) }),
+    if let Ok(text) = std::fs::read(roots.proc.join("xen/capabilities")) {
+        return Some(text.starts_with(b"control_d"));
+    }
+    match std::fs::read_to_string(roots.sys.join("hypervisor/type")) {
+        Ok(kind) if kind.starts_with("xen") => {
+            let features = std::fs::read_to_string(roots.sys.join("hypervisor/properties/features")).ok()?;
+            Some(u64::from_str_radix(features.trim(), 16).ok()? & FEATURE_DOM0 != 0)
+        }
+        Ok(_) => Some(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
     }
 }
+
+/// `XENFEAT_dom0`.
+const FEATURE_DOM0: u64 = 1 << 11;

@@ -8,6 +8,7 @@
 
 use crate::sys::child::{Child, find_program};
 use crate::sys::connecting::{Connecting, Watch};
+use crate::sys::hosts;
 use crate::sys::time::Deadline;
 use std::net::IpAddr;
 use std::path::Path;
@@ -43,21 +44,10 @@ impl DataPort {
         }
         let daemons: Vec<Connecting> = unanswered.into_iter().filter(|it| is_libvirts(it, proc)).collect();
         if !daemons.is_empty() && self.addresses.is_empty() {
-            self.addresses = self.hosts.iter().flat_map(|host| addresses(host, deadline)).collect();
+            self.addresses = self.hosts.iter().flat_map(|host| hosts::addresses(host, deadline)).collect();
         }
         daemons.into_iter().find(|connecting| self.addresses.contains(&connecting.remote.ip()))
     }
-}
-
-/// The addresses of a host: by a program, since the name service may hang.
-fn addresses(host: &str, deadline: Deadline) -> Vec<IpAddr> {
-    if let Ok(address) = host.parse() {
-        return vec![address];
-    }
-    let Some(getent) = find_program("getent") else { return Vec::new() };
-    let finished = Child::new(&getent).args(["ahosts", host]).capture(64 * 1024).run(deadline);
-    let text = finished.map(|finished| String::from_utf8_lossy(&finished.stdout).into_owned()).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
 /// Why there is no migration: what to do is said first.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether two names are one host's, by what the system's own resolver says of them.
+//! The addresses of a name, and whether two names are one host's, by what the system's own resolver says of them.
 
 use super::child::{Child, Ended, find_program};
 use super::time::Deadline;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
+
+/// The most that is read of a resolver's answer.
+const MOST: usize = 64 * 1024;
 
 /// Whether two names are one host's: they are equal; or one is the other with a domain, and both have the same addresses. A
 /// host of another site may have the same short name, so a likeness alone is none.
@@ -15,7 +18,11 @@ pub(crate) fn are_one(a: &str, b: &str, until: Deadline) -> bool {
     if !are_alike(a, b) {
         return false;
     }
-    let (a, b) = (addresses(a, until), addresses(b, until));
+    // Of this host's own addresses its resolver may know another one by each name.
+    let others = |name| -> BTreeSet<Option<IpAddr>> {
+        addresses(name, until).into_iter().map(|address| Some(address).filter(|address| !is_own(*address))).collect()
+    };
+    let (a, b) = (others(a), others(b));
     !a.is_empty() && a == b
 }
 
@@ -26,20 +33,21 @@ fn are_alike(a: &str, b: &str) -> bool {
     longer(&a, &b) || longer(&b, &a)
 }
 
-/// The addresses of a name, where `None` stands for all of this host's own: none, if it has none or nobody says in time. A
-/// static program cannot ask the resolver itself.
-fn addresses(name: &str, until: Deadline) -> BTreeSet<Option<IpAddr>> {
-    let Some(getent) = find_program("getent") else { return BTreeSet::new() };
-    let done = Child::new(&getent).args(["ahosts", "--", name]).run(until);
-    let Ok(done) = done.inspect_err(|error| log::debug!("{name} was not resolved: {error}")) else {
-        return BTreeSet::new();
-    };
-    if done.ended != Ended::Exited(0) {
-        return BTreeSet::new();
+/// The addresses of a name: none, if it has none or nobody says in time. A static program cannot ask the resolver itself,
+/// and the name service may hang.
+pub(crate) fn addresses(name: &str, until: Deadline) -> Vec<IpAddr> {
+    let Some(getent) = find_program("getent") else { return Vec::new() };
+    match Child::new(&getent).args(["ahosts", "--", name]).capture(MOST).run(until) {
+        Ok(done) if done.ended == Ended::Exited(0) => {
+            let text = String::from_utf8_lossy(&done.stdout);
+            text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+        }
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            log::debug!("{name} was not resolved: {error}");
+            Vec::new()
+        }
     }
-    let text = String::from_utf8_lossy(&done.stdout);
-    let found = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
-    found.map(|address| Some(address).filter(|address| !is_own(*address))).collect()
 }
 
 /// Whether an address is this host's: the kernel sends to it from it.

@@ -10,7 +10,7 @@ use crate::model::definition::{self, Mark};
 use crate::model::facts::{Libvirt, Peer, Place, Silence, Tools};
 use crate::model::standing::Standing;
 use crate::model::target;
-use crate::model::worker::{Lookup, Question, Request};
+use crate::model::worker::{DomainListed, Lookup, Question, Request};
 use crate::sys::hosts;
 use crate::sys::text::{sha256_hex, uuid_text};
 use crate::sys::time::Deadline;
@@ -144,6 +144,22 @@ pub(crate) fn kept(
         Some(Kept { defined: facts.persistent, sha256, mark })
     };
     at_once(places, at).into_iter().map(Option::flatten).collect()
+}
+
+/// What libvirt knows on this host (no node) and on others: all of its domains, or why it does not tell.
+pub(crate) fn domains(
+    inv: &Invocation,
+    source: &str,
+    nodes: &[Option<&str>],
+    until: Deadline,
+) -> Vec<Result<Vec<DomainListed>, String>> {
+    let at = |node: &Option<&str>| {
+        let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source))?;
+        let answer = backend::ask_worker(&Request::host(uri, Question::Domains), until);
+        answer.map_err(|why| why.to_string())?.domains.ok_or_else(|| "it lists no domains".to_owned())
+    };
+    let said = at_once(nodes, at).into_iter();
+    said.map(|said| said.unwrap_or_else(|| Err("it could not be asked".into()))).collect()
 }
 
 /// Asks each of these at the same time; nothing, where one could not be asked.

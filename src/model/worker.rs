@@ -8,7 +8,9 @@
 mod argv;
 mod reply;
 
-pub use reply::{Answer, CallStep, DomainFacts, ErrorReply, HostFacts, Lacks, Line, Lookup, Progress, Reply, Side};
+pub use reply::{
+    Answer, CallStep, DomainFacts, DomainListed, ErrorReply, HostFacts, Lacks, Line, Lookup, Progress, Reply, Side,
+};
 
 use super::change::Change;
 use super::definition::DefinitionText;
@@ -88,6 +90,8 @@ pub enum Question {
     },
     /// Versions, UUID, name and memory of the host.
     Host,
+    /// All domains of the host, each with the mark that it bears.
+    Domains,
     /// What the host lacks for a domain.
     Check {
         /// Its definition; on standard input.
@@ -98,7 +102,7 @@ pub enum Question {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 6] = ["state", "xml", "saved-xml", "from-native", "host", "check"];
+    const WORDS: [&str; 7] = ["state", "xml", "saved-xml", "from-native", "host", "domains", "check"];
 
     /// Whether a domain exists, and in which state.
     pub const STATE: Self = Self::State { or_uuid: None };
@@ -106,7 +110,7 @@ impl Question {
     const fn is_of_a_domain(&self) -> bool {
         match self {
             Self::State { .. } | Self::Xml { .. } => true,
-            Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Check { .. } => false,
+            Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Domains | Self::Check { .. } => false,
         }
     }
 }

@@ -56,8 +56,8 @@ pub(crate) fn look(connection: &Connect, who: &Who) -> Result<Lookup, ErrorReply
     }
 }
 
-/// All that is told of one domain.
-pub(crate) fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
+/// All that is told of one domain without asking its hypervisor.
+pub(crate) fn facts_at_once(domain: &Domain) -> Result<DomainFacts, Error> {
     let (persistent, autostart) = (domain.is_persistent().ok(), domain.autostart().ok());
     // A driver that cannot save memory has saved none.
     let saved = match domain.has_managed_save(0) {
@@ -66,7 +66,7 @@ pub(crate) fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
         Err(_) => None,
     };
     let (state, reason) = ffi::state(domain)?;
-    let facts = DomainFacts {
+    Ok(DomainFacts {
         name: domain.name()?,
         uuid: domain.uuid_string()?,
         id: domain.id(),
@@ -77,7 +77,12 @@ pub(crate) fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
         saved,
         job_operation: None,
         job_error: None,
-    };
+    })
+}
+
+/// All that is told of one domain.
+pub(crate) fn facts(domain: &Domain) -> Result<DomainFacts, Error> {
+    let facts = facts_at_once(domain)?;
     if facts.id.is_none() {
         return Ok(facts);
     }

@@ -6,10 +6,13 @@ use crate::failure::{During, own};
 use crate::lacks::Check;
 use crate::{connect, ffi};
 use virt::connect::Connect;
+use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition;
-use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostFacts, Lacks, Lookup, Question, Who};
+use vm_agent::model::worker::{
+    Answer, CallStep, DomainFacts, DomainListed, ErrorReply, HostFacts, Lacks, Lookup, NO_DOMAIN, Question, Who,
+};
 
 /// Answers `question`, which is about the domain `who` or about the host at `uri`.
 pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Result<Answer, ErrorReply> {
@@ -47,6 +50,11 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             asked.everything();
             Ok(Answer { lacks: Some(asked.lacks), ..Answer::default() })
         }
+        Question::Domains => {
+            let all = connection.list_all_domains(0).during(CallStep::Call)?;
+            let listed: Result<Vec<DomainListed>, Error> = all.iter().filter_map(listed).collect();
+            listed.map(|domains| Answer { domains: Some(domains), ..Answer::default() })
+        }
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(CallStep::Call)
@@ -57,6 +65,19 @@ const fn is_active(lookup: &Lookup) -> bool {
     match lookup {
         Lookup::Found(facts) => facts.id.is_some(),
         Lookup::Absent => false,
+    }
+}
+
+/// A domain with its mark; nothing, if it has vanished meanwhile.
+fn listed(domain: &Domain) -> Option<Result<DomainListed, Error>> {
+    let mark = |facts: &DomainFacts| {
+        facts.id?;
+        definition::parse(domain.xml_desc(0).ok()?.as_bytes()).ok()?.mark
+    };
+    match connect::facts_at_once(domain) {
+        Ok(facts) => Some(Ok(DomainListed { mark: mark(&facts), facts })),
+        Err(error) if error.code().to_raw() == NO_DOMAIN => None,
+        Err(error) => Some(Err(error)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod explain;
+mod list;
 mod managed;
 mod members;
 mod status;
@@ -52,6 +53,8 @@ enum Verb {
         #[arg(long)]
         nodes: Option<OsString>,
     },
+    /// List this host's virtual machines: their states, and the resources that they were started for
+    List(ListArgs),
     /// Start it: from its definition's file, or libvirt's own definition
     Start(Which),
     /// Ask the guest to shut down; destroy it if it does not in time
@@ -114,6 +117,31 @@ struct Shown {
 }
 
 #[derive(Args)]
+struct ListArgs {
+    /// Also those of the other members of the cluster that runs here
+    #[arg(long)]
+    cluster: bool,
+    /// Also those of these hosts: n2,n3
+    #[arg(long, conflicts_with = "cluster")]
+    nodes: Option<OsString>,
+    /// The names alone, one a line
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
+    /// The same facts as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// The libvirt connection URI, or qemu, kvm, xen, lxc
+    #[arg(short, long, value_name = "URI")]
+    connect: Option<OsString>,
+    /// End within so many seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<f64>,
+    /// Any other parameter of a cluster resource (see meta-data), as NAME=VALUE
+    #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
+    options: Vec<OsString>,
+}
+
+#[derive(Args, Default)]
 struct Which {
     /// The virtual machine's name
     name: Option<OsString>,
@@ -175,12 +203,24 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Outcome::new(report.code, String::new())
             });
         }
+        Verb::List(ListArgs { cluster, nodes, names, json, connect, timeout, mut options }) => {
+            let others = cluster || nodes.is_some();
+            options.extend(nodes.map(guard_nodes));
+            let which = Which { connect, timeout, options, ..Which::default() };
+            let (inv, env) = match which.read(Action::Status, env, verbose) {
+                Ok(read) => read,
+                Err(code) => return code,
+            };
+            let list = list::look(&inv, &env, others);
+            let text = if json { list.json() } else { list.text(names) };
+            if !text.is_empty() {
+                say(&mut stdout(), &text);
+            }
+            list.warnings().for_each(|warning| say(&mut stderr(), &format!("vm-agent: {warning}")));
+            return list.code().number();
+        }
         Verb::Whereis { mut shown, nodes } => {
-            shown.which.options.extend(nodes.map(|nodes| {
-                let mut option = OsString::from("guard_nodes=");
-                option.push(nodes);
-                option
-            }));
+            shown.which.options.extend(nodes.map(guard_nodes));
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {
                 let whereis = whereis::look(inv, env);
                 say(&mut stdout(), &if shown.json { whereis.json() } else { whereis.text() });
@@ -264,6 +304,13 @@ fn change(inv: &Invocation, env: &Environment, force: bool, act: impl FnOnce(&In
     outcome
 }
 
+/// `--nodes`, as the parameter that it is.
+fn guard_nodes(nodes: OsString) -> OsString {
+    let mut option = OsString::from("guard_nodes=");
+    option.push(nodes);
+    option
+}
+
 /// The seconds of `--timeout`.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds < 1e9);
@@ -278,15 +325,10 @@ fn with(
     verbose: bool,
     act: impl FnOnce(&Invocation, &Environment) -> Outcome,
 ) -> u8 {
-    let env = match which.environment(env) {
-        Ok(env) => env,
-        Err(why) => {
-            say(&mut stderr(), &format!("vm-agent: {why}"));
-            return Code::Args.number();
-        }
+    let (inv, env) = match which.read(action, env, verbose) {
+        Ok(read) => read,
+        Err(code) => return code,
     };
-    let inv = Invocation::from_manager(Caller::Human, action, None, &env);
-    logging::init(Caller::Human, &env, "", verbose, None);
     let named = [&which.name, &which.xmlfile].into_iter().flatten().any(|value| !value.is_empty());
     let outcome = match inv.params.problems.first() {
         Some(problem) if action != Action::ValidateAll => Outcome::new(Code::Args, problem.to_string()),
@@ -315,6 +357,16 @@ fn with(
 }
 
 impl Which {
+    /// The call that was typed; its code, where it is none.
+    fn read(&self, action: Action, env: &Environment, verbose: bool) -> Result<(Invocation, Environment), u8> {
+        let env = self.environment(env).map_err(|why| {
+            say(&mut stderr(), &format!("vm-agent: {why}"));
+            Code::Args.number()
+        })?;
+        logging::init(Caller::Human, &env, "", verbose, None);
+        Ok((Invocation::from_manager(Caller::Human, action, None, &env), env))
+    }
+
     /// What was typed, as the environment of a cluster manager would say it.
     fn environment(&self, env: &Environment) -> Result<Environment, String> {
         let mut pairs: Vec<(OsString, OsString)> = env.pairs().to_vec();

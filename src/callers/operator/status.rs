@@ -235,14 +235,18 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
         facts.resource = text(&mark.instance);
         // Without parameters the file that it came from is the one to compare with.
         if facts.file.is_none() && facts.problem.is_none() && !mark.source.is_empty() && !mark.sha256.is_empty() {
-            let place = DefinitionAt::File(Path::new(&mark.source));
-            facts.unchanged = match aside::definition(&place, deadline) {
-                Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
-                Ok(Found::NotFound { .. }) | Err(_) => None,
-            };
+            facts.unchanged = is_as_started(mark, deadline);
         }
     }
     facts
+}
+
+/// Whether the file that a machine was started from is what it was then, if it can be read.
+pub(super) fn is_as_started(mark: &Mark, deadline: Deadline) -> Option<bool> {
+    match aside::definition(&DefinitionAt::File(Path::new(&mark.source)), deadline) {
+        Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
+        Ok(Found::NotFound { .. }) | Err(_) => None,
+    }
 }
 
 fn disks(facts: &DefinedDomain) -> Vec<DiskShown> {

@@ -18,7 +18,7 @@ pub const MARK_NAMESPACE: &str = "https://vm-agent.org/xmlns/domain/1.0";
 pub const BY_HAND: &str = "by hand";
 
 /// Who started a domain, and from what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The instance of the cluster resource, or [`BY_HAND`]; never empty.
     pub instance: String,

@@ -2,7 +2,7 @@
 //! The lines that the worker prints. Pure. Numbers are libvirt's own (states, reasons, events, errors): the worker does
 //! not interpret them, so that there is one place that does.
 
-use crate::model::definition::DefinitionText;
+use crate::model::definition::{DefinitionText, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -89,6 +89,9 @@ pub struct Answer {
     /// The host: host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
+    /// The domains: domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domains: Option<Vec<DomainListed>>,
     /// What this host lacks: check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lacks: Option<Lacks>,
@@ -142,6 +145,17 @@ pub struct DomainFacts {
     /// libvirt's error number for the question about its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_error: Option<i32>,
+}
+
+/// One of a host's domains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainListed {
+    /// All but its job, which may take long to tell.
+    #[serde(flatten)]
+    pub facts: DomainFacts,
+    /// Its mark, where it runs and bears one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
 }
 
 /// A host, as far as its hypervisor tells.

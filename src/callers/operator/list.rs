@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! list by hand: every virtual machine that libvirt knows on this host, and on others where that is wanted. A host that
+//! does not tell is said to be silent, and never has none.
+
+use super::status::is_as_started;
+use crate::host::look::Looker;
+use crate::host::peers;
+use crate::model::budget::Share;
+use crate::model::call::{Environment, Invocation};
+use crate::model::definition::Mark;
+use crate::model::outcome::Code;
+use crate::model::state::State;
+use crate::model::worker::DomainListed;
+use crate::sys::roots::Roots;
+use crate::sys::text::ascii_line;
+use crate::sys::time::Deadline;
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(super) struct List {
+    hosts: Vec<HostListed>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HostListed {
+    node: String,
+    here: bool,
+    /// Why it does not tell.
+    silent: Option<String>,
+    machines: Vec<MachineListed>,
+}
+
+#[derive(Serialize)]
+struct MachineListed {
+    name: String,
+    uuid: String,
+    active: bool,
+    state: String,
+    /// Whether libvirt has a definition of its own of it.
+    persistent: Option<bool>,
+    /// Whether libvirt starts it by itself.
+    autostart: Option<bool>,
+    /// The resource that it was started for, by its mark; nothing where it runs by another program's doing.
+    resource: Option<String>,
+    /// The file that it was started from.
+    created_from: Option<String>,
+    /// Whether that file is what it was then; nothing where it is another host's, or cannot be read.
+    unchanged: Option<bool>,
+}
+
+/// Asks this host, and `others` too where that is wanted. Changes nothing.
+#[must_use]
+pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
+    let deadline = inv.budget().deadline();
+    let until = inv.budget().until(Share::Members, deadline);
+    let mut warnings: Vec<String> = inv.params.problems.iter().map(ToString::to_string).collect();
+    let members = if others { peers::others(inv, "", until) } else { Ok(Vec::new()) };
+    let members = members.unwrap_or_else(|why| {
+        warnings.push(format!("the other nodes are not known, and were not asked: {why}"));
+        Vec::new()
+    });
+    if others && members.is_empty() && warnings.is_empty() {
+        warnings.push("no cluster of more than this host runs here: name others by --nodes".into());
+    }
+    let nodes: Vec<Option<&str>> =
+        std::iter::once(None).chain(members.iter().map(|member| Some(member.node.as_str()))).collect();
+    let looker = Looker::new(inv, env, Roots::default());
+    let said = peers::domains(inv, &looker.uri, &nodes, until);
+    let files = inv.budget().until(Share::StartedFrom, deadline);
+    let hosts = nodes.into_iter().zip(said).map(|(node, said)| HostListed::of(node, said, files)).collect();
+    List { hosts, warnings }
+}
+
+impl HostListed {
+    fn of(node: Option<&str>, said: Result<Vec<DomainListed>, String>, files: Deadline) -> Self {
+        let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let here = node.is_none();
+        let (machines, silent) = match said {
+            Ok(domains) => (domains, None),
+            Err(why) => (Vec::new(), Some(ascii_line(&why, 200))),
+        };
+        let mut machines: Vec<MachineListed> =
+            machines.into_iter().map(|domain| MachineListed::of(domain, here.then_some(files))).collect();
+        machines.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { node: node.map_or_else(own, str::to_owned), here, silent, machines }
+    }
+}
+
+impl MachineListed {
+    fn of(DomainListed { facts, mark }: DomainListed, files: Option<Deadline>) -> Self {
+        let state = State::from_numbers(facts.state, facts.reason);
+        let started = |mark: &&Mark| !mark.source.is_empty() && !mark.sha256.is_empty();
+        let unchanged = files.zip(mark.as_ref().filter(started)).and_then(|(until, mark)| is_as_started(mark, until));
+        let (resource, source) = mark.map(|mark| (mark.instance, mark.source)).unzip();
+        Self {
+            name: facts.name,
+            uuid: facts.uuid,
+            active: state.active(),
+            state: state.to_string(),
+            persistent: facts.persistent,
+            autostart: facts.autostart,
+            resource,
+            created_from: source.filter(|source| !source.is_empty()),
+            unchanged,
+        }
+    }
+
+    fn definition(&self) -> String {
+        let changed = if self.unchanged == Some(false) { ", CHANGED since" } else { "" };
+        match &self.created_from {
+            Some(file) => format!("{file}{changed}"),
+            None if self.persistent == Some(true) => "libvirt's own".into(),
+            None => "-".into(),
+        }
+    }
+}
+
+impl List {
+    /// What a person must know to read it.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let silent = |host: &HostListed| Some(format!("{} does not tell: {}", host.node, host.silent.as_ref()?));
+        self.warnings.iter().cloned().chain(self.hosts.iter().filter_map(silent))
+    }
+
+    /// 0 where every host has told all; else 1.
+    pub(super) fn code(&self) -> Code {
+        if self.warnings().next().is_none() { Code::Ok } else { Code::Generic }
+    }
+
+    /// One line of JSON.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
+
+    /// A table, or the names alone.
+    pub(super) fn text(&self, names: bool) -> String {
+        let all = || self.hosts.iter().flat_map(|host| host.machines.iter().map(move |machine| (host, machine)));
+        if names {
+            let mut names: Vec<&str> = all().map(|(_, machine)| machine.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            return names.join("\n");
+        }
+        let with_node = self.hosts.len() > 1;
+        let mut rows: Vec<Vec<String>> =
+            vec![["NAME", "NODE", "STATE", "RESOURCE", "DEFINITION"].map(String::from).into()];
+        rows.extend(all().map(|(host, machine)| {
+            let resource = machine.resource.clone().unwrap_or_else(|| "-".into());
+            vec![machine.name.clone(), host.node.clone(), machine.state.clone(), resource, machine.definition()]
+        }));
+        if !with_node {
+            rows.iter_mut().for_each(|row| drop(row.remove(1)));
+        }
+        table(&rows)
+    }
+}
+
+/// Columns as wide as they must be.
+fn table(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<0$}", width(at).unwrap_or_default()));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

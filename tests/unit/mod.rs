@@ -6,6 +6,7 @@
 
 mod anything;
 mod budget;
+mod completions;
 pub(crate) mod definitions;
 mod documents;
 mod hidden;

@@ -165,6 +165,12 @@ struct Which {
     options: Vec<OsString>,
 }
 
+/// The grammar of the command line, for what is made from it.
+#[cfg(test)]
+pub(crate) fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Carries out what a person typed; the result is the exit code.
 #[must_use]
 pub fn run(args: &[OsString], env: &Environment) -> u8 {

@@ -124,10 +124,14 @@ fuzz:
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=60 -max_len=4096 || exit; \
 	done
 
+# What shells complete the command line by, beside each its place.
+completions = share/bash-completion/completions/vm-agent share/zsh/site-functions/_vm-agent \
+	share/fish/vendor_completions.d/vm-agent.fish
+
 # What is installed. The links are relative, so that they hold below DESTDIR as well.
 root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
-installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 \
+installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 $(completions) \
 	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain lib/ocf/resource.d/vm-agent/Xen
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
 ordered   = resource-agents-deps.target rgmanager.service
@@ -139,6 +143,7 @@ install:
 	install -m 755 $(built)/vm-agent '$(root)/sbin/vm-agent'
 	install -m 755 $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent/vm-agent-libvirt'
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
+	for file in $(completions); do install -D -m 644 packaging/completions/$${file##*/} '$(root)'/$$file || exit; done
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
 ifeq ($(DROPIN),yes)
 	for name in VirtualDomain Xen; do \

@@ -24,7 +24,7 @@ fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// Two agents of one name make "pcs resource create v VirtualDomain" fail, so the predecessor's name must be asked for.
 #[test]
-fn install_puts_seven_files_in_place_and_two_more_as_drop_in() {
+fn install_puts_ten_files_in_place_and_two_more_as_drop_in() {
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
         "usr/lib/ocf/resource.d/vm-agent/Xen",
@@ -33,8 +33,11 @@ fn install_puts_seven_files_in_place_and_two_more_as_drop_in() {
         "usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf",
         "usr/libexec/vm-agent/vm-agent-libvirt",
         "usr/sbin/vm-agent",
+        "usr/share/bash-completion/completions/vm-agent",
         "usr/share/cluster/vm.sh",
+        "usr/share/fish/vendor_completions.d/vm-agent.fish",
         "usr/share/man/man8/vm-agent.8",
+        "usr/share/zsh/site-functions/_vm-agent",
     ]
     .map(PathBuf::from)
     .into();

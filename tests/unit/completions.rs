@@ -34,7 +34,7 @@ fn bash_completes_names() {
         let end = at + text[at..].find("--help\"").unwrap() + "--help".len();
         text.insert_str(end, &format!(" $({NAMES})"));
     }
-    rendered("packaging/completions/vm-agent.bash", "", "", &format!("{HEAD}{text}"));
+    rendered("packaging/completions/vm-agent", "", "", &format!("{HEAD}{text}"));
 }
 
 #[test]

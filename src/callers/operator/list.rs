@@ -5,6 +5,7 @@
 use super::status::is_as_started;
 use crate::host::look::Looker;
 use crate::host::peers;
+use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::definition::Mark;
@@ -68,7 +69,14 @@ pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
     let looker = Looker::new(inv, env, Roots::default());
     let said = peers::domains(inv, &looker.uri, &nodes, until);
     let files = inv.budget().until(Share::StartedFrom, deadline);
-    let hosts = nodes.into_iter().zip(said).map(|(node, said)| HostListed::of(node, said, files)).collect();
+    let mut hosts: Vec<HostListed> =
+        nodes.into_iter().zip(said).map(|(node, said)| HostListed::of(node, said, files)).collect();
+    if xen::is_dom0(&looker.roots) != Some(false) {
+        match xen::list(&looker.roots, until) {
+            Ok(listed) => hosts.iter_mut().filter(|host| host.here).for_each(|here| here.add_of_xl(&listed)),
+            Err(silence) => warnings.push(format!("what libvirt has not made is not shown: {}", silence.why)),
+        }
+    }
     List { hosts, warnings }
 }
 
@@ -84,6 +92,16 @@ impl HostListed {
             machines.into_iter().map(|domain| MachineListed::of(domain, here.then_some(files))).collect();
         machines.sort_by(|a, b| a.name.cmp(&b.name));
         Self { node: node.map_or_else(own, str::to_owned), here, silent, machines }
+    }
+
+    /// The domains that libvirt has not made. They bear no mark.
+    fn add_of_xl(&mut self, listed: &[xen::Listed]) {
+        let facts = |one: &xen::Listed| one.facts(one.name.as_deref().unwrap_or("(no name)"), xen::Role::Itself);
+        for facts in listed.iter().map(facts) {
+            if !self.machines.iter().any(|known| known.uuid == facts.uuid) {
+                self.machines.push(MachineListed::of(DomainListed { facts, mark: None }, None));
+            }
+        }
     }
 }
 

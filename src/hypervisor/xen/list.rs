@@ -141,6 +141,23 @@ impl Listed {
         format!("Xen domain {} has no name (xenstored may have been started anew)", self.id)
     }
 
+    /// It in libvirt's words, as the machine `name` to which it is that.
+    pub(crate) fn facts(&self, name: &str, role: Role) -> DomainFacts {
+        let (state, reason, (job_operation, job_error)) = self.numbers(role);
+        DomainFacts {
+            name: name.to_owned(),
+            uuid: uuid_text(&self.uuid),
+            id: Some(self.id),
+            state,
+            reason,
+            persistent: Some(false),
+            autostart: None,
+            saved: Some(false),
+            job_operation,
+            job_error,
+        }
+    }
+
     /// State, reason and job in libvirt's numbers.
     fn numbers(&self, role: Role) -> (i32, i32, JobWord) {
         let is = |letter: char| self.letters.contains(letter);
@@ -184,19 +201,7 @@ pub(crate) fn word(listed: &[Listed], wanted: &str, uuid: Option<[u8; 16]>) -> R
             None => Ok((Lookup::Absent, DomainSight::Absent)),
         };
     };
-    let (state, reason, (job_operation, job_error)) = one.numbers(*role);
-    let facts = DomainFacts {
-        name: wanted.to_owned(),
-        uuid: uuid_text(&one.uuid),
-        id: Some(one.id),
-        state,
-        reason,
-        persistent: Some(false),
-        autostart: None,
-        saved: Some(false),
-        job_operation,
-        job_error,
-    };
+    let facts = one.facts(wanted, *role);
     // What is dying has nothing any more that could be ended.
     let sight = match one.dying() {
         true => DomainSight::Absent,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a person types: status, explain.
+//! What a person types: status, list, explain.
 
 use crate::common::*;
 
@@ -163,4 +163,47 @@ fn a_start_that_waits_for_libvirt_says_so_at_once_and_names_the_daemon_that_is_i
     assert!(start.runs());
     let answer = start.answer();
     assert!(answer.stderr.contains("/run/libvirt/libvirt-sock") && !answer.stderr.contains("virtqemud"), "{answer}");
+}
+
+#[test]
+fn list_shows_what_libvirt_knows_and_a_shell_completes_the_names() {
+    let host = Host::up();
+    let vm = host.guest("a b").written();
+    let list = |words: &[&str]| {
+        let answer = host.command(AGENT).arg("list").args(words).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (answer.status.code().unwrap(), text(answer.stdout), text(answer.stderr))
+    };
+    assert_eq!(list(&["--names"]), (0, String::new(), String::new()));
+    vm.call(Pacemaker, "start").gives(0);
+    let kept = host.file("kept.xml", &host.definition("kept", &["--variant", "none"]));
+    host.virsh(&["define", kept.to_str().unwrap()]);
+    let (code, table, said) = list(&[]);
+    let cells = |line: &'_ str| -> Vec<String> {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    };
+    let rows: Vec<Vec<String>> = table.lines().map(cells).collect();
+    let file = vm.file.to_str().unwrap();
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(rows[1], ["a b", "running", "a b", file]);
+    assert_eq!(rows[2], ["kept", "shut off", "-", "libvirt's own"]);
+    std::fs::write(&vm.file, std::fs::read_to_string(&vm.file).unwrap() + "\n").unwrap();
+    assert!(list(&[]).1.contains(&format!("{file}, CHANGED since")));
+    // Who does not tell has not none.
+    let (code, json, said) = list(&["--json", "--nodes", "nowhere.invalid"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, json["hosts"][0]["machines"][0]["name"].as_str()), (1, Some("a b")), "{json}");
+    assert!(
+        json["hosts"][1]["silent"].is_string() && said.contains("nowhere.invalid does not tell: "),
+        "{json} {said}"
+    );
+    let completion = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/completions/vm-agent");
+    let typed = format!(
+        "vm-agent() {{ {AGENT} \"$@\"; }}; . {completion}; COMP_WORDS=(vm-agent status ke) COMP_CWORD=2; \
+         _vm_agent vm-agent ke status; echo ${{COMPREPLY[*]}}"
+    );
+    assert_eq!(host.run("bash", &["-c", &typed]).trim(), "kept");
+    host.service("stop", "libvirtd");
+    let (code, _, said) = list(&[]);
+    assert!(code == 1 && said.contains("does not tell"), "{said}");
 }

@@ -57,7 +57,7 @@ fn a_start_that_libvirt_is_still_at_is_no_stopped_machine() {
     let vm = host.guest("a").written();
     for dialect in BOTH {
         hold(&host, "prepare-a");
-        let start = vm.call(dialect, "start").timeout(6.0).gives(1);
+        let start = vm.call(dialect, "start").timeout(10.0).gives(1);
         start.says(&["libvirt is still starting 'a'", "storage, a hook"]);
         assert!(on_record(&host));
         let busy = ["libvirt is still starting 'a'"];

@@ -24,11 +24,13 @@ struct Traveller<'a> {
 impl<'a> Traveller<'a> {
     /// Starts one from a file that both hosts have.
     fn departs(hosts: &'a [Dom0; 2], options: &[&'static str]) -> Self {
-        let guest = options.iter().fold(hosts[0].guest("web"), |guest, option| guest.option(option));
+        // Names of their own: the console of one that ran before, and its file, are still there.
+        let name = if options.contains(&"--xml") { "mail" } else { "web" };
+        let guest = options.iter().fold(hosts[0].guest(name), |guest, option| guest.option(option));
         let here = guest.written();
         let there = here.also_on(&hosts[1]);
         here.call(Pacemaker, "start").gives(0);
-        let boot = hosts[0].boots("web", "");
+        let boot = hosts[0].boots(name, "");
         Self { here, there, tick: (boot, 0) }
     }
 
@@ -72,7 +74,7 @@ impl<'a> Traveller<'a> {
     /// One domain on both hosts, of its own name, and it goes on.
     fn runs_here_only(mut self) -> Self {
         self.is_alone();
-        self.tick = self.here.host.goes_on("web", &self.tick);
+        self.tick = self.here.host.goes_on(self.here.name, &self.tick);
         for dialect in BOTH {
             self.here.watch(dialect).gives(0);
             self.there.watch(dialect).gives(7);
@@ -83,7 +85,7 @@ impl<'a> Traveller<'a> {
     /// What is left of the other copy may take a moment to go.
     fn is_alone(&self) {
         let both = || (self.here.host.domains(), self.there.host.domains());
-        let alone = || (both() == (vec!["web".to_owned()], Vec::new())).then_some(());
+        let alone = || (both() == (vec![self.here.name.to_owned()], Vec::new())).then_some(());
         until(15, &format!("one domain, on {}", self.here.host.node()), alone);
     }
 }
@@ -140,7 +142,7 @@ fn killed() {
         let copies = || hosts.iter().map(|host| host.domains().len()).sum::<usize>();
         until(180, "one copy", || (copies() == 1).then_some(()));
         let at = hosts.iter().find(|host| !host.domains().is_empty()).unwrap();
-        at.goes_on("web", &guest.tick);
+        at.goes_on(guest.here.name, &guest.tick);
         for host in [&guest.here, &guest.there] {
             host.call(Pacemaker, "stop").gives(0);
         }

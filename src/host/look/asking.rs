@@ -13,7 +13,6 @@ use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
 use crate::model::state::Motion;
 use crate::model::worker::Who;
 use crate::sys::child::find_program;
-use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,9 +40,12 @@ impl Looker {
             match self.connect(deadline) {
                 Ok(()) => {}
                 Err(Unconnected::Silent(silence)) => return Err(silence),
-                // The daemon may have lost its driver while domains run; whether any does, the host itself tells.
-                Err(Unconnected::NoDriver(message)) if self.driver == Driver::Xen => {
-                    return Err(Silence { kind: SilenceKind::Missing, why: no_xen_driver(&self.roots, &message) });
+                // In a dom0 the daemon may have lost its driver while domains run; whether any does, the host itself tells.
+                Err(Unconnected::NoDriver(message))
+                    if self.driver == Driver::Xen && xen::is_dom0(&self.roots) != Some(false) =>
+                {
+                    let why = format!("libvirt's Xen driver did not start here; see libvirtd's log ({message})");
+                    return Err(Silence { kind: SilenceKind::Missing, why });
                 }
                 // No daemon here can ever have run a machine by this URI.
                 Err(Unconnected::NoDriver(message)) => {
@@ -168,14 +170,6 @@ pub(super) fn has_daemon(socket: Option<&Path>) -> bool {
     let name = socket.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let daemon = name.split("-sock").next().map(|word| if word == "libvirt" { "libvirtd" } else { word });
     daemon.is_some_and(|daemon| find_program(daemon).is_some())
-}
-
-/// Why libvirt has no driver for Xen.
-fn no_xen_driver(roots: &Roots, message: &str) -> String {
-    match xen::is_dom0(roots) {
-        Some(false) => "this host is no Xen dom0".into(),
-        Some(true) | None => format!("libvirt's Xen driver did not start here; see libvirtd's log ({message})"),
-    }
 }
 
 /// What a job does (`virDomainJobOperation`); 0 without one.

@@ -153,12 +153,12 @@ fn a_definition_that_cannot_be_used_bars_the_start_only() {
 }
 
 #[test]
-fn xens_own_form_is_said_to_be_unsupported() {
+fn an_xl_file_is_for_a_dom0_alone() {
     let host = Host::up();
     let file = host.file("a", "name = \"a\"\nmemory = 512\n");
     for dialect in BOTH {
         let call = host.call(dialect, "start").named("a").param("path", file.parent().unwrap());
-        call.gives(5).says(&["not supported yet"]);
+        call.gives(5).says(&["is an xl file, and this host is no Xen dom0"]);
     }
 }
 

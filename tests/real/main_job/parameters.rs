@@ -21,7 +21,13 @@ const NOT_FOR_A_START: [(&str, &str); 12] = [
 
 /// Of these, what is as good as any other spelling.
 fn means_something(name: &str, value: &str) -> bool {
-    matches!((name, value), ("migrate", "Live") | ("hypervisor", "QEMU") | ("migration_mapping", "node2:fd00::2"))
+    matches!(
+        (name, value),
+        ("migrate", "Live")
+            | ("hypervisor", "QEMU")
+            | ("migration_mapping", "node2:fd00::2")
+            | ("autoset_utilization_cpu", "true")
+    )
 }
 
 #[test]

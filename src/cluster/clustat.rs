@@ -20,7 +20,7 @@ pub(super) fn members(service: Option<&str>, until: Deadline) -> Result<Members,
         let configuration = configuration.unwrap_or_default();
         return in_clustat(&String::from_utf8_lossy(&status), &configuration, service);
     }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = hosts::own_name();
     in_cluster_conf(&configuration?, host, until)
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
         log::info!("the cluster does not say how the nodes of guard_nodes are: {why}");
         None
     });
-    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let own = hosts::own_name();
     let here = known.as_ref().map(|members| members.here.as_str()).or(inv.node.as_deref());
     let is_here = |node: &str| here.into_iter().chain([own.as_str()]).any(|here| hosts::are_one(node, here, until));
     let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));

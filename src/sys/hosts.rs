@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The addresses of a name, and whether two names are one host's, by what the system's own resolver says of them.
+//! This host's own name; the addresses of a name, and whether two names are one host's, by what the system's own resolver
+//! says of them.
 
 use super::child::{Child, Ended, find_program};
 use super::time::Deadline;
@@ -8,6 +9,11 @@ use std::net::{IpAddr, UdpSocket};
 
 /// The most that is read of a resolver's answer.
 const MOST: usize = 64 * 1024;
+
+/// This host's name, by its kernel.
+pub(crate) fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
 
 /// Whether two names are one host's: they are equal; or one is the other with a domain, and both have the same addresses. A
 /// host of another site may have the same short name, so a likeness alone is none.

@@ -13,6 +13,7 @@ use crate::model::params::Guard;
 use crate::model::presence::Presence;
 use crate::model::storage::OpenDisk;
 use crate::policy::{migrate, tell};
+use crate::sys::hosts;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::fmt::Write;
@@ -36,7 +37,7 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
     let open_elsewhere = open_elsewhere(inv, &mut looker, &seen, &definition, deadline, &mut text);
-    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let own = hosts::own_name();
     let there = if inv.action.moves() {
         at_target(inv, &seen, &own, &looker.uri, deadline, &mut text)
     } else {

@@ -12,6 +12,7 @@ use crate::model::definition::Mark;
 use crate::model::outcome::Code;
 use crate::model::state::State;
 use crate::model::worker::DomainListed;
+use crate::sys::hosts;
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
@@ -82,7 +83,6 @@ pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
 
 impl HostListed {
     fn of(node: Option<&str>, said: Result<Vec<DomainListed>, String>, files: Deadline) -> Self {
-        let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let here = node.is_none();
         let (machines, silent) = match said {
             Ok(domains) => (domains, None),
@@ -91,7 +91,7 @@ impl HostListed {
         let mut machines: Vec<MachineListed> =
             machines.into_iter().map(|domain| MachineListed::of(domain, here.then_some(files))).collect();
         machines.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { node: node.map_or_else(own, str::to_owned), here, silent, machines }
+        Self { node: node.map_or_else(hosts::own_name, str::to_owned), here, silent, machines }
     }
 
     /// The domains that libvirt has not made. They bear no mark.

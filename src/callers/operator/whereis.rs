@@ -14,6 +14,7 @@ use crate::model::outcome::Code;
 use crate::model::presence::Presence;
 use crate::model::standing::Standing;
 use crate::policy::copies::{self, Copies, Holds};
+use crate::sys::hosts;
 use crate::sys::roots::Roots;
 use crate::sys::text::{ascii_line, uuid_text};
 use crate::sys::time::Deadline;
@@ -190,10 +191,6 @@ impl Asking<'_> {
     }
 }
 
-fn own_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 fn peer(member: &Member, place: Place) -> Peer {
     Peer { node: member.node.clone(), standing: member.standing, on_record: member.on_record, place }
 }
@@ -211,7 +208,7 @@ impl HostSaid {
         let kept = kept.unwrap_or_default();
         let text = |value: String| Some(value).filter(|value| !value.is_empty());
         Self {
-            node: node.map_or_else(own_name, str::to_owned),
+            node: node.map_or_else(hosts::own_name, str::to_owned),
             here: node.is_none(),
             standing,
             runs,

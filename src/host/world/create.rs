@@ -9,6 +9,7 @@ use crate::model::facts::{Defined, Definition, Facts, Libvirt, Tools};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
 use crate::policy::health::{self, Health};
+use crate::sys::hosts;
 use crate::sys::time::{Deadline, utc};
 use std::time::SystemTime;
 
@@ -102,7 +103,7 @@ impl Host<'_> {
             sha256: defined.map(Defined::sha256).unwrap_or_default(),
             disks: facts.map(|facts| definition::sources(&facts.disks)).unwrap_or_default(),
             started: utc(SystemTime::now()),
-            node: node.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
+            node: node.unwrap_or_else(hosts::own_name),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::policy::migrate;
 use crate::policy::moving::Moving;
 use crate::policy::{self, CRITICAL, Delay, History, Look, Query, Step, Tidy, World};
 use crate::sys::held::Held;
+use crate::sys::hosts;
 use crate::sys::interrupt;
 use crate::sys::lock;
 use crate::sys::roots::Roots;
@@ -200,7 +201,7 @@ impl World for Host<'_> {
         let moves = self.inv.action.moves();
         self.looker.choose_tools(self.inv);
         let destination = || {
-            let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let own = hosts::own_name();
             migrate::destination(&self.addressed(), &own, &self.looker.uri)
         };
         let target = moves.then(destination).transpose()?;

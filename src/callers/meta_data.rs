@@ -57,9 +57,11 @@ const DOCTYPE: &str = r"<!DOCTYPE resource-agent [
   <!ELEMENT parameters (parameter+)>
   <!ELEMENT parameter (deprecated?,longdesc,shortdesc,content)>
   <!ATTLIST parameter name CDATA #REQUIRED unique-group CDATA #IMPLIED reloadable (0|1) #IMPLIED>
-  <!ELEMENT deprecated (replaced-with?)>
+  <!ELEMENT deprecated (replaced-with?,desc?)>
   <!ELEMENT replaced-with EMPTY>
   <!ATTLIST replaced-with name CDATA #REQUIRED>
+  <!ELEMENT desc (#PCDATA)>
+  <!ATTLIST desc lang NMTOKEN #REQUIRED>
   <!ELEMENT content (option*)>
   <!ATTLIST content type (string|integer|boolean|select) #REQUIRED default CDATA #IMPLIED>
   <!ELEMENT option EMPTY>
@@ -85,13 +87,16 @@ fn ocf() -> String {
     for row in table() {
         let flags = flags(row);
         let deprecated = match row.used() {
-            Use::Agent => "",
-            Use::Manager | Use::Unsupported => "      <deprecated/>\n",
+            Use::Agent => String::new(),
+            Use::Manager | Use::Unsupported => "      <deprecated/>\n".to_owned(),
+            Use::Refused(instead) => {
+                format!("      <deprecated>\n        <desc lang=\"en\">{instead}</desc>\n      </deprecated>\n")
+            }
         };
         let default = row.default.map(|default| format!(" Default: {default}.")).unwrap_or_default();
         let long = format!("{}{default}", row.long);
         let content = content(row);
-        text += &parameter(row.name, &flags, deprecated, (row.short, &long), &content);
+        text += &parameter(row.name, &flags, &deprecated, (row.short, &long), &content);
         for alias in row.aliases {
             let replaced =
                 format!("      <deprecated>\n        <replaced-with name=\"{}\"/>\n      </deprecated>\n", row.name);

@@ -5,11 +5,13 @@ use crate::common::Host;
 use crate::installed::{self, Installed, Said, agent, need, said};
 use crate::shared::Moment;
 use crate::shared::meta_data::{default, kind, name, published, without_doctype};
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
 use vm_agent::model::definition::{Element, read};
+use vm_agent::model::params::Params;
 
 const PROVIDED: &str = "ocf:vm-agent:vm";
 
@@ -186,6 +188,30 @@ fn the_tools_of_a_cluster_take_a_resource_of_virtual_domains_whose_provider_is_c
     line.extend(options.split(' ').flat_map(|option| ["--option", option]));
     let checked = host.run(&line);
     assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+/// What the installed VirtualDomain publishes, whatever its version: each name with its type, and its default is usable.
+#[test]
+fn the_installed_virtual_domains_parameters_are_published_with_their_types_and_their_defaults_are_taken() {
+    let program = "/usr/lib/ocf/resource.d/heartbeat/VirtualDomain";
+    let mut command = Command::new(program);
+    command.arg("meta-data").env_clear().env("OCF_ROOT", "/usr/lib/ocf").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let theirs = said(&mut command).ok();
+    let (_, theirs) =
+        without_doctype(&theirs).split_once("<parameters>").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let theirs = theirs.split_once("</parameters>").unwrap().0.to_owned();
+    let theirs = format!("<resource-agent><parameters>{theirs}</parameters></resource-agent>");
+    let (theirs, ours) = (read(&theirs).unwrap(), without_doctype(&OCF));
+    let ours = read(&ours).unwrap();
+    let (theirs, ours) = (published(&theirs), published(&ours));
+    assert!(theirs.len() > 20, "only {} parameters were found", theirs.len());
+    for parameter in theirs {
+        let same = ours.iter().find(|own| name(own) == name(parameter));
+        assert_eq!(same.map(|own| kind(own)), Some(kind(parameter)), "{}", name(parameter));
+        let value = default(parameter).unwrap_or_default();
+        let params = Params::read([(name(parameter).as_bytes(), OsStr::new(value))]);
+        assert_eq!(params.problems, [], "{}={value}", name(parameter));
+    }
 }
 
 #[test]

@@ -47,6 +47,14 @@ const VIRTUAL_DOMAIN: &[(&str, &str)] = &[
     ("start_resources", "boolean"),
 ];
 
+/// What takes the place of a parameter that is refused for good.
+fn refused(row: &Param) -> Option<&'static str> {
+    match row.used() {
+        Use::Refused(instead) => Some(instead),
+        Use::Agent | Use::Manager | Use::Unsupported => None,
+    }
+}
+
 /// pcs and crmsh take no parameter that is not published, not even one that is off.
 #[test]
 fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here_as_deprecated() {
@@ -68,9 +76,12 @@ fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here
         let expected = match row.used() {
             _ if row.name != name(parameter) => Some(Some(row.name)),
             Use::Agent => None,
-            Use::Manager | Use::Unsupported => Some(None),
+            Use::Manager | Use::Unsupported | Use::Refused(_) => Some(None),
         };
         assert_eq!(replaced, expected, "{}", name(parameter));
+        let instead = parameter.first("deprecated").and_then(|it| it.text_of("desc"));
+        assert_eq!(instead.as_deref(), refused(row), "{}", row.name);
+        assert_eq!(words.contains("Refused for good"), refused(row).is_some(), "{}: {words}", row.name);
         assert_eq!(words.contains("Not supported yet"), row.used() == Use::Unsupported, "{}: {words}", row.name);
         assert_eq!(words.contains("Read by rgmanager"), row.used() == Use::Manager, "{}: {words}", row.name);
     }
@@ -91,7 +102,8 @@ fn no_row_lacks_its_words() {
     for row in table() {
         let told = [row.short, row.long, row.vm_sh.map_or("-", |it| it.short), row.vm_sh.map_or("-", |it| it.long)];
         assert!(told.iter().all(|words| !words.is_empty()), "{}", row.name);
-        assert_eq!(row.readme.is_empty(), row.used() != Use::Agent, "{}", row.name);
+        let stands_in_the_table = row.used() == Use::Agent || refused(row).is_some();
+        assert_eq!(row.readme.is_empty(), !stands_in_the_table, "{}", row.name);
     }
     let mut places: Vec<u8> = table().filter_map(|row| Some(row.vm_sh?.place)).collect();
     places.sort_unstable();

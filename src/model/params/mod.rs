@@ -244,6 +244,45 @@ mod tests {
         assert_eq!(read(&[("backingfile", "never")]).problems.len(), 1);
     }
 
+    /// A predecessor's resource has set them, or a tool has.
+    #[test]
+    fn no_parameters_off_value_is_an_error_under_any_of_its_names() {
+        for row in table() {
+            let mut off = vec![""];
+            match row.kind {
+                ValueKind::Boolean => off.extend(["0", "no", "No", "FALSE", "off", "n"]),
+                ValueKind::Integer => off.push("0"),
+                ValueKind::Text | ValueKind::Select(_) => {}
+            }
+            match row.name {
+                "snapshot" | "backingfile" | "copyindirs" => off.extend(["0", "no", "false", "off"]),
+                "migration_compression" => off.extend(["no", "off", "none"]),
+                "guard" => off.push("off"),
+                "hypervisor" | "hypervisor_uri" | "migration_uri" | "remoteuri" => off.push("auto"),
+                _ => {}
+            }
+            off.extend(row.default);
+            off.extend(row.vm_sh.and_then(|vm_sh| vm_sh.default));
+            for name in std::iter::once(&row.name).chain(row.aliases) {
+                for value in &off {
+                    assert_eq!(read(&[(name, value)]).problems, [], "{name}={value}");
+                }
+            }
+        }
+        assert_eq!(read(&[("migrateport", "0"), ("migration_compression", "off")]).migration, read(&[]).migration);
+    }
+
+    #[test]
+    fn what_is_refused_for_good_says_what_takes_its_place() {
+        let said = |name, value| read(&[(name, value)]).problems[0].to_string();
+        assert_eq!(
+            said("backingfile", "/base.qcow2"),
+            "backingfile: refused for good: give the disk a transient element in the definition (it is '/base.qcow2')"
+        );
+        assert!(said("stateless", "1").contains("a disk with a transient element forgets"));
+        assert!(said("copyindirs", "/etc").contains("put the files into the image"));
+    }
+
     #[test]
     fn a_default_that_is_given_changes_nothing() {
         for row in table() {

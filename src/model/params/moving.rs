@@ -6,7 +6,7 @@ use super::mapping::{self, Mapping};
 use super::options::Options;
 use super::table::Concern::Migration;
 use super::table::Setter::{Flag, LaxFlag, Number, Text};
-use super::table::{Param, ValueKind, Wrong, row};
+use super::table::{Param, ValueKind, Wrong, boolean, row};
 use crate::sys::text::shown;
 
 pub(super) static ROWS: &[Param] = &[
@@ -235,8 +235,8 @@ fn suffix(params: &mut Params, text: &str) -> Result<(), Wrong> {
 }
 
 fn port(params: &mut Params, text: &str) -> Result<(), Wrong> {
-    let port = text.trim().parse().ok().filter(|port| *port > 0);
-    params.migration.port = Some(port.ok_or_else(|| Wrong::expected(text, "a port from 1 to 65535"))?);
+    let port: u16 = text.trim().parse().map_err(|_| Wrong::expected(text, "a port from 1 to 65535"))?;
+    params.migration.port = (port > 0).then_some(port);
     Ok(())
 }
 
@@ -258,6 +258,9 @@ fn user(params: &mut Params, text: &str) -> Result<(), Wrong> {
 }
 
 fn compression(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    if boolean(text) == Some(false) || text == "none" {
+        return Ok(());
+    }
     if !matches!(text, "xbzrle" | "zlib" | "zstd" | "mt") {
         return Err(Wrong::expected(text, "xbzrle, zlib, zstd or mt"));
     }

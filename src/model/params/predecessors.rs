@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The rows of what the predecessors have and this agent does not: parameters that rgmanager alone reads, and what is
-//! not supported. The OCF meta-data publish them as deprecated, so that a resource of a predecessor's is taken as it is.
+//! refused. The OCF meta-data publish them as deprecated, so that a resource of a predecessor's is taken as it is.
 
 use super::table::Concern::{Nothing, Start, Stop};
-use super::table::Setter::{Manager, Unsupported};
+use super::table::Setter::{Manager, Refused, Unsupported};
 use super::table::{Param, ValueKind, row};
 
 pub(super) static ROWS: &[Param] = &[
@@ -30,20 +30,34 @@ pub(super) static ROWS: &[Param] = &[
         "Whether csync2 copies the file config to the other nodes at a stop. Not supported yet: validate-all \
              refuses it. Copy the file when it changes, or keep it on a shared folder.",
     ),
-    row(Start, "backingfile", Unsupported).told(
-        "Base of an overlay",
-        "Image for which an overlay is made at each start. Not supported yet: start refuses it. A disk with the \
-             element transient in its definition is given an overlay by libvirt.",
-    ),
-    row(Start, "stateless", Unsupported).kind(ValueKind::Boolean).told(
-        "Make overlays anew",
-        "Whether each start makes the overlay anew. Not supported yet: start refuses it. A disk with the element \
-             transient in its definition loses its changes at each stop.",
-    ),
-    row(Start, "copyindirs", Unsupported).told(
+    row(Start, "backingfile", Refused("give the disk a transient element in the definition"))
+        .told(
+            "Base of an overlay",
+            "Image of which an overlay is made at a start. Refused for good, by start: such an overlay is each node's \
+             own, and nothing tells which node has the newest. Give the disk the element transient in its definition: \
+             libvirt makes an overlay at each start, and removes it at the end.",
+        )
+        .readme("Refused: libvirt makes the overlay of a disk with `<transient/>` in its definition"),
+    row(Start, "stateless", Refused("a disk with a transient element forgets its changes at each stop"))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Make overlays anew",
+            "Whether each start makes the overlay of backingfile anew. Refused for good, by start: a disk with the \
+             element transient in its definition loses its changes at each stop.",
+        )
+        .readme("Refused: a disk with `<transient/>` in its definition loses its changes at each stop"),
+    row(
+        Start,
+        "copyindirs",
+        Refused("put the files into the image, or give them to the guest as a CD or a filesystem"),
+    )
+    .told(
         "Folders for the overlay",
-        "Folders that are copied into the overlay at each start. Not supported yet: start refuses it.",
-    ),
+        "Folders that are copied into the overlay of backingfile at a start. Refused for good, by start: it would \
+             write a guest's file system from outside. Put the files into the image, or give them to the guest as a CD \
+             or a filesystem in its definition.",
+    )
+    .readme("Refused: files belong into the image, or to a CD or `<filesystem>` of the definition"),
     row(Start, "start_resources", Unsupported).kind(ValueKind::Boolean).told(
         "Start networks and pools",
         "Whether a start brings up the virtual networks and storage pools of the definition. Not supported yet: \

@@ -16,6 +16,8 @@ pub enum Use {
     Manager,
     /// A predecessor's parameter that this agent does not have: refused when it is set to more than "off".
     Unsupported,
+    /// One that it does not have on purpose: refused like that, with what takes its place.
+    Refused(&'static str),
 }
 
 /// What a parameter is used for: a value that cannot be used hinders that, and nothing else.
@@ -81,6 +83,8 @@ pub(super) enum Setter {
     Manager,
     /// This agent does not have it, and refuses it.
     Unsupported,
+    /// It is refused for good; in words, what takes its place.
+    Refused(&'static str),
 }
 
 /// What rgmanager's meta-data publish of a parameter. It is vm.sh's interface, word for word: rgmanager restarts or
@@ -135,7 +139,9 @@ pub(super) const fn row(concerns: Concern, name: &'static str, setter: Setter) -
     let kind = match setter {
         Setter::Flag(_) | Setter::LaxFlag(_) => ValueKind::Boolean,
         Setter::Number(..) => ValueKind::Integer,
-        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Unsupported => ValueKind::Text,
+        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Unsupported | Setter::Refused(_) => {
+            ValueKind::Text
+        }
     };
     Param {
         name,
@@ -226,6 +232,7 @@ impl Param {
         match self.setter {
             Setter::Manager => Use::Manager,
             Setter::Unsupported => Use::Unsupported,
+            Setter::Refused(instead) => Use::Refused(instead),
             Setter::Flag(_) | Setter::LaxFlag(_) | Setter::Number(..) | Setter::Text(_) | Setter::Bytes(_) => {
                 Use::Agent
             }
@@ -271,6 +278,11 @@ impl Param {
                         "set to '{}', but this agent does not support it yet; unset it",
                         shown(value)
                     )));
+                }
+            }
+            Setter::Refused(instead) => {
+                if !self.means_off(value) {
+                    return Err(Wrong::Refused(format!("refused for good: {instead} (it is '{}')", shown(value))));
                 }
             }
         }

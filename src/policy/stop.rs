@@ -9,7 +9,7 @@ use super::{PAUSE_BETWEEN_CHECKS, fail, ok, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
-use crate::model::facts::{Domain, Fact, Facts, Process, RunId, SilenceKind};
+use crate::model::facts::{Domain, Fact, Facts, Process, RunId, SilenceKind, Tools};
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
@@ -20,6 +20,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a guest's agent may take to obey before the guest is asked in another way: it runs the guest's own scripts.
 const AGENT_OBEYS: Duration = Duration::from_secs(10);
+
+/// What a request by xl gets: it is a program that takes seconds on a busy host, and what it asks for stays in xenstore
+/// until the guest takes it, so that asking sooner would only cut it short.
+const XL_ASKS: Duration = Duration::from_secs(10);
 
 /// Between two requests to a guest that was asked often.
 const ASK_SLOWLY: Duration = Duration::from_secs(10);
@@ -270,7 +274,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
                 Some(_) => Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS.min(patience))),
             };
         }
-        return ask_guest(&inv.params.shutdown_modes, patience, done);
+        return ask_guest(&inv.params.shutdown_modes, seen.here.tools, patience, done);
     }
     if forbidden {
         return wait_or(done, inv.timeout, || {
@@ -281,7 +285,7 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
 }
 
 /// The modes in order, each again and again; a mode that is refused is followed by the next one at once.
-fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next {
+fn ask_guest(modes: &[ShutdownMode], tools: Tools, patience: Duration, done: &History) -> Next {
     let refused = |mode: ShutdownMode| done.asked.iter().any(|(m, result)| *m == mode && result.is_err());
     let mut usable: Vec<ShutdownMode> = modes.iter().copied().filter(|m| !refused(*m)).collect();
     if usable.is_empty() {
@@ -295,7 +299,11 @@ fn ask_guest(modes: &[ShutdownMode], patience: Duration, done: &History) -> Next
         return Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS.min(patience)));
     }
     let doublings = u32::try_from(accepted).unwrap_or(u32::MAX).min(5);
-    let least = if mode == ShutdownMode::Agent { AGENT_OBEYS } else { Duration::ZERO };
+    let least = match (tools, mode) {
+        (Tools::Xl, _) => XL_ASKS,
+        (Tools::Libvirt, ShutdownMode::Agent) => AGENT_OBEYS,
+        (Tools::Libvirt, _) => Duration::ZERO,
+    };
     Next::Do(Step::Ask { mode, wait: (ASK_AGAIN * 2_u32.pow(doublings)).min(ASK_SLOWLY).max(least).min(patience) })
 }
 

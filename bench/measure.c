@@ -6,6 +6,9 @@
  *   measure scale PERIOD SECONDS PID <PLAN
  *                                   each line once in PERIOD seconds, evenly spread, for SECONDS; and the
  *                                   processor time of process PID meanwhile
+ *   measure stay PAUSE SECONDS PID <PLAN
+ *                                   each line again PAUSE seconds after it has ended, for SECONDS; what they hold in
+ *                                   memory at half of the time; and the processor time of process PID meanwhile
  *
  * A line of the plan: LABEL TAB EXIT TAB PIDFILE TAB BEFORE TAB WORDS
  *   EXIT     the exit code that is expected; another one ends everything
@@ -375,6 +378,94 @@ static void scale(double period, double seconds, int daemon)
 	       cpu / runs, peak, most);
 }
 
+/* What a process holds in memory, in KiB: all that it has resident, and its share of it. */
+static void memory_of(pid_t pid, double *resident, double *share)
+{
+	char path[64], text[4096], *line;
+	int file;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	length = file < 0 ? 0 : read(file, text, sizeof(text) - 1);
+	if (length <= 0)
+		die("%s cannot be read", path);
+	close(file);
+	text[length] = 0;
+	if ((line = strstr(text, "\nRss:")))
+		*resident += atof(line + 5);
+	if ((line = strstr(text, "\nPss:")))
+		*share += atof(line + 5);
+}
+
+/* Like a cluster manager with monitors that wait for what may happen: each again, some time after its answer. */
+static void stay(double pause, double seconds, int daemon)
+{
+	static double due[LINES];
+	static pid_t running[LINES];
+	double first = now(), end = first + seconds * 1e3, half = first + seconds * 500, cpu = 0;
+	double daemon_before = used_by(daemon), resident = 0, share = 0;
+	int answers = 0, weighed = 0, i;
+
+	sigprocmask(SIG_BLOCK, &ended, NULL);
+	/* Their first answers come at once: spread, they stay spread. */
+	for (i = 0; i < count; i++)
+		due[i] = first + seconds * 250 * i / count;
+	while (now() < end) {
+		double next = weighed ? end : half;
+		struct rusage used;
+		int status;
+		pid_t pid;
+
+		for (i = 0; i < count; i++) {
+			if (!running[i] && now() >= due[i])
+				running[i] = start(&subjects[i]);
+			if (!running[i] && due[i] < next)
+				next = due[i];
+		}
+		while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+			for (i = 0; i < count && running[i] != pid; i++)
+				;
+			if (i == count)
+				continue;
+			check(&subjects[i], status);
+			cpu += milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+			answers++;
+			running[i] = 0;
+			due[i] = now() + pause * 1e3;
+			if (due[i] < next)
+				next = due[i];
+		}
+		if (!weighed && now() >= half) {
+			for (i = 0; i < count; i++)
+				if (running[i]) {
+					memory_of(running[i], &resident, &share);
+					weighed++;
+				}
+			if (!weighed)
+				die("none stays");
+		}
+		double left = next - now();
+		if (left > 0) {
+			struct timespec nap = { left / 1e3, ((long)(left * 1e6)) % 1000000000L };
+
+			sigtimedwait(&ended, NULL, &nap);
+		}
+	}
+	double took = now() - first, daemon_used = used_by(daemon) - daemon_before;
+	for (i = 0; i < count; i++) {
+		struct rusage used;
+
+		if (!running[i])
+			continue;
+		kill(running[i], SIGKILL);
+		if (wait4(running[i], NULL, 0, &used) == running[i])
+			cpu += milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+	}
+	printf("%d\t%.1f\t%.2f\t%.2f\t%d\t%.0f\t%.0f\n", answers, took / 1e3, cpu * 100 / took, daemon_used * 100 / took,
+	       weighed, resident / weighed, share / weighed);
+}
+
 int main(int argc, char **argv)
 {
 	sigemptyset(&ended);
@@ -384,7 +475,9 @@ int main(int argc, char **argv)
 		once(atoi(argv[2]));
 	else if (argc == 5 && !strcmp(argv[1], "scale"))
 		scale(atof(argv[2]), atof(argv[3]), atoi(argv[4]));
+	else if (argc == 5 && !strcmp(argv[1], "stay"))
+		stay(atof(argv[2]), atof(argv[3]), atoi(argv[4]));
 	else
-		die("usage: measure once ROUNDS | scale PERIOD SECONDS PID, the plan on stdin");
+		die("usage: measure once ROUNDS | scale PERIOD SECONDS PID | stay PAUSE SECONDS PID, the plan on stdin");
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The manual page held against the program's help, and README.md's examples against the tools of a cluster.
 
+use crate::common::{Call, Cluster, Dialect::Rgmanager, until};
 use crate::installed::{Installed, agent, need, said};
 use crate::shared::example;
 use std::process::Command;
@@ -62,4 +63,34 @@ fn the_examples_for_pacemaker_are_accepted_by_its_tools() {
         assert_eq!(operation("monitor").attribute("interval"), Some(interval), "{written}");
         assert!(written.contains(r#"name="allow-migrate" value="true""#), "{written}");
     }
+}
+
+/// rgmanager itself is not to be had any more; what it would call is called, with each attribute as it hands it over.
+#[test]
+fn the_example_for_rgmanager_starts_moves_and_stops_a_machine() {
+    let attributes = ["name", "path", "domain", "recovery", "max_restarts", "restart_expire_time"];
+    let text = example("<vm name=");
+    let document = read(text.trim()).unwrap();
+    let vm = document.first("vm").unwrap();
+    let seconds: f64 = vm.first("action").unwrap().attribute("timeout").unwrap().parse().unwrap();
+    let cluster = Cluster::up();
+    let web = cluster.host(1).guest("web").polite().written();
+    for host in cluster.hosts() {
+        host.run("mkdir", &["-p", "/srv/vm"]);
+        host.run("cp", &[web.file.to_str().unwrap(), "/srv/vm/web.xml"]);
+    }
+    let call = |on: usize, action: &str| -> Call<'_> {
+        attributes.iter().fold(cluster.host(on).call(Rgmanager, action), |call, name| {
+            let value = vm.attribute(name).unwrap();
+            if *name == "name" { call.named(value) } else { call.param(name, value) }
+        })
+    };
+    call(2, "status").gives(7);
+    call(1, "start").gives(0);
+    web.ticks();
+    call(1, "migrate").arg(cluster.host(2).node()).timeout(seconds).gives(0);
+    call(1, "status").gives(7);
+    call(2, "status").gives(0);
+    call(2, "stop").gives(0);
+    until(10, "no process", || cluster.hosts().iter().all(|host| host.qemu("web").is_none()).then_some(()));
 }

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a program has nobody to be private to")]
 #![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
+mod attribute;
 mod bed;
 mod cases;
 #[path = "../real/common/mod.rs"]

@@ -4,7 +4,7 @@
 use crate::bed::Agent;
 use crate::events::CASES;
 use crate::shared::parts::{Choice, Part, Share};
-use crate::{drop_in, failover, report, soak};
+use crate::{attribute, drop_in, failover, report, soak};
 use std::process::ExitCode;
 
 /// What the command line asks for.
@@ -32,6 +32,8 @@ fn parts(seed: u64, longest: usize) -> Vec<Part> {
         }
     }
     parts.push(Part { name: "drop-in::2-nodes".into(), share: Share::Long, run: Box::new(|| drop_in::play(2)) });
+    let name = "node-attribute::2-nodes".into();
+    parts.push(Part { name, share: Share::Long, run: Box::new(|| attribute::play(2)) });
     for case in CASES {
         for nodes in case.nodes {
             for agent in Agent::BOTH {

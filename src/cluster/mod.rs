@@ -181,6 +181,14 @@ fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>
     }
 }
 
+/// Has Pacemaker keep the resource stopped, until somebody sets its target-role anew.
+///
+/// # Errors
+/// It was not told, or did not take it.
+pub(crate) fn keep_stopped(resource: &str, until: Deadline) -> Result<(), String> {
+    pacemaker::keep_stopped(resource, until)
+}
+
 /// What an attribute of Pacemaker's holds of a node; nothing, where there is none.
 ///
 /// # Errors

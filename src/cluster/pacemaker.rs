@@ -48,6 +48,18 @@ pub(super) fn node_attribute(node: &str, name: &str, until: Deadline) -> Result<
     }
 }
 
+/// Sets the target-role of a resource to Stopped.
+///
+/// # Errors
+/// Pacemaker was not told, or did not take it.
+pub(super) fn keep_stopped(resource: &str, until: Deadline) -> Result<(), String> {
+    let program = find_program("crm_resource").ok_or("crm_resource is not installed")?;
+    // A clone's instances share its configuration.
+    let resource = format!("--resource={}", resource.split(':').next().unwrap_or(resource));
+    let words = [&resource, "--meta", "--set-parameter=target-role", "--parameter-value=Stopped"];
+    tool(&program, &words, until)?.map(drop).map_err(|code| format!("crm_resource ended with {code}"))
+}
+
 /// How crm_attribute ends where there is no such attribute.
 const NO_ATTRIBUTE: i32 = 105;
 

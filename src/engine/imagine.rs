@@ -5,7 +5,7 @@
 mod steps;
 
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Fact, Facts, Libvirt, Noted, Peer, Place, Process};
+use crate::model::facts::{Cause, Definition, Fact, Facts, Libvirt, Noted, Peer, Place, Process};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::storage::OpenDisk;
@@ -45,6 +45,10 @@ pub(crate) struct Imagined {
     pub start_dies: bool,
     /// Resuming fails.
     pub resume_fails: Option<Failure>,
+    /// What is known of a machine that stands still, or has ended.
+    pub cause: Cause,
+    /// The cluster does not take it that it is to be kept stopped.
+    pub keep_fails: Option<Failure>,
     /// Waking the guest fails.
     pub wake_fails: Option<Failure>,
     /// libvirt does not come to all that it was asked for, in these words.
@@ -112,6 +116,8 @@ impl Default for Imagined {
             start_fails: None,
             start_dies: false,
             resume_fails: None,
+            cause: Cause::default(),
+            keep_fails: None,
             wake_fails: None,
             queue_stands: None,
             after_end: None,
@@ -147,8 +153,9 @@ const ENOUGH: usize = 2000;
 #[must_use]
 pub(crate) fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Next>, Option<Outcome>) {
     let mut seen = seen.clone();
-    // No story tells of this question: its answer is known from the beginning.
+    // No story tells of these questions: their answers are known from the beginning.
     seen.answers.switched = Fact::Known(world.switched.clone());
+    seen.answers.cause = Fact::Known(world.cause.clone());
     let mut story = Story {
         inv: inv.clone(),
         seen,

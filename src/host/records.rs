@@ -2,10 +2,12 @@
 //! What is on record about a machine on this host, in the run folder: where it last migrated to, and what a definition's
 //! file was last seen to mean. Their loss costs little.
 
-use crate::model::facts::{Noted, RunId};
+use crate::model::facts::{Noted, RunId, Tries};
 use crate::sys::run_dir::{read, remove, write};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
+use rustix::io::Errno;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
 pub(crate) fn note_target(run: &Path, name: &str, noted: &Noted) {
@@ -140,6 +142,29 @@ pub(crate) fn forget_monitor(run: &Path, name: &str) {
     remove(run, &monitor_file(name));
 }
 
+/// Puts on record how often it was tried to have this run of `name` run on, and that the last time is now.
+///
+/// # Errors
+/// It cannot be noted.
+pub(crate) fn note_tries(run: &Path, name: &str, process: RunId, count: u32) -> Result<(), Errno> {
+    write(run, &format!("{name}.resumed"), &format!("{} {count} {}", monitored(process), since_the_epoch()))
+}
+
+/// The tries on record for this run.
+#[must_use]
+pub(crate) fn tries(run: &Path, name: &str, process: RunId) -> Tries {
+    let told = |text: String| {
+        let (count, when) = text.strip_prefix(&monitored(process))?.trim_start().split_once(' ')?;
+        let last = since_the_epoch().saturating_sub(when.parse().ok()?);
+        Some(Tries { count: count.parse().ok()?, last: Duration::from_secs(last) })
+    };
+    read(run, &format!("{name}.resumed")).and_then(told).unwrap_or_default()
+}
+
+fn since_the_epoch() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 fn monitor_file(name: &str) -> String {
     format!("{name}.monitored")
 }
@@ -191,6 +216,19 @@ mod tests {
         note_monitor(run.path(), "a b", run_id(70));
         assert!(take_monitor(run.path(), "a b", run_id(70)));
         assert!(!take_monitor(run.path(), "a b", run_id(70)));
+    }
+
+    #[test]
+    fn tries_are_on_record_for_one_run() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(tries(run.path(), "a b", run_id(70)), Tries::default());
+        note_tries(run.path(), "a b", run_id(70), 3).unwrap();
+        let noted = tries(run.path(), "a b", run_id(70));
+        assert_eq!(noted.count, 3);
+        assert!(noted.last < Duration::from_secs(60), "{noted:?}");
+        assert_eq!(tries(run.path(), "a b", run_id(7)), Tries::default());
+        write(run.path(), "a b.resumed", "7 70 many").unwrap();
+        assert_eq!(tries(run.path(), "a b", run_id(70)), Tries::default());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Where the worker is installed, unless it lies beside the agent.
 const LIBEXEC: &str = "/usr/libexec/vm-agent";
 /// The daemon whose emulators' logs are at hand.
-const SYSTEM_QEMU: &str = "qemu:///system";
+pub(crate) const SYSTEM_QEMU: &str = "qemu:///system";
 /// libvirt's name for the language of xl's files.
 const XEN_XL: &str = "xen-xl";
 /// The worker's file name.

@@ -3,8 +3,8 @@
 //! virtlogd, so they may arrive there only after libvirt has told of the end, without them.
 
 use crate::sys::child::{Child, find_program};
-use crate::sys::time::Deadline;
-use std::time::Duration;
+use crate::sys::time::{Deadline, from_utc};
+use std::time::{Duration, SystemTime};
 
 /// Where libvirt's system daemon keeps the logs of QEMU's domains.
 const FOLDER: &str = "/var/log/libvirt/qemu";
@@ -25,6 +25,28 @@ pub(super) fn words(name: &str, deadline: Deadline) -> Option<String> {
         }
         std::thread::sleep(AGAIN.min(patience.left()));
     }
+}
+
+/// How the domain's last emulator ended, by libvirt's line in its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EmulatorEnd {
+    /// When.
+    pub at: SystemTime,
+    /// Whether its guest has shut down; else it was killed, destroyed, moved, ...
+    pub by_its_guest: bool,
+}
+
+/// How the last emulator of the domain ended, if its log says that it has.
+#[must_use]
+pub(crate) fn end(name: &str, deadline: Deadline) -> Option<EmulatorEnd> {
+    end_of_the_last(&read(name, deadline)?)
+}
+
+fn end_of_the_last(log: &str) -> Option<EmulatorEnd> {
+    const END: &str = ": shutting down, reason=";
+    let (_, run) = log.rsplit_once(": starting up libvirt version: ")?;
+    let (stamp, reason) = run.lines().rev().find_map(|line| line.split_once(END))?;
+    Some(EmulatorEnd { at: from_utc(stamp)?, by_its_guest: reason.trim() == "shutdown" })
 }
 
 /// The end of the domain's log: by a program, since the disk may hang.
@@ -67,6 +89,26 @@ mod tests {
     const BEGIN: &str = "2026-11-27 03:14:11.500+0000: starting up libvirt version: 9.0.0, package: 9.0.0-4, qemu version: \
                          7.2.22, kernel: 6.1.0, hostname: node1\nLC_ALL=C \\\nPATH=/usr/bin:/bin \\\n\
                          /usr/bin/qemu-system-x86_64 \\\n-name guest=web,debug-threads=on \\\n-msg timestamp=on\n";
+
+    #[test]
+    fn only_libvirts_line_of_the_last_run_tells_how_that_ended() {
+        let end = |reason: &str| format!("2026-11-27 03:14:12.200+0000: shutting down, reason={reason}\n");
+        let shut_down = format!("{BEGIN}2026-11-27T03:14:12.1Z qemu-system-x86_64: terminating\n{}", end("shutdown"));
+        for (log, by_its_guest) in [
+            (String::new(), None),
+            (end("shutdown"), None),
+            (BEGIN.to_owned(), None),
+            (shut_down.clone(), Some(true)),
+            (format!("{BEGIN}{}", end("crashed")), Some(false)),
+            (format!("{shut_down}{BEGIN}"), None),
+            (format!("{shut_down}{BEGIN}{}", end("destroyed")), Some(false)),
+            (format!("{BEGIN}soon: shutting down, reason=shutdown\n"), None),
+        ] {
+            let ended = end_of_the_last(&log);
+            assert_eq!(ended.as_ref().map(|ended| ended.by_its_guest), by_its_guest, "{log}");
+            assert!(ended.is_none_or(|ended| crate::sys::time::utc(ended.at) == "2026-11-27T03:14:12Z"));
+        }
+    }
 
     #[test]
     fn the_words_of_the_last_emulator_are_found_between_libvirts_own_lines() {

@@ -3,7 +3,7 @@
 
 pub(crate) mod backend;
 mod cause;
-mod emulator_log;
+pub(crate) mod emulator_log;
 pub(crate) mod process;
 pub(crate) mod rpc;
 pub(crate) mod status_files;

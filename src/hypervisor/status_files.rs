@@ -14,6 +14,15 @@ use crate::sys::text::uuid_text;
 use rustix::fs::FileType;
 use std::fs::File;
 use std::io::Read;
+use std::time::SystemTime;
+
+/// When libvirt last wrote the status of the domain of this name: at the last change of its state, or at the daemon's start.
+pub(crate) fn changed(roots: &Roots, driver: Driver, name: &str) -> Option<SystemTime> {
+    if name.contains('/') {
+        return None;
+    }
+    std::fs::symlink_metadata(roots.run.join(driver.folder()?).join(format!("{name}.xml"))).ok()?.modified().ok()
+}
 
 /// What is looked for; a file without this text is not parsed.
 pub(crate) enum Sought<'a> {

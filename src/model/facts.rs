@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts about a domain on this host, each with its source. Nothing here changes anything.
 
+pub(crate) use crate::model::cause::{Cause, Since, Tries};
 use crate::model::definition::{self, DefinedDomain, DefinitionText, Language};
 use crate::model::failure::Failure;
 use crate::model::outcome::{Code, Outcome};
@@ -81,6 +82,8 @@ pub(crate) struct Answers {
     pub switched: Fact<Option<String>>,
     /// A disk that somebody else has open, by the word of its storage.
     pub open_elsewhere: Fact<Option<OpenDisk>>,
+    /// Since when it stands still, or is off, and by what.
+    pub cause: Fact<Cause>,
 }
 
 /// The word on the domain of who controls it: libvirt's, or xl's.

@@ -5,6 +5,7 @@ pub mod action;
 pub mod budget;
 pub mod call;
 pub mod caller;
+pub(crate) mod cause;
 pub mod change;
 pub mod definition;
 pub(crate) mod facts;

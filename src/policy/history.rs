@@ -30,6 +30,8 @@ pub(crate) struct History {
     pub start: Option<Result<(), Failure>>,
     /// Result of resuming, when tried.
     pub resume: Option<Result<(), Failure>>,
+    /// Result of having the cluster keep it stopped, when tried.
+    pub kept_stopped: Option<Result<(), Failure>>,
     /// Result of waking the guest, when tried.
     pub woken: Option<Result<(), Failure>>,
     /// Requests to shut down, with the mode and what came of each.

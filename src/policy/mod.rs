@@ -6,6 +6,7 @@
 
 pub(crate) mod converge;
 pub(crate) mod copies;
+mod ended;
 mod guard;
 pub(crate) mod health;
 mod history;
@@ -14,6 +15,7 @@ pub(crate) mod migrate;
 mod monitor;
 pub(crate) mod moving;
 pub(crate) mod outward;
+mod paused;
 mod progress;
 mod receive;
 mod restart;
@@ -105,7 +107,7 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if well && matches!(inv.action, Action::Stop | Action::Kill) {
         tidies.push(Tidy::ForgetStart);
     }
-    if worth_a_warning(inv, seen) {
+    if worth_a_warning(inv, well, seen, done) {
         tidies.push(Tidy::Warn(outcome.reason.clone()));
     }
     if well && done.start.is_some() {
@@ -136,10 +138,14 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     Next::Answer(outcome, tidies)
 }
 
-/// Whether the answer should be read even though it is a success: libvirt is silent, or what was started stands still.
-fn worth_a_warning(inv: &Invocation, seen: &Facts) -> bool {
+/// Whether the answer should be read even though it is a success: libvirt is silent, what was started stands still, a
+/// monitor has resumed it, or leaves it paused by its disk.
+fn worth_a_warning(inv: &Invocation, well: bool, seen: &Facts, done: &History) -> bool {
     match seen.here.presence() {
         Presence::Blind { .. } => true,
+        Presence::Active(domain) if inv.action.watches() => {
+            well && (done.resume.is_some() || domain.state == State::Paused(Pause::IoError))
+        }
         Presence::Active(domain) => {
             inv.action == Action::Start && health::health(domain.state, domain.motion) == Health::Degraded
         }

@@ -5,7 +5,7 @@ use super::history::History;
 use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting, stray};
-use super::{answer, degraded, guest_check, meant_is_unknown, share, starting_up, wait_or};
+use super::{answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Fact, Facts, Silence};
@@ -44,6 +44,9 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             // libvirt notices an end within milliseconds, unless it hangs.
             if let Some(ends) = end_of(seen, domain) {
                 return second_look().unwrap_or_else(|| answer(Code::Generic, ends));
+            }
+            if let Some(next) = paused::paused(inv, domain, health, seen, done) {
+                return next;
             }
             if health == Health::Well && inv.check_level >= 10 && guest_check(inv) {
                 match &seen.answers.guest {
@@ -102,7 +105,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             {
                 look
             }
-            Some(_) | None => answer(Code::NotRunning, why),
+            Some(_) | None => ended::off(inv, why, seen, done),
         },
         // Which machine is meant cannot be told here, where its definition is out of reach. A failed probe would have it
         // stopped here, which fails for the same reason and has this node fenced; Pacemaker takes 5 for "not here".

@@ -45,6 +45,8 @@ pub(crate) enum Query {
     Switched,
     /// The guest's checks (status_program or monitor_scripts).
     Guest,
+    /// Since when it stands still, or is off, and by what.
+    Cause,
     /// Whether libvirt has begun with all that it was asked for: a start may stand in its queue. It may take all the time.
     Queue,
 }
@@ -63,7 +65,7 @@ impl Query {
             | Self::Storage
             | Self::Guest
             | Self::Queue => true,
-            Self::Target | Self::Rehearsal | Self::Switched => false,
+            Self::Target | Self::Rehearsal | Self::Switched | Self::Cause => false,
         }
     }
 }
@@ -91,6 +93,8 @@ pub(crate) enum Step {
     StartDefined,
     /// Let a paused domain run on.
     Resume,
+    /// Have the cluster keep it stopped: its guest has shut down.
+    KeepStopped,
     /// Wake a guest that was suspended by its own power management.
     Wake,
     /// Ask the guest to shut down, then wait for its end, at most so long.
@@ -146,6 +150,7 @@ impl Step {
             | Self::Create
             | Self::StartDefined
             | Self::Resume
+            | Self::KeepStopped
             | Self::Wake
             | Self::Ask { .. }
             | Self::Destroy
@@ -219,6 +224,7 @@ impl fmt::Display for Query {
             Self::Rehearsal => "check both ends",
             Self::Switched => "ask whether its disks were switched",
             Self::Guest => "check the guest",
+            Self::Cause => "ask since when, and by what",
             Self::Queue => "wait until libvirt has begun with all that it was asked for",
         })
     }
@@ -231,6 +237,7 @@ impl fmt::Display for Step {
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
             Self::Resume => f.write_str("resume it"),
+            Self::KeepStopped => f.write_str("have the cluster keep it stopped"),
             Self::Wake => f.write_str("wake the guest"),
             Self::Ask { mode, wait } => {
                 write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())

@@ -58,6 +58,29 @@ pub fn utc(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// The time that begins a text in UTC, as in `2026-11-22 04:50:00.123+0000` or `2026-11-22T04:50:00Z`, in whole seconds.
+#[must_use]
+pub(crate) fn from_utc(text: &str) -> Option<SystemTime> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let marks = [(4, '-'), (7, '-'), (13, ':'), (16, ':')];
+    if !marks.iter().all(|(at, mark)| text.get(*at..).is_some_and(|rest| rest.starts_with(*mark))) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60
+    {
+        return None;
+    }
+    // The way back of `utc`: days since a March, in eras of 400 years.
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let seconds = days.checked_sub(719_468)? * 86_400 + hour * 3600 + minute * 60 + second;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +93,19 @@ mod tests {
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(at(1_795_323_000), "2026-11-22T04:50:00Z");
         assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_utc_wrote_is_read_and_what_is_no_time_is_not() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_795_323_000, 4_107_542_400, 4_107_542_399] {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(from_utc(&utc(time)), Some(time));
+            assert_eq!(from_utc(&format!("{}.123+0000: shutting down", utc(time).trim_end_matches('Z'))), Some(time));
+        }
+        for wrong in
+            ["", "2026-11-22", "2026-13-22T04:50:00Z", "2026-11-22T04:5x:00Z", "1969-11-22T04:50:00Z", "\u{e9}"]
+        {
+            assert_eq!(from_utc(wrong), None, "{wrong}");
+        }
     }
 }

@@ -69,6 +69,20 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "guest-off-stays",
+        words: "the guest powers itself off, with `on_guest_poweroff=stopped`",
+        nodes: &[2],
+        resource: Resource { params: &[("on_guest_poweroff", "stopped")], ..AS_USUAL },
+        play: |bed, here| {
+            presses_the_button(bed, here);
+            until(60, "its end", || bed.witness.runs_on(A).is_empty().then_some(()));
+            is_noticed(bed);
+            bed.rests();
+        },
+        must: Must { end: "stopped", ..RUNS_ON },
+        ..CASE
+    },
+    Case {
         name: "guest-reboots",
         words: "the guest reboots itself",
         nodes: &[2],

@@ -8,16 +8,16 @@ use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, RunId, Silence,
-    SilenceKind, Starting, Tools,
+    Answers, Cause, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, RunId, Silence,
+    SilenceKind, Starting, Tools, Tries,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
-use vm_agent::model::params::Guard;
+use vm_agent::model::params::{Guard, OnGuestPoweroff, OnIoError, OnPause};
 use vm_agent::model::presence::Presence;
 use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
-use vm_agent::model::state::{Pause, State};
+use vm_agent::model::state::{Off, Pause, State};
 use vm_agent::model::storage::OpenDisk;
 use vm_agent::policy::copies::{Holds, holds};
 use vm_agent::policy::health::{Health, health};
@@ -52,7 +52,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 7),
+        flags in proptest::collection::vec(any::<bool>(), 11),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -73,6 +73,10 @@ prop_compose! {
         flag(flags[3], "degraded_when_blind", "yes");
         flag(flags[4] && flags[5], "use_virsh", "perhaps");
         flag(flags[6], "guard_monitor", "yes");
+        flag(flags[7], "on_io_error", "resume");
+        flag(flags[8], "on_pause", "resume");
+        flag(flags[9], "on_guest_poweroff", "stopped");
+        flag(flags[10], "reboot_grace", "20");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -147,6 +151,16 @@ fn open() -> OpenDisk {
     OpenDisk { disk: "vda".into(), place: "/a.img".into(), by: "a QEMU writes it".into(), lapses: false }
 }
 
+fn causes() -> [Cause; 4] {
+    let tried = |count| Some(Tries { count, last: Duration::from_secs(5) });
+    [
+        Cause::default(),
+        Cause { by_its_guest: true, ..Cause::default() },
+        Cause { tried: tried(0), disks: Some("vda: ENOSPC".into()), ..Cause::default() },
+        Cause { tried: tried(12), ..Cause::default() },
+    ]
+}
+
 fn peer() -> impl Strategy<Value = Peer> {
     let standing = proptest::sample::select(
         &[Standing::Online, Standing::Offline, Standing::Unfenced, Standing::Unclean, Standing::Unknown][..],
@@ -179,9 +193,10 @@ prop_compose! {
         guest in fact(&[()]),
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
         open_elsewhere in fact(&[None, Some(open())]),
+        cause in fact(&causes()),
     ) -> Answers {
         Answers {
- kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere }
+ kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause }
     }
 }
 
@@ -237,7 +252,7 @@ prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
         (start, resume) in (proptest::option::of(result()), proptest::option::of(result())),
-        woken in proptest::option::of(result()),
+        (woken, kept_stopped) in (proptest::option::of(result()), proptest::option::of(result())),
         asked in proptest::collection::vec(result(), 0..3),
         destroyed in proptest::collection::vec(result(), 0..4),
         killed in proptest::collection::vec(result(), 0..4),
@@ -253,7 +268,7 @@ prop_compose! {
         History {
             killed_run: None,
             name: None,
-            left, spent, waited, start, resume, woken, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
+            left, spent, waited, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
             outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
         }
     }
@@ -392,6 +407,30 @@ fn may_start(inv: &Invocation, seen: &Facts) -> bool {
     }
 }
 
+/// Whether a parameter has a recurring monitor take this step.
+fn is_told_to(inv: &Invocation, seen: &Facts, step: &Step) -> bool {
+    let state = match &seen.here.libvirt {
+        Libvirt::Domain(domain) => Some(domain.state),
+        _ => None,
+    };
+    let by_itself = inv.recurring && matches!(inv.action, Action::Status | Action::Monitor);
+    by_itself
+        && match step {
+            Step::Resume => match state {
+                Some(State::Paused(Pause::IoError)) => inv.params.on_io_error == OnIoError::Resume,
+                Some(State::Paused(Pause::User | Pause::FromSnapshot)) => inv.params.on_pause == OnPause::Resume,
+                _ => false,
+            },
+            Step::KeepStopped => {
+                let by_its_guest = matches!(&seen.answers.cause, Fact::Known(cause) if cause.by_its_guest);
+                let told = by_its_guest || state == Some(State::ShutOff(Off::Shutdown));
+                let may = inv.caller == Caller::Pacemaker && inv.params.on_guest_poweroff == OnGuestPoweroff::Stopped;
+                may && told && !alive(seen) && !unknown(seen)
+            }
+            _ => false,
+        }
+}
+
 fn starts(next: &Next) -> bool {
     matches!(next, Next::Do(Step::Create | Step::StartDefined))
 }
@@ -435,7 +474,7 @@ proptest! {
                 prop_assert!((!alive(&seen) && !unknown(&seen)) || gone);
             }
             Next::Do(step) => {
-                prop_assert!(!watches || step == Step::TakeLock, "{step}");
+                prop_assert!(!watches || step == Step::TakeLock || is_told_to(&inv, &seen, &step), "{step}");
                 let ends = matches!(step, Step::Destroy | Step::EndRun(_));
                 let forbidden = inv.params.no_kill && inv.action != Action::Kill && !arriving(&seen);
                 prop_assert!(!(ends && forbidden && done.destroyed.is_empty()), "no_kill, and yet: {step}");

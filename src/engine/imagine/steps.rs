@@ -33,6 +33,7 @@ impl Imagined {
             Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
             Query::Switched => answers.switched = Fact::Known(self.switched.clone()),
             Query::Guest => answers.guest = unless(&self.check_fails),
+            Query::Cause => answers.cause = Fact::Known(self.cause.clone()),
             Query::Queue => answers.queue_passed = unless(&self.queue_stands),
         }
         match query {
@@ -44,6 +45,7 @@ impl Imagined {
             | Query::Saved
             | Query::Switched
             | Query::Guest
+            | Query::Cause
             | Query::Queue => Duration::ZERO,
         }
     }
@@ -70,6 +72,10 @@ impl Imagined {
                 if self.resume_fails.is_none() {
                     run(seen);
                 }
+                Duration::ZERO
+            }
+            Step::KeepStopped => {
+                done.kept_stopped = Some(result(&self.keep_fails));
                 Duration::ZERO
             }
             Step::Wake => {

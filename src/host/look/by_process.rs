@@ -4,9 +4,11 @@
 use super::{Depth, Looker};
 use crate::host::aside::{self};
 use crate::hypervisor::process::{self, Driver, Evidence, Identity, Pulse};
+use crate::hypervisor::status_files;
 use crate::model::facts::{Libvirt, Process, RunId};
 use crate::sys::held::Held;
 use crate::sys::time::Deadline;
+use std::time::SystemTime;
 
 impl Looker {
     pub(super) fn process(&self, libvirt: &Libvirt, depth: Depth, deadline: Deadline) -> Process {
@@ -67,6 +69,18 @@ impl Looker {
             Evidence::Absent => Process::Gone,
             Evidence::Unknown(why) => Process::Unknown(why),
         }
+    }
+
+    /// The run of the active domain of this name, where libvirt's own files tell its process.
+    pub(crate) fn run_of(&self, name: &str, uuid: [u8; 16]) -> Option<RunId> {
+        let who = Identity { name, uuid: Some(uuid), driver: self.driver };
+        let found = process::held_by_libvirt(&self.roots, &who)?;
+        Some(RunId::Process { pid: found.pid, start: found.start_time_ticks })
+    }
+
+    /// When libvirt last noted a change of the active domain of this name.
+    pub(crate) fn changed(&self, name: &str) -> Option<SystemTime> {
+        self.has_status_files.then(|| status_files::changed(&self.roots, self.driver, name)).flatten()
     }
 
     /// A process that was seen to be the domain's stays it until its end: while it ends, stuck in the kernel perhaps, it

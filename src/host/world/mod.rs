@@ -7,6 +7,7 @@ mod create;
 mod elsewhere;
 mod moving;
 mod storage;
+mod trouble;
 mod utilization;
 mod wait;
 
@@ -267,6 +268,7 @@ impl World for Host<'_> {
             Query::Guest => {
                 facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into();
             }
+            Query::Cause => facts.answers.cause = Fact::Known(self.cause(facts)),
             Query::Queue => facts.answers.queue_passed = self.looker.pass_the_queue(self.deadline).into(),
         }
     }
@@ -312,7 +314,8 @@ impl World for Host<'_> {
                 }
                 done.start = Some(result);
             }
-            Step::Resume => done.resume = Some(self.backend.call(&Change::Resume, &who, self.until(Share::Resume))),
+            Step::Resume => done.resume = Some(self.resume(seen)),
+            Step::KeepStopped => done.kept_stopped = Some(self.keep_stopped()),
             Step::Wake => {
                 log::warn!(
                     "'{}' is asleep (suspended by the guest); it is woken",

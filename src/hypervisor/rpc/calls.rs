@@ -10,6 +10,18 @@ use super::xdr::{Encoder, Malformed, sendable};
 /// `VIR_CONNECT_LIST_DOMAINS_ACTIVE`.
 pub(crate) const LIST_ACTIVE: u32 = 1;
 
+/// `VIR_DOMAIN_DISK_ERROR_NO_SPACE`; libvirt tells no other error from the rest.
+const NO_SPACE: i32 = 2;
+
+/// A disk that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DiskError {
+    /// As its definition calls it (`vda`).
+    pub disk: String,
+    /// It has no space left; else it is any other error.
+    pub no_space: bool,
+}
+
 /// `virDomainInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Info {
@@ -111,6 +123,19 @@ impl Connection {
         let arguments = with_flags(domain, 0);
         let doing = "asking whether the domain's memory is saved";
         known(self.call(Procedure::DomainHasManagedSaveImage, doing, arguments, |reply| Ok(reply.i32()? != 0)))
+    }
+
+    /// The disks of the domain that have failed since it last ran, each with the error; `None` when it has vanished. An
+    /// ordinary call: it may hang while a hypervisor does.
+    pub(crate) fn disk_errors(&mut self, domain: &RemoteDomain) -> Result<Option<Vec<DiskError>>, RpcError> {
+        let arguments = |call: &mut Encoder<'_>| {
+            domain.encode(call);
+            call.u32(message::DISK_ERRORS_MAX).u32(0);
+        };
+        let doing = "asking for the domain's disk errors";
+        let found = known(self.call(Procedure::DomainGetDiskErrors, doing, arguments, message::disk_errors));
+        let named = |(disk, error)| DiskError { disk, no_space: error == NO_SPACE };
+        found.map(|errors| errors.map(|errors| errors.into_iter().map(named).collect()))
     }
 
     /// Whether the daemon starts the domain by itself; `None` when it has vanished.

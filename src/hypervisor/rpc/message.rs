@@ -24,6 +24,10 @@ const HEADER_SIZE: usize = 24;
 
 /// `REMOTE_DOMAIN_LIST_MAX`.
 const DOMAIN_LIST_MAX: usize = 16_384;
+/// `REMOTE_DOMAIN_DISK_ERRORS_MAX`.
+pub(crate) const DISK_ERRORS_MAX: u32 = 256;
+/// The bytes that a disk's error takes at least: an empty name, the error.
+const DISK_ERROR_SIZE: usize = 8;
 /// `REMOTE_AUTH_TYPE_LIST_MAX`.
 const AUTH_LIST_MAX: usize = 20;
 /// Well above `REMOTE_DOMAIN_JOB_STATS_MAX`, which libvirt has raised before.
@@ -65,6 +69,8 @@ pub(crate) enum Procedure {
     DomainHasManagedSaveImage = 183,
     /// Priority.
     DomainGetState = 212,
+    /// Ordinary.
+    DomainGetDiskErrors = 263,
     /// Priority.
     ConnectListAllDomains = 273,
     /// Ordinary.
@@ -305,6 +311,17 @@ pub(crate) fn domain_list(reply: &mut Decoder<'_>) -> Result<Vec<RemoteDomain>, 
     }
     let _total = reply.u32()?;
     Ok(domains)
+}
+
+/// `remote_domain_get_disk_errors_ret`: each disk that has failed, with the error (`virDomainDiskErrorCode`).
+pub(crate) fn disk_errors(reply: &mut Decoder<'_>) -> Result<Vec<(String, i32)>, Malformed> {
+    let count = reply.count(DISK_ERRORS_MAX as usize, DISK_ERROR_SIZE)?;
+    let mut errors = Vec::with_capacity(count);
+    for _ in 0..count {
+        errors.push((reply.words()?.into_owned(), reply.i32()?));
+    }
+    let _total = reply.i32()?;
+    Ok(errors)
 }
 
 /// `remote_auth_list_ret`: the kind of authentication that is demanded; `None` when none is.

@@ -17,7 +17,7 @@ pub(crate) mod message;
 pub(super) mod socket;
 pub(crate) mod xdr;
 
-pub(crate) use calls::{Info, JobStats, LIST_ACTIVE};
+pub(crate) use calls::{DiskError, Info, JobStats, LIST_ACTIVE};
 pub(crate) use connection::Connection;
 pub(crate) use error::RpcError;
 pub(crate) use message::{LifecycleEvent, REBOOTED, RemoteDomain, TypedValue};

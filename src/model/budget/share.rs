@@ -274,6 +274,11 @@ shares! {
         most(5).of_left(4),
         "It serves a later placement, and can be done by a later monitor.",
     ),
+    KeepStopped => row(
+        "telling Pacemaker to keep it stopped",
+        most(10).of_left(2),
+        "The answer is the same without it; only what the cluster makes of that is not.",
+    ),
     Elsewhere => row(
         "asking the host that it last migrated to",
         most(10).of_left(4),

@@ -5,9 +5,10 @@
 //! read becomes a `Problem` beside the other values. A `stop` or a `monitor` works with any; `start` and `migrate` refuse
 //! only what they use, and `validate-all` refuses all.
 //!
-//! A new parameter is a field and its row (`machine.rs`, `moving.rs`), whose setter fills the field; both meta-data,
+//! A new parameter is a field and its row (`machine.rs`, `health.rs`, `moving.rs`), whose setter fills the field; both meta-data,
 //! README's table and the manual page's list are made from the rows.
 
+mod health;
 pub mod hypervisor;
 mod machine;
 pub mod mapping;
@@ -29,7 +30,7 @@ pub use scripts::Script;
 pub use table::{Concern, LONGEST, Param, Use, ValueKind, VmSh, boolean};
 pub use utilization::Utilization;
 pub(crate) use utilization::UtilizationOf;
-pub use values::{Guard, SavedMemory};
+pub use values::{Guard, OnGuestPoweroff, OnIoError, OnPause, SavedMemory};
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -41,7 +42,7 @@ use table::Wrong;
 
 /// Every parameter of this agent and of both predecessors, in the order in which they are read and published.
 pub fn table() -> impl Iterator<Item = &'static Param> {
-    [machine::ROWS, moving::ROWS, xen::ROWS, predecessors::ROWS].into_iter().flatten()
+    [machine::ROWS, health::ROWS, moving::ROWS, xen::ROWS, predecessors::ROWS].into_iter().flatten()
 }
 
 /// The row whose name or alias is `name`.
@@ -134,6 +135,14 @@ pub struct Params {
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.
     pub monitor_wait: u64,
+    /// What a monitor makes of a machine that a failed disk has paused.
+    pub on_io_error: OnIoError,
+    /// What it makes of one that its own guest has powered off.
+    pub on_guest_poweroff: OnGuestPoweroff,
+    /// What it makes of one that somebody has paused.
+    pub on_pause: OnPause,
+    /// Seconds that a recurring monitor looks for a machine that is gone, before it says so.
+    pub reboot_grace: u64,
     /// Which utilization attributes of the resource are kept.
     pub utilization: Utilization,
     /// How and where to migrate.

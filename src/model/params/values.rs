@@ -37,6 +37,58 @@ impl Guard {
     }
 }
 
+/// What a monitor makes of a machine that a failed disk has paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnIoError {
+    /// It is failed.
+    #[default]
+    Fail,
+    /// A recurring monitor has it run on as soon as its disk works again; it is failed where that takes too long.
+    Resume,
+    /// It is left as it is, and told of.
+    Leave,
+}
+
+impl OnIoError {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        one_of([("fail", Self::Fail), ("resume", Self::Resume), ("leave", Self::Leave)], word)
+    }
+}
+
+/// What a monitor makes of a machine that its own guest has powered off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnGuestPoweroff {
+    /// It does not run, as after any other end: the cluster starts it again.
+    #[default]
+    Fail,
+    /// The cluster is told to keep it stopped.
+    Stopped,
+}
+
+impl OnGuestPoweroff {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        one_of([("fail", Self::Fail), ("stopped", Self::Stopped)], word)
+    }
+}
+
+/// What a monitor makes of a machine that somebody has paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPause {
+    /// It is told of.
+    #[default]
+    Warn,
+    /// A recurring monitor has it run on.
+    Resume,
+    /// It is failed.
+    Fail,
+}
+
+impl OnPause {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        one_of([("warn", Self::Warn), ("resume", Self::Resume), ("fail", Self::Fail)], word)
+    }
+}
+
 fn one_of<T, const N: usize>(words: [(&str, T); N], word: &str) -> Option<T> {
     words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
 }

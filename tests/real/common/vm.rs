@@ -37,12 +37,27 @@ impl<'a> Guest<'a> {
 
     /// A Linux that suspends itself to memory as soon as it has booted.
     pub fn suspending(self) -> Self {
-        const INIT: &str = "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
-                            exec </dev/ttyS0 >/dev/ttyS0 2>&1\necho boot; echo mem >/sys/power/state\n\
-                            while :; do sleep 1; done";
+        self.doing("echo boot; echo mem >/sys/power/state")
+    }
+
+    /// A Linux that writes on through the disk at this path, piece by piece, and tells of each piece on its console.
+    pub fn writing_on(self, disk: &Path) -> Self {
+        const WRITE: &str = "while read -r module; do insmod /modules/$module; done </modules/order\nn=0\n\
+                             while dd if=/dev/zero of=/dev/vda bs=64k count=1 seek=$((n % 64)) conv=fsync 2>/dev/null; do\n\
+                             n=$((n + 1)); echo wrote $n; sleep 0.1\ndone\necho failed";
+        let guest = self.doing(WRITE).option("--disk", disk.to_str().unwrap());
+        guest.edit("cache='none'/>", "cache='writeback' error_policy='stop'/>")
+    }
+
+    /// A Linux that has nothing to do but these lines of its shell.
+    pub fn doing(self, lines: &str) -> Self {
         let this = self.polite();
         let old = tag(&this.xml(), "initrd");
-        this.host.script(&format!("{}-root/init", this.name), INIT);
+        let init = format!(
+            "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
+             exec </dev/ttyS0 >/dev/ttyS0 2>&1\n{lines}\nwhile :; do sleep 1; done"
+        );
+        this.host.script(&format!("{}-root/init", this.name), &init);
         let new = this.host.shared().join(format!("{}.initramfs", this.name));
         // A later archive of an initramfs overwrites an earlier one.
         let pack = r#"cd "$1" && { cat "$2"; echo init | cpio -o -H newc --quiet; } >"$3""#;

@@ -14,5 +14,6 @@ mod start;
 mod stay;
 mod stop;
 mod storage;
+mod trouble;
 mod validate;
 mod watch;

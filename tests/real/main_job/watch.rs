@@ -85,7 +85,7 @@ fn a_machine_paused_by_an_io_error_answers_1_and_stop_ends_it_at_once() {
         host.virsh(&["resume", "a"]);
         until(30, "I/O error", || host.virsh(&["domstate", "--reason", "a"]).contains("I/O error").then_some(()));
         assert_eq!(told(&vm), [1; 6]);
-        vm.watch(dialect).gives(1).says(&["disk I/O error", "domblkerror"]);
+        vm.watch(dialect).gives(1).says(&["disk I/O error (vda, since 20", "repair the storage"]);
         vm.call(dialect, "start").gives(1).says(&["stop it first"]);
         vm.call(dialect, "stop").gives(0).within(5.0);
     }

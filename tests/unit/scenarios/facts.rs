@@ -2,12 +2,13 @@
 //! The facts of a story: `key words...` lines. `read` is their whole grammar.
 
 use std::ffi::OsString;
+use std::time::Duration;
 use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
     Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process, RunId, Silence, SilenceKind,
-    Starting, Tools,
+    Since, Starting, Tools, Tries,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -79,6 +80,20 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "start" => world.start_fails = fails(),
             "ask" => world.ask_fails = fails(),
             "resume" => world.resume_fails = fails(),
+            "since" => {
+                let (at, ago) = rest.split_once(' ').unwrap();
+                let ago = Duration::from_secs(ago.parse().unwrap());
+                world.cause.since = Some(Since { at: at.into(), ago });
+            }
+            "disk" => world.cause.disks = said(),
+            "by-its-guest" => world.cause.by_its_guest = true,
+            // How often it was resumed, and how many seconds ago the last time was.
+            "tried" => {
+                let (count, last) = rest.split_once(' ').unwrap_or((rest, "0"));
+                let last = Duration::from_secs(last.parse().unwrap());
+                world.cause.tried = Some(Tries { count: count.parse().unwrap(), last });
+            }
+            "keep-stopped" => world.keep_fails = fails(),
             "wake" => world.wake_fails = fails(),
             "destroy" => world.destroy_fails = fails(),
             "kill" => world.kill_fails = fails(),

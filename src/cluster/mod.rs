@@ -4,6 +4,7 @@
 //! A cluster that runs here and does not answer is no cluster that manages nothing: it is unknown.
 
 mod clustat;
+pub(crate) mod convert;
 mod crm_mon;
 mod member;
 mod pacemaker;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub(crate) use utilization::set_utilization;
 
 /// The largest configuration of a cluster that is read, in bytes and in elements: some ten thousand resources.
-const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
+pub(crate) const LARGEST: (usize, usize) = (32 << 20, 1 << 19);
 /// How long a cluster's own programs get to answer.
 const TOOL: Duration = Duration::from_secs(5);
 
@@ -187,6 +188,14 @@ fn tool(program: &Path, args: &[&str], until: Deadline) -> Result<Result<Vec<u8>
 /// It was not told, or did not take it.
 pub(crate) fn keep_stopped(resource: &str, until: Deadline) -> Result<(), String> {
     pacemaker::keep_stopped(resource, until)
+}
+
+/// The configuration of the Pacemaker that runs here, as XML.
+///
+/// # Errors
+/// There is none, or it does not say.
+pub(crate) fn live_cib(until: Deadline) -> Result<Vec<u8>, String> {
+    pacemaker::live_cib(until)
 }
 
 /// What an attribute of Pacemaker's holds of a node; nothing, where there is none.

@@ -11,6 +11,19 @@ use crate::sys::time::Deadline;
 /// How cibadmin ends when no cluster runs here: in Pacemaker 2, and as the system's own number before.
 const NOT_CONNECTED: [i32; 2] = [102, 107];
 
+/// What cibadmin is asked for.
+const QUERY: [&str; 4] = ["--query", "--local", "--scope", "configuration"];
+
+/// The configuration, whole.
+pub(super) fn live_cib(until: Deadline) -> Result<Vec<u8>, String> {
+    let cibadmin = find_program("cibadmin").ok_or("cibadmin is not installed")?;
+    match tool(&cibadmin, &QUERY, until)? {
+        Ok(answer) => Ok(answer),
+        Err(code) if NOT_CONNECTED.contains(&code) => Err("Pacemaker does not run here".into()),
+        Err(code) => Err(format!("cibadmin ended with {code}")),
+    }
+}
+
 /// Asks the Pacemaker that runs here: nothing, if none does; else the resource, if there is one.
 pub(super) fn resource(
     asked: &Wanted<'_>,
@@ -27,7 +40,7 @@ pub(super) fn resource(
     };
     let runs =
         if software.pacemaker { "Pacemaker runs here, but" } else { "corosync runs here, but Pacemaker does not:" };
-    match tool(&cibadmin, &["--query", "--local", "--scope", "configuration"], until) {
+    match tool(&cibadmin, &QUERY, until) {
         Ok(Ok(answer)) => in_configuration(&answer, asked).map(Some).map_err(|why| format!("{runs} {why}")),
         Ok(Err(code)) if NOT_CONNECTED.contains(&code) => Err(format!("{runs} cibadmin finds no connection")),
         Ok(Err(code)) => Err(format!("{runs} cibadmin ended with {code}")),

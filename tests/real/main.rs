@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts programs and reads its own environment")]
 
 mod common;
+mod convert;
 mod documents;
 mod faults;
 mod hostile;

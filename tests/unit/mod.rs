@@ -7,6 +7,7 @@
 mod anything;
 mod budget;
 mod completions;
+mod convert;
 pub(crate) mod definitions;
 mod documents;
 mod hidden;

@@ -61,17 +61,20 @@ pub(super) fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
 /// Asks the cluster that runs here about the virtual machine of this call.
 pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Cluster {
     let Some(software) = cluster::here() else { return Cluster::None };
-    let name_in = |config: &Path| {
-        let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
-        let of_file = Invocation { params, ..inv.clone() };
-        let mut looker = Looker::new(&of_file, env, Roots::default());
-        if !until.passed() {
-            looker.read_definition_by(&of_file, inv.budget().until(Share::ResourceFile, until));
-        }
-        looker.name().map(str::to_owned)
-    };
+    let name_in = |config: &Path| name_in(inv, env, config, until);
     let config = inv.params.config.as_deref();
     let name = inv.params.name.clone().or_else(|| name_in(config?));
     let asked = Wanted { name, config, name_in: &name_in };
     cluster::ask(software, &asked, until)
+}
+
+/// The name in a definition's file, if it can be read in time.
+pub(super) fn name_in(inv: &Invocation, env: &Environment, config: &Path, until: Deadline) -> Option<String> {
+    let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
+    let of_file = Invocation { params, ..inv.clone() };
+    let mut looker = Looker::new(&of_file, env, Roots::default());
+    if !until.passed() {
+        looker.read_definition_by(&of_file, inv.budget().until(Share::ResourceFile, until));
+    }
+    looker.name().map(str::to_owned)
 }

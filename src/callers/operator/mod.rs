@@ -2,6 +2,7 @@
 //! By hand: the command line of a person, and what only a person wants. May use everything; nothing else uses it.
 
 mod by_hand;
+mod convert;
 mod explain;
 mod list;
 mod managed;
@@ -55,6 +56,8 @@ enum Verb {
     },
     /// List this host's virtual machines: their states, and the resources that they were started for
     List(ListArgs),
+    /// Print the commands that make a predecessor's machines resources of this agent, and what has no counterpart
+    Convert(convert::ConvertArgs),
     /// Start it: from its definition's file, or libvirt's own definition
     Start(Which),
     /// Ask the guest to shut down; destroy it if it does not in time
@@ -225,6 +228,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             list.warnings().for_each(|warning| say(&mut stderr(), &format!("vm-agent: {warning}")));
             return list.code().number();
         }
+        Verb::Convert(args) => return convert::print(&args, env, verbose),
         Verb::Whereis { mut shown, nodes } => {
             shown.which.options.extend(nodes.map(guard_nodes));
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {

@@ -239,6 +239,12 @@ impl Param {
         }
     }
 
+    /// Whether a predecessor has it and this agent has not, for now or for good.
+    #[must_use]
+    pub const fn is_absent(&self) -> bool {
+        matches!(self.setter, Setter::Unsupported | Setter::Refused(_))
+    }
+
     /// Its name in rgmanager's meta-data.
     #[must_use]
     pub fn vm_sh_name(&self) -> &'static str {

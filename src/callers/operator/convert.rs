@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! convert by hand: reads a predecessor's configuration, and gives the commands of `cluster::convert`. Runs none of them.
+
+use super::{Which, managed};
+use crate::cluster::convert::{NotConverted, Shell, Wish, convert};
+use crate::cluster::{LARGEST, live_cib};
+use crate::model::call::{Action, Environment};
+use crate::model::outcome::{Code, Outcome};
+use crate::sys::child::find_program;
+use crate::sys::text::{say, shown};
+use crate::sys::time::Deadline;
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::io::{ErrorKind, Read, stderr, stdin, stdout};
+use std::path::{Path, PathBuf};
+
+/// rgmanager's configuration, where it has it.
+const CLUSTER_CONF: &str = "/etc/cluster/cluster.conf";
+/// One byte more than is taken: what is too large is told, and not read to its end.
+const MOST: u64 = LARGEST.0 as u64 + 1;
+
+#[derive(Args)]
+pub(super) struct ConvertArgs {
+    /// A cluster.conf or a CIB, or - for standard input [default: /etc/cluster/cluster.conf, else Pacemaker's own]
+    file: Option<PathBuf>,
+    /// These machines or resources alone
+    names: Vec<String>,
+    /// Whose commands [default: those of pcs, unless crmsh alone is installed]
+    #[arg(long, value_enum)]
+    to: Option<ConvertTo>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ConvertTo {
+    Pcs,
+    Crm,
+}
+
+/// Prints the commands; gives the exit code.
+pub(super) fn print(args: &ConvertArgs, env: &Environment, verbose: bool) -> u8 {
+    let (inv, env) = match Which::default().read(Action::Status, env, verbose) {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    let until = inv.budget().deadline();
+    match run(args, &|file| managed::name_in(&inv, &env, file, until), until) {
+        Ok(text) => {
+            say(&mut stdout(), text.trim_end());
+            Code::Ok.number()
+        }
+        Err(outcome) => {
+            say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
+            outcome.code.number()
+        }
+    }
+}
+
+/// The commands.
+///
+/// # Errors
+/// There is no configuration, it cannot be read, or it has not what is named.
+fn run(args: &ConvertArgs, name_in: &dyn Fn(&Path) -> Option<String>, until: Deadline) -> Result<String, Outcome> {
+    let (from, bytes) = read(args.file.as_deref(), until)?;
+    let to = match args.to {
+        Some(ConvertTo::Pcs) => Shell::Pcs,
+        Some(ConvertTo::Crm) => Shell::Crm,
+        None if find_program("pcs").is_none() && find_program("crm").is_some() => Shell::Crm,
+        None => Shell::Pcs,
+    };
+    convert(&bytes, &Wish { from: &from, to, names: &args.names, name_in }).map_err(|why| match why {
+        NotConverted::Unreadable(why) => Outcome::new(Code::Configured, why),
+        NotConverted::Unnamed(why) => Outcome::new(Code::Args, why),
+    })
+}
+
+/// The configuration, and where it is from.
+fn read(file: Option<&Path>, until: Deadline) -> Result<(String, Vec<u8>), Outcome> {
+    let Some(file) = file else {
+        return match of_file(Path::new(CLUSTER_CONF)) {
+            Ok(bytes) => Ok((CLUSTER_CONF.to_owned(), bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let cib = live_cib(until).map_err(|why| {
+                    let reason =
+                        format!("there is no {CLUSTER_CONF}, and no CIB: {why}; name a file, or - for standard input");
+                    Outcome::new(Code::Installed, reason)
+                })?;
+                Ok(("the cluster's CIB".to_owned(), cib))
+            }
+            Err(error) => Err(unreadable(CLUSTER_CONF, &error)),
+        };
+    };
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        let read = stdin().lock().take(MOST).read_to_end(&mut bytes);
+        return read
+            .map(|_| ("standard input".to_owned(), bytes))
+            .map_err(|error| unreadable("standard input", &error));
+    }
+    let from = shown(file.as_os_str());
+    of_file(file).map(|bytes| (from.clone(), bytes)).map_err(|error| unreadable(&from, &error))
+}
+
+fn of_file(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(from: &str, error: &std::io::Error) -> Outcome {
+    let name = error.kind() == ErrorKind::NotFound && !from.contains(['/', '.']);
+    let hint = if name { "; the first word is a file, and names come after it" } else { "" };
+    Outcome::new(Code::Configured, format!("{from} cannot be read: {error}{hint}"))
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! VirtualDomain's resources in a CIB, which become this agent's in place: agent, name and operations are changed while
+//! Pacemaker leaves the machine alone. A resource that asks for what this agent refuses stays as it is.
+
+mod operations;
+
+use super::rules::{end_of_maintenance, maintenance};
+use super::words::{Ids, ShellText, escaped, keeps};
+use super::{NotConverted, Wish, unnamed};
+use crate::model::definition::Element;
+use crate::model::params::{Params, Use, boolean, find};
+use crate::sys::text::shown;
+use operations::operations;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// A resource of VirtualDomain's.
+struct DomainResource<'a, 't> {
+    primitive: &'a Element<'t>,
+    /// What it is made from.
+    template: Option<&'a Element<'t>>,
+    cloned: bool,
+    /// All of the CIB's resources, where sets that are named by reference stand.
+    resources: &'a Element<'t>,
+}
+
+/// What becomes of one element, and what is told of it.
+struct InPlace {
+    told: Vec<String>,
+    commands: Vec<Vec<String>>,
+}
+
+/// A parameter as it is configured.
+struct Configured<'a> {
+    name: &'a str,
+    value: &'a str,
+    /// Its `nvpair`.
+    id: Option<&'a str>,
+}
+
+pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, NotConverted> {
+    let configuration = if root.is("cib") { root.first("configuration") } else { Some(root) };
+    let resources = configuration.and_then(|it| it.first("resources"));
+    let resources = resources.ok_or_else(|| NotConverted::Unreadable("it has no <resources>".into()))?;
+    let mut found = Vec::new();
+    below(resources, resources, false, &mut found);
+    let known: Vec<&str> = found.iter().map(DomainResource::id).collect();
+    let any = |name: &str| found.iter().any(|it| it.is_called(name));
+    unnamed(wish, "resource of ocf:heartbeat:VirtualDomain", &known, any)?;
+    let mut taken = Vec::new();
+    ids_below(root, &mut taken);
+    let mut ids = Ids::taken(taken.into_iter());
+
+    let mut text = ShellText::default();
+    text.told(&format!("From {} (Pacemaker). vm-agent has changed nothing: read this, then run it.", wish.from));
+    let wanted =
+        |it: &DomainResource<'_, '_>| wish.names.is_empty() || wish.names.iter().any(|name| it.is_called(name));
+    let all: Vec<_> = found.iter().map(|it| (it, wanted(it), change(it, wish, &mut ids))).collect();
+    let (mut changes, mut templates) = (Vec::new(), Vec::new());
+    for (it, _, change) in all.iter().filter(|(_, wanted, _)| *wanted) {
+        let others = all.iter().filter(|(other, ..)| {
+            it.template.is_some_and(|template| other.template.is_some_and(|its| std::ptr::eq(its, template)))
+        });
+        let hindered = others.clone().find(|(_, wanted, change)| !*wanted || change.is_err());
+        match (change, hindered) {
+            (Err(why), _) => text.point(&format!("{} is not converted: {why}", shown(it.id().as_ref()))),
+            (Ok(_), Some((other, ..))) => text.point(&format!(
+                "{} is not converted: its template is also that of {}, which is not",
+                shown(it.id().as_ref()),
+                shown(other.id().as_ref())
+            )),
+            (Ok(change), None) => {
+                changes.push((it.id(), change));
+                if let Some(template) = it.template
+                    && !templates.iter().any(|known: &&Element<'_>| std::ptr::eq(*known, template))
+                {
+                    templates.push(template);
+                }
+            }
+        }
+    }
+    if changes.is_empty() {
+        text.told("There is no resource of ocf:heartbeat:VirtualDomain to convert in it.");
+        return Ok(text.text());
+    }
+    text.point("A monitor_wait tells of an end the moment it comes; README has it in its full example.");
+    if in_maintenance(configuration) {
+        text.point("The cluster is in maintenance already: leave it so, if that was for another reason.");
+    }
+    maintenance(wish.to, &mut text);
+    for template in templates {
+        text.gap();
+        text.told(&format!("template {}", shown(template.attribute("id").unwrap_or_default().as_ref())));
+        let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
+        let inside = operations(template, allows_moves(&[template]), true, &mut ids, &mut change.told);
+        change.modify(template, "", &inside, true);
+        change.write(&mut text);
+    }
+    for (id, change) in &changes {
+        text.gap();
+        text.told(&shown(id.as_ref()));
+        change.write(&mut text);
+    }
+    text.gap();
+    text.told("Then:");
+    for (id, _) in &changes {
+        text.later(
+            &["crm_resource", "--refresh", "-r", id],
+            "the new agent's look takes the place of the old one's answers",
+        );
+    }
+    text.later(&["crm_simulate", "-L"], "each must be shown where it runs, as ocf:vm-agent:vm, unmanaged");
+    end_of_maintenance(wish.to, &mut text);
+    Ok(text.text())
+}
+
+fn below<'a, 't>(
+    element: &'a Element<'t>,
+    resources: &'a Element<'t>,
+    cloned: bool,
+    found: &mut Vec<DomainResource<'a, 't>>,
+) {
+    for child in &element.children {
+        if child.is("group") || child.is("clone") || child.is("master") {
+            below(child, resources, cloned || !child.is("group"), found);
+        } else if child.is("primitive") {
+            let name = child.attribute("template");
+            let template = resources.all("template").find(|it| name.is_some() && it.attribute("id") == name);
+            let agent = |part| child.attribute(part).or_else(|| template?.attribute(part));
+            if [agent("class"), agent("provider"), agent("type")] == ["ocf", "heartbeat", "VirtualDomain"].map(Some) {
+                found.push(DomainResource { primitive: child, template, cloned, resources });
+            }
+        }
+    }
+}
+
+fn ids_below(element: &Element<'_>, ids: &mut Vec<String>) {
+    ids.extend(element.attribute("id").map(str::to_owned));
+    element.children.iter().for_each(|child| ids_below(child, ids));
+}
+
+fn in_maintenance(configuration: Option<&Element<'_>>) -> bool {
+    let sets = configuration.and_then(|it| it.first("crm_config")).into_iter().flat_map(|it| &it.children);
+    let mut pairs = sets.flat_map(|set| set.all("nvpair"));
+    pairs.any(|pair| {
+        pair.attribute("name") == Some("maintenance-mode") && pair.attribute("value").and_then(boolean) == Some(true)
+    })
+}
+
+/// Whether one of these allows live moves.
+fn allows_moves(elements: &[&Element<'_>]) -> bool {
+    let sets = elements.iter().flat_map(|it| it.all("meta_attributes"));
+    let value = sets.flat_map(|set| set.all("nvpair")).find(|it| it.attribute("name") == Some("allow-migrate"));
+    value.and_then(|it| it.attribute("value")).and_then(boolean) == Some(true)
+}
+
+impl<'a, 't> DomainResource<'a, 't> {
+    fn id(&self) -> &'a str {
+        self.primitive.attribute("id").unwrap_or_default()
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        let params = self.params();
+        let value = |of: &str| params.iter().find(|it| it.name == of).map(|it| it.value);
+        let file = value("config").and_then(|it| Path::new(it).file_stem()?.to_str());
+        self.id() == name || value("name") == Some(name) || file == Some(name)
+    }
+
+    fn elements(&self) -> Vec<&'a Element<'t>> {
+        std::iter::once(self.primitive).chain(self.template).collect()
+    }
+
+    /// The first word on each parameter, its own before its template's.
+    fn params(&self) -> Vec<Configured<'a>> {
+        let mut params: Vec<Configured<'a>> = Vec::new();
+        let all = self.elements().into_iter().flat_map(|it| &it.children).filter(|it| it.is("instance_attributes"));
+        for pair in all.filter_map(|set| by_reference(self.resources, set)).flat_map(|set| &set.children) {
+            let Some(pair) = by_reference(self.resources, pair).filter(|it| it.is("nvpair")) else { continue };
+            let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value")) else { continue };
+            if params.iter().all(|known| known.name != name) {
+                params.push(Configured { name, value, id: pair.attribute("id") });
+            }
+        }
+        params
+    }
+}
+
+/// An element, or what it refers to.
+fn by_reference<'a, 't>(resources: &'a Element<'t>, element: &'a Element<'t>) -> Option<&'a Element<'t>> {
+    match element.attribute("id-ref") {
+        None => Some(element),
+        Some(id) => with_id(resources, id),
+    }
+}
+
+fn with_id<'a, 't>(element: &'a Element<'t>, id: &str) -> Option<&'a Element<'t>> {
+    if element.attribute("id") == Some(id) {
+        return Some(element);
+    }
+    element.children.iter().find_map(|child| with_id(child, id))
+}
+
+/// What becomes of a resource.
+///
+/// # Errors
+/// Why it stays as it is.
+fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result<InPlace, String> {
+    if it.cloned {
+        return Err("it is a clone, and a machine runs once".into());
+    }
+    let params = it.params();
+    let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
+    let without = refused(&params, &mut change.told)?;
+    let value = |of: &str| params.iter().find(|it| it.name == of).map(|it| it.value).filter(|value| !value.is_empty());
+    let mut added: Vec<(&str, String)> = Vec::new();
+    if value("name").is_none() {
+        match value("config").and_then(|config| (wish.name_in)(Path::new(config))).filter(|name| keeps(name)) {
+            Some(name) => {
+                change.told.push(format!(
+                    "chosen: name={}, as its definition here has it, so that it is found also where that cannot be read",
+                    shown(name.as_ref())
+                ));
+                added.push(("name", name));
+            }
+            None => change.told.push(
+                "its definition cannot be read here: give it a name, so that it is found also where that cannot be read".into(),
+            ),
+        }
+    }
+    let utilization = it.elements().into_iter().flat_map(|it| &it.children).filter(|it| it.is("utilization"));
+    let keeps_hv = utilization.flat_map(|set| set.all("nvpair")).any(|it| it.attribute("name") == Some("hv_memory"));
+    if keeps_hv && value("autoset_utilization_hv_memory").is_none() {
+        change.told.push(
+            "chosen: autoset_utilization_hv_memory=yes, since the resource has hv_memory; as ocf:vm-agent:vm only \
+             host_memory is kept by itself"
+                .into(),
+        );
+        added.push(("autoset_utilization_hv_memory", "yes".into()));
+    }
+    for (is_set, told) in [
+        (
+            value("hypervisor").is_none(),
+            "hypervisor is not set: vm-agent takes xen:///system in a Xen dom0, else \
+                                        qemu:///system; VirtualDomain what 'virsh uri' says",
+        ),
+        (
+            value("monitor_scripts").is_some(),
+            "monitor_scripts are run by monitors of depth 10 alone, and after a start",
+        ),
+        (!allows_moves(&it.elements()), "it is not moved live, since allow-migrate is not set"),
+    ] {
+        if is_set {
+            change.told.push(told.into());
+        }
+    }
+    let inside = operations(it.primitive, allows_moves(&it.elements()), it.template.is_none(), ids, &mut change.told);
+    change.modify(it.primitive, &attributes(it, &added, ids), &inside, it.primitive.attribute("type").is_some());
+    for id in without {
+        let xml = format!("<nvpair id=\"{}\"/>", escaped(id));
+        change.commands.push(["cibadmin", "--delete", "--xml-text", &xml].map(str::to_owned).into());
+    }
+    Ok(change)
+}
+
+/// The parameters that must go, by the ids of their `nvpair`.
+///
+/// # Errors
+/// A start would refuse one: the machine would be another one without it.
+fn refused<'a>(params: &[Configured<'a>], told: &mut Vec<String>) -> Result<Vec<&'a str>, String> {
+    let pairs = params.iter().map(|it| (it.name.as_bytes(), OsStr::new(it.value)));
+    let mut without = Vec::new();
+    let problems = Params::read(pairs).problems;
+    for problem in &problems {
+        let row = find(problem.param.as_bytes());
+        let unsupported = row.filter(|row| row.is_absent());
+        if problem.hinders_start() {
+            let instead = unsupported.filter(|row| row.used() == Use::Unsupported).map_or("", |row| row.long);
+            return Err(format!("{problem}. {instead}"));
+        }
+        let given = params.iter().find(|it| it.name == problem.param);
+        match (unsupported, given.and_then(|it| it.id)) {
+            (Some(row), Some(id)) => {
+                told.push(format!("taken away: {problem}. {}", row.long));
+                without.push(id);
+            }
+            (Some(_), None) | (None, _) => told.push(format!("{problem}; {}", problem.consequence())),
+        }
+    }
+    for unknown in params.iter().filter(|it| find(it.name.as_bytes()).is_none()) {
+        let name = shown(unknown.name.as_ref());
+        told.push(format!("'{name}' is no parameter of vm-agent: it stays, and means nothing"));
+    }
+    Ok(without)
+}
+
+/// New parameters, in a set that the resource has, or a new one.
+fn attributes(it: &DomainResource<'_, '_>, added: &[(&str, String)], ids: &mut Ids) -> String {
+    if added.is_empty() {
+        return String::new();
+    }
+    let own = it.primitive.all("instance_attributes").find(|set| set.first("rule").is_none());
+    let set = own.and_then(|set| set.attribute("id")).map(str::to_owned);
+    let set = set.unwrap_or_else(|| ids.fresh(&format!("{}-instance_attributes", it.id())));
+    let pairs = added.iter().map(|(name, value)| {
+        let id = ids.fresh(&format!("{set}-{name}"));
+        format!("<nvpair id=\"{id}\" name=\"{name}\" value=\"{}\"/>", escaped(value))
+    });
+    format!("<instance_attributes id=\"{}\">{}</instance_attributes>", escaped(&set), pairs.collect::<String>())
+}
+
+impl InPlace {
+    /// One command that changes an element: its agent, parameters and operations.
+    fn modify(&mut self, element: &Element<'_>, attributes: &str, operations: &str, agent: bool) {
+        if attributes.is_empty() && operations.is_empty() && !agent {
+            return;
+        }
+        let agent = if agent { " provider=\"vm-agent\" type=\"vm\"" } else { "" };
+        let inside = match operations {
+            "" => attributes.to_owned(),
+            operations => format!("{attributes}{}", operations_in(element, operations)),
+        };
+        let (name, id) = (element.name, escaped(element.attribute("id").unwrap_or_default()));
+        let xml = format!("<{name} id=\"{id}\"{agent}>{inside}</{name}>");
+        let words = ["cibadmin", "--modify", "--scope", "resources", "--xml-text", &xml];
+        self.commands.push(words.map(str::to_owned).into());
+    }
+
+    fn write(&self, text: &mut ShellText) {
+        self.told.iter().for_each(|told| text.point(told));
+        self.commands.iter().for_each(|words| text.run(words));
+    }
+}
+
+fn operations_in(element: &Element<'_>, operations: &str) -> String {
+    match element.first("operations").and_then(|it| it.attribute("id")) {
+        Some(id) => format!("<operations id=\"{}\">{operations}</operations>", escaped(id)),
+        None => format!("<operations>{operations}</operations>"),
+    }
+}

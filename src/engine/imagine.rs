@@ -5,7 +5,7 @@
 mod steps;
 
 use crate::model::call::Invocation;
-use crate::model::facts::{Cause, Definition, Fact, Facts, Libvirt, Noted, Peer, Place, Process};
+use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Noted, Peer, Place, Process};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::storage::OpenDisk;
@@ -45,6 +45,8 @@ pub(crate) struct Imagined {
     pub start_dies: bool,
     /// Resuming fails.
     pub resume_fails: Option<Failure>,
+    /// What the guest's agent is found to be.
+    pub agent: Fact<GuestAgent>,
     /// What is known of a machine that stands still, or has ended.
     pub cause: Cause,
     /// The cluster does not take it that it is to be kept stopped.
@@ -116,6 +118,7 @@ impl Default for Imagined {
             start_fails: None,
             start_dies: false,
             resume_fails: None,
+            agent: Fact::Known(GuestAgent::Answers),
             cause: Cause::default(),
             keep_fails: None,
             wake_fails: None,

@@ -55,7 +55,7 @@ pub(crate) fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
         // Who stays with a machine that runs well waits for nothing.
         waiting =
             matches!(next, Next::Wait(Delay::UntilChange(_) | Delay::Fixed(_))).then(|| waiting.unwrap_or(done.spent));
-        let idle = matches!(next, Next::Wait(Delay::UntilChange(_)) | Next::Ask(Query::Guest));
+        let idle = matches!(next, Next::Wait(Delay::UntilChange(_)) | Next::Ask(Query::Guest | Query::Agent));
         let known = idle.then(|| facts.here.libvirt.clone());
         fresh = true;
         match next {

@@ -161,6 +161,19 @@ pub(crate) fn tries(run: &Path, name: &str, process: RunId) -> Tries {
     read(run, &format!("{name}.resumed")).and_then(told).unwrap_or_default()
 }
 
+/// Puts on record that the guest's agent has answered in this run of `name`, and how often it was silent since.
+pub(crate) fn note_silences(run: &Path, name: &str, process: RunId, times: u64) {
+    if let Err(errno) = write(run, &format!("{name}.agent"), &format!("{} {times}", monitored(process))) {
+        log::debug!("what the guest's agent said was not noted: {errno}");
+    }
+}
+
+/// How often it was silent since; nothing, where it is not on record that it has answered.
+#[must_use]
+pub(crate) fn silences(run: &Path, name: &str, process: RunId) -> Option<u64> {
+    read(run, &format!("{name}.agent"))?.strip_prefix(&monitored(process))?.strip_prefix(' ')?.parse().ok()
+}
+
 fn since_the_epoch() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -216,6 +229,17 @@ mod tests {
         note_monitor(run.path(), "a b", run_id(70));
         assert!(take_monitor(run.path(), "a b", run_id(70)));
         assert!(!take_monitor(run.path(), "a b", run_id(70)));
+    }
+
+    #[test]
+    fn silence_is_on_record_for_one_run_and_only_after_an_answer() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(silences(run.path(), "a b", run_id(70)), None);
+        note_silences(run.path(), "a b", run_id(70), 0);
+        assert_eq!(silences(run.path(), "a b", run_id(70)), Some(0));
+        note_silences(run.path(), "a b", run_id(70), 12);
+        assert_eq!(silences(run.path(), "a b", run_id(70)), Some(12));
+        assert_eq!(silences(run.path(), "a b", run_id(7)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub(crate) use crate::model::cause::{Cause, Since, Tries};
 use crate::model::definition::{self, DefinedDomain, DefinitionText, Language};
 use crate::model::failure::Failure;
+pub(crate) use crate::model::guest_agent::GuestAgent;
 use crate::model::outcome::{Code, Outcome};
 pub(crate) use crate::model::run_id::{ProcessId, RunId};
 pub(crate) use crate::model::silence::{Fact, Silence, SilenceKind};
@@ -78,6 +79,8 @@ pub(crate) struct Answers {
     pub queue_passed: Fact<()>,
     /// That the guest's last checks found it well; why they did not.
     pub guest: Fact<()>,
+    /// What the guest's agent was last found to be.
+    pub agent: Fact<GuestAgent>,
     /// What is to be told of disks that were switched.
     pub switched: Fact<Option<String>>,
     /// A disk that somebody else has open, by the word of its storage.

@@ -10,6 +10,7 @@ pub mod change;
 pub mod definition;
 pub(crate) mod facts;
 pub(crate) mod failure;
+pub(crate) mod guest_agent;
 mod in_words;
 pub(crate) mod outcome;
 pub mod params;

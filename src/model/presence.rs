@@ -207,7 +207,7 @@ impl Place {
 mod tests {
     use super::*;
     use crate::model::facts::Starting;
-    use crate::model::state::{Motion, Off, Running};
+    use crate::model::state::{Crash, Motion, Off, Running};
 
     const KINDS: [SilenceKind; 5] =
         [SilenceKind::Dead, SilenceKind::Hung, SilenceKind::Busy, SilenceKind::Refused, SilenceKind::Missing];
@@ -218,7 +218,7 @@ mod tests {
         let mut all = vec![
             domain(State::Running(Running::Plain)),
             domain(State::Paused(Pause::Migration)),
-            domain(State::Crashed),
+            domain(State::Crashed(Crash::Unknown)),
             domain(State::ShutOff(Off::Shutdown)),
             Libvirt::NoDomain,
             Libvirt::Unusable("w".into()),

@@ -19,7 +19,7 @@ pub enum State {
     /// Defined and not running.
     ShutOff(Off),
     /// Crashed and kept in memory (`on_crash` preserve).
-    Crashed,
+    Crashed(Crash),
     /// Suspended by the guest's own power management.
     PmSuspended,
     /// A live domain of which the hypervisor says no more (Xen: runnable or just made).
@@ -71,6 +71,15 @@ pub enum Pause {
     /// libvirt could not finish an operation on it.
     ApiError,
     /// Not said, or a number that this program does not know.
+    Unknown,
+}
+
+/// Why a domain has crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The guest's kernel has told of its panic (pvpanic).
+    Panicked,
+    /// Not said.
     Unknown,
 }
 
@@ -132,7 +141,7 @@ impl State {
                 6 => Off::Failed,
                 _ => Off::Unknown,
             }),
-            6 => Self::Crashed,
+            6 => Self::Crashed(if reason == 1 { Crash::Panicked } else { Crash::Unknown }),
             7 => Self::PmSuspended,
             n => Self::Other(n),
         }
@@ -185,7 +194,8 @@ impl fmt::Display for State {
                 Off::Failed => "shut off (failed to start)",
                 Off::Unknown => "shut off",
             },
-            Self::Crashed => "crashed",
+            Self::Crashed(Crash::Unknown) => "crashed",
+            Self::Crashed(Crash::Panicked) => "crashed (the guest panicked)",
             Self::PmSuspended => "suspended by the guest's power management",
             Self::NoState => "active (no more is said)",
             Self::Other(n) => return write!(f, "in state {n}, unknown to this program"),

@@ -27,6 +27,11 @@ pub const NO_DOMAIN: u32 = 42;
 /// libvirt's error number for a call that the hypervisor's driver does not have.
 pub const NO_SUPPORT: u32 = 3;
 
+/// libvirt's error number for a guest's agent that is not there, or does not answer.
+pub const AGENT_UNRESPONSIVE: u32 = 86;
+/// Seconds that libvirt waits for the guest's agent. Meanwhile others wait for libvirt with what they have for the agent.
+pub const AGENT_PATIENCE: u32 = 5;
+
 /// One call of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -88,6 +93,8 @@ pub enum Question {
         #[serde(skip)]
         text: DefinitionText,
     },
+    /// Whether the guest's agent gives a sign of life, within [`AGENT_PATIENCE`].
+    PingAgent,
     /// Versions, UUID, name and memory of the host.
     Host,
     /// All domains of the host, each with the mark that it bears.
@@ -102,14 +109,14 @@ pub enum Question {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 7] = ["state", "xml", "saved-xml", "from-native", "host", "domains", "check"];
+    const WORDS: [&str; 8] = ["state", "xml", "saved-xml", "from-native", "ping-agent", "host", "domains", "check"];
 
     /// Whether a domain exists, and in which state.
     pub const STATE: Self = Self::State { or_uuid: None };
 
     const fn is_of_a_domain(&self) -> bool {
         match self {
-            Self::State { .. } | Self::Xml { .. } => true,
+            Self::State { .. } | Self::Xml { .. } | Self::PingAgent => true,
             Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Domains | Self::Check { .. } => false,
         }
     }

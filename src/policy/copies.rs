@@ -35,7 +35,7 @@ pub(crate) fn holds(place: &Place) -> Holds {
             | State::Paused(_)
             | State::InShutdown
             | State::ShutOff(_)
-            | State::Crashed
+            | State::Crashed(_)
             | State::PmSuspended
             | State::NoState
             | State::Other(_) => Holds::Copy,

@@ -49,7 +49,7 @@ pub(crate) const fn health(state: State, motion: Motion) -> Health {
             }
         },
         State::ShutOff(_) => Health::Off,
-        State::Crashed => Health::Failed,
+        State::Crashed(_) => Health::Failed,
         State::PmSuspended => Health::Degraded,
         State::Other(_) => Health::Degraded,
     }

@@ -4,6 +4,7 @@
 //! Pure. The engine asks again after each step with fresh facts, so that success is what is observed; `explain` and the
 //! stories ask with imagined ones. No arm may turn "unknown" into "not running".
 
+mod agent;
 pub(crate) mod converge;
 pub(crate) mod copies;
 mod ended;
@@ -139,12 +140,12 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
 }
 
 /// Whether the answer should be read even though it is a success: libvirt is silent, what was started stands still, a
-/// monitor has resumed it, or leaves it paused by its disk.
+/// monitor has resumed it or leaves it paused by its disk, or its guest is silent.
 fn worth_a_warning(inv: &Invocation, well: bool, seen: &Facts, done: &History) -> bool {
     match seen.here.presence() {
         Presence::Blind { .. } => true,
         Presence::Active(domain) if inv.action.watches() => {
-            well && (done.resume.is_some() || domain.state == State::Paused(Pause::IoError))
+            well && (done.resume.is_some() || agent::is_silent(seen) || domain.state == State::Paused(Pause::IoError))
         }
         Presence::Active(domain) => {
             inv.action == Action::Start && health::health(domain.state, domain.motion) == Health::Degraded

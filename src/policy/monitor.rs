@@ -5,7 +5,7 @@ use super::history::History;
 use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting, stray};
-use super::{answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or};
+use super::{agent, answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Fact, Facts, Silence};
@@ -57,11 +57,20 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
                     Fact::Known(()) => {}
                 }
             }
-            with_problems(
-                inv,
-                code,
-                format!("'{}' is {}{}", domain.name, domain.state, advice(seen.here.tools, domain, health)),
-            )
+            if health == Health::Well
+                && let Some(next) = agent::asked(inv, domain, seen, done)
+            {
+                return next;
+            }
+            // What has happened to it is over; a person wants to know when.
+            let has_ended = matches!(domain.state, State::Paused(Pause::Watchdog | Pause::Crashed) | State::Crashed(_));
+            let since = match &seen.answers.cause {
+                Fact::NotAsked if has_ended && !done.left.is_zero() => return Next::Ask(Query::Cause),
+                Fact::Known(cause) if has_ended => cause.told(),
+                Fact::NotAsked | Fact::Silent(_) | Fact::Known(_) => String::new(),
+            };
+            let advice = advice(seen.here.tools, domain, health);
+            with_problems(inv, code, format!("'{}' is {}{since}{advice}", domain.name, domain.state))
         }
         // It may be the placeholder of a machine that runs elsewhere: a probe does not claim it as long as libvirt may
         // still tell.

@@ -33,6 +33,10 @@ pub(super) fn paused(inv: &Invocation, domain: &Domain, health: Health, seen: &F
         State::Running(_) if health == Health::Well => ran_on(domain, seen, done),
         State::Paused(Pause::IoError) => Some(match &seen.answers.cause {
             Fact::NotAsked if !done.left.is_zero() => Next::Ask(Query::Cause),
+            // Nothing is known of it but that there was no time to ask, which fails nothing that is to be resumed.
+            Fact::NotAsked | Fact::Silent(_) if inv.params.on_io_error == OnIoError::Resume => {
+                answer(degraded(inv), format!("'{name}' is {}; no time was left to resume it", domain.state))
+            }
             Fact::NotAsked | Fact::Silent(_) => io_error(inv, domain, seen, done, &Cause::default()),
             Fact::Known(cause) => io_error(inv, domain, seen, done, cause),
         }),
@@ -58,7 +62,7 @@ pub(super) fn paused(inv: &Invocation, domain: &Domain, health: Health, seen: &F
         | State::Blocked
         | State::InShutdown
         | State::ShutOff(_)
-        | State::Crashed
+        | State::Crashed(_)
         | State::PmSuspended
         | State::NoState
         | State::Other(_) => None,

@@ -8,10 +8,10 @@ use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Domain, Fact, Facts, Libvirt, Place, Process, SilenceKind};
+use crate::model::facts::{Definition, Domain, Fact, Facts, GuestAgent, Libvirt, Place, Process, Silence, SilenceKind};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
-use crate::model::params::{Guard, SavedMemory};
+use crate::model::params::{Guard, SavedMemory, StartedWhen};
 use crate::model::presence::Presence;
 use crate::model::state::{Pause, State};
 use crate::policy::health::{self, Health};
@@ -96,19 +96,47 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
         }
         (_, Health::Failed) => fail(format!("'{name}' is {state}; stop it first, then start it again")),
         (_, health @ (Health::Well | Health::Degraded | Health::Off)) => {
-            match (&seen.answers.guest, guest_check(inv)) {
-                (_, false) | (Fact::Known(()), true) => ok(started(domain, health, seen, done)),
-                (Fact::NotAsked, true) => Next::Ask(Query::Guest),
-                (Fact::Silent(silence), true) if done.left > PAUSE_BETWEEN_CHECKS && done.waited.is_zero() => {
-                    log::debug!("the guest's check failed: {}", silence.why);
+            match (readiness(inv, seen, done), done.left > PAUSE_BETWEEN_CHECKS) {
+                (Readiness::Ready, _) => ok(started(domain, health, seen, done)),
+                (Readiness::Unasked(query), _) => Next::Ask(query),
+                (Readiness::NotYet(_, why), true) if done.waited.is_zero() => {
+                    log::debug!("not ready yet: {why}");
                     Next::Wait(Delay::UntilChange(PAUSE_BETWEEN_CHECKS))
                 }
-                (Fact::Silent(_), true) if done.left > PAUSE_BETWEEN_CHECKS => Next::Ask(Query::Guest),
-                (Fact::Silent(silence), true) => {
-                    fail(format!("'{name}' runs, but its check still fails: {}", silence.why))
-                }
+                (Readiness::NotYet(query, _), true) => Next::Ask(query),
+                (Readiness::NotYet(_, why), false) => fail(format!("'{name}' runs, but {why}")),
             }
         }
+    }
+}
+
+/// How far a machine that runs is on its way to what its start waits for.
+enum Readiness {
+    Ready,
+    /// This must be asked first.
+    Unasked(Query),
+    /// It was not ready when this was asked; why.
+    NotYet(Query, String),
+}
+
+fn readiness(inv: &Invocation, seen: &Facts, done: &History) -> Readiness {
+    match inv.params.started_when {
+        // What runs already is not stopped because its agent is silent: that is a monitor's to judge.
+        Some(StartedWhen::Agent) if done.start.is_some() => match &seen.answers.agent {
+            Fact::NotAsked => Readiness::Unasked(Query::Agent),
+            Fact::Known(GuestAgent::Answers | GuestAgent::Excused(_)) => Readiness::Ready,
+            Fact::Known(GuestAgent::NeverYet(why) | GuestAgent::Silent { why, .. })
+            | Fact::Silent(Silence { why, .. }) => {
+                Readiness::NotYet(Query::Agent, format!("its guest agent has not answered yet: {why}"))
+            }
+        },
+        Some(StartedWhen::Running | StartedWhen::Agent) => Readiness::Ready,
+        Some(StartedWhen::Checks) | None if guest_check(inv) => match &seen.answers.guest {
+            Fact::NotAsked => Readiness::Unasked(Query::Guest),
+            Fact::Known(()) => Readiness::Ready,
+            Fact::Silent(silence) => Readiness::NotYet(Query::Guest, format!("its check still fails: {}", silence.why)),
+        },
+        Some(StartedWhen::Checks) | None => Readiness::Ready,
     }
 }
 

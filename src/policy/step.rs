@@ -45,6 +45,8 @@ pub(crate) enum Query {
     Switched,
     /// The guest's checks (status_program or monitor_scripts).
     Guest,
+    /// The guest's agent, for a sign of life.
+    Agent,
     /// Since when it stands still, or is off, and by what.
     Cause,
     /// Whether libvirt has begun with all that it was asked for: a start may stand in its queue. It may take all the time.
@@ -64,6 +66,7 @@ impl Query {
             | Self::Members
             | Self::Storage
             | Self::Guest
+            | Self::Agent
             | Self::Queue => true,
             Self::Target | Self::Rehearsal | Self::Switched | Self::Cause => false,
         }
@@ -224,6 +227,7 @@ impl fmt::Display for Query {
             Self::Rehearsal => "check both ends",
             Self::Switched => "ask whether its disks were switched",
             Self::Guest => "check the guest",
+            Self::Agent => "ask the guest's agent",
             Self::Cause => "ask since when, and by what",
             Self::Queue => "wait until libvirt has begun with all that it was asked for",
         })

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "vm-agent";
 
@@ -127,6 +127,12 @@ pub(crate) fn keep(run: &Path, name: &str, words: &str) -> Result<(), Errno> {
 pub(crate) fn kept(run: &Path, name: &str) -> Option<String> {
     let folder = existing(run).ok()?;
     readlinkat(&folder, name, Vec::new()).ok()?.into_string().ok()
+}
+
+/// The path of a file of the folder, where there is one.
+#[must_use]
+pub(crate) fn path_of(run: &Path, name: &str) -> Option<PathBuf> {
+    file(run, name).ok().map(|_| run.join(FOLDER).join(name))
 }
 
 /// Removes a file of the folder.

@@ -8,8 +8,8 @@ use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
-    Answers, Cause, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process as Seen, RunId, Silence,
-    SilenceKind, Starting, Tools, Tries,
+    Answers, Cause, Defined, Definition, Domain, Fact, Facts, GuestAgent, Libvirt, Peer, Place, Process as Seen, RunId,
+    Silence, SilenceKind, Starting, Tools, Tries,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -52,7 +52,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 11),
+        flags in proptest::collection::vec(any::<bool>(), 12),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -77,6 +77,8 @@ prop_compose! {
         flag(flags[8], "on_pause", "resume");
         flag(flags[9], "on_guest_poweroff", "stopped");
         flag(flags[10], "reboot_grace", "20");
+        flag(flags[11], "monitor_agent", "yes");
+        flag(flags[11], "started_when", "agent");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -151,6 +153,16 @@ fn open() -> OpenDisk {
     OpenDisk { disk: "vda".into(), place: "/a.img".into(), by: "a QEMU writes it".into(), lapses: false }
 }
 
+fn agents() -> [GuestAgent; 4] {
+    let why = || "it is not connected".to_owned();
+    [
+        GuestAgent::Answers,
+        GuestAgent::NeverYet(why()),
+        GuestAgent::Silent { times: 3, why: why() },
+        GuestAgent::Excused("/run/vm-agent/a.maintenance".into()),
+    ]
+}
+
 fn causes() -> [Cause; 4] {
     let tried = |count| Some(Tries { count, last: Duration::from_secs(5) });
     [
@@ -194,9 +206,10 @@ prop_compose! {
         switched in fact(&[None, Some("its vda runs from /b".to_owned())]),
         open_elsewhere in fact(&[None, Some(open())]),
         cause in fact(&causes()),
+        agent in fact(&agents()),
     ) -> Answers {
         Answers {
- kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause }
+ kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause, agent }
     }
 }
 

@@ -183,8 +183,17 @@ fn rgmanager_sees_the_interface_of_vm_sh_and_some_parameters_more() {
     let parameters: Vec<_> =
         published(&document).into_iter().map(|p| (name(p), flags(p), kind(p), default(p))).collect();
     // Without a default each is absent unless somebody sets it, so that an upgrade changes no service's environment.
-    let ours = ["saved_memory", "guard", "on_io_error", "on_pause", "reboot_grace"]
-        .map(|name| (name, "reconfig=1", "string", None));
+    let ours = [
+        "saved_memory",
+        "guard",
+        "on_io_error",
+        "on_pause",
+        "reboot_grace",
+        "monitor_agent",
+        "monitor_agent_failures",
+        "started_when",
+    ]
+    .map(|name| (name, "reconfig=1", "string", None));
     let expected: Vec<_> = VM_SH.iter().chain(&ours).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
     assert_eq!(parameters, expected);
     // rgmanager looks each up by its name and depth.

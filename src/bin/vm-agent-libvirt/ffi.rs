@@ -35,6 +35,8 @@ unsafe extern "C" {
     fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
     fn sigwait(set: *const SignalSet, signal: *mut c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn free(memory: *mut c_void);
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
@@ -124,6 +126,35 @@ pub(crate) fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Er
     let seconds = c_int::try_from(time.as_secs()).unwrap_or(1);
     // SAFETY: the domain is alive as long as the reference.
     check(unsafe { start(domain.as_ptr(), seconds, 0) }).map(drop)
+}
+
+/// Sends the guest's agent a command, and gives its answer. The function is of a library of its own, beside libvirt's.
+pub(crate) fn agent_command(domain: &Domain, command: &str, seconds: u32) -> Result<String, Error> {
+    type Send = unsafe extern "C" fn(sys::virDomainPtr, *const c_char, c_int, c_uint) -> *mut c_char;
+    const RTLD_NOW: c_int = 2;
+    let command = CString::new(command)?;
+    // SAFETY: the names end with NUL; the library stays where it is until the process ends.
+    let found = unsafe {
+        let library = dlopen(c"libvirt-qemu.so.0".as_ptr(), RTLD_NOW);
+        if library.is_null() { library } else { dlsym(library, c"virDomainQemuAgentCommand".as_ptr()) }
+    };
+    if found.is_null() {
+        return Err(Error::last_error());
+    }
+    // SAFETY: it is the function of this name, whose type libvirt promises.
+    let send = unsafe { std::mem::transmute::<*mut c_void, Send>(found) };
+    let seconds = c_int::try_from(seconds).unwrap_or(1);
+    // SAFETY: the domain is alive as long as the reference; the command lives until the end of this function. The answer is
+    // NULL, or a string that is ours to free, and that nothing refers to after that.
+    unsafe {
+        let answer = send(domain.as_ptr(), command.as_ptr(), seconds, 0);
+        if answer.is_null() {
+            return Err(Error::last_error());
+        }
+        let said = text(answer);
+        free(answer.cast());
+        Ok(said)
+    }
 }
 
 /// Bytes a second that were measured; `None` as long as there is no result.

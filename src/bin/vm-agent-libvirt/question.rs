@@ -11,7 +11,8 @@ use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition;
 use vm_agent::model::worker::{
-    Answer, CallStep, DomainFacts, DomainListed, ErrorReply, HostFacts, Lacks, Lookup, NO_DOMAIN, Question, Who,
+    AGENT_PATIENCE, Answer, CallStep, DomainFacts, DomainListed, ErrorReply, HostFacts, Lacks, Lookup, NO_DOMAIN,
+    Question, Who,
 };
 
 /// Answers `question`, which is about the domain `who` or about the host at `uri`.
@@ -54,6 +55,10 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             let all = connection.list_all_domains(0).during(CallStep::Call)?;
             let listed: Result<Vec<DomainListed>, Error> = all.iter().filter_map(listed).collect();
             listed.map(|domains| Answer { domains: Some(domains), ..Answer::default() })
+        }
+        Question::PingAgent => {
+            let domain = connect::find(connection, who()?).during(CallStep::Lookup)?;
+            ffi::agent_command(&domain, r#"{"execute":"guest-ping"}"#, AGENT_PATIENCE).map(|_| Answer::default())
         }
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };

@@ -33,6 +33,7 @@ impl Imagined {
             Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
             Query::Switched => answers.switched = Fact::Known(self.switched.clone()),
             Query::Guest => answers.guest = unless(&self.check_fails),
+            Query::Agent => answers.agent = self.agent.clone(),
             Query::Cause => answers.cause = Fact::Known(self.cause.clone()),
             Query::Queue => answers.queue_passed = unless(&self.queue_stands),
         }
@@ -45,6 +46,7 @@ impl Imagined {
             | Query::Saved
             | Query::Switched
             | Query::Guest
+            | Query::Agent
             | Query::Cause
             | Query::Queue => Duration::ZERO,
         }

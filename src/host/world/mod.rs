@@ -3,6 +3,7 @@
 //!
 //! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
 
+mod agent;
 mod create;
 mod elsewhere;
 mod moving;
@@ -268,6 +269,7 @@ impl World for Host<'_> {
             Query::Guest => {
                 facts.answers.guest = guest_check::run(self.inv, self.deadline).map_err(Silence::refused).into();
             }
+            Query::Agent => facts.answers.agent = self.ask_agent(facts),
             Query::Cause => facts.answers.cause = Fact::Known(self.cause(facts)),
             Query::Queue => facts.answers.queue_passed = self.looker.pass_the_queue(self.deadline).into(),
         }

@@ -185,7 +185,7 @@ const MIGRATING: (i32, i32, JobWord) = (3, 2, NO_JOB);
 const ARRIVING: (i32, i32, JobWord) = (3, 2, (None, Some(55)));
 const OFF_SHUTDOWN: (i32, i32, JobWord) = (5, 1, NO_JOB);
 const OFF_DESTROYED: (i32, i32, JobWord) = (5, 2, NO_JOB);
-const CRASHED: (i32, i32, JobWord) = (6, 1, NO_JOB);
+const CRASHED: (i32, i32, JobWord) = (6, 0, NO_JOB);
 
 /// xl's word on the machine `wanted`: in the form of libvirt's, and what of it is on the host.
 ///

@@ -274,6 +274,11 @@ shares! {
         most(5).of_left(4),
         "It serves a later placement, and can be done by a later monitor.",
     ),
+    Agent => row(
+        "asking the guest's agent",
+        most(8).of_left(2),
+        "libvirt waits for it itself, 5 s, and a program must be started and must connect before.",
+    ),
     KeepStopped => row(
         "telling Pacemaker to keep it stopped",
         most(10).of_left(2),

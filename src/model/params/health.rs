@@ -2,10 +2,10 @@
 //! The rows of what a monitor makes of a machine that does not run as it should.
 
 use super::Params;
-use super::table::Concern::Watch;
-use super::table::Setter::{Number, Text};
+use super::table::Concern::{Start, Watch};
+use super::table::Setter::{Flag, Number, Text};
 use super::table::{Param, ValueKind, Wrong, row};
-use super::values::{OnGuestPoweroff, OnIoError, OnPause};
+use super::values::{OnGuestPoweroff, OnIoError, OnPause, StartedWhen};
 
 pub(super) static ROWS: &[Param] = &[
     row(Watch, "on_io_error", Text(on_io_error))
@@ -74,6 +74,59 @@ pub(super) static ROWS: &[Param] = &[
              says so; each node that rgmanager asks takes as long.",
         )
         .reconfig(),
+    row(Watch, "monitor_agent", Flag(|p| &mut p.monitor_agent))
+        .default("no")
+        .told(
+            "Ask the guest's agent",
+            "yes: monitors of depth 10 ask the guest's agent for a sign of life (guest-ping), and the virtual machine is failed \
+             when it was silent monitor_agent_failures times in a row; never before it has answered once since the start, \
+             nor as long as there is a file /run/vm-agent/NAME.maintenance on the node.",
+        )
+        .readme("Monitors of depth 10 ask the guest's agent; `/run/vm-agent/NAME.maintenance` pauses that")
+        .vm_sh(
+            28,
+            "string",
+            None,
+            "Ask the guest's agent",
+            "yes: a status of depth 10 asks the guest's agent for a sign of life, and the virtual machine is failed when it \
+             was silent monitor_agent_failures times in a row; never before it has answered once since the start, nor as \
+             long as there is a file /run/vm-agent/NAME.maintenance on the node.",
+        )
+        .reconfig(),
+    row(Watch, "monitor_agent_failures", Number(|p| &mut p.monitor_agent_failures, 1000, "a number, 0 for never, up to 1000"))
+        .default("3")
+        .told(
+            "How often the guest's agent may be silent",
+            "How often in a row the guest's agent must have been silent to monitors for the virtual machine to be failed; \
+             0: it is never failed for that, only told of.",
+        )
+        .readme("How often in a row it must have been silent for the machine to be failed")
+        .vm_sh(
+            29,
+            "string",
+            None,
+            "How often the guest's agent may be silent",
+            "How often in a row the guest's agent must have been silent for the virtual machine to be failed (3).",
+        )
+        .reconfig(),
+    row(Start, "started_when", Text(started_when))
+        .kind(ValueKind::Select(&["running", "agent", "checks"]))
+        .told(
+            "When a start is done",
+            "What a start waits for: running: that the virtual machine runs; agent: that the guest's agent answers; checks: \
+             that status_program and monitor_scripts succeed, where they are set. A start that waits in vain fails, and \
+             leaves the virtual machine running for the stop that follows. Unset: checks.",
+        )
+        .readme("What a start waits for: running, agent or checks (if unset: checks, where there are any)")
+        .vm_sh(
+            30,
+            "string",
+            None,
+            "When a start is done",
+            "What a start waits for: running: that the virtual machine runs; agent: that the guest's agent answers; checks \
+             (as if unset): that status_program succeeds, where it is set.",
+        )
+        .reconfig(),
 ];
 
 fn on_io_error(params: &mut Params, text: &str) -> Result<(), Wrong> {
@@ -88,5 +141,11 @@ fn on_guest_poweroff(params: &mut Params, text: &str) -> Result<(), Wrong> {
 
 fn on_pause(params: &mut Params, text: &str) -> Result<(), Wrong> {
     params.on_pause = OnPause::parse(text).ok_or_else(|| Wrong::expected(text, "warn, resume or fail"))?;
+    Ok(())
+}
+
+fn started_when(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    let when = StartedWhen::parse(text).ok_or_else(|| Wrong::expected(text, "running, agent or checks"))?;
+    params.started_when = Some(when);
     Ok(())
 }

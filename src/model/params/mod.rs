@@ -30,7 +30,7 @@ pub use scripts::Script;
 pub use table::{Concern, LONGEST, Param, Use, ValueKind, VmSh, boolean};
 pub use utilization::Utilization;
 pub(crate) use utilization::UtilizationOf;
-pub use values::{Guard, OnGuestPoweroff, OnIoError, OnPause, SavedMemory};
+pub use values::{Guard, OnGuestPoweroff, OnIoError, OnPause, SavedMemory, StartedWhen};
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -143,6 +143,12 @@ pub struct Params {
     pub on_pause: OnPause,
     /// Seconds that a recurring monitor looks for a machine that is gone, before it says so.
     pub reboot_grace: u64,
+    /// Whether monitors of depth 10 ask the guest's agent.
+    pub monitor_agent: bool,
+    /// How often in a row it may be silent before the machine counts as failed; 0: never.
+    pub monitor_agent_failures: u64,
+    /// When a start is done, where that was said.
+    pub started_when: Option<StartedWhen>,
     /// Which utilization attributes of the resource are kept.
     pub utilization: Utilization,
     /// How and where to migrate.

@@ -89,6 +89,23 @@ impl OnPause {
     }
 }
 
+/// When a start is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartedWhen {
+    /// When the machine runs.
+    Running,
+    /// When its guest's agent has answered.
+    Agent,
+    /// When the guest's checks succeed.
+    Checks,
+}
+
+impl StartedWhen {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        one_of([("running", Self::Running), ("agent", Self::Agent), ("checks", Self::Checks)], word)
+    }
+}
+
 fn one_of<T, const N: usize>(words: [(&str, T); N], word: &str) -> Option<T> {
     words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, value)| value)
 }

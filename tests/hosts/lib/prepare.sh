@@ -10,7 +10,7 @@
 # guest/init makes a new initramfs, and a full cache costs some milliseconds.
 
 # Modules that a guest loads; their dependencies are found here, not in the guest.
-guest_modules="virtio_pci virtio_blk virtio_balloon virtio_net button evdev pvpanic-mmio"
+guest_modules="virtio_pci virtio_blk virtio_balloon virtio_net virtio_console button evdev pvpanic-mmio"
 
 prepare() {
 	local migration='' cache
@@ -89,6 +89,7 @@ make_guest() {
 	cp "$here/guest/init" root/init
 	chmod 755 root/init
 	gcc -O2 -Wall -static -s -o root/bin/dirty "$here/guest/dirty.c"
+	gcc -O2 -Wall -static -s -o root/bin/agent "$here/guest/agent.c"
 	for module in $guest_modules; do
 		modprobe -d "$kernel" -S "$version" --show-depends "$module"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >files

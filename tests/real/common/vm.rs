@@ -40,6 +40,29 @@ impl<'a> Guest<'a> {
         self.doing("echo boot; echo mem >/sys/power/state")
     }
 
+    /// A Linux whose guest agent answers, from so many seconds after the boot on.
+    pub fn with_agent(self, after: u32) -> Self {
+        self.with_agent_channel().option("--append", &format!("agent={after}"))
+    }
+
+    /// A Linux that has a channel for an agent, and none that answers there.
+    pub fn with_agent_channel(self) -> Self {
+        const CHANNEL: &str = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel><memballoon model='none'/>";
+        self.polite().edit("<memballoon model='none'/>", CHANNEL)
+    }
+
+    /// A Linux that starts its watchdog as soon as it has booted, and never calms it: it fires after some two seconds.
+    pub fn with_watchdog(self, action: &str) -> Self {
+        // The kernel has no driver for it. Its configuration takes two words: the faster clock, and that it is enabled.
+        const START: &str = "for device in /sys/bus/pci/devices/*; do\n\
+                             [ \"$(cat $device/vendor)$(cat $device/device)\" = 0x80860x25ab ] || continue\n\
+                             printf '\\004\\000' | dd of=$device/config bs=2 seek=48 count=1 conv=notrunc\n\
+                             printf '\\002' | dd of=$device/config bs=1 seek=104 count=1 conv=notrunc\n\
+                             done\necho started";
+        let device = format!("<watchdog model='i6300esb' action='{action}'/><memballoon model='none'/>");
+        self.doing(START).edit("<memballoon model='none'/>", &device)
+    }
+
     /// A Linux that writes on through the disk at this path, piece by piece, and tells of each piece on its console.
     pub fn writing_on(self, disk: &Path) -> Self {
         const WRITE: &str = "while read -r module; do insmod /modules/$module; done </modules/order\nn=0\n\

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The main job on real virtual machines: QEMU under a real libvirtd, called as rgmanager, Pacemaker and a person call.
 
+mod agent;
 mod by_hand;
 mod check;
 mod data;

@@ -7,8 +7,8 @@ use vm_agent::engine::imagine::Imagined;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
-    Answers, Defined, Definition, Domain, Fact, Facts, Libvirt, Peer, Place, Process, RunId, Silence, SilenceKind,
-    Since, Starting, Tools, Tries,
+    Answers, Defined, Definition, Domain, Fact, Facts, GuestAgent, Libvirt, Peer, Place, Process, RunId, Silence,
+    SilenceKind, Since, Starting, Tools, Tries,
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
@@ -80,6 +80,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "start" => world.start_fails = fails(),
             "ask" => world.ask_fails = fails(),
             "resume" => world.resume_fails = fails(),
+            "agent" => world.agent = agent(rest),
             "since" => {
                 let (at, ago) = rest.split_once(' ').unwrap();
                 let ago = Duration::from_secs(ago.parse().unwrap());
@@ -150,6 +151,19 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
     }
     let inv = Invocation::from_manager(caller, action, None, &Environment::from_pairs(env));
     (Invocation { target, ..inv }, seen, world)
+}
+
+/// `answers`, `never`, `silent 2`, `excused` or `refused`: what asking the guest's agent comes to.
+fn agent(words: &str) -> Fact<GuestAgent> {
+    let why = "it is not connected".to_owned();
+    Fact::Known(match words.split_once(' ').unwrap_or((words, "")) {
+        ("answers", _) => GuestAgent::Answers,
+        ("never", _) => GuestAgent::NeverYet(why),
+        ("silent", times) => GuestAgent::Silent { times: times.parse().unwrap(), why },
+        ("excused", _) => GuestAgent::Excused("/run/vm-agent/foo.maintenance".into()),
+        ("refused", _) => return Fact::Silent(Silence::refused("libvirt has no time")),
+        other => panic!("no such agent: {other:?}"),
+    })
 }
 
 fn silent(why: &str) -> Fact<bool> {
@@ -286,7 +300,7 @@ fn definition(words: &str) -> Definition {
 }
 
 /// libvirt's two words for a state, as `virsh domstate --reason` would say them, and its two numbers.
-pub(super) const STATES: [(&str, i32, i32); 31] = [
+pub(super) const STATES: [(&str, i32, i32); 32] = [
     ("nostate", 0, 0),
     ("running", 1, 1),
     ("running-postcopy", 1, 10),
@@ -316,6 +330,7 @@ pub(super) const STATES: [(&str, i32, i32); 31] = [
     ("off-saved", 5, 5),
     ("off-failed", 5, 6),
     ("crashed", 6, 0),
+    ("crashed-panicked", 6, 1),
     ("pmsuspended", 7, 0),
     ("unheard-of", 99, 0),
 ];

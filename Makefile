@@ -5,6 +5,7 @@
 # make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
 # make test-cluster  every case and a longer soak under Pacemaker, beside VirtualDomain (docs/CLUSTER.md); more than an hour
 # make test-xen every case in dom0s of Xen, which are emulated (tests/xen); half an hour
+# make test-reboot   a whole emulated machine with systemd is rebooted while a guest runs; ten minutes
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
@@ -32,7 +33,7 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test test-cluster test-xen test-packages unit check lint demo dist deb try-deb bench fuzz install uninstall \
+.PHONY: all build deps test test-cluster test-xen test-packages test-reboot unit check lint demo dist deb try-deb bench fuzz install uninstall \
 	need-build need-demo need-test need-deb
 
 # Where crates lie on this machine is in no program, so that the same source gives the same bytes anywhere.
@@ -74,6 +75,10 @@ test-cluster: need-test
 test-xen: need-test
 	$(as_root) tests/tell-failed $(CARGO) test --locked --test xen -- --long
 
+test-reboot: need-test
+	$(MAKE) build
+	$(if $(as_root),sudo) tests/reboot/run
+
 unit: need-build
 	$(CARGO) test --locked --lib unit::
 
@@ -91,7 +96,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
 	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab \
-	tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/xen
+	tests/reboot/run tests/reboot/story tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/xen
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -258,6 +258,11 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         let soon = PAUSE_BETWEEN_CHECKS.min(patience);
         return Next::Wait(Delay::UntilChange(soon));
     }
+    // It did what it was asked to. A busy libvirt takes note by itself; a destroy would be told as its end.
+    let noted = share(inv, done, Share::ClearsUp).saturating_sub(done.waited).min(patience);
+    if gone && done.asked.iter().any(|(_, result)| result.is_ok()) && done.destroyed.is_empty() && !noted.is_zero() {
+        return Next::Wait(Delay::UntilChange(noted));
+    }
     // A guest that was asked and begins anew (on_poweroff=restart, updates) would be destroyed at some time while it boots
     // or runs. In its firmware it has not touched its disks yet.
     let begins_anew = done.rebooted && !forbidden;

@@ -3,7 +3,7 @@
 //! and processes whose memory may be locked. Both sides of it: the questions, and the process that answers them.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Write, stdout};
+use std::io::{Read, Write, stdin, stdout};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use crate::model::budget;
 use crate::model::definition::Language;
 use crate::model::params::PathSpec;
 use crate::sys::child::aside::{self, Patience};
+use crate::sys::child::{ASIDE_WORD, Child, Ended};
 use crate::sys::image_lock::{self, InUse};
+use crate::sys::rewrite::{self, Rewritten};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 
@@ -96,6 +98,23 @@ fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
         Aside::Parameter(text) => Err(Unlocated::Parameter(text)),
         Aside::Unusable(text) => Err(Unlocated::Unusable(text)),
     })
+}
+
+/// Writes `text` into the file at `path` whose bytes have the hash `expected`, or beside it ([`rewrite::rewrite`]), as far as
+/// its storage does that until the deadline.
+pub(crate) fn rewrite(path: &Path, expected: Option<&str>, secret: bool, text: &str, deadline: Deadline) -> Rewritten {
+    let secret = if secret { "secret" } else { "plain" };
+    let mut question: Vec<OsString> = vec![ASIDE_WORD.into(), "rewrite".into(), path.into(), secret.into()];
+    question.extend(expected.map(OsString::from));
+    let program = Path::new("/proc/self/exe");
+    match Child::new(program).args(question).stdin(text.as_bytes()).run(deadline) {
+        Ok(finished) => match (serde_json::from_slice(&finished.stdout), finished.ended) {
+            (Ok(rewritten), _) => rewritten,
+            (Err(_), Ended::TimedOut) => Rewritten::Failed("its storage did not answer in time".into()),
+            (Err(_), Ended::Exited(_) | Ended::Signalled(_)) => Rewritten::Failed("its writer broke down".into()),
+        },
+        Err(error) => Rewritten::Failed(error.to_string()),
+    }
 }
 
 /// What is at a path.
@@ -251,6 +270,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             let found_by = if *found_by == "named" { FoundBy::PidFile } else { FoundBy::Scan };
             let pids: Vec<u32> = pids.iter().filter_map(|pid| pid.to_str()?.parse().ok()).collect();
             name.to_str().and_then(|name| tell_of(&roots, &Identity { name, uuid, driver }, &pids, found_by))
+        }
+        Some((what, [path, secret, expected @ ..])) if *what == "rewrite" => {
+            let mut text = Vec::new();
+            let read = stdin().lock().read_to_end(&mut text).ok();
+            let expected = expected.first().and_then(|hash| hash.to_str());
+            read.and_then(|_| say(&rewrite::rewrite(Path::new(path), expected, *secret == "secret", &text)))
         }
         Some(_) | None => None,
     };

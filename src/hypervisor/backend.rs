@@ -25,6 +25,8 @@ const LIBEXEC: &str = "/usr/libexec/vm-agent";
 pub(crate) const SYSTEM_QEMU: &str = "qemu:///system";
 /// libvirt's name for the language of xl's files.
 const XEN_XL: &str = "xen-xl";
+/// The most that is read of an answer with a definition in it.
+const LONGEST_XML: usize = 8 * 1024 * 1024;
 /// The worker's file name.
 const WORKER: &str = "vm-agent-libvirt";
 
@@ -96,6 +98,24 @@ impl Backend {
         Ok(String::from_utf8_lossy(&finished.stdout).into_owned().into())
     }
 
+    /// What libvirt would start the domain from, which of a transient one is how it is now; with its passwords.
+    ///
+    /// # Errors
+    /// libvirt said no, or could not be asked.
+    pub(crate) fn inactive_xml(&self, who: &Who, deadline: Deadline) -> Result<DefinitionText, Failure> {
+        if let (false, Some(_)) = (self.use_virsh, worker_path()) {
+            let answer = ask_worker(&Request::domain(&self.uri, who.clone(), Question::NextXml), deadline)?;
+            return answer.xml.ok_or_else(|| Failure::new(FailureKind::Garbled, "the worker did not say"));
+        }
+        let virsh = child::find_program("virsh").ok_or_else(|| missing("virsh is not installed".into()))?;
+        let (Who::Uuid(which) | Who::Name(which)) = who;
+        let words = ["-q", "-c", &self.uri, "dumpxml", "--inactive", "--security-info", "--domain", which];
+        let child = child_of(&virsh, words.map(OsString::from).into(), None).capture(LONGEST_XML);
+        let finished = child.run(deadline).map_err(not_run)?;
+        judge(&Tool::Virsh(virsh), &finished)?;
+        Ok(String::from_utf8_lossy(&finished.stdout).into_owned().into())
+    }
+
     fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, RunningChild), Failure> {
         if Tools::of(&self.uri) == Tools::Xl {
             let (program, child) = xen::command(&self.uri, change, who, deadline)?;
@@ -157,7 +177,7 @@ fn heard(
     let worker = worker_path().ok_or_else(|| missing(format!("the worker {LIBEXEC}/{WORKER} is not installed")))?;
     let input = request.input();
     let args = request.argv().into_iter().map(OsString::from).collect();
-    let child = child_of(&worker, args, input).capture(8 * 1024 * 1024);
+    let child = child_of(&worker, args, input).capture(LONGEST_XML);
     answer(&child.spawn(deadline).and_then(waits).map_err(not_run)?)
 }
 

@@ -80,6 +80,8 @@ pub enum Question {
         #[serde(default)]
         inactive: bool,
     },
+    /// A domain's XML for the next start, with its passwords.
+    NextXml,
     /// The definition of the domain that is in a file of saved memory, as XML.
     SavedXml {
         /// The file.
@@ -109,14 +111,15 @@ pub enum Question {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 8] = ["state", "xml", "saved-xml", "from-native", "ping-agent", "host", "domains", "check"];
+    const WORDS: [&str; 9] =
+        ["state", "xml", "next-xml", "saved-xml", "from-native", "ping-agent", "host", "domains", "check"];
 
     /// Whether a domain exists, and in which state.
     pub const STATE: Self = Self::State { or_uuid: None };
 
     const fn is_of_a_domain(&self) -> bool {
         match self {
-            Self::State { .. } | Self::Xml { .. } | Self::PingAgent => true,
+            Self::State { .. } | Self::Xml { .. } | Self::NextXml | Self::PingAgent => true,
             Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Domains | Self::Check { .. } => false,
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct History {
     pub asked: Vec<(ShutdownMode, Result<(), Failure>)>,
     /// Whether the guest began anew after it was asked to shut down.
     pub rebooted: bool,
+    /// Whether saving into its file what was changed in it was tried.
+    pub saved: bool,
     /// Result of aborting an outgoing migration, when tried.
     pub aborted: Option<Result<(), Failure>>,
     /// Result of ending it at the target of that migration, when tried; how it is there, or why it may still run.

@@ -17,9 +17,9 @@ use super::history::History;
 use super::hope::{self, Hope};
 use super::moving::{NEVER, Tried};
 use super::settle::{self, AtSource, AtTarget, End, Then, at_source, at_target};
-use super::share;
 use super::step::{Delay, Next, Query, Step, Tidy};
 use super::tell;
+use super::{saves_now, share};
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Invocation};
 use crate::model::change::Change;
@@ -126,6 +126,9 @@ fn fit_to_move(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
             stay(inv, tell::stayed(name, "it was interrupted by a signal"))
         }
         (Health::Well | Health::Degraded, Fact::NotAsked) if moving.rehearse => Next::Ask(Query::Rehearsal),
+        (Health::Well | Health::Degraded, Fact::NotAsked) if saves_now(inv, domain, done) => {
+            Next::Do(Step::SaveDefinition)
+        }
         (Health::Well | Health::Degraded, Fact::NotAsked) => Next::Do(Step::Move),
         (Health::Well | Health::Degraded, Fact::Known(())) => {
             let node = node(done);

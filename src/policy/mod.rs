@@ -108,6 +108,12 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if well && matches!(inv.action, Action::Stop | Action::Kill) {
         tidies.push(Tidy::ForgetStart);
     }
+    let ended = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
+    if well && ended && inv.action == Action::Stop && inv.params.saves_config() && !done.saved {
+        let name = done.name.as_deref().unwrap_or_else(|| seen.here.label());
+        let why = "it could not be asked before its end";
+        tidies.push(Tidy::Warn(format!("what was changed in '{name}' while it ran was not saved: {why}")));
+    }
     if worth_a_warning(inv, well, seen, done) {
         tidies.push(Tidy::Warn(outcome.reason.clone()));
     }
@@ -189,6 +195,15 @@ fn decide(inv: &Invocation, seen: &Facts, done: &History) -> Next {
 /// Whether libvirt shows a domain that it was asked to start, and has not told to run: its emulator may wait for a disk.
 fn starting_up(seen: &Facts, domain: &Domain) -> bool {
     seen.here.starting.is_some() && domain.motion == Motion::None && domain.state == State::Paused(Pause::StartingUp)
+}
+
+/// Whether what was changed in the running machine is to be saved now: once, and not in the middle of a move.
+fn saves_now(inv: &Invocation, domain: &Domain, done: &History) -> bool {
+    let stands = match health::health(domain.state, domain.motion) {
+        Health::Well | Health::Degraded | Health::Failed => domain.motion == Motion::None,
+        Health::Arriving | Health::Elsewhere | Health::Off => false,
+    };
+    inv.params.saves_config() && !done.saved && stands && inv.action != Action::Kill
 }
 
 /// Whether nothing tells which machine of this host is meant.

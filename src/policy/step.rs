@@ -134,6 +134,8 @@ pub(crate) enum Step {
         /// Why it failed.
         why: String,
     },
+    /// Save into its definition's file what was changed in it since its start; as well as it goes.
+    SaveDefinition,
     /// Wait for the lock that this stop went on without.
     TakeLock,
     /// The stop is done; go on with the start (restart and recover).
@@ -150,6 +152,7 @@ impl Step {
             // What was asked for the stop does not count for the start.
             Self::TurnToStart => *answers = Answers::default(),
             Self::TakeLock
+            | Self::SaveDefinition
             | Self::Create
             | Self::StartDefined
             | Self::Resume
@@ -259,6 +262,7 @@ impl fmt::Display for Step {
             Self::PutRight { at: Side::Source, change } => write!(f, "{change} here"),
             Self::PutRight { at: Side::Destination, change } => write!(f, "{change} at the target"),
             Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", pause.as_secs()),
+            Self::SaveDefinition => f.write_str("save what was changed in it into its definition's file"),
             Self::TakeLock => f.write_str("wait for the lock of another vm-agent"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),
         }

@@ -5,7 +5,7 @@ use super::history::History;
 use super::outward::Sight;
 use super::step::{Delay, Next, Query, Step};
 use super::words::{end_of, its_process};
-use super::{PAUSE_BETWEEN_CHECKS, fail, ok, share, starting_up, wait_or};
+use super::{PAUSE_BETWEEN_CHECKS, fail, ok, saves_now, share, starting_up, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
@@ -257,6 +257,11 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         // No event tells of a job's end, so it is looked for again soon.
         let soon = PAUSE_BETWEEN_CHECKS.min(patience);
         return Next::Wait(Delay::UntilChange(soon));
+    }
+    // While libvirt can still tell: what it knows of that ends with the machine.
+    let tells = !gone && !deaf && !starting_up(seen, domain);
+    if tells && !patience.is_zero() && saves_now(inv, domain, done) {
+        return Next::Do(Step::SaveDefinition);
     }
     // It did what it was asked to. A busy libvirt takes note by itself; a destroy would be told as its end.
     let noted = share(inv, done, Share::ClearsUp).saturating_sub(done.waited).min(patience);

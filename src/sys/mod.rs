@@ -10,6 +10,7 @@ pub mod image_lock;
 pub(crate) mod interrupt;
 pub(crate) mod lock;
 pub(crate) mod proc;
+pub(crate) mod rewrite;
 pub(crate) mod roots;
 pub(crate) mod run_dir;
 pub mod startup;

@@ -52,7 +52,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 12),
+        flags in proptest::collection::vec(any::<bool>(), 13),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -79,6 +79,7 @@ prop_compose! {
         flag(flags[10], "reboot_grace", "20");
         flag(flags[11], "monitor_agent", "yes");
         flag(flags[11], "started_when", "agent");
+        flag(flags[12], "save_config_on_stop", "yes");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -275,13 +276,13 @@ prop_compose! {
         dropped in proptest::option::of(result()),
         (rebooted, locked, locked_at_last, first_monitor) in any::<(bool, bool, Option<bool>, Option<bool>)>(),
         beside in proptest::option::of(Just("start, process 12".to_owned())),
-        (stopped, outward) in (any::<bool>(), outward()),
+        ((stopped, saved), outward) in (any::<(bool, bool)>(), outward()),
     ) -> History {
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
             killed_run: None,
             name: None,
-            left, spent, waited, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped,
+            left, spent, waited, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,
             outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
         }
     }
@@ -518,6 +519,26 @@ proptest! {
         if let Next::Wait(Delay::UntilChange(longest)) | Next::Do(Step::Ask { wait: longest, .. }) = next {
             let free = inv.budget().free(left);
             prop_assert!(!ends || !is_there || inv.params.no_kill || longest <= free, "{longest:?} of {free:?}");
+        }
+    }
+
+    /// Nothing that saving comes to may cost a machine its end, or hide that it was not done.
+    #[test]
+    fn a_definition_is_saved_once_in_spare_time_while_libvirt_can_tell_and_else_a_stop_says_that_it_was_not(
+        (inv, seen, done) in (invocation(), observation(), history()),
+    ) {
+        let acted = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
+        match policy::next(&inv, &seen, &done) {
+            Next::Do(Step::SaveDefinition) => {
+                prop_assert!(inv.params.saves_config() && !done.saved && inv.action != Action::Kill);
+                prop_assert!(matches!(seen.here.presence(), Presence::Active(_)));
+                prop_assert!(!inv.budget().free(done.left).is_zero() || inv.params.no_kill);
+            }
+            Next::Answer(outcome, tidies) if inv.action == Action::Stop && outcome.code == Code::Ok => {
+                let warns = tidies.iter().any(|it| matches!(it, Tidy::Warn(why) if why.contains("was not saved")));
+                prop_assert_eq!(warns, acted && inv.params.saves_config() && !done.saved);
+            }
+            Next::Answer(..) | Next::Ask(_) | Next::Do(_) | Next::Wait(_) => {}
         }
     }
 

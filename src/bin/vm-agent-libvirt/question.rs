@@ -35,6 +35,10 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             let xml = xml(domain.xml_desc(if *inactive { sys::VIR_DOMAIN_XML_INACTIVE } else { 0 }));
             xml.map(|answer| Answer { lookup: Some(Lookup::Found(lookup)), ..answer })
         }
+        Question::NextXml => {
+            let domain = connect::find(connection, who()?).during(CallStep::Lookup)?;
+            xml(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE))
+        }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
         Question::FromNative { format, text } => xml(connection.domain_xml_from_native(format, text, 0)),
         Question::Check { xml } => {

@@ -146,6 +146,10 @@ impl Imagined {
                 done.moving.start_over(why);
                 *pause
             }
+            Step::SaveDefinition => {
+                done.saved = true;
+                Duration::ZERO
+            }
             Step::TakeLock => {
                 done.locked_at_last = Some(!self.stays);
                 if !self.stays {

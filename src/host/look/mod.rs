@@ -20,6 +20,7 @@ use crate::hypervisor::rpc::{self, Connection};
 use crate::hypervisor::xen;
 use crate::model::budget::{Budget, Share};
 use crate::model::call::{Action, Environment, Invocation};
+use crate::model::definition::DefinitionText;
 use crate::model::facts::{
     Answers, Definition, Facts, Libvirt, Place, Process, ProcessId, Silence, SilenceKind, Starting,
 };
@@ -354,6 +355,13 @@ impl Looker {
     #[must_use]
     pub(crate) fn emulator(&self) -> Option<u32> {
         self.process.as_ref().map(|((pid, _), _)| *pid)
+    }
+
+    /// The definition's file has this text by now: the agent has written it.
+    pub(crate) fn definition_is_now(&mut self, text: DefinitionText) {
+        if let Definition::File(defined) = &mut self.definition {
+            defined.text = text;
+        }
     }
 
     /// What was read of the definition.

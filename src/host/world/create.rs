@@ -84,7 +84,7 @@ impl Host<'_> {
         self.set_mark(who, &self.mark(name, None), self.until(Share::Mark));
     }
 
-    fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
+    pub(super) fn set_mark(&self, who: &Who, mark: &Mark, patience: Deadline) {
         let element = mark.bare_element();
         if let Err(error) = self.backend.call(&Change::SetMark { xml: element.into() }, who, patience) {
             log::warn!("the domain runs, but could not be marked as this resource's: {error}");
@@ -104,6 +104,8 @@ impl Host<'_> {
             disks: facts.map(|facts| definition::sources(&facts.disks)).unwrap_or_default(),
             started: utc(SystemTime::now()),
             node: node.unwrap_or_else(hosts::own_name),
+            base: String::new(),
+            first: String::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod agent;
 mod create;
 mod elsewhere;
 mod moving;
+mod saving;
 mod storage;
 mod trouble;
 mod utilization;
@@ -370,6 +371,10 @@ impl World for Host<'_> {
                 }
                 done.note_killed(*run, result);
             }
+            Step::SaveDefinition => {
+                self.save_definition(seen);
+                done.saved = true;
+            }
             Step::TakeLock => {
                 let lock = self.take_lock_at_last();
                 done.locked_at_last = Some(lock.is_some());
@@ -393,7 +398,12 @@ impl World for Host<'_> {
         match tidy {
             Tidy::ForgetStart => self.looker.forget_start(),
             Tidy::ForgetTarget => self.forget_target(),
-            Tidy::Mark { takes_over, started } => self.take_over(seen, *takes_over, *started),
+            Tidy::Mark { takes_over, started } => {
+                if *started {
+                    self.note_base(seen);
+                }
+                self.take_over(seen, *takes_over, *started);
+            }
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::KeepUtilization => self.keep_utilization(),
             Tidy::NoteMoved => self.note_target(seen, done, true),

@@ -344,6 +344,16 @@ shares! {
         most(5).of_left(8),
         "What libvirt knows of that ends with the machine.",
     ),
+    Save => row(
+        "saving into its file what was changed in it",
+        most(10).of_free(4),
+        "No stop fails for it, and the guest needs its time to shut down.",
+    ),
+    Sync => row(
+        "csync2, copying that file to the other nodes",
+        most(20).of_free(4),
+        "A node may be down; that it lacks the file is warned of.",
+    ),
     Abort => row(
         "aborting a migration that takes it away",
         most(10).of_left(3),

@@ -35,6 +35,14 @@ pub struct Mark {
     /// The sources of its disks at that time, by their names in the guest, as a JSON object: a disk that runs from
     /// something else later was switched behind the definition's back.
     pub disks: String,
+    /// Where its definition is to be saved: how libvirt showed it right after its start, to tell what was changed since
+    /// ([`super::sections`], behind libvirt's version).
+    #[serde(default)]
+    pub base: String,
+    /// The SHA-256 of the bytes that it was started from, where an agent has saved its definition since: `sha256` is then
+    /// that of the bytes that were saved.
+    #[serde(default)]
+    pub first: String,
 }
 
 /// A disk that runs from something else than at its start: from an overlay that a snapshot made, or a copy.
@@ -85,6 +93,8 @@ pub(super) fn of(root: &Element<'_>) -> Option<Mark> {
         started: value("started"),
         node: value("node"),
         disks: value("disks"),
+        base: value("base"),
+        first: value("first"),
     };
     (element.name == "managed" && !mark.instance.is_empty()).then_some(mark)
 }
@@ -114,8 +124,10 @@ fn with_attributes(mut element: String, mark: &Mark) -> String {
         ("started", &mark.started),
         ("node", &mark.node),
         ("disks", &mark.disks),
+        ("base", &mark.base),
+        ("first", &mark.first),
     ] {
-        if name == "disks" && value.is_empty() {
+        if matches!(name, "disks" | "base" | "first") && value.is_empty() {
             continue;
         }
         element.push(' ');

@@ -57,7 +57,7 @@ fn in_metadata(text: &str, metadata: &Element<'_>, element: &str) -> Vec<(std::o
 }
 
 /// The white space directly before the byte `at`.
-fn space_before(text: &str, at: usize) -> &str {
+pub(super) fn space_before(text: &str, at: usize) -> &str {
     let before = text.get(..at).unwrap_or_default();
     before.get(before.trim_end_matches(super::names::is_space).len()..).unwrap_or_default()
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A definition's text and the facts in it that the agent uses. Pure.
 //!
-//! Must not open a file, ask libvirt or change a definition beyond the mark and a TPM's persistence. What libvirt itself
+//! Must not open a file, ask libvirt or change a definition beyond the mark, a TPM's persistence and what was changed in the
+//! running domain. What libvirt itself
 //! checks (that the pieces fit together) is left to libvirt; a value that libvirt refuses in a place read here is refused
 //! here too.
 
+mod changes;
 mod devices;
 mod error;
 mod facts;
@@ -17,6 +19,7 @@ mod text;
 mod tpm;
 mod xl;
 
+pub use changes::{Changed, say_the_same, sections, with_changes, without_ours};
 pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
 pub use error::DefinitionError;
 pub use facts::{DefinedDomain, Recorded, parse, status_file};

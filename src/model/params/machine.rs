@@ -7,7 +7,7 @@ use super::mapping::usable;
 use super::path::PathSpec;
 use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
-use super::table::Setter::{Bytes, Flag, Number, Text};
+use super::table::Setter::{Bytes, Flag, LaxFlag, Number, Text};
 use super::table::{Param, ValueKind, Wrong, row};
 use super::utilization;
 use super::values::{Guard, SavedMemory};
@@ -151,6 +151,25 @@ pub(super) static ROWS: &[Param] = &[
              /usr/local/bin/other\". No shell is used.",
         )
         .readme("Checks of the guest: programs, without a shell"),
+    row(Stop, "save_config_on_stop", LaxFlag(|p| &mut p.save_config))
+        .default("no")
+        .told(
+            "Save changes into the definition's file",
+            "yes: a stop, and a migration before it moves anything, writes into the definition's file what was changed in \
+             the running virtual machine since its start (a device that was attached, its memory, ...), and leaves every \
+             other part of the file as it is. A file that was edited meanwhile is left; the text is then put beside it, as \
+             FILE.vm-agent-new. What cannot be saved is a warning. Monitors save nothing. It must be set when the virtual \
+             machine is started.",
+        )
+        .readme("A stop or a migration writes what was changed in the running machine into its file"),
+    row(Stop, "sync_config_on_stop", LaxFlag(|p| &mut p.sync_config))
+        .default("no")
+        .told(
+            "Copy the saved file to the other nodes",
+            "yes: the same as save_config_on_stop, and a file that was written is copied to the other nodes by csync2 -x. \
+             A csync2 that is missing, fails or hangs is a warning.",
+        )
+        .readme("The same, and csync2 copies a file that was written to the other nodes"),
     row(Start, "saved_memory", Text(saved_memory))
         .kind(ValueKind::Select(&["refuse", "use", "drop"]))
         .default("refuse")

@@ -123,6 +123,10 @@ pub struct Params {
     pub status_program: Option<OsString>,
     /// Programs that check the guest at depth 10, or what is wrong with them.
     pub monitor_scripts: Option<Result<Vec<Script>, String>>,
+    /// A stop or migration saves what was changed in the running machine into its file.
+    pub save_config: bool,
+    /// It does, and csync2 copies that file.
+    pub sync_config: bool,
     /// What a start does with saved memory.
     pub saved_memory: SavedMemory,
     /// Whether a start asks who else may have the machine.
@@ -158,6 +162,12 @@ pub struct Params {
 }
 
 impl Params {
+    /// Whether what was changed in the running machine is to be saved.
+    #[must_use]
+    pub const fn saves_config(&self) -> bool {
+        self.save_config || self.sync_config
+    }
+
     /// Whether they ask for libvirt, also where a machine's definition is xl's.
     #[must_use]
     pub const fn ask_for_libvirt(&self) -> bool {
@@ -250,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_the_predecessor_takes_for_no_is_off() {
-        for name in ["stateless", "save_config_on_stop", "start_resources"] {
+        for name in ["stateless", "start_resources"] {
             for off in ["0", "No", "off", "never", ""] {
                 assert_eq!(read(&[(name, off)]).problems, [], "{name}={off}");
             }

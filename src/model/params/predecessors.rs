@@ -2,7 +2,7 @@
 //! The rows of what the predecessors have and this agent does not: parameters that rgmanager alone reads, and what is
 //! refused. The OCF meta-data publish them as deprecated, so that a resource of a predecessor's is taken as it is.
 
-use super::table::Concern::{Nothing, Start, Stop};
+use super::table::Concern::{Nothing, Start};
 use super::table::Setter::{Manager, Refused, Unsupported};
 use super::table::{Param, ValueKind, row};
 
@@ -20,16 +20,6 @@ pub(super) static ROWS: &[Param] = &[
             "Folder for saved memory",
             "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it.",
         ),
-    row(Stop, "save_config_on_stop", Unsupported).kind(ValueKind::Boolean).told(
-        "Write the definition at a stop",
-        "Whether the definition is read from libvirt and written to the file config at a stop. Not supported \
-             yet: validate-all refuses it. Write what is to last into the file.",
-    ),
-    row(Stop, "sync_config_on_stop", Unsupported).kind(ValueKind::Boolean).told(
-        "Copy the definition at a stop",
-        "Whether csync2 copies the file config to the other nodes at a stop. Not supported yet: validate-all \
-             refuses it. Copy the file when it changes, or keep it on a shared folder.",
-    ),
     row(Start, "backingfile", Refused("give the disk a transient element in the definition"))
         .told(
             "Base of an overlay",

@@ -10,6 +10,7 @@ mod log;
 mod nameless;
 mod other;
 mod parameters;
+mod saving;
 mod secrets;
 mod start;
 mod stay;

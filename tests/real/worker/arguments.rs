@@ -26,7 +26,8 @@ fn xml() -> impl Strategy<Value = String> {
 fn question() -> impl Strategy<Value = Ask> {
     let of_a_domain = prop_oneof![
         proptest::option::of("[0-9a-f-]{1,36}").prop_map(|or_uuid| Question::State { or_uuid }),
-        any::<bool>().prop_map(|inactive| Question::Xml { inactive })
+        any::<bool>().prop_map(|inactive| Question::Xml { inactive }),
+        Just(Question::NextXml)
     ];
     let of_the_host = prop_oneof![
         Just(Question::Host),

@@ -14,6 +14,8 @@ pub fn mark() -> Mark {
         started: "2026-11-22T04:50:00Z".into(),
         node: "node1".into(),
         disks: r#"{"vda":"/a.img"}"#.into(),
+        base: r#"9000000 {"devices":"0123456789abcdef"}"#.into(),
+        first: "1".repeat(64),
     }
 }
 

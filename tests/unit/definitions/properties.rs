@@ -132,6 +132,8 @@ fn any_mark() -> impl Strategy<Value = Mark> {
         sha256,
         started,
         disks: node.clone(),
+        base: node.clone(),
+        first: String::new(),
         node,
     })
 }

@@ -2,6 +2,7 @@
 //! The loop of an action: look, decide, carry out, look again. The world is the real host, or an imagined one.
 
 pub(crate) mod imagine;
+mod telling;
 
 use crate::host::Host;
 use crate::model::call::{Environment, Invocation};
@@ -9,12 +10,20 @@ use crate::model::facts::{Facts, Libvirt, Silence, SilenceKind};
 use crate::model::outcome::Outcome;
 use crate::policy::{self, Delay, Look, Next, Query, Step, Tidy, World};
 use crate::sys::roots::Roots;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
+use telling::Telling;
 
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
 pub(crate) fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
     play(inv, &mut Host::new(inv, env, roots))
+}
+
+/// The same; what is done and waited for is told in words, each time before it begins.
+#[must_use]
+pub(crate) fn run_telling(inv: &Invocation, env: &Environment, roots: Roots, told: Sender<String>) -> Outcome {
+    play(inv, &mut Telling { host: Host::new(inv, env, roots), told })
 }
 
 /// Checks at both ends whether the virtual machine could be moved.

@@ -51,14 +51,18 @@ impl Hint {
                     return None;
                 }
                 let name = inv.params.name.as_deref()?;
-                let like: Vec<String> = looker.all_names().into_iter().filter(|known| is_like(known, name)).collect();
-                (!like.is_empty()).then(|| {
-                    Self::Mistyped(format!("libvirt knows no '{name}'; did you mean '{}'?", like.join("' or '")))
-                })
+                let question = meant(name, looker.all_names().iter().map(String::as_str));
+                (!question.is_empty()).then(|| Self::Mistyped(format!("libvirt knows no '{name}'{question}")))
             }
             Libvirt::Domain(_) | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) => None,
         }
     }
+}
+
+/// What somebody may have meant who typed `typed`, as a question behind a sentence; nothing, where nothing is like it.
+pub(super) fn meant<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let like: Vec<&str> = known.filter(|known| is_like(known, typed)).collect();
+    if like.is_empty() { String::new() } else { format!("; did you mean '{}'?", like.join("' or '")) }
 }
 
 /// Whether somebody who meant `known` may have typed `typed`: another case, or at most two letters wrong.

@@ -2,6 +2,7 @@
 //! list by hand: every virtual machine that libvirt knows on this host, and on others where that is wanted. A host that
 //! does not tell is said to be silent, and never has none.
 
+use super::json;
 use super::status::is_as_started;
 use crate::host::look::Looker;
 use crate::host::peers;
@@ -18,8 +19,12 @@ use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 use serde::Serialize;
 
+/// The version of its table in docs/JSON.md.
+const VERSION: u32 = 1;
+
 #[derive(Serialize)]
 pub(super) struct List {
+    version: u32,
     hosts: Vec<HostListed>,
     warnings: Vec<String>,
 }
@@ -78,7 +83,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
             Err(silence) => warnings.push(format!("what libvirt has not made is not shown: {}", silence.why)),
         }
     }
-    List { hosts, warnings }
+    List { version: VERSION, hosts, warnings }
 }
 
 impl HostListed {
@@ -148,7 +153,7 @@ impl List {
 
     /// One line of JSON.
     pub(super) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+        json::line(self)
     }
 
     /// A table, or the names alone.
@@ -183,3 +188,6 @@ fn table(rows: &[Vec<String>]) -> String {
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests;

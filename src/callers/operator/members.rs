@@ -133,6 +133,14 @@ pub(super) fn as_configured(inv: &Invocation, env: &Environment, resource: Optio
 }
 
 #[cfg(test)]
+impl MemberSaid {
+    /// One with all that there is.
+    pub(super) fn sample() -> Self {
+        Self { node: String::new(), standing: Standing::Online, runs: Some(true), state: String::new() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -4,9 +4,12 @@
 mod by_hand;
 mod convert;
 mod explain;
+mod json;
 mod list;
 mod managed;
 mod members;
+mod missing;
+mod progress;
 mod status;
 mod whereis;
 
@@ -226,6 +229,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 say(&mut stdout(), &text);
             }
             list.warnings().for_each(|warning| say(&mut stderr(), &format!("vm-agent: {warning}")));
+            missing::tell(&inv, &env, list.code());
             return list.code().number();
         }
         Verb::Convert(args) => return convert::print(&args, env, verbose),
@@ -239,9 +243,11 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         }
         Verb::Explain { action, which, host } => {
             let word = crate::sys::text::shown(&action);
-            let action = match Action::parse(action.as_encoded_bytes()) {
-                None | Some(Action::MetaData | Action::ValidateAll | Action::Usage) => {
-                    say(&mut stderr(), &format!("vm-agent: '{word}' is not an action that can be explained"));
+            let action = match Action::parse(action.as_encoded_bytes()).filter(|action| explainable(*action)) {
+                None => {
+                    let known = Action::ALL.into_iter().filter(|action| explainable(*action));
+                    let meant = by_hand::meant(&word, known.flat_map(|action| action.row().words).copied());
+                    say(&mut stderr(), &format!("vm-agent: '{word}' is not an action that can be explained{meant}"));
                     return Code::Unimplemented.number();
                 }
                 Some(action) => action,
@@ -268,7 +274,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 if rehearse {
                     return engine::rehearse(&inv, env, Roots::default());
                 }
-                change(&inv, env, which.force, |inv| engine::run(inv, env, Roots::default()))
+                change(&inv, env, which.force, |inv| progress::run(inv, env))
             });
         }
         Verb::Start(which) => (which, Action::Start),
@@ -281,7 +287,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
     };
     let (which, action) = outcome;
     with(&which, action, env, verbose, |inv, env| {
-        let act = |inv: &Invocation| engine::run(inv, env, Roots::default());
+        let act = |inv: &Invocation| progress::run(inv, env);
         if by_hand::changes(action) { change(inv, env, which.force, act) } else { act(inv) }
     })
 }
@@ -312,6 +318,11 @@ fn change(inv: &Invocation, env: &Environment, force: bool, act: impl FnOnce(&In
     };
     by_hand::record(inv, env, force, &outcome);
     outcome
+}
+
+/// Whether there is anything to explain of an action.
+const fn explainable(action: Action) -> bool {
+    !matches!(action, Action::MetaData | Action::ValidateAll | Action::Usage)
 }
 
 /// `--nodes`, as the parameter that it is.
@@ -363,6 +374,7 @@ fn with(
             | Code::Degraded => say(&mut stderr(), &line),
         }
     }
+    missing::tell(&inv, &env, outcome.code);
     outcome.code.number()
 }
 
@@ -401,7 +413,8 @@ impl Which {
             } else if crate::model::params::find(name.as_bytes()).is_some() {
                 pairs.push((format!("OCF_RESKEY_{name}").into(), value.into()));
             } else {
-                return Err(format!("-o '{name}': there is no such parameter (see vm-agent meta-data)"));
+                let meant = by_hand::meant(name, crate::model::params::table().map(|row| row.name));
+                return Err(format!("-o '{name}': there is no such parameter (see vm-agent meta-data){meant}"));
             }
         }
         Ok(Environment::from_pairs(pairs))

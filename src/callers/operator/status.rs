@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! status by hand: one screen of facts about one virtual machine, or the same facts as JSON.
 
+use super::json;
 use super::managed;
 use super::members::{self, MemberSaid};
 use crate::cluster::Cluster;
@@ -23,9 +24,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+/// The version of its table in docs/JSON.md.
+const VERSION: u32 = 1;
+
 /// Everything that a person wants to know, each `None` where nobody could tell.
 #[derive(Serialize)]
 pub(super) struct Report {
+    version: u32,
     /// The exit code of `status`.
     #[serde(skip)]
     pub code: Code,
@@ -124,6 +129,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let run = seen.here.process.run();
     let process = run.and_then(RunId::process);
     let mut report = Report {
+        version: VERSION,
         code,
         name: match &seen.here.libvirt {
             Libvirt::Domain(domain) => Some(domain.name.clone()),
@@ -334,7 +340,7 @@ impl Report {
     /// The facts as one line of JSON.
     #[must_use]
     pub(super) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+        json::line(self)
     }
 
     /// The facts as a screen.
@@ -408,3 +414,6 @@ impl Report {
         format!("{}: {}\n{}", self.name.as_deref().unwrap_or("(no name)"), self.presence, text.trim_end())
     }
 }
+
+#[cfg(test)]
+mod tests;

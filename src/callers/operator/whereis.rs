@@ -2,6 +2,7 @@
 //! whereis by hand: on which hosts a virtual machine runs, and where libvirt has a definition of it. This host and all
 //! others are asked at the same time; one that is silent is unknown, and never one that has nothing.
 
+use super::json;
 use super::managed;
 use super::members::as_configured;
 use crate::cluster::{Cluster, Member};
@@ -25,8 +26,12 @@ use std::fmt::Write;
 /// How much of a hash a person is shown.
 const SHORT: usize = 12;
 
+/// The version of its table in docs/JSON.md.
+const VERSION: u32 = 1;
+
 #[derive(Serialize)]
 pub(super) struct Whereis {
+    version: u32,
     #[serde(skip)]
     pub code: Code,
     name: Option<String>,
@@ -127,7 +132,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Whereis {
     };
     let name = asking.looker.name().map(str::to_owned);
     let uuid = uuid.map(|uuid| uuid_text(&uuid));
-    let mut whereis = Whereis { code, name, uuid, copies, hosts, file, differ: None, warnings };
+    let mut whereis = Whereis { version: VERSION, code, name, uuid, copies, hosts, file, differ: None, warnings };
     whereis.compare();
     whereis
 }
@@ -269,7 +274,7 @@ impl Whereis {
     /// One line of JSON.
     #[must_use]
     pub(super) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+        json::line(self)
     }
 
     /// A few lines for a person.
@@ -309,3 +314,6 @@ impl Whereis {
         text.trim_end().to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod check;
 mod data;
 mod definition;
 mod log;
+mod mistakes;
 mod nameless;
 mod other;
 mod parameters;

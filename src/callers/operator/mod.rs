@@ -6,6 +6,7 @@ mod convert;
 mod explain;
 mod json;
 mod list;
+mod logs;
 mod managed;
 mod members;
 mod missing;
@@ -27,6 +28,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
+use std::time::Duration;
 
 /// Runs a virtual machine as a cluster resource, and tells the truth about it.
 ///
@@ -48,7 +50,21 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Show the virtual machine's state, and what a cluster would be told
-    Status(Shown),
+    Status {
+        #[command(flatten)]
+        shown: Shown,
+        /// Show it again every so many seconds, until interrupted
+        #[arg(long, value_name = "S", value_parser = seconds, num_args = 0..=1, default_missing_value = "2", require_equals = true)]
+        watch: Option<f64>,
+    },
+    /// Show what is on record of it here: the agent's and the cluster's lines, the ends of its emulator's log and consoles
+    Logs {
+        #[command(flatten)]
+        which: Which,
+        /// The most lines of each
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        lines: usize,
+    },
     /// Say on which hosts it runs, and where libvirt has a definition of it: this one, and all members of the cluster
     Whereis {
         #[command(flatten)]
@@ -208,11 +224,28 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             say(&mut stdout(), text.trim_end());
             return Code::Ok.number();
         }
-        Verb::Status(shown) => {
+        Verb::Status { shown, watch } => {
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {
-                let report = status::look(inv, env);
-                say(&mut stdout(), &if shown.json { report.json() } else { report.text() });
-                Outcome::new(report.code, String::new())
+                let show = || {
+                    let report = status::look(inv, env);
+                    (report.code, if shown.json { report.json() } else { report.text() })
+                };
+                let code = match watch {
+                    Some(seconds) => progress::watch(Duration::from_secs_f64(seconds), &show),
+                    None => {
+                        let (code, text) = show();
+                        say(&mut stdout(), &text);
+                        code
+                    }
+                };
+                Outcome::new(code, String::new())
+            });
+        }
+        Verb::Logs { which, lines } => {
+            return with(&which, Action::Status, env, verbose, |inv, env| {
+                let (text, code) = logs::look(inv, env, lines);
+                say(&mut stdout(), &text);
+                Outcome::new(code, String::new())
             });
         }
         Verb::List(ListArgs { cluster, nodes, names, json, connect, timeout, mut options }) => {

@@ -4,10 +4,10 @@
 
 use crate::engine;
 use crate::model::call::{Environment, Invocation};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
 use crate::sys::text::say;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,24 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> Outcome {
         let _ = listener.join();
     }
     outcome
+}
+
+/// How a terminal is cleared.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+/// Shows something again and again: at a terminal in the place of what was there, elsewhere below it. Ends with whoever reads
+/// it, and gives the last code then.
+pub(super) fn watch(pause: Duration, show: &dyn Fn() -> (Code, String)) -> Code {
+    let clear = if stdout().is_terminal() { CLEAR } else { "" };
+    loop {
+        let (code, text) = show();
+        let mut out = stdout().lock();
+        if writeln!(out, "{clear}{text}").and_then(|()| out.flush()).is_err() {
+            return code;
+        }
+        drop(out);
+        std::thread::sleep(pause);
+    }
 }
 
 /// Tells what lasts longer than the first of these times, and again each time that the second is over.

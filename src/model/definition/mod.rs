@@ -26,7 +26,7 @@ pub use facts::{DefinedDomain, Recorded, parse, status_file};
 pub use mark::{BY_HAND, MARK_NAMESPACE, Mark, Switched, sources, switched};
 pub use marking::with_mark;
 pub use names::Attribute;
-pub use needs::{ConsolePort, SecretName, console_ports, huge_pages, secrets};
+pub use needs::{ConsolePort, SecretName, console_files, console_ports, huge_pages, secrets};
 pub use strict::{Element, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, decode, read, read_large};
 pub use text::{DefinitionText, Language};
 pub use tpm::{EMPTY_TPM, TpmState, with_kept_tpm};

@@ -84,6 +84,23 @@ pub fn console_ports(root: &Element<'_>) -> Vec<ConsolePort> {
     ports
 }
 
+/// The files of the host that its serial ports and consoles are written to, each once.
+#[must_use]
+pub fn console_files(root: &Element<'_>) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for device in ["serial", "console", "parallel"].into_iter().flat_map(|name| each(root, name)) {
+        let written = device.first("source").filter(|_| device.attribute("type") == Some("file"));
+        let paths =
+            [written.and_then(|it| it.attribute("path")), device.first("log").and_then(|it| it.attribute("file"))];
+        for path in paths.into_iter().flatten() {
+            if !files.iter().any(|known| known == path) {
+                files.push(path.to_owned());
+            }
+        }
+    }
+    files
+}
+
 /// Whether its memory is of huge pages; of which sizes in KiB, unless the host chooses. A size of which only some of the
 /// guest's nodes are has no part in it.
 #[must_use]
@@ -129,6 +146,17 @@ mod tests {
         assert_eq!((local.fixed, everywhere.fixed, tls.port), (true, false, 5902));
         assert!(local.collides_with(everywhere) && everywhere.collides_with(other));
         assert!(!local.collides_with(other) && !local.collides_with(tls));
+        Ok(())
+    }
+
+    #[test]
+    fn consoles_that_are_files_are_told_once() -> Result<(), crate::model::definition::DefinitionError> {
+        let root = read(
+            "<domain><devices><serial type='file'><source path='/log/a'/></serial><console type='file'><source \
+             path='/log/a'/></console><serial type='pty'><source path='/dev/pts/1'/><log file='/log/b' append='on'/>\
+             </serial></devices></domain>",
+        )?;
+        assert_eq!(console_files(&root), ["/log/a", "/log/b"]);
         Ok(())
     }
 

@@ -207,3 +207,45 @@ fn list_shows_what_libvirt_knows_and_a_shell_completes_the_names() {
     let (code, _, said) = list(&[]);
     assert!(code == 1 && said.contains("does not tell"), "{said}");
 }
+
+#[test]
+fn logs_show_the_agents_lines_the_emulators_and_the_consoles_of_one_machine() {
+    let host = Host::up();
+    let vm = host.guest("a").polite().written().created();
+    vm.ticks();
+    let line = |text: &str| format!("Nov 30 12:00:00 node1 pacemaker-execd[7] (log_op_output) info: {text}\n");
+    let lines = line("a_monitor_0[9] stderr [ WARNING: \u{1b}[31m'a' is paused ]") + &line("ab_start_0 began");
+    host.run("mkdir", &["-p", "/var/log/pacemaker"]);
+    let log = host.file("pacemaker.log", &lines);
+    host.run("cp", &[log.to_str().unwrap(), "/var/log/pacemaker/pacemaker.log"]);
+    let answer = vm.call(Human, "logs").gives(0);
+    for part in [
+        "a: what is on record on node1\n",
+        "\n/var/log/pacemaker/pacemaker.log:\n",
+        "[31m'a' is paused",
+        "\nemulator, /var/log/libvirt/qemu/a.log:\n",
+        "\nconsole, ",
+    ] {
+        assert!(answer.stdout.contains(part), "no '{part}' in {answer}");
+    }
+    assert!(!answer.stdout.contains("ab_start") && !answer.stdout.contains('\u{1b}'), "{answer}");
+    let (_, console) = answer.stdout.split_once("\nconsole, ").unwrap();
+    assert!(console.lines().nth(1).is_some_and(|line| line.starts_with("  ") && !line.contains('(')), "{answer}");
+    // What is on record outlives the machine.
+    vm.destroy();
+    let answer = vm.call(Human, "logs").arg("-n").arg("1").gives(0);
+    assert!(answer.stdout.contains("shutting down, reason=destroyed"), "{answer}");
+    let answer = host.call(Human, "logs").named("nobody").gives(1);
+    assert!(!answer.stdout.contains("emulator"), "{answer}");
+}
+
+#[test]
+fn a_watched_status_is_shown_again_and_again_until_its_reader_goes() {
+    let host = Host::up();
+    host.guest("a").written();
+    let watch = |more: &str| format!("{AGENT} status a --watch=0.1 {more} | grep -m 3 --line-buffered . | wc -l");
+    let json = host.run("bash", &["-c", &watch("--json")]);
+    assert_eq!(json, "3");
+    let text = host.run("bash", &["-c", &format!("{AGENT} status a --watch=0.1 | grep -m 3 '^a: not running'")]);
+    assert_eq!(text, ["a: not running"; 3].join("\n"));
+}

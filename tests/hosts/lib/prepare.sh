@@ -35,14 +35,15 @@ prepare() {
 # part CACHE NAME SOURCE...: runs make_NAME in an empty folder and puts the result in place at once,
 # unless the one in place was made from the same sources.
 part() {
-	local cache=$1 name=$2 stamp work begin
+	local cache=$1 name=$2 source stamp work begin
 	shift 2
-	stamp=$(find "$@" -type f -print0 | sort -z | xargs -0 cat | sha256sum)
+	# Source by source: the order of whole paths would be another one in another checkout.
+	stamp=$(for source in "$@"; do find "$source" -type f -print0 | sort -z; done | xargs -0 cat | sha256sum)
 	if [ "$(cat "$cache/.$name.stamp" 2>/dev/null)" = "$stamp" ]; then
 		return
 	fi
 	begin=$(now_ms)
-	work=$(mktemp -d "$cache/.work.XXXXXX")
+	work=$(mktemp -d "$cache/${work_name-.work}.XXXXXX")
 	chmod 755 "$work"
 	# In the background, because "if" would turn off "set -e" inside.
 	(cd "$work" && "make_$name" "$cache") >"$cache/$name.log" 2>&1 &

@@ -20,6 +20,7 @@ prepare() {
 	cache=$(realpath -- "$cache")
 	exec 9>"$cache/.xen.lock" # two test runs may prepare at once
 	flock -w 900 9 || die "another prepare holds $cache"
+	work_name=.xen.work # under a lock of its own, so what tests/hosts clears away may not have its name
 	rm -rf "$cache"/.xen.work.*
 	part "$cache" xen "$here/lib/prepare.sh" "$here/boot"
 	part "$cache" domu "$here/lib/prepare.sh" "$here/guest"

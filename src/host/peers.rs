@@ -8,8 +8,11 @@ use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::definition::{self, Mark};
 use crate::model::facts::{Libvirt, Peer, Place, Silence, Tools};
+use crate::model::presence::Presence;
 use crate::model::standing::Standing;
 use crate::model::target;
+use crate::model::tools::XL_HERE;
+use crate::model::uri::Uri;
 use crate::model::worker::{DomainListed, Lookup, Question, Request};
 use crate::sys::hosts;
 use crate::sys::text::{sha256_hex, uuid_text};
@@ -88,7 +91,11 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
     let place = |member: &Member| {
         let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
         let at = |uri: String| backend::place_of_either(&uri, &subject.name, subject.uuid.clone(), until);
-        uri(&member.node, inv, source).map_or_else(Place::silent, at)
+        let place = uri(&member.node, inv, source).map_or_else(Place::silent, at);
+        match uri_of_xl(&member.node, inv, source) {
+            Some(xl) if matches!(place.presence(), Presence::Off(_)) => at(xl),
+            Some(_) | None => place,
+        }
     };
     let peer = |(member, place): (&Member, Option<Place>)| Peer {
         node: member.node.clone(),
@@ -188,6 +195,12 @@ fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
     })
 }
 
+/// Where xl is asked too: libvirt on a Xen host knows no domain that xl has made. It is reached by ssh only.
+fn uri_of_xl(node: &str, inv: &Invocation, source: &str) -> Option<String> {
+    let xen = Uri::parse(source).is_ok_and(|uri| uri.driver == "xen");
+    if xen { uri(node, inv, XL_HERE).ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +216,8 @@ mod tests {
         assert_eq!(uri("n2", &mapped, "qemu:///system").unwrap(), "qemu+ssh://vm@b.example/system?no_tty=1");
         assert_eq!(uri("n2", &inv(&[]), "lxc:///system").unwrap(), "lxc+ssh://n2/system?no_tty=1");
         assert!(uri("-oProxyCommand=x", &inv(&[]), "qemu:///system").is_err());
+        assert_eq!(uri_of_xl("n2", &inv(&[]), "xen:///system").unwrap(), "xl+ssh://n2?no_tty=1");
+        assert_eq!(uri_of_xl("n2", &inv(&[("OCF_RESKEY_migration_transport", "tls")]), "xen:///system"), None);
+        assert_eq!(uri_of_xl("n2", &inv(&[]), "qemu:///system"), None);
     }
 }

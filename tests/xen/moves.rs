@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     ("moves::a_pv_guest_stays_where_it_cannot_be_moved_live_and_is_moved_paused", Long, paravirtual),
     ("moves::a_target_that_cannot_be_reached_leaves_it_here", Long, unreachable),
     ("moves::an_agent_that_is_killed_in_the_middle_leaves_one_copy", Long, killed),
+    ("moves::libvirts_machine_is_not_started_while_xl_has_it_on_the_other_host", Long, unseen_by_libvirt),
 ];
 
 /// A guest that moves: on the first host first.
@@ -150,4 +151,22 @@ fn killed() {
         guest.there.call(Pacemaker, "start").gives(0);
         guest.there.call(Pacemaker, "stop").gives(0);
     }
+}
+
+/// libvirt on the other host knows no domain of xl's, and would deny it.
+fn unseen_by_libvirt() {
+    let hosts = Dom0::pair();
+    let there = hosts[1].guest("web").written();
+    there.call(Pacemaker, "start").gives(0);
+    let boot = hosts[1].boots("web", "");
+    assert!(!hosts[1].libvirt_has("web"));
+    let here = hosts[0].guest("web").option("--xml").written();
+    for dialect in BOTH {
+        let start = here.call(dialect, "start").param("guard_nodes", hosts[1].node());
+        start.gives(1).says(&["runs", "node2"]);
+        assert!(hosts[0].domains().is_empty());
+    }
+    hosts[1].goes_on("web", &(boot, 0));
+    there.call(Pacemaker, "stop").gives(0);
+    here.call(Pacemaker, "start").param("guard_nodes", hosts[1].node()).gives(0);
 }

@@ -34,8 +34,6 @@ struct InPlace {
 struct Configured<'a> {
     name: &'a str,
     value: &'a str,
-    /// Its `nvpair`.
-    id: Option<&'a str>,
 }
 
 pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, NotConverted> {
@@ -178,7 +176,7 @@ impl<'a, 't> DomainResource<'a, 't> {
             let Some(pair) = by_reference(self.resources, pair).filter(|it| it.is("nvpair")) else { continue };
             let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value")) else { continue };
             if params.iter().all(|known| known.name != name) {
-                params.push(Configured { name, value, id: pair.attribute("id") });
+                params.push(Configured { name, value });
             }
         }
         params
@@ -210,7 +208,7 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
     }
     let params = it.params();
     let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
-    let without = refused(&params, &mut change.told)?;
+    refused(&params, &mut change.told)?;
     let value = |of: &str| params.iter().find(|it| it.name == of).map(|it| it.value).filter(|value| !value.is_empty());
     let mut added: Vec<(&str, String)> = Vec::new();
     if value("name").is_none() {
@@ -255,42 +253,27 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
     }
     let inside = operations(it.primitive, allows_moves(&it.elements()), it.template.is_none(), ids, &mut change.told);
     change.modify(it.primitive, &attributes(it, &added, ids), &inside, it.primitive.attribute("type").is_some());
-    for id in without {
-        let xml = format!("<nvpair id=\"{}\"/>", escaped(id));
-        change.commands.push(["cibadmin", "--delete", "--xml-text", &xml].map(str::to_owned).into());
-    }
     Ok(change)
 }
 
-/// The parameters that must go, by the ids of their `nvpair`.
+/// What of the parameters this agent does not take as VirtualDomain did, told.
 ///
 /// # Errors
 /// A start would refuse one: the machine would be another one without it.
-fn refused<'a>(params: &[Configured<'a>], told: &mut Vec<String>) -> Result<Vec<&'a str>, String> {
+fn refused(params: &[Configured<'_>], told: &mut Vec<String>) -> Result<(), String> {
     let pairs = params.iter().map(|it| (it.name.as_bytes(), OsStr::new(it.value)));
-    let mut without = Vec::new();
-    let problems = Params::read(pairs).problems;
-    for problem in &problems {
-        let row = find(problem.param.as_bytes());
-        let unsupported = row.filter(|row| row.is_absent());
+    for problem in Params::read(pairs).problems {
         if problem.hinders_start() {
-            let instead = unsupported.filter(|row| row.used() == Use::Unsupported).map_or("", |row| row.long);
-            return Err(format!("{problem}. {instead}"));
+            let unsupported = find(problem.param.as_bytes()).filter(|row| row.used() == Use::Unsupported);
+            return Err(format!("{problem}. {}", unsupported.map_or("", |row| row.long)));
         }
-        let given = params.iter().find(|it| it.name == problem.param);
-        match (unsupported, given.and_then(|it| it.id)) {
-            (Some(row), Some(id)) => {
-                told.push(format!("taken away: {problem}. {}", row.long));
-                without.push(id);
-            }
-            (Some(_), None) | (None, _) => told.push(format!("{problem}; {}", problem.consequence())),
-        }
+        told.push(format!("{problem}; {}", problem.consequence()));
     }
     for unknown in params.iter().filter(|it| find(it.name.as_bytes()).is_none()) {
         let name = shown(unknown.name.as_ref());
         told.push(format!("'{name}' is no parameter of vm-agent: it stays, and means nothing"));
     }
-    Ok(without)
+    Ok(())
 }
 
 /// New parameters, in a set that the resource has, or a new one.

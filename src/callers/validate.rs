@@ -159,7 +159,7 @@ fn host(
     findings: &mut Vec<Finding>,
 ) {
     let by_xl = looker.tools() == Tools::Xl;
-    let asked = asked_of_libvirt(looker, inv.budget().until(Share::Lacks, deadline));
+    let asked = asked_of_libvirt(looker, inv.params.start_resources, inv.budget().until(Share::Lacks, deadline));
     let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     if inv.params.use_virsh && find_program("virsh").is_none() {
         missing("use_virsh is set, but virsh is not installed".into());
@@ -241,13 +241,13 @@ fn host(
 }
 
 /// What libvirt says that this host lacks for the definition. Without an answer there is no finding: that libvirt does not
-/// answer, or that the worker is missing, is found by itself.
-fn asked_of_libvirt(looker: &Looker, patience: Deadline) -> Vec<String> {
+/// answer, or that the worker is missing, is found by itself. What a start `starts` is not lacking.
+fn asked_of_libvirt(looker: &Looker, starts: bool, patience: Deadline) -> Vec<String> {
     let Definition::File(defined) = looker.definition() else { return Vec::new() };
     if defined.language == Language::Xl {
         return Vec::new();
     }
-    let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone() });
+    let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone(), starts });
     request.timeout = Some(patience.left());
     match backend::ask_worker(&request, patience) {
         Ok(answer) => {

@@ -39,6 +39,8 @@ pub(crate) struct Imagined {
     pub reboots: bool,
     /// Requests to shut down fail.
     pub ask_fails: Option<Failure>,
+    /// The networks and pools that it needs cannot be started.
+    pub resources_fail: Option<Failure>,
     /// Starting fails.
     pub start_fails: Option<Failure>,
     /// The domain is off again right after its start.
@@ -115,6 +117,7 @@ impl Default for Imagined {
             stubborn: false,
             reboots: false,
             ask_fails: None,
+            resources_fail: None,
             start_fails: None,
             start_dies: false,
             resume_fails: None,

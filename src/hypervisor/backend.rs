@@ -11,7 +11,9 @@ use crate::model::definition::DefinitionText;
 use crate::model::facts::{Libvirt, Place, Tools};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::presence::Presence;
-use crate::model::worker::{self, Answer, ErrorReply, Line, Lookup, Progress, Question, Reply, Request, Who};
+use crate::model::worker::{
+    self, Answer, ErrorReply, HostChange, Line, Lookup, Progress, Question, Reply, Request, Who,
+};
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, RunningChild};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
@@ -114,6 +116,15 @@ impl Backend {
         let finished = child.run(deadline).map_err(not_run)?;
         judge(&Tool::Virsh(virsh), &finished)?;
         Ok(String::from_utf8_lossy(&finished.stdout).into_owned().into())
+    }
+
+    /// Starts the networks and storage pools of this host that a definition names and that are not active. Only the worker
+    /// can: virsh has no word for all of them.
+    ///
+    /// # Errors
+    /// One of them cannot be started, or libvirt could not be asked.
+    pub(crate) fn start_resources(&self, xml: DefinitionText, deadline: Deadline) -> Result<(), Failure> {
+        ask_worker(&Request::host_change(&self.uri, HostChange::StartResources { xml }), deadline).map(drop)
     }
 
     fn spawn_tool(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<(Tool, RunningChild), Failure> {
@@ -382,6 +393,10 @@ fn answer(finished: &Finished) -> Result<Answer, Failure> {
     Err(match (last, finished.ended) {
         (Some(Ok(Line::End(Reply::Ok(answer)))), _) => return Ok(*answer),
         (Some(Ok(Line::End(Reply::Error(error)))), _) => refused(&error),
+        (Some(Ok(Line::Progress { progress: Progress::Doing(doing) })), Ended::TimedOut) => {
+            let failure = timed_out("libvirt", finished);
+            Failure { said: format!("{} ({doing})", failure.said), ..failure }
+        }
         (_, Ended::TimedOut) => timed_out("libvirt", finished),
         (_, Ended::Signalled(signal)) => {
             Failure::new(FailureKind::Crashed, format!("the worker was killed by signal {signal}"))

@@ -53,6 +53,8 @@ pub enum Ask {
     Question(Option<Who>, Question),
     /// To change a domain.
     Change(Who, Change),
+    /// To change the host, for a domain.
+    Host(HostChange),
 }
 
 /// A domain, by what identifies it. A name is taken literally (never as an id, as virsh does).
@@ -106,7 +108,27 @@ pub enum Question {
         /// Its definition; on standard input.
         #[serde(skip)]
         xml: DefinitionText,
+        /// Networks and storage pools that are not active will be started.
+        #[serde(default)]
+        starts: bool,
     },
+}
+
+/// What can be changed on a host, and is no domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum HostChange {
+    /// Start the networks and storage pools that a definition names and that are not active.
+    StartResources {
+        /// The definition; on standard input.
+        #[serde(skip)]
+        xml: DefinitionText,
+    },
+}
+
+impl HostChange {
+    /// The words that begin one.
+    const WORDS: [&str; 1] = ["start-resources"];
 }
 
 impl Question {

@@ -26,6 +26,8 @@ pub(crate) struct History {
     pub members_asked: Option<Duration>,
     /// Result of deleting its saved memory, when tried.
     pub dropped: Option<Result<(), Failure>>,
+    /// Result of starting the networks and pools that it needs, when tried.
+    pub resources: Option<Result<(), Failure>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), Failure>>,
     /// Result of resuming, when tried.

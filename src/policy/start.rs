@@ -8,7 +8,9 @@ use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
-use crate::model::facts::{Definition, Domain, Fact, Facts, GuestAgent, Libvirt, Place, Process, Silence, SilenceKind};
+use crate::model::facts::{
+    Definition, Domain, Fact, Facts, GuestAgent, Libvirt, Place, Process, Silence, SilenceKind, Tools,
+};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::{Guard, SavedMemory, StartedWhen};
@@ -190,6 +192,9 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         None => {}
     }
+    if let Some(Err(why)) = &done.resources {
+        return failed(why, format!("'{name}' was not started: {}", why.said));
+    }
     if let Libvirt::Unusable(why) = &seen.here.libvirt {
         return answer(Code::Configured, why.clone());
     }
@@ -224,7 +229,7 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         (
             Definition::File(_),
             Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_),
-        ) => unless_open_elsewhere(inv, seen, Step::Create),
+        ) => unless_open_elsewhere(inv, seen, done, Step::Create),
         (Definition::None { .. }, Libvirt::Domain(_)) => unless_saved(inv, seen, done, Step::StartDefined),
         (
             Definition::None { looked_at },
@@ -239,10 +244,10 @@ fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> 
     let name = seen.here.label();
     match (&seen.answers.saved, inv.params.saved_memory, &done.dropped) {
         (Fact::NotAsked, _, _) => Next::Ask(Query::Saved),
-        (Fact::Known(false), _, _) => unless_open_elsewhere(inv, seen, start),
+        (Fact::Known(false), _, _) => unless_open_elsewhere(inv, seen, done, start),
         (Fact::Silent(silence), _, _) => fail(format!("'{name}' was not started: {}", silence.why)),
         (Fact::Known(true), SavedMemory::Refuse, _) => fail(format!("{}; it was not started", has_saved_memory(name))),
-        (Fact::Known(true), SavedMemory::Use, _) => unless_open_elsewhere(inv, seen, Step::StartDefined),
+        (Fact::Known(true), SavedMemory::Use, _) => unless_open_elsewhere(inv, seen, done, Step::StartDefined),
         (Fact::Known(true), SavedMemory::Drop, None) => Next::Do(Step::DropSaved),
         (Fact::Known(true), SavedMemory::Drop, Some(dropped)) => {
             let sentence = |why| format!("'{name}' was not started: its saved memory could not be discarded: {why}");
@@ -256,11 +261,11 @@ fn unless_saved(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> 
 
 /// `start`, unless its storage says that somebody else has one of its disks open: a second copy would destroy them. What
 /// the storage does not say is no evidence, and hinders only a start that was told to be strict.
-fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, start: Step) -> Next {
+fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
     let name = seen.here.label();
     match (inv.params.guard, &seen.answers.open_elsewhere) {
         (Guard::Off, _) | (Guard::Try | Guard::Strict, Fact::Known(None)) | (Guard::Try, Fact::Silent(_)) => {
-            Next::Do(start)
+            with_resources(inv, seen, done, start)
         }
         (Guard::Try | Guard::Strict, Fact::NotAsked) => Next::Ask(Query::Storage),
         (Guard::Try | Guard::Strict, Fact::Known(Some(open))) => {
@@ -270,6 +275,15 @@ fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, start: Step) -> Next {
             "'{name}' was not started (guard is strict): who has its disks open is not known: {}",
             silence.why
         )),
+    }
+}
+
+/// `start`, behind the networks and storage pools that it needs: the last that is done before it, so that nothing comes up
+/// for a start that is refused. The storage is asked again then: of a pool that was not there it could not tell.
+fn with_resources(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
+    match (&done.resources, inv.params.start_resources, seen.here.tools) {
+        (None, true, Tools::Libvirt) => Next::Do(Step::StartResources),
+        (None | Some(_), _, _) => Next::Do(start),
     }
 }
 

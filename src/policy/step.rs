@@ -90,6 +90,8 @@ pub(crate) enum Delay {
 pub(crate) enum Step {
     /// Delete the memory that libvirt has saved.
     DropSaved,
+    /// Start the networks and storage pools that its definition names and that are not active.
+    StartResources,
     /// Create a transient domain from the definition that was read.
     Create,
     /// Start the definition that libvirt keeps.
@@ -147,6 +149,8 @@ impl Step {
     pub(crate) fn outdate(&self, answers: &mut Answers, done: &History) {
         match self {
             Self::DropSaved => answers.saved = Fact::NotAsked,
+            // Before its pool was there its storage could not tell.
+            Self::StartResources => answers.open_elsewhere = Fact::NotAsked,
             // What the other agent did until now has not been seen yet.
             Self::TakeLock if done.locked_at_last == Some(true) => answers.queue_passed = Fact::NotAsked,
             // What was asked for the stop does not count for the start.
@@ -241,6 +245,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DropSaved => f.write_str("discard its saved memory"),
+            Self::StartResources => f.write_str("start the networks and pools that it needs"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
             Self::Resume => f.write_str("resume it"),

@@ -52,7 +52,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 13),
+        flags in proptest::collection::vec(any::<bool>(), 14),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -80,6 +80,7 @@ prop_compose! {
         flag(flags[11], "monitor_agent", "yes");
         flag(flags[11], "started_when", "agent");
         flag(flags[12], "save_config_on_stop", "yes");
+        flag(flags[13], "start_resources", "yes");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -265,7 +266,8 @@ fn outward() -> impl Strategy<Value = Outward> {
 prop_compose! {
     fn history()(
         (left, spent, waited) in (seconds(200), seconds(200), seconds(60)),
-        (start, resume) in (proptest::option::of(result()), proptest::option::of(result())),
+        (start, resume, resources) in
+            (proptest::option::of(result()), proptest::option::of(result()), proptest::option::of(result())),
         (woken, kept_stopped) in (proptest::option::of(result()), proptest::option::of(result())),
         asked in proptest::collection::vec(result(), 0..3),
         destroyed in proptest::collection::vec(result(), 0..4),
@@ -282,7 +284,7 @@ prop_compose! {
         History {
             killed_run: None,
             name: None,
-            left, spent, waited, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,
+            left, spent, waited, resources, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,
             outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
         }
     }
@@ -475,7 +477,8 @@ proptest! {
     ) {
         let watches = matches!(inv.action, Action::Status | Action::Monitor | Action::Reload | Action::MigrateFrom);
         match policy::next(&inv, &seen, &done) {
-            next if starts(&next) => {
+            // Nothing is brought up for a start that is refused anyway.
+            next if starts(&next) || next == Next::Do(Step::StartResources) => {
                 prop_assert!(!alive(&seen) && !unknown(&seen), "{next}");
                 prop_assert!(matches!(seen.here.libvirt, Libvirt::Domain(_) | Libvirt::NoDomain), "{next}");
                 prop_assert!(matches!(inv.action, Action::Start | Action::Restart | Action::Recover), "{next}");
@@ -555,6 +558,8 @@ proptest! {
         let free = next(Fact::Known(None));
         prop_assert!(!(guarded && starts(&next(Fact::Known(Some(open()))))));
         prop_assert!(!(guarded && starts(&next(Fact::NotAsked))));
+        let brings_up = Next::Do(Step::StartResources);
+        prop_assert!(!(guarded && [Fact::Known(Some(open())), Fact::NotAsked].map(&next).contains(&brings_up)));
         let silent = next(Fact::Silent(Silence::refused("it hangs")));
         if strict {
             prop_assert!(!starts(&silent));

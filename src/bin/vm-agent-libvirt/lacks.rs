@@ -10,8 +10,8 @@ use vm_agent::model::definition::{self, DefinedDomain, DiskKind, Element, Secret
 use vm_agent::model::worker::{Lacks, NO_SUPPORT};
 
 /// libvirt's error numbers for a thing that a host does not have.
-const NO_NETWORK: u32 = 43;
-const NO_STORAGE_POOL: u32 = 49;
+pub(crate) const NO_NETWORK: u32 = 43;
+pub(crate) const NO_STORAGE_POOL: u32 = 49;
 const NO_INTERFACE: u32 = 57;
 const NO_SECRET: u32 = 66;
 /// For a kind of machine that a host does not have: invalid argument, internal, configuration not supported.
@@ -29,6 +29,8 @@ pub(crate) struct Check<'a> {
     pub text: &'a str,
     /// What the host is called.
     pub there: &'a str,
+    /// Whether networks and pools that are not active will be started.
+    pub starts: bool,
     pub lacks: Lacks,
 }
 
@@ -54,8 +56,8 @@ impl Check<'_> {
         let (facts, there) = (self.facts, self.there);
         for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match self.connection.lookup_network_by_name(network).and_then(|network| network.is_active()) {
-                Ok(true) => {}
-                Ok(false) => self.miss(format!("the network '{network}' is not active on {there}: start it there")),
+                Ok(active) if active || self.starts => {}
+                Ok(_) => self.miss(format!("the network '{network}' is not active on {there}: start it there")),
                 Err(error) if error.code().to_raw() == NO_NETWORK => {
                     self.miss(format!("{there} has no network '{network}': define and start it there"));
                 }
@@ -69,8 +71,8 @@ impl Check<'_> {
         let volumes = facts.disks.iter().filter(|disk| disk.kind == DiskKind::Volume);
         for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
             match self.connection.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
-                Ok(true) => {}
-                Ok(false) => self.miss(format!("the storage pool '{pool}' is not active on {there}: start it there")),
+                Ok(active) if active || self.starts => {}
+                Ok(_) => self.miss(format!("the storage pool '{pool}' is not active on {there}: start it there")),
                 Err(error) if error.code().to_raw() == NO_STORAGE_POOL => {
                     self.miss(format!("{there} has no storage pool '{pool}': define and start it there"));
                 }
@@ -84,7 +86,8 @@ impl Check<'_> {
         let (facts, there) = (self.facts, self.there);
         for interface in &facts.interfaces {
             let what = match interface.kind.as_str() {
-                "bridge" => "bridge",
+                // Which bridge a network has is that host's own affair.
+                "bridge" if interface.network.is_none() => "bridge",
                 "direct" if interface.network.is_none() => "network device",
                 _ => continue,
             };

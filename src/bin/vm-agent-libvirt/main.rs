@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod preflight;
 mod question;
+mod resources;
 
 use failure::During;
 use vm_agent::model::change::Change;
@@ -46,5 +47,6 @@ fn run() -> Result<Answer, ErrorReply> {
     match &request.ask {
         Ask::Question(who, question) => question::answer(uri, who.as_ref(), question),
         Ask::Change(who, change) => change::make(uri, who, change),
+        Ask::Host(change) => resources::make(uri, change),
     }
 }

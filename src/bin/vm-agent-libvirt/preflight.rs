@@ -8,7 +8,7 @@
 
 use crate::capabilities::Capabilities;
 use crate::lacks::Check;
-use crate::{connect, ffi, output};
+use crate::{connect, ffi, output, resources};
 use std::net::ToSocketAddrs;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -99,7 +99,8 @@ impl Ends<'_> {
             warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
         }
         let connection = self.destination;
-        let mut asked = Check { connection, facts: &facts, root: &root, text, there, lacks: Lacks::default() };
+        let starts = self.migrate.start_resources;
+        let mut asked = Check { connection, facts: &facts, root: &root, text, there, starts, lacks: Lacks::default() };
         if thorough {
             asked.everything();
             asked.huge_pages();
@@ -127,6 +128,11 @@ impl Ends<'_> {
             unasked.extend(ports.map(|port| format!("whether a program on {there} uses port {}", port.port)));
             if !unasked.is_empty() {
                 warn(format!("not checked, as libvirt cannot be asked: {}", unasked.join("; ")));
+            }
+        } else if starts && self.failures.is_empty() {
+            // Nothing is started there for a move that is refused anyway.
+            if let Err(why) = resources::start(self.destination, &facts, there) {
+                self.fail(why);
             }
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
         }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
         Question::FromNative { format, text } => xml(connection.domain_xml_from_native(format, text, 0)),
-        Question::Check { xml } => {
+        Question::Check { xml, starts } => {
             let root = definition::read(xml).map_err(|error| own(CallStep::Input, error.to_string()))?;
             let facts = definition::parse(xml.as_bytes()).map_err(|error| own(CallStep::Input, error.to_string()))?;
             let mut asked = Check {
@@ -50,6 +50,7 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
                 root: &root,
                 text: xml,
                 there: "this host",
+                starts: *starts,
                 lacks: Lacks::default(),
             };
             asked.everything();

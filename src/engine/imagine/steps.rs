@@ -62,6 +62,10 @@ impl Imagined {
                 }
                 Duration::ZERO
             }
+            Step::StartResources => {
+                done.resources = Some(result(&self.resources_fail));
+                STEP
+            }
             Step::Create | Step::StartDefined => {
                 done.start = Some(result(&self.start_fails));
                 if self.start_fails.is_none() && !self.start_dies {

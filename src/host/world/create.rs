@@ -4,7 +4,7 @@
 use super::Host;
 use crate::model::budget::Share;
 use crate::model::change::Change;
-use crate::model::definition::{self, DefinitionText, Language, Mark};
+use crate::model::definition::{self, DefinitionText, DiskKind, Language, Mark};
 use crate::model::facts::{Defined, Definition, Facts, Libvirt, Tools};
 use crate::model::failure::Failure;
 use crate::model::worker::Who;
@@ -66,6 +66,25 @@ impl Host<'_> {
         self.looker.note_start();
         let (change, who) = (Change::Create { xml: text.into() }, Who::Name(defined.name.clone()));
         self.backend.start(&change, &who, &defined.name, self.deadline)
+    }
+
+    /// Starts the networks and storage pools that its definition names and that are not active.
+    pub(super) fn start_resources(&mut self, seen: &Facts) -> Result<(), Failure> {
+        let until = self.until(Share::Resources);
+        let xml = match &seen.definition {
+            Definition::File(defined) if defined.language == Language::Xml => Some(defined.text.clone()),
+            // What xl's language can name is no network or pool of libvirt's.
+            Definition::File(_) => return Ok(()),
+            Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } | Definition::Bad(_) => {
+                self.looker.inactive_xml(&seen.here.who(), until)
+            }
+        };
+        let xml = xml.ok_or_else(|| Failure::refused("libvirt does not show its definition"))?;
+        let named = definition::parse(xml.as_bytes()).is_ok_and(|facts| {
+            facts.interfaces.iter().any(|interface| interface.network.is_some())
+                || facts.disks.iter().any(|disk| disk.kind == DiskKind::Volume)
+        });
+        if named { self.backend.start_resources(xml, until) } else { Ok(()) }
     }
 
     /// The libvirt XML of an xl file.

@@ -301,6 +301,7 @@ impl World for Host<'_> {
                 log::warn!("saved memory of the virtual machine is discarded, since saved_memory is drop");
                 done.dropped = Some(self.backend.call(&Change::DropSaved, &who, self.deadline));
             }
+            Step::StartResources => done.resources = Some(self.start_resources(seen)),
             Step::Create => {
                 self.looker.expect_a_new_machine();
                 done.start = Some(self.create(seen));

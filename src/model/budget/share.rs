@@ -299,6 +299,11 @@ shares! {
         most(5).of_left(4),
         "Storage that hangs does not tell, and the start must fail or go on.",
     ),
+    Resources => row(
+        "starting the networks and storage pools that it needs (start_resources)",
+        most(30).of_left(2),
+        "A pool on storage that is dead must not take the time to say so.",
+    ),
     Passes => row(
         "waiting for whoever has a disk open on this host",
         most(2).of_left(4),

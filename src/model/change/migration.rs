@@ -17,6 +17,8 @@ pub fn same_host(there: &str, uuid: &str) -> String {
 pub struct Migrate {
     /// Only check both ends, and move nothing.
     pub rehearse: Option<Rehearsal>,
+    /// Start the networks and storage pools at the other host that it needs there and that are not active.
+    pub start_resources: bool,
     /// Measure how fast the guest makes its memory dirty.
     pub measure: bool,
     /// The other host's libvirt: connected to by the worker, or by the source's daemon with [`Flag::P2p`].

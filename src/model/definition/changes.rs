@@ -225,7 +225,11 @@ fn filled_in(element: &Element<'_>, parent: &Element<'_>) -> &'static [(&'static
     match element.name {
         "source" if parent.is("disk") => &[("index", None)],
         "source" if parent.is("interface") && element.attribute("network").is_some() => {
-            &[("portid", None), ("bridge", None)]
+            &[("portid", None), ("bridge", None), ("dev", None), ("mode", None)]
+        }
+        // What is behind its network.
+        "interface" if element.first("source").is_some_and(|source| source.attribute("network").is_some()) => {
+            &[("type", Some("network"))]
         }
         "console" | "serial" if is("type", "pty") => &[("tty", None)],
         "target" if parent.is("channel") => &[("state", None)],
@@ -345,7 +349,7 @@ mod tests {
     fn what_belongs_to_one_run_of_the_domain_is_no_change_and_is_not_written() {
         let run = |n: u8| {
             format!(
-                "<interface type='network'><source network='lan' portid='p{n}' bridge='br{n}'/><target dev='vnet{n}'/>\
+                "<interface type='bridge'><source network='lan' portid='p{n}' bridge='br{n}'/><target dev='vnet{n}'/>\
                  <alias name='net{n}'/></interface><console type='pty' tty='/dev/pts/{n}'><source path='/dev/pts/{n}'/>\
                  </console><channel type='unix'><source mode='bind' path='/run/libvirt/qemu/channel/{n}-a/x'/>\
                  <target type='virtio' name='x' state='s{n}'/></channel><graphics type='vnc' port='590{n}' autoport='yes'/>\
@@ -362,8 +366,13 @@ mod tests {
         {
             assert!(!text.contains(gone), "{gone} in {}", *text);
         }
-        let kept =
-            ["<source network='lan'/>", "port='-1' autoport='yes'", "ua-loud", "<console type='pty'>", "slot='3'"];
+        let kept = [
+            "<interface type='network'><source network='lan'/>",
+            "port='-1' autoport='yes'",
+            "ua-loud",
+            "<console type='pty'>",
+            "slot='3'",
+        ];
         assert!(kept.iter().all(|part| text.contains(part)), "{}", *text);
         assert!(!without_ours(&two).unwrap().contains("id='7'"));
     }

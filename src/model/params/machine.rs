@@ -151,6 +151,15 @@ pub(super) static ROWS: &[Param] = &[
              /usr/local/bin/other\". No shell is used.",
         )
         .readme("Checks of the guest: programs, without a shell"),
+    row(Start, "start_resources", LaxFlag(|p| &mut p.start_resources))
+        .default("no")
+        .told(
+            "Start networks and storage pools",
+            "yes: a start brings up the virtual networks and storage pools that the definition names and that are not \
+             active, when nothing else hinders it; a migration does so at the target. It fails where one of them cannot be \
+             started. Nothing stops them again.",
+        )
+        .readme("A start, and a migration at its target, brings up the networks and pools that the definition names"),
     row(Stop, "save_config_on_stop", LaxFlag(|p| &mut p.save_config))
         .default("no")
         .told(

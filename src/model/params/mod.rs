@@ -123,6 +123,8 @@ pub struct Params {
     pub status_program: Option<OsString>,
     /// Programs that check the guest at depth 10, or what is wrong with them.
     pub monitor_scripts: Option<Result<Vec<Script>, String>>,
+    /// A start or migration brings up the networks and pools that the definition names.
+    pub start_resources: bool,
     /// A stop or migration saves what was changed in the running machine into its file.
     pub save_config: bool,
     /// It does, and csync2 copies that file.
@@ -260,11 +262,13 @@ mod tests {
 
     #[test]
     fn what_the_predecessor_takes_for_no_is_off() {
-        for name in ["stateless", "start_resources"] {
-            for off in ["0", "No", "off", "never", ""] {
-                assert_eq!(read(&[(name, off)]).problems, [], "{name}={off}");
-            }
-            assert_eq!(read(&[(name, "On")]).problems.len(), 1, "{name}");
+        for off in ["0", "No", "off", "never", ""] {
+            assert_eq!(read(&[("stateless", off)]).problems, [], "{off}");
+        }
+        assert_eq!(read(&[("stateless", "On")]).problems.len(), 1);
+        for name in ["save_config_on_stop", "sync_config_on_stop", "start_resources"] {
+            let params = read(&[(name, "never")]);
+            assert!(params.problems.iter().all(|problem| problem.used) && !params.saves_config(), "{name}");
         }
         assert_eq!(read(&[("backingfile", "never")]).problems.len(), 1);
     }

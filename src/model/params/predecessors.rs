@@ -48,11 +48,6 @@ pub(super) static ROWS: &[Param] = &[
              or a filesystem in its definition.",
     )
     .readme("Refused: files belong into the image, or to a CD or `<filesystem>` of the definition"),
-    row(Start, "start_resources", Unsupported).kind(ValueKind::Boolean).told(
-        "Start networks and pools",
-        "Whether a start brings up the virtual networks and storage pools of the definition. Not supported yet: \
-             start refuses it. Let libvirt do so: virsh net-autostart, virsh pool-autostart.",
-    ),
     row(Nothing, "domain", Manager)
         .told(
             "Failover domain (rgmanager)",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A request as arguments, and arguments as a request: both by way of serde, so that the two sides cannot differ. Pure.
 
-use super::{Ask, Question, Request, Who};
+use super::{Ask, HostChange, Question, Request, Who};
 use crate::model::change::Change;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -24,6 +24,11 @@ impl Request {
         Self { uri: uri.into(), ask: Ask::Change(who, change), timeout: None, parent: None }
     }
 
+    /// Changes the host at `uri`.
+    pub fn host_change(uri: impl Into<String>, change: HostChange) -> Self {
+        Self { uri: uri.into(), ask: Ask::Host(change), timeout: None, parent: None }
+    }
+
     /// The worker's arguments, its own name not included.
     #[must_use]
     pub fn argv(&self) -> Vec<String> {
@@ -31,6 +36,7 @@ impl Request {
         let (who, word) = match &self.ask {
             Ask::Question(who, question) => (who.as_ref(), serde_json::to_value(question)),
             Ask::Change(who, change) => (Some(who), serde_json::to_value(change)),
+            Ask::Host(change) => (None, serde_json::to_value(change)),
         };
         options.extend(who.map(|who| match who {
             Who::Uuid(uuid) => format!("--uuid={uuid}"),
@@ -97,6 +103,11 @@ impl Request {
                 (false, true) => return Err(format!("{verb} needs --uuid or --name")),
                 (true, true) | (false, false) => Ask::Question(who, question),
             }
+        } else if HostChange::WORDS.contains(&verb.as_str()) {
+            if who.is_some() {
+                return Err(format!("{verb} takes no --uuid and no --name"));
+            }
+            Ask::Host(parse_word(&verb, options)?)
         } else {
             let change = parse_word(&verb, options)?;
             Ask::Change(who.ok_or_else(|| format!("{verb} needs --uuid or --name"))?, change)
@@ -108,8 +119,9 @@ impl Request {
     #[must_use]
     pub fn input(&self) -> Option<&str> {
         match &self.ask {
-            Ask::Question(_, Question::Check { xml } | Question::FromNative { text: xml, .. })
-            | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml }) => Some(xml),
+            Ask::Question(_, Question::Check { xml, .. } | Question::FromNative { text: xml, .. })
+            | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
+            | Ask::Host(HostChange::StartResources { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,
         }
     }
@@ -117,8 +129,9 @@ impl Request {
     /// Where the worker puts what it reads from its standard input; nothing is read without it.
     pub fn input_mut(&mut self) -> Option<&mut String> {
         match &mut self.ask {
-            Ask::Question(_, Question::Check { xml } | Question::FromNative { text: xml, .. })
-            | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml }) => Some(xml),
+            Ask::Question(_, Question::Check { xml, .. } | Question::FromNative { text: xml, .. })
+            | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
+            | Ask::Host(HostChange::StartResources { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,
         }
     }

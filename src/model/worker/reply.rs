@@ -188,6 +188,8 @@ pub struct HostFacts {
 pub enum Progress {
     /// Something that a person should know, and that does not stand in the way.
     Warning(String),
+    /// What is being done: where it does not go on, this is what it hangs at.
+    Doing(String),
     /// Which end is asked before a migration: where it does not go on, that one is silent.
     Asking(Side),
     /// Bytes a second that the guest makes dirty, measured before its migration.

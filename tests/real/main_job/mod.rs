@@ -11,6 +11,7 @@ mod mistakes;
 mod nameless;
 mod other;
 mod parameters;
+mod resources;
 mod saving;
 mod secrets;
 mod start;

@@ -90,6 +90,28 @@ fn a_stop_writes_what_was_attached_into_the_file_and_leaves_the_rest_of_it_and_a
     }
 }
 
+/// Of a network's interface a running domain shows the bridge behind it.
+#[test]
+fn a_machine_on_a_network_starts_again_from_what_was_saved() {
+    let host = Host::up();
+    let net = host.file("net.xml", "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>");
+    host.run("ip", &["link", "add", "br0", "type", "bridge"]);
+    host.virsh(&["net-create", net.to_str().unwrap()]);
+    let interface = "<interface type='network'><source network='lan'/></interface><console type='pty'/><panic model";
+    let vm = host.guest("a").edit("<panic model", interface).written();
+    host.run("qemu-img", &["create", "-q", "-f", "raw", disk(&host).to_str().unwrap(), "1M"]);
+    let call = |action: &str| vm.call(Pacemaker, action).param(SAVE, "1").param("force_stop", "1").gives(0);
+    call("start");
+    attach(&host);
+    call("stop");
+    let saved = text(&vm.file);
+    assert!(saved.contains("<source network='lan'/>") && !saved.contains("br0"), "{saved}");
+    call("start");
+    assert!(vm.live_xml().contains("bridge='br0'") && vm.live_xml().contains("dev='vdb'"));
+    call("stop");
+    assert_eq!(text(&vm.file), saved);
+}
+
 #[test]
 fn a_restart_saves_and_starts_from_what_it_has_saved() {
     let host = Host::up();

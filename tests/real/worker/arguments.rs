@@ -10,7 +10,7 @@ use proptest::sample::select;
 use serde_json::json;
 use virt::sys;
 use vm_agent::model::change::{Change, Flag, Migrate, Rehearsal, ShutdownMode, Wake};
-use vm_agent::model::worker::{Ask, CallStep, NO_DOMAIN, NO_SUPPORT, Question, Reply, Request, Who};
+use vm_agent::model::worker::{Ask, CallStep, HostChange, NO_DOMAIN, NO_SUPPORT, Question, Reply, Request, Who};
 
 use super::{IN_PROCESS, Worker, name};
 
@@ -31,7 +31,7 @@ fn question() -> impl Strategy<Value = Ask> {
     ];
     let of_the_host = prop_oneof![
         Just(Question::Host),
-        xml().prop_map(|xml| Question::Check { xml: xml.into() }),
+        (xml(), any::<bool>()).prop_map(|(xml, starts)| Question::Check { xml: xml.into(), starts }),
         word().prop_map(|path| Question::SavedXml { path }),
     ];
     prop_oneof![
@@ -92,6 +92,7 @@ fn migrate() -> impl Strategy<Value = Migrate> {
             let [downtime_ms, bandwidth, bandwidth_postcopy, compression_xbzrle_cache] = longs;
             Migrate {
                 rehearse,
+                start_resources: true,
                 measure: true,
                 dest_uri,
                 flags,
@@ -120,7 +121,11 @@ fn migrate() -> impl Strategy<Value = Migrate> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let ask = prop_oneof![question(), (who(), change()).prop_map(|(who, change)| Ask::Change(who, change))];
+    let ask = prop_oneof![
+        question(),
+        (who(), change()).prop_map(|(who, change)| Ask::Change(who, change)),
+        xml().prop_map(|xml| Ask::Host(HostChange::StartResources { xml: xml.into() })),
+    ];
     (word(), ask, of(any::<u32>()), of(any::<u32>())).prop_map(|(uri, ask, timeout, parent)| Request {
         uri,
         ask,

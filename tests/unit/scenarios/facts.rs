@@ -76,6 +76,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "definition" => world.definition = Some(definition(rest)),
             "guest" if rest == "reboots" => world.reboots = true,
             "guest" => world.stubborn = rest == "stubborn",
+            "resources" => world.resources_fail = fails(),
             "start" if rest == "dies" => world.start_dies = true,
             "start" => world.start_fails = fails(),
             "ask" => world.ask_fails = fails(),

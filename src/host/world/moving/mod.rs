@@ -166,6 +166,7 @@ impl Mover<'_, '_> {
         // Whether it would end without a pause depends on it, and the hypervisor tells it after the first pass only.
         request.measure = params.allow_pause && params.live && qemu;
         request.migrate_uri.clone_from(&self.target.data_uri);
+        request.start_resources = self.host.inv.params.start_resources;
         request.downtime_ms = (params.downtime > 0).then_some(params.downtime);
         request.bandwidth = request.bandwidth.or((params.speed > 0).then_some(params.speed));
         request.compression = request.compression.or_else(|| params.compression.clone());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the documents say, held against the tables, the files and the tests: parameters, codes, paths, links, examples.
 
+use super::meta_data::{VIRTUAL_DOMAIN, VM_SH};
 use crate::shared::example;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use vm_agent::model::action::Action;
 use vm_agent::model::budget::{Budget, Share};
 use vm_agent::model::caller::Caller;
 use vm_agent::model::definition::read;
-use vm_agent::model::params::{Concern, Param, Use, table};
+use vm_agent::model::params::{Concern, DIFFERENCES, Param, Use, table};
 
 const README: &str = include_str!("../../README.md");
 const MANUAL: &str = include_str!("../../packaging/vm-agent.8");
@@ -71,6 +72,32 @@ fn the_readmes_table_has_every_parameter_with_its_default() {
         "\nrgmanager reads these ",
         &rows.collect::<String>(),
     );
+}
+
+#[test]
+fn the_page_of_parameters_has_each_of_them_beside_the_predecessors() {
+    let rows = table().map(|row| {
+        let names: Vec<&str> = std::iter::once(&row.name).chain(row.aliases).copied().collect();
+        let theirs = |all: Vec<&'static str>| {
+            let known = all.into_iter().find(|known| names.contains(known));
+            known.map_or_else(|| "-".to_owned(), |known| format!("`{known}`"))
+        };
+        let vm_sh = theirs(VM_SH.iter().map(|(name, ..)| *name).collect());
+        let virtual_domain = theirs(VIRTUAL_DOMAIN.iter().map(|(name, _)| *name).collect());
+        let what = match row.used() {
+            Use::Agent | Use::Refused(_) => row.readme,
+            Use::Manager => "Read by rgmanager alone, from its own meta-data",
+            Use::Unsupported => "Refused: not supported yet",
+        };
+        let differs = DIFFERENCES.iter().find(|(name, _)| *name == row.name).map_or("", |(_, differs)| differs);
+        let default = row.default.map(|default| format!(" {default}")).unwrap_or_default();
+        format!("| `{}` | {vm_sh} | {virtual_domain} |{default} | {what} | {differs} |\n", row.name)
+    });
+    let head = "| here | vm.sh | VirtualDomain | default | what it is | other than there, on purpose |\n|---|---|---|---|---|---|\n";
+    rendered("docs/PARAMETERS.md", head, "", &rows.collect::<String>());
+    for (name, _) in DIFFERENCES {
+        assert!(table().any(|row| row.name == *name), "{name} is no parameter");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn flags(element: &Element<'_>) -> String {
 }
 
 /// The parameters of VirtualDomain 4.12, and their types.
-const VIRTUAL_DOMAIN: &[(&str, &str)] = &[
+pub(super) const VIRTUAL_DOMAIN: &[(&str, &str)] = &[
     ("config", "string"),
     ("hypervisor", "string"),
     ("force_stop", "boolean"),
@@ -136,7 +136,7 @@ fn the_table_has_each_name_once() {
 
 /// What rgmanager's vm.sh publishes: name, flags, type, default. A difference would change what rgmanager does with a
 /// running virtual machine when cluster.conf changes.
-const VM_SH: &[(&str, &str, &str, Option<&str>)] = &[
+pub(super) const VM_SH: &[(&str, &str, &str, Option<&str>)] = &[
     ("name", "primary=1", "string", None),
     ("domain", "reconfig=1", "string", None),
     ("autostart", "reconfig=1", "boolean", Some("1")),

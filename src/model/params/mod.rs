@@ -8,6 +8,7 @@
 //! A new parameter is a field and its row (`machine.rs`, `health.rs`, `moving.rs`), whose setter fills the field; both meta-data,
 //! README's table and the manual page's list are made from the rows.
 
+mod differences;
 mod health;
 pub mod hypervisor;
 mod machine;
@@ -24,6 +25,7 @@ mod values;
 mod xen;
 
 use crate::model::change::ShutdownMode;
+pub use differences::DIFFERENCES;
 pub use migration::Migration;
 pub use path::PathSpec;
 pub use scripts::Script;

@@ -88,22 +88,43 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
 
 /// Asks these members, each until the deadline; one that is away not for long.
 pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Vec<Peer> {
-    let place = |member: &Member| {
-        let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
-        let at = |uri: String| backend::place_of_either(&uri, &subject.name, subject.uuid.clone(), until);
-        let place = uri(&member.node, inv, source).map_or_else(Place::silent, at);
-        match uri_of_xl(&member.node, inv, source) {
-            Some(xl) if matches!(place.presence(), Presence::Off(_)) => at(xl),
-            Some(_) | None => place,
-        }
+    let uris = |member: &Member| {
+        let xl = uri_of_xl(&member.node, inv, source).map(Ok);
+        std::iter::once(uri(&member.node, inv, source)).chain(xl)
     };
-    let peer = |(member, place): (&Member, Option<Place>)| Peer {
+    let questions: Vec<(usize, &Member, Result<String, String>)> = members
+        .iter()
+        .enumerate()
+        .flat_map(|(index, member)| uris(member).map(move |uri| (index, member, uri)))
+        .collect();
+    let place = |(_, member, uri): &(usize, &Member, Result<String, String>)| {
+        let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
+        let at = |uri: &String| backend::place_of_either(uri, &subject.name, subject.uuid.clone(), until);
+        uri.as_ref().map_or_else(|why| Place::silent(why.as_str()), at)
+    };
+    let places = at_once(&questions, place);
+    let mut said: Vec<(usize, Place)> = questions
+        .iter()
+        .zip(places)
+        .map(|((index, ..), place)| (*index, place.unwrap_or_else(|| Place::silent("it could not be asked"))))
+        .collect();
+    // Whoever says that it is there counts before who does not know, and both before who denies it.
+    said.sort_by_key(|(index, place)| {
+        let rank = match place.presence() {
+            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => 0,
+            Presence::Unknown(_) => 1,
+            Presence::Off(_) => 2,
+        };
+        (*index, rank)
+    });
+    said.dedup_by_key(|(index, _)| *index);
+    let peer = |(member, (_, place)): (&Member, (usize, Place))| Peer {
         node: member.node.clone(),
         standing: member.standing,
         on_record: member.on_record,
-        place: place.unwrap_or_else(|| Place::silent("it could not be asked")),
+        place,
     };
-    members.iter().zip(at_once(members, place)).map(peer).collect()
+    members.iter().zip(said).map(peer).collect()
 }
 
 /// What libvirt on a host has of a machine beside its state.

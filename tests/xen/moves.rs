@@ -163,7 +163,7 @@ fn unseen_by_libvirt() {
     let here = hosts[0].guest("web").option("--xml").written();
     for dialect in BOTH {
         let start = here.call(dialect, "start").param("guard_nodes", hosts[1].node());
-        start.gives(1).says(&["runs", "node2"]);
+        start.gives(1).says(&["is running on node2"]);
         assert!(hosts[0].domains().is_empty());
     }
     hosts[1].goes_on("web", &(boot, 0));

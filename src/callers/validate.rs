@@ -7,6 +7,7 @@
 use crate::callers::shutdown;
 use crate::host::aside::{self, There};
 use crate::host::look::{Depth, Looker};
+use crate::host::saved::StatePlace;
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
@@ -14,6 +15,7 @@ use crate::model::definition::{DefinedDomain, DiskKind, EMPTY_TPM, Language, Tpm
 use crate::model::facts::{Definition, Libvirt, Tools};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
+use crate::model::saved_state::{self, written_disks};
 use crate::model::worker::{Question, Request};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
@@ -179,6 +181,19 @@ fn host(
         for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
             missing(format!("monitor_scripts: there is no program {}", program.display()));
         }
+    }
+    if let Some(place) = StatePlace::of(inv, looker) {
+        match place.look(Vec::new(), inv.budget().until(Share::StateFolder, deadline)) {
+            Err(failure) => missing(format!("snapshot: {failure}")),
+            Ok(folder) => {
+                let (_, untold) = facts.map(written_disks).unwrap_or_default();
+                if let (Some(disk), false) = (untold.first(), folder.shared) {
+                    missing(format!("snapshot: its memory would not be saved: {}", saved_state::untold(disk)));
+                }
+            }
+        }
+    } else if inv.params.snapshot.is_some() && inv.params.name.is_some() {
+        missing("snapshot: only the memory of QEMU's machines is saved".into());
     }
     if let Some(facts) = facts {
         let files = files(facts);

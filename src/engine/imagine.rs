@@ -8,6 +8,7 @@ use crate::model::call::Invocation;
 use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Noted, Peer, Place, Process};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
+use crate::model::saved_state::SavedState;
 use crate::model::storage::OpenDisk;
 use crate::policy::migrate;
 use crate::policy::moving::{Failed, Moving};
@@ -33,6 +34,14 @@ pub(crate) struct Imagined {
     pub saved: Fact<bool>,
     /// Deleting that fails.
     pub drop_fails: Option<Failure>,
+    /// What is in the folder of `snapshot`.
+    pub state: Fact<SavedState>,
+    /// Restoring it fails.
+    pub restore_fails: Option<Failure>,
+    /// Setting it aside fails.
+    pub aside_fails: Option<Failure>,
+    /// Saving its memory fails.
+    pub save_fails: Option<Failure>,
     /// The guest ignores requests to shut down.
     pub stubborn: bool,
     /// The guest begins anew when it is asked to shut down.
@@ -114,6 +123,10 @@ impl Default for Imagined {
             kept: Fact::Known(true),
             saved: Fact::Known(false),
             drop_fails: None,
+            state: Fact::Known(SavedState::Nothing),
+            restore_fails: None,
+            aside_fails: None,
+            save_fails: None,
             stubborn: false,
             reboots: false,
             ask_fails: None,
@@ -242,6 +255,8 @@ impl World for Story {
             | Tidy::NoteMonitor { .. }
             | Tidy::NoteMoved
             | Tidy::Mark { .. }
+            | Tidy::DropState
+            | Tidy::ClearState
             | Tidy::Warn(_)
             | Tidy::Alert(_) => {}
         }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::host::locate::{DefinitionAt, Found, Instead, LocateError, LookedAt, Waits};
+use crate::host::saved;
 use crate::hypervisor::process::{self, Driver, Evidence, FoundBy, Identity, Verdict};
 use crate::model::budget;
 use crate::model::definition::Language;
@@ -263,6 +264,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some((what, paths)) if *what == "in-use" => {
             paths.iter().try_for_each(|path| say(&image_lock::of(Path::new(path))))
         }
+        Some((what, [question])) if *what == saved::WORD => question.to_str().and_then(saved::main),
         Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {
             let roots = Roots { proc: proc.into(), run: run.into(), lib: lib.into(), ..Roots::default() };
             let uuid = uuid.to_str().and_then(crate::sys::text::parse_uuid);

@@ -9,6 +9,7 @@ pub(crate) mod locate;
 pub(crate) mod look;
 pub(crate) mod peers;
 pub(crate) mod records;
+pub(crate) mod saved;
 pub(crate) mod starting;
 mod storage;
 mod taking;

@@ -193,9 +193,11 @@ fn heard(
 }
 
 /// libvirt goes on with a start that it was asked for, whoever asked. So it is waited for: as long as it may still bring
-/// the domain up, this agent is there and holds the lock.
+/// the domain up, this agent is there and holds the lock. A save goes on, too, and is aborted by libvirt alone.
 fn changing<'a>(change: &Change, child: Child<'a>) -> Child<'a> {
-    if matches!(change, Change::Create { .. } | Change::Start) { child.uninterrupted() } else { child }
+    let goes_on =
+        matches!(change, Change::Create { .. } | Change::Start | Change::Restore { .. } | Change::Save { .. });
+    if goes_on { child.uninterrupted() } else { child }
 }
 
 /// Asks the worker how a domain is at `uri`, here or elsewhere.

@@ -7,6 +7,7 @@ use crate::model::failure::Failure;
 pub(crate) use crate::model::guest_agent::GuestAgent;
 use crate::model::outcome::{Code, Outcome};
 pub(crate) use crate::model::run_id::{ProcessId, RunId};
+use crate::model::saved_state::SavedState;
 pub(crate) use crate::model::silence::{Fact, Silence, SilenceKind};
 use crate::model::standing::Standing;
 use crate::model::state::{Motion, State};
@@ -67,6 +68,8 @@ pub(crate) struct Answers {
     pub kept: Fact<bool>,
     /// Whether libvirt has saved memory of the domain, which its next start would restore.
     pub saved: Fact<bool>,
+    /// The memory of it in the folder of `snapshot`.
+    pub state: Fact<SavedState>,
     /// How it is where its last migration from here went, when that host was asked.
     pub elsewhere: Option<Place>,
     /// How it is at the cluster's other members, when they were asked.

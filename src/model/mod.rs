@@ -16,6 +16,7 @@ pub(crate) mod outcome;
 pub mod params;
 pub mod presence;
 pub mod run_id;
+pub(crate) mod saved_state;
 mod silence;
 pub mod standing;
 pub mod state;

@@ -30,6 +30,14 @@ pub(crate) struct History {
     pub resources: Option<Result<(), Failure>>,
     /// Result of creating or starting, when tried.
     pub start: Option<Result<(), Failure>>,
+    /// Result of restoring its memory, when tried; the start's, too.
+    pub restored: Option<Result<(), Failure>>,
+    /// Result of setting its memory aside, when tried: what was done, in a sentence.
+    pub set_aside: Option<Result<String, Failure>>,
+    /// Result of saving its memory, when tried: the path, or why it was not saved.
+    pub saving: Option<Result<String, Failure>>,
+    /// How long that took.
+    pub save_took: Duration,
     /// Result of resuming, when tried.
     pub resume: Option<Result<(), Failure>>,
     /// Result of having the cluster keep it stopped, when tried.

@@ -30,7 +30,7 @@ mod world;
 
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Invocation};
-use crate::model::facts::{Domain, Fact, Facts, Libvirt};
+use crate::model::facts::{Domain, Fact, Facts, Libvirt, Tools};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::Problem;
 use crate::model::presence::Presence;
@@ -114,6 +114,9 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         let why = "it could not be asked before its end";
         tidies.push(Tidy::Warn(format!("what was changed in '{name}' while it ran was not saved: {why}")));
     }
+    if inv.params.snapshot.is_some() && well {
+        tidies.extend(of_saved_state(inv, seen, done));
+    }
     if worth_a_warning(inv, well, seen, done) {
         tidies.push(Tidy::Warn(outcome.reason.clone()));
     }
@@ -143,6 +146,16 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         Fact::Known(_) | Fact::NotAsked | Fact::Silent(_) => outcome,
     };
     Next::Answer(outcome, tidies)
+}
+
+/// What a start, or a stop, leaves in the folder of `snapshot`: no image that was used, and none that is half.
+fn of_saved_state(inv: &Invocation, seen: &Facts, done: &History) -> Option<Tidy> {
+    let saved = matches!(done.saving, Some(Ok(_)));
+    match (inv.action, seen.here.presence()) {
+        (Action::Start | Action::Restart | Action::Recover, Presence::Active(_)) => Some(Tidy::DropState),
+        (Action::Stop | Action::Kill, _) if !saved && seen.here.tools == Tools::Libvirt => Some(Tidy::ClearState),
+        (_, _) => None,
+    }
 }
 
 /// Whether the answer should be read even though it is a success: libvirt is silent, what was started stands still, a

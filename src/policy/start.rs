@@ -15,6 +15,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::{Guard, SavedMemory, StartedWhen};
 use crate::model::presence::Presence;
+use crate::model::saved_state::SavedState;
 use crate::model::state::{Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
@@ -90,6 +91,10 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
         (State::Paused(Pause::User | Pause::FromSnapshot), _) => {
             ok(format!("'{name}' is {state} and was left so{}", advice(seen.here.tools, domain, Health::Degraded)))
         }
+        // An agent that saved its memory did not live to end that: it ends, or runs on.
+        (State::Paused(Pause::Save), _) if inv.params.snapshot.is_some() => {
+            wait_or(done, inv.timeout, || format!("'{name}' is {state}; stop it first, then start it again"))
+        }
         (State::Paused(Pause::Migration), _) => wait_or(done, share(inv, done, Share::SecondLook), || {
             format!("'{name}' is {state}{}", advice(seen.here.tools, domain, Health::Failed))
         }),
@@ -145,7 +150,17 @@ fn readiness(inv: &Invocation, seen: &Facts, done: &History) -> Readiness {
 fn started(domain: &Domain, health: Health, seen: &Facts, done: &History) -> String {
     let Domain { name, state, .. } = domain;
     let seconds = done.spent.as_secs_f32();
-    if done.start.is_some() && seen.answers.saved == Fact::Known(true) {
+    if matches!(done.restored, Some(Ok(()))) {
+        let saved = match &seen.answers.state {
+            Fact::Known(SavedState::Fits { saved, .. }) => saved.as_str(),
+            Fact::Known(SavedState::Nothing | SavedState::Unfit { .. }) | Fact::NotAsked | Fact::Silent(_) => {
+                "saved here"
+            }
+        };
+        format!("'{name}' was restored from its memory ({saved}) and is {state} after {seconds:.1} s")
+    } else if let (Some(_), Some(Ok(aside))) = (&done.start, &done.set_aside) {
+        format!("'{name}' was started afresh and is {state} after {seconds:.1} s; {aside}")
+    } else if done.start.is_some() && seen.answers.saved == Fact::Known(true) {
         format!("'{name}' was restored from its saved memory and is {state} after {seconds:.1} s")
     } else if done.start.is_some() {
         format!("'{name}' was started and is {state} after {seconds:.1} s")
@@ -179,7 +194,10 @@ fn start_off(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         Some(Err(why)) if seen.here.starting.is_some() => {
             return fail(format!("libvirt may still start '{name}', as it was asked to: {why}"));
         }
-        Some(Err(why)) => return failed(why, format!("'{name}' was not started: {why}")),
+        Some(Err(why)) => match after_a_restore(inv, name, why, done) {
+            Some(next) => return next,
+            None => return failed(why, format!("'{name}' was not started: {why}")),
+        },
         Some(Ok(())) => {
             let now = match &seen.here.libvirt {
                 Libvirt::Domain(domain) => domain.state.to_string(),
@@ -265,7 +283,7 @@ fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, done: &History, start: 
     let name = seen.here.label();
     match (inv.params.guard, &seen.answers.open_elsewhere) {
         (Guard::Off, _) | (Guard::Try | Guard::Strict, Fact::Known(None)) | (Guard::Try, Fact::Silent(_)) => {
-            with_resources(inv, seen, done, start)
+            unless_restored(inv, seen, done, start)
         }
         (Guard::Try | Guard::Strict, Fact::NotAsked) => Next::Ask(Query::Storage),
         (Guard::Try | Guard::Strict, Fact::Known(Some(open))) => {
@@ -284,6 +302,56 @@ fn with_resources(inv: &Invocation, seen: &Facts, done: &History, start: Step) -
     match (&done.resources, inv.params.start_resources, seen.here.tools) {
         (None, true, Tools::Libvirt) => Next::Do(Step::StartResources),
         (None | Some(_), _, _) => Next::Do(start),
+    }
+}
+
+/// `start`, unless a stop has saved its memory in the folder of `snapshot`. Whatever lies there and is not restored is out
+/// of the way before anything is started: from then on it is older than the disks.
+fn unless_restored(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
+    if inv.params.snapshot.is_none() || seen.here.tools == Tools::Xl {
+        return with_resources(inv, seen, done, start);
+    }
+    let name = seen.here.label();
+    let (path, why) = match (&seen.answers.state, &seen.answers.saved) {
+        (Fact::NotAsked, _) => return Next::Ask(Query::State),
+        (Fact::Silent(silence), _) => {
+            return fail(format!(
+                "'{name}' was not started: whether its memory is saved is not known: {}",
+                silence.why
+            ));
+        }
+        (Fact::Known(SavedState::Nothing), _) => return with_resources(inv, seen, done, start),
+        (Fact::Known(SavedState::Fits { path, .. }), Fact::Known(true)) => {
+            (path, "libvirt has saved memory of it as well, and saved_memory is use")
+        }
+        (Fact::Known(SavedState::Fits { .. }), Fact::Known(false) | Fact::NotAsked | Fact::Silent(_)) => {
+            return with_resources(inv, seen, done, Step::Restore);
+        }
+        (Fact::Known(SavedState::Unfit { path, why }), _) => (path, why.as_str()),
+    };
+    aside_or(inv, name, done, why, path)
+}
+
+/// What follows where a restore has failed; nothing, where it was no restore.
+fn after_a_restore(inv: &Invocation, name: &str, why: &Failure, done: &History) -> Option<Next> {
+    match (&done.restored, &done.set_aside) {
+        (Some(Err(_)), None | Some(Err(_))) => {
+            let folder = inv.params.snapshot.as_deref().unwrap_or_default();
+            Some(aside_or(inv, name, done, &format!("it could not be restored: {}", why.said), folder))
+        }
+        (None | Some(Ok(())), _) | (Some(Err(_)), Some(Ok(_))) => None,
+    }
+}
+
+/// Sets aside what cannot be restored, unless it is required.
+fn aside_or(inv: &Invocation, name: &str, done: &History, why: &str, path: &str) -> Next {
+    match &done.set_aside {
+        _ if inv.params.snapshot_required => {
+            fail(format!("'{name}' was not started (snapshot_required): {why}; its saved memory: {path}"))
+        }
+        None => Next::Do(Step::SetAside { why: why.to_owned() }),
+        Some(Ok(_)) => fail(format!("'{name}' was not started: its saved memory is still there: {path}")),
+        Some(Err(why)) => fail(format!("'{name}' was not started: its saved memory could not be set aside: {why}")),
     }
 }
 

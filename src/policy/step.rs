@@ -31,6 +31,8 @@ pub(crate) enum Query {
     Kept,
     /// Whether libvirt has saved memory of the domain, which its next start would restore.
     Saved,
+    /// Whether the folder of `snapshot` has memory of the machine, and what it is good for.
+    State,
     /// How it is on the host that it last migrated to.
     Elsewhere,
     /// How it is at the cluster's other members.
@@ -62,6 +64,7 @@ impl Query {
             Self::Definition
             | Self::Kept
             | Self::Saved
+            | Self::State
             | Self::Elsewhere
             | Self::Members
             | Self::Storage
@@ -96,6 +99,17 @@ pub(crate) enum Step {
     Create,
     /// Start the definition that libvirt keeps.
     StartDefined,
+    /// Restore its memory from the folder of `snapshot`.
+    Restore,
+    /// Give what is in that folder another name, so that no start restores it.
+    SetAside {
+        /// Why.
+        why: String,
+    },
+    /// Save its memory to that folder, which ends it; at most so long.
+    Save(Duration),
+    /// Abort a save that another agent has begun, and did not live to end.
+    AbortSave,
     /// Let a paused domain run on.
     Resume,
     /// Have the cluster keep it stopped: its guest has shut down.
@@ -151,6 +165,11 @@ impl Step {
             Self::DropSaved => answers.saved = Fact::NotAsked,
             // Before its pool was there its storage could not tell.
             Self::StartResources => answers.open_elsewhere = Fact::NotAsked,
+            // What was restored in vain is looked for again, and so is the start that is to follow.
+            Self::SetAside { .. } => {
+                answers.state = Fact::NotAsked;
+                answers.queue_passed = Fact::NotAsked;
+            }
             // What the other agent did until now has not been seen yet.
             Self::TakeLock if done.locked_at_last == Some(true) => answers.queue_passed = Fact::NotAsked,
             // What was asked for the stop does not count for the start.
@@ -159,6 +178,9 @@ impl Step {
             | Self::SaveDefinition
             | Self::Create
             | Self::StartDefined
+            | Self::Restore
+            | Self::Save(_)
+            | Self::AbortSave
             | Self::Resume
             | Self::KeepStopped
             | Self::Wake
@@ -197,6 +219,10 @@ pub(crate) enum Tidy {
     },
     /// Keep the utilization attributes of its resource in the cluster at what it has.
     KeepUtilization,
+    /// It runs: the image that it was restored from is done with, and what a save has left.
+    DropState,
+    /// It does not run: what a save has left is removed.
+    ClearState,
     /// Log the answer as a warning, though it is a success.
     Warn(String),
     /// Log this as what somebody must mend at once.
@@ -227,6 +253,7 @@ impl fmt::Display for Query {
             Self::Definition => "read the definition",
             Self::Kept => "ask whether libvirt keeps a definition of it",
             Self::Saved => "ask whether libvirt has saved memory of it",
+            Self::State => "look for its memory in the folder of snapshot",
             Self::Elsewhere => "ask the host that it last migrated to",
             Self::Members => "ask the cluster's other members whether it runs there",
             Self::Storage => "ask its storage whether somebody else has its disks open",
@@ -248,6 +275,12 @@ impl fmt::Display for Step {
             Self::StartResources => f.write_str("start the networks and pools that it needs"),
             Self::Create => f.write_str("create it from the definition"),
             Self::StartDefined => f.write_str("start libvirt's own definition"),
+            Self::Restore => f.write_str("restore it from its memory there"),
+            Self::SetAside { why } => write!(f, "set its memory there aside ({why})"),
+            Self::Save(longest) => {
+                write!(f, "save its memory to the folder of snapshot, in at most {} s", longest.as_secs())
+            }
+            Self::AbortSave => f.write_str("abort the save that was cut short"),
             Self::Resume => f.write_str("resume it"),
             Self::KeepStopped => f.write_str("have the cluster keep it stopped"),
             Self::Wake => f.write_str("wake the guest"),

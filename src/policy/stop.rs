@@ -11,7 +11,7 @@ use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
 use crate::model::facts::{Domain, Fact, Facts, Process, RunId, SilenceKind, Tools};
 use crate::model::presence::Presence;
-use crate::model::state::{Motion, Pause, State};
+use crate::model::state::{Motion, Pause, Running, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ const DESTROY_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
-    let acted = !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty();
+    let acted =
+        !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty() || done.saving.is_some();
     let name = done.name.as_deref().unwrap_or_else(|| seen.here.label());
     match seen.here.presence() {
         Presence::Off(_) if seen.here.starting.is_some() && !queue_passed(inv, seen, done) => {
@@ -53,7 +54,7 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             let uri = done.moved_to.as_deref().unwrap_or("another host");
             ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
         }
-        Presence::Off(_) if acted => ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32())),
+        Presence::Off(_) if acted => ok(ended_after(name, done)),
         Presence::Off(why) => match &seen.hindrance {
             Some(hindrance) => ok(format!("{why}; a start would be refused: {hindrance}")),
             None => ok(why),
@@ -85,11 +86,14 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         // Its process was seen to end, and libvirt, which could have made another, does not run.
         Presence::Unknown(_) if ended_by_killing(done) && seen.here.is_dead() && seen.here.starting.is_none() => {
-            ok(format!("'{name}' {} after {:.1} s", how(done), done.spent.as_secs_f32()))
+            ok(ended_after(name, done))
         }
         // What was asked here has ended it; libvirt gives back what it held.
         Presence::Unknown(_)
-            if (ended || !done.destroyed.is_empty() || !done.asked.is_empty())
+            if (ended
+                || !done.destroyed.is_empty()
+                || !done.asked.is_empty()
+                || matches!(done.saving, Some(Ok(_))))
                 && seen.here.starting.is_none()
                 && seen.here.is_clearing_up() =>
         {
@@ -140,7 +144,10 @@ pub(super) fn pass_queue(inv: &Invocation, name: &str, seen: &Facts, done: &Hist
 fn patience(inv: &Invocation, done: &History) -> Duration {
     let free = inv.budget().free(kept_for_there(inv, done));
     match inv.params.shutdown_timeout {
-        Some(seconds) => free.min(Duration::from_secs(seconds).saturating_sub(done.spent)),
+        Some(seconds) => {
+            let asked_for = done.spent.saturating_sub(done.save_took);
+            free.min(Duration::from_secs(seconds).saturating_sub(asked_for))
+        }
         None => free,
     }
 }
@@ -184,8 +191,20 @@ fn force(inv: &Invocation) -> bool {
     inv.action == Action::Kill || inv.params.force_stop
 }
 
+/// How it came to its end, when, and what became of its memory where that was to be saved.
+fn ended_after(name: &str, done: &History) -> String {
+    let (how, seconds) = (how(done), done.spent.as_secs_f32());
+    match &done.saving {
+        Some(Ok(path)) => format!("'{name}' was saved to {path} after {seconds:.1} s"),
+        Some(Err(why)) => format!("'{name}' {how} after {seconds:.1} s; its memory was not saved: {why}"),
+        None => format!("'{name}' {how} after {seconds:.1} s"),
+    }
+}
+
 fn how(done: &History) -> &'static str {
-    if matches!(done.killed_run, Some(RunId::XenDomain(_))) {
+    if done.saving.is_some() && done.asked.is_empty() && done.destroyed.is_empty() && done.killed.is_empty() {
+        "ended with the save"
+    } else if matches!(done.killed_run, Some(RunId::XenDomain(_))) {
         "was destroyed by xl"
     } else if !done.killed.is_empty() {
         "was ended by ending its process,"
@@ -272,6 +291,9 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     // or runs. In its firmware it has not touched its disks yet.
     let begins_anew = done.rebooted && !forbidden;
     let ask = !force(inv) && !beyond_asking && !begins_anew && done.destroyed.is_empty();
+    if let Some(step) = saving(inv, domain, ask, done) {
+        return Next::Do(step);
+    }
     if ask && !patience.is_zero() {
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
         if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {
@@ -292,6 +314,35 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         });
     }
     destroy(inv, name, seen, done)
+}
+
+/// What is done to save its memory, where that is wanted: once, of a machine that runs well. One save that an agent did not
+/// live to end is aborted, not waited for: nobody would know its image as whole.
+fn saving(inv: &Invocation, domain: &Domain, ask: bool, done: &History) -> Option<Step> {
+    // Beside another agent, which may be at the same image, nothing is saved.
+    let wanted = inv.action == Action::Stop && ask && done.locked && done.saving.is_none();
+    inv.params.snapshot.as_ref().filter(|_| wanted)?;
+    match domain.state {
+        State::Paused(Pause::Save) => Some(Step::AbortSave),
+        // One that was let run on only to be asked was not well.
+        State::Running(Running::Plain)
+            if done.asked.is_empty()
+                && done.resume.is_none()
+                && done.woken.is_none()
+                && domain.motion == Motion::None =>
+        {
+            Some(Step::Save(share(inv, done, Share::SaveMemory)))
+        }
+        State::NoState
+        | State::Running(_)
+        | State::Blocked
+        | State::Paused(_)
+        | State::InShutdown
+        | State::ShutOff(_)
+        | State::Crashed(_)
+        | State::PmSuspended
+        | State::Other(_) => None,
+    }
 }
 
 /// The modes in order, each again and again; a mode that is refused is followed by the next one at once.

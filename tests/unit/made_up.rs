@@ -15,6 +15,7 @@ use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
 use vm_agent::model::params::{Guard, OnGuestPoweroff, OnIoError, OnPause};
 use vm_agent::model::presence::Presence;
+use vm_agent::model::saved_state::SavedState;
 use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::{Off, Pause, State};
@@ -52,7 +53,7 @@ prop_compose! {
         seconds in 1..90u32,
         interval in 0..2u32,
         depth in proptest::sample::select(&[0, 10][..]),
-        flags in proptest::collection::vec(any::<bool>(), 14),
+        flags in proptest::collection::vec(any::<bool>(), 16),
         guard in proptest::sample::select(&["off", "try", "strict", ""][..]),
     ) -> Invocation {
         let mut env: Vec<(OsString, OsString)> = vec![
@@ -81,6 +82,8 @@ prop_compose! {
         flag(flags[11], "started_when", "agent");
         flag(flags[12], "save_config_on_stop", "yes");
         flag(flags[13], "start_resources", "yes");
+        flag(flags[14], "snapshot", "/saved");
+        flag(flags[14] && flags[15], "snapshot_required", "yes");
         flag(true, "guard", guard);
         Invocation::from_manager(caller, action, None, &Environment::from_pairs(env))
     }
@@ -175,6 +178,11 @@ fn causes() -> [Cause; 4] {
     ]
 }
 
+fn state() -> impl Strategy<Value = Fact<SavedState>> {
+    let (path, saved, why) = ("/saved/a.state".to_owned(), "now".to_owned(), "a disk was written".to_owned());
+    fact(&[SavedState::Nothing, SavedState::Fits { path: path.clone(), saved }, SavedState::Unfit { path, why }])
+}
+
 fn peer() -> impl Strategy<Value = Peer> {
     let standing = proptest::sample::select(
         &[Standing::Online, Standing::Offline, Standing::Unfenced, Standing::Unclean, Standing::Unknown][..],
@@ -209,9 +217,10 @@ prop_compose! {
         open_elsewhere in fact(&[None, Some(open())]),
         cause in fact(&causes()),
         agent in fact(&agents()),
+        state in state(),
     ) -> Answers {
         Answers {
- kept, saved, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause, agent }
+            kept, saved, state, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause, agent }
     }
 }
 
@@ -249,6 +258,11 @@ fn result() -> impl Strategy<Value = Result<(), Failure>> {
     prop_oneof![Just(Ok(())), failure().prop_map(Err)]
 }
 
+/// What came of something that ends in a sentence.
+fn told() -> impl Strategy<Value = Result<String, Failure>> {
+    prop_oneof![Just(Ok("it was done".to_owned())), failure().prop_map(Err)]
+}
+
 fn seconds(most: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![Just(Duration::ZERO), (0..most * 1000).prop_map(Duration::from_millis)]
 }
@@ -279,9 +293,12 @@ prop_compose! {
         (rebooted, locked, locked_at_last, first_monitor) in any::<(bool, bool, Option<bool>, Option<bool>)>(),
         beside in proptest::option::of(Just("start, process 12".to_owned())),
         ((stopped, saved), outward) in (any::<(bool, bool)>(), outward()),
+        (restored, set_aside, saving) in (any::<bool>(), proptest::option::of(told()), proptest::option::of(told())),
     ) -> History {
+        let restored = start.clone().filter(|_| restored);
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
+            restored, set_aside, saving, save_took: Duration::ZERO,
             killed_run: None,
             name: None,
             left, spent, waited, resources, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,
@@ -323,7 +340,12 @@ fn never_ran(seen: &Facts) -> bool {
 
 /// What was done to end it has ended its process, and no start is on record that could make another.
 fn cleared_up(seen: &Facts, done: &History) -> bool {
-    no_process(seen) && seen.here.starting.is_none() && (ended(done) || !done.asked.is_empty())
+    no_process(seen) && seen.here.starting.is_none() && (ended(done) || !done.asked.is_empty() || saved(done))
+}
+
+/// libvirt has answered that it was saved, which ends it.
+fn saved(done: &History) -> bool {
+    matches!(done.saving, Some(Ok(_)))
 }
 
 fn ended(done: &History) -> bool {
@@ -391,13 +413,15 @@ fn check_answer(inv: &Invocation, seen: &Facts, done: &History, outcome: &Outcom
 
 /// The same history, in which all that failed did so in one way.
 fn failed_as(kind: FailureKind, mut done: History) -> History {
-    let single = [&mut done.start, &mut done.resume, &mut done.woken, &mut done.dropped, &mut done.aborted];
+    let single =
+        [&mut done.start, &mut done.restored, &mut done.resume, &mut done.woken, &mut done.dropped, &mut done.aborted];
     let single = single.into_iter().flatten();
     let several = done.destroyed.iter_mut().chain(&mut done.killed);
     let asked = done.asked.iter_mut().map(|(_, result)| result);
     let results = single.chain(several).chain(asked).filter_map(|result| result.as_mut().err());
     let target = done.at_target.iter_mut().filter_map(|result| result.as_mut().err());
-    results.chain(target).for_each(|failure| failure.kind = kind);
+    let told = [&mut done.set_aside, &mut done.saving].into_iter().flatten().filter_map(|result| result.as_mut().err());
+    results.chain(target).chain(told).for_each(|failure| failure.kind = kind);
     done
 }
 
@@ -448,7 +472,7 @@ fn is_told_to(inv: &Invocation, seen: &Facts, step: &Step) -> bool {
 }
 
 fn starts(next: &Next) -> bool {
-    matches!(next, Next::Do(Step::Create | Step::StartDefined))
+    matches!(next, Next::Do(Step::Create | Step::StartDefined | Step::Restore))
 }
 
 proptest! {
@@ -636,6 +660,7 @@ proptest! {
             check_fails: refusals[3].then(|| "it failed".to_owned()),
             destroy_fails: fails(true),
             kill_fails: fails(true),
+            save_fails: fails(true),
             definition: Some(definition),
             ..Imagined::default()
         };

@@ -183,7 +183,7 @@ fn rgmanager_sees_the_interface_of_vm_sh_and_some_parameters_more() {
     let parameters: Vec<_> =
         published(&document).into_iter().map(|p| (name(p), flags(p), kind(p), default(p))).collect();
     // Without a default each is absent unless somebody sets it, so that an upgrade changes no service's environment.
-    let ours = [
+    let text = [
         "saved_memory",
         "guard",
         "on_io_error",
@@ -193,7 +193,9 @@ fn rgmanager_sees_the_interface_of_vm_sh_and_some_parameters_more() {
         "monitor_agent_failures",
         "started_when",
     ]
-    .map(|name| (name, "reconfig=1", "string", None));
+    .map(|name| (name, "string"));
+    let ours: Vec<_> = text.into_iter().chain([("snapshot_required", "boolean")]).collect();
+    let ours = ours.iter().map(|(name, kind)| (*name, "reconfig=1", *kind, None)).collect::<Vec<_>>();
     let expected: Vec<_> = VM_SH.iter().chain(&ours).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
     assert_eq!(parameters, expected);
     // rgmanager looks each up by its name and depth.

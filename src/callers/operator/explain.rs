@@ -3,14 +3,16 @@
 
 use crate::engine::imagine::{self, Imagined};
 use crate::host::look::{Depth, Looker};
+use crate::host::saved;
 use crate::hypervisor::backend;
 use crate::model::action::Class;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::facts::{Definition, Fact, Facts, Libvirt, Place};
+use crate::model::facts::{Definition, Fact, Facts, Libvirt, Place, Silence};
 use crate::model::outcome::Code;
 use crate::model::params::Guard;
 use crate::model::presence::Presence;
+use crate::model::saved_state::SavedState;
 use crate::model::storage::OpenDisk;
 use crate::policy::{migrate, tell};
 use crate::sys::hosts;
@@ -37,6 +39,7 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
     let open_elsewhere = open_elsewhere(inv, &mut looker, &seen, &definition, deadline, &mut text);
+    let state = saved_state(inv, &mut looker, &seen, &definition, deadline, &mut text);
     let own = hosts::own_name();
     let there = if inv.action.moves() {
         at_target(inv, &seen, &own, &looker.uri, deadline, &mut text)
@@ -49,6 +52,7 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         there,
         definition: Some(definition),
         saved,
+        state,
         open_elsewhere,
         ..Imagined::default()
     };
@@ -92,6 +96,30 @@ fn open_elsewhere(
         Fact::Silent(silence) => writeln!(text, "storage: not known: {}", silence.why),
     };
     answer
+}
+
+/// What a start would find in the folder of `snapshot`.
+fn saved_state(
+    inv: &Invocation,
+    looker: &mut Looker,
+    seen: &Facts,
+    definition: &Definition,
+    deadline: Deadline,
+    text: &mut String,
+) -> Fact<SavedState> {
+    let off = matches!(seen.here.presence(), Presence::Off(_));
+    if inv.action.class() != Class::Start || inv.params.snapshot.is_none() || !off {
+        return Fact::Known(SavedState::Nothing);
+    }
+    let seen = Facts { definition: definition.clone(), ..seen.clone() };
+    let found = saved::state(inv, looker, &seen, inv.budget().until(Share::StateFolder, deadline));
+    let state: Fact<SavedState> = found.map(|(state, _)| state).map_err(Silence::from).into();
+    let _ = match &state {
+        Fact::Known(state) => writeln!(text, "saved memory: {state}"),
+        Fact::NotAsked => Ok(()),
+        Fact::Silent(silence) => writeln!(text, "saved memory: not known: {}", silence.why),
+    };
+    state
 }
 
 /// How it is at the target of a migration, which is asked.

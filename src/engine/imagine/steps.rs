@@ -4,6 +4,8 @@
 use super::Imagined;
 use crate::model::change::Change;
 use crate::model::facts::{Answers, Definition, Domain, Fact, Facts, Libvirt, Place, Process, Silence};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::saved_state::SavedState;
 use crate::model::state::{Motion, Off, Running, State};
 use crate::model::worker::Side;
 use crate::policy::moving::Tried;
@@ -14,6 +16,8 @@ use std::time::Duration;
 const STEP: Duration = Duration::from_secs(1);
 /// How long a destroy takes that fails.
 const HANGS: Duration = Duration::from_secs(10);
+/// Where its memory is saved.
+const SAVED: &str = "/saved/foo.state";
 /// How long a try to move takes.
 const MOVE: Duration = Duration::from_secs(2);
 
@@ -26,6 +30,7 @@ impl Imagined {
             }
             Query::Kept => answers.kept = self.kept.clone(),
             Query::Saved => answers.saved = self.saved.clone(),
+            Query::State => answers.state = self.state.clone(),
             Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
             Query::Members => answers.peers = self.peers.clone(),
             Query::Storage => answers.open_elsewhere = self.open_elsewhere.clone(),
@@ -44,6 +49,7 @@ impl Imagined {
             | Query::Definition
             | Query::Kept
             | Query::Saved
+            | Query::State
             | Query::Switched
             | Query::Guest
             | Query::Agent
@@ -71,6 +77,43 @@ impl Imagined {
                 if self.start_fails.is_none() && !self.start_dies {
                     run(seen);
                 }
+                STEP
+            }
+            Step::Restore => {
+                done.start = Some(result(&self.restore_fails));
+                done.restored.clone_from(&done.start);
+                if self.restore_fails.is_none() && !self.start_dies {
+                    run(seen);
+                }
+                STEP
+            }
+            Step::SetAside { why } => {
+                done.set_aside = Some(match &self.aside_fails {
+                    None => Ok(format!("its memory was set aside: {why}")),
+                    Some(failure) => Err(failure.clone()),
+                });
+                if self.aside_fails.is_none() {
+                    self.state = Fact::Known(SavedState::Nothing);
+                    done.start = None;
+                }
+                Duration::ZERO
+            }
+            Step::Save(longest) => {
+                done.saving = Some(match &self.save_fails {
+                    None => Ok(SAVED.into()),
+                    Some(failure) => Err(failure.clone()),
+                });
+                if self.save_fails.is_none() {
+                    end(seen, Off::Saved, self.after_end.as_ref());
+                    return STEP;
+                }
+                let slow = self.save_fails.as_ref().is_some_and(|failure| failure.kind == FailureKind::TimedOut);
+                done.save_took = if slow { *longest } else { STEP };
+                done.save_took
+            }
+            Step::AbortSave => {
+                done.saving = Some(Err(Failure::refused("a save that was cut short was aborted")));
+                run(seen);
                 STEP
             }
             Step::Resume => {

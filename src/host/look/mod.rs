@@ -295,6 +295,12 @@ impl Looker {
         }
     }
 
+    /// Whether its machine is, or would be, a QEMU of this host's libvirt.
+    #[must_use]
+    pub(crate) fn runs_by_qemu(&self) -> bool {
+        self.driver == Driver::Qemu && !matches!(self.channel, Channel::Xl)
+    }
+
     /// What comes next makes a new machine: the one that was found is gone.
     pub(crate) fn expect_a_new_machine(&mut self) {
         self.machine = None;

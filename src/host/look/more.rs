@@ -6,10 +6,13 @@ use super::TPM_KEPT_SINCE;
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
-use crate::model::definition;
+use crate::model::definition::{self, DefinitionText};
 use crate::model::facts::{Fact, Tools};
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
+
+/// `VIR_DOMAIN_XML_INACTIVE`.
+const XML_INACTIVE: u32 = 2;
 
 impl Looker {
     /// The domain that was last seen, as the RPC knows it.
@@ -109,6 +112,16 @@ impl Looker {
     pub(crate) fn mark(&mut self, deadline: Deadline) -> Option<definition::Mark> {
         let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
         definition::parse(xml.as_bytes()).ok()?.mark
+    }
+
+    /// The XML of the domain that was last seen, `who`: as it runs, or as libvirt's own definition has it.
+    pub(crate) fn xml(&mut self, who: &Who, inactive: bool, deadline: Deadline) -> Option<DefinitionText> {
+        let flags = if inactive { XML_INACTIVE } else { 0 };
+        if let Some(text) = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, flags)) {
+            return Some(text.into());
+        }
+        let request = Request::domain(&self.uri, who.clone(), Question::Xml { inactive });
+        backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?.xml
     }
 
     /// An open connection over which more can be asked, if there is one.

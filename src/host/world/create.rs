@@ -112,7 +112,7 @@ impl Host<'_> {
 
     /// The mark of a domain of this name, from a definition's file; without one, from libvirt's own definition, which
     /// libvirt itself keeps true.
-    fn mark(&self, name: String, defined: Option<&Defined>) -> Mark {
+    pub(super) fn mark(&self, name: String, defined: Option<&Defined>) -> Mark {
         let facts = defined.and_then(Defined::facts);
         let node = self.inv.node.clone();
         Mark {
@@ -125,6 +125,7 @@ impl Host<'_> {
             node: node.unwrap_or_else(hosts::own_name),
             base: String::new(),
             first: String::new(),
+            generation: self.generation,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod agent;
 mod create;
 mod elsewhere;
+mod memory;
 mod moving;
 mod saving;
 mod storage;
@@ -68,6 +69,10 @@ pub(crate) struct Host<'a> {
     pub(super) rebooted: bool,
     /// Whether it has been recorded which disks were switched.
     disks_recorded: bool,
+    /// The number of the run that this start makes, among those of the folder of `snapshot`; 0 without that.
+    generation: u64,
+    /// The hash of the definition, where this stop has saved into its file what was changed in the machine.
+    rewritten: Option<String>,
 }
 
 impl<'a> Host<'a> {
@@ -86,6 +91,8 @@ impl<'a> Host<'a> {
             over: false,
             rebooted: false,
             disks_recorded: false,
+            generation: 0,
+            rewritten: None,
         }
     }
 
@@ -240,6 +247,7 @@ impl World for Host<'_> {
             Query::Definition => self.looker.read_definition(self.inv),
             Query::Kept => facts.answers.kept = self.looker.kept(&facts.here.who(), self.deadline),
             Query::Saved => facts.answers.saved = self.looker.saved(&facts.here.who(), self.deadline),
+            Query::State => facts.answers.state = self.saved_state(facts),
             Query::Elsewhere => facts.answers.elsewhere = Some(self.ask_elsewhere(&facts.here.who(), done)),
             Query::Members => {
                 if facts.answers.peers.is_asked() {
@@ -293,7 +301,7 @@ impl World for Host<'_> {
     fn carry_out(&mut self, step: &Step, seen: &Facts, done: &mut History) {
         self.look_again = LOOK_AGAIN.0;
         let who = seen.here.who();
-        if matches!(step, Step::Ask { .. } | Step::Destroy | Step::EndRun(_)) {
+        if matches!(step, Step::Save(_) | Step::Ask { .. } | Step::Destroy | Step::EndRun(_)) {
             self.record_switched_disks();
         }
         match step {
@@ -317,6 +325,31 @@ impl World for Host<'_> {
                     self.mark_running(&who, name);
                 }
                 done.start = Some(result);
+            }
+            Step::Restore => {
+                let result = self.restore(seen);
+                (done.restored, done.start) = (Some(result.clone()), Some(result));
+            }
+            Step::SetAside { why } => {
+                let result = self.set_state_aside(why);
+                if result.is_ok() {
+                    done.start = None;
+                }
+                done.set_aside = Some(result);
+            }
+            Step::Save(longest) => {
+                let began = Instant::now();
+                let result = self.save(seen, *longest);
+                if let Err(failure) = &result {
+                    log::warn!("its memory was not saved: {failure}");
+                }
+                (done.saving, done.save_took) = (Some(result), began.elapsed());
+            }
+            Step::AbortSave => {
+                log::warn!("a save of its memory that was cut short is aborted");
+                let aborted = self.backend.call(&Change::AbortJob, &who, self.until(Share::SaveEnds));
+                let why = aborted.err().map(|why| format!(" ({why})")).unwrap_or_default();
+                done.saving = Some(Err(Failure::refused(format!("a save that was cut short was aborted{why}"))));
             }
             Step::Resume => done.resume = Some(self.resume(seen)),
             Step::KeepStopped => done.kept_stopped = Some(self.keep_stopped()),
@@ -408,6 +441,8 @@ impl World for Host<'_> {
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::KeepUtilization => self.keep_utilization(),
             Tidy::NoteMoved => self.note_target(seen, done, true),
+            Tidy::DropState => self.drop_state(),
+            Tidy::ClearState => self.clear_state(),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),
             Tidy::Alert(sentence) => log::error!(target: CRITICAL, "{sentence}"),
         }

@@ -111,6 +111,9 @@ impl Host<'_> {
         }
         let path = path.clone();
         self.looker.definition_is_now(changed.text);
+        if let Definition::File(defined) = self.looker.definition() {
+            self.rewritten = Some(defined.sha256());
+        }
         if self.inv.action.moves()
             && let Definition::File(defined) = self.looker.definition()
         {

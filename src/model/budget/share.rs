@@ -316,6 +316,21 @@ shares! {
     ),
     Mark => row("reading and setting its mark", most(5).of_left(4), "It runs as well without."),
     // A stop.
+    SaveMemory => row(
+        "saving its memory (snapshot)",
+        ALL.of_free(2),
+        "The other half lets the guest shut down where the save fails, or takes too long.",
+    ),
+    SaveEnds => row(
+        "waiting for a save to end that is aborted",
+        most(10).of_left(3),
+        "The guest must run again before it can be asked to shut down.",
+    ),
+    StateFolder => row(
+        "for the folder of snapshot",
+        most(10).of_left(4),
+        "It may hang; a stop can do without it, and a start must know what lies there.",
+    ),
     Force => row(
         "kept to end it by force",
         most(20).of_timeout(2),

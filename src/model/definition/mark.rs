@@ -32,6 +32,9 @@ pub struct Mark {
     pub started: String,
     /// The node on which it was started.
     pub node: String,
+    /// The number of this run among those of its folder for saved memory; 0: it has none.
+    #[serde(default)]
+    pub generation: u64,
     /// The sources of its disks at that time, by their names in the guest, as a JSON object: a disk that runs from
     /// something else later was switched behind the definition's back.
     pub disks: String,
@@ -92,6 +95,7 @@ pub(super) fn of(root: &Element<'_>) -> Option<Mark> {
         sha256: value("sha256"),
         started: value("started"),
         node: value("node"),
+        generation: value("generation").parse().unwrap_or(0),
         disks: value("disks"),
         base: value("base"),
         first: value("first"),
@@ -116,6 +120,7 @@ pub(super) fn element(mark: &Mark) -> String {
 }
 
 fn with_attributes(mut element: String, mark: &Mark) -> String {
+    let generation = if mark.generation == 0 { String::new() } else { mark.generation.to_string() };
     for (name, value) in [
         ("instance", &mark.instance),
         ("name", &mark.name),
@@ -123,11 +128,12 @@ fn with_attributes(mut element: String, mark: &Mark) -> String {
         ("sha256", &mark.sha256),
         ("started", &mark.started),
         ("node", &mark.node),
+        ("generation", &generation),
         ("disks", &mark.disks),
         ("base", &mark.base),
         ("first", &mark.first),
     ] {
-        if matches!(name, "disks" | "base" | "first") && value.is_empty() {
+        if matches!(name, "disks" | "generation" | "base" | "first") && value.is_empty() {
             continue;
         }
         element.push(' ');

@@ -8,7 +8,7 @@ use super::path::PathSpec;
 use super::scripts::scripts;
 use super::table::Concern::{Identity, Start, Stop, Watch};
 use super::table::Setter::{Bytes, Flag, LaxFlag, Number, Text};
-use super::table::{Param, ValueKind, Wrong, row};
+use super::table::{Param, ValueKind, Wrong, boolean, row};
 use super::utilization;
 use super::values::{Guard, SavedMemory};
 use crate::model::change::ShutdownMode;
@@ -198,6 +198,41 @@ pub(super) static ROWS: &[Param] = &[
              or drop it.",
         )
         .reconfig(),
+    row(Start, "snapshot", Text(snapshot))
+        .told(
+            "Folder for saved memory",
+            "Folder in which a stop saves the virtual machine's memory, in place of shutting the guest down; the next start \
+             restores it. What may be old is never restored: of another run or definition, or where a disk was written \
+             since; it is set aside under another name. A save that fails, or takes more than half of the stop's time, \
+             ends in a shutdown. A folder that all nodes share lets every node restore; machines whose disks are no files \
+             need one.",
+        )
+        .readme("Folder in which a stop saves the memory that the next start restores")
+        .vm_sh(
+            13,
+            "string",
+            Some(""),
+            "Folder for saved memory",
+            "Folder in which a stop saves the virtual machine's memory, in place of shutting the guest down; the next start \
+             restores it, unless it may be old: then it is set aside.",
+        ),
+    row(Start, "snapshot_required", Flag(|p| &mut p.snapshot_required))
+        .default("no")
+        .told(
+            "Fail rather than pass saved memory by",
+            "yes: a start fails where memory in the folder snapshot cannot be restored, until somebody has seen to it; no: \
+             it is set aside under another name, and the virtual machine starts afresh.",
+        )
+        .readme("A start fails where memory in `snapshot` cannot be restored, in place of starting afresh")
+        .vm_sh(
+            31,
+            "boolean",
+            None,
+            "Fail rather than pass saved memory by",
+            "yes: a start fails where memory in the folder snapshot cannot be restored; otherwise it is set aside, and \
+             the virtual machine starts afresh (the default).",
+        )
+        .reconfig(),
     row(Start, "guard", Text(guard))
         .kind(ValueKind::Select(&["off", "try", "strict"]))
         .default("try")
@@ -369,6 +404,18 @@ fn monitor_scripts(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
 
 fn saved_memory(params: &mut Params, text: &str) -> Result<(), Wrong> {
     params.saved_memory = SavedMemory::parse(text).ok_or_else(|| Wrong::expected(text, "refuse, use or drop"))?;
+    Ok(())
+}
+
+/// A folder; or what VirtualDomain and vm.sh take for nothing, in a word.
+fn snapshot(params: &mut Params, text: &str) -> Result<(), Wrong> {
+    if boolean(text) == Some(false) {
+        return Ok(());
+    }
+    if !text.starts_with('/') || text.chars().any(char::is_control) {
+        return Err(Wrong::Refused(format!("'{}' is not a full path; expected /folder", shown(text.as_ref()))));
+    }
+    params.snapshot = Some(text.to_owned());
     Ok(())
 }
 

@@ -133,6 +133,10 @@ pub struct Params {
     pub sync_config: bool,
     /// What a start does with saved memory.
     pub saved_memory: SavedMemory,
+    /// The folder for its memory, which a stop saves and a start restores.
+    pub snapshot: Option<String>,
+    /// Whether a start fails where memory there cannot be restored.
+    pub snapshot_required: bool,
     /// Whether a start asks who else may have the machine.
     pub guard: Guard,
     /// The nodes that it asks, in place of the cluster's members.
@@ -258,8 +262,20 @@ mod tests {
 
     #[test]
     fn an_unsupported_parameter_is_a_problem_only_when_it_asks_for_something() {
-        assert!(read(&[("snapshot", "no"), ("migrate", "live"), ("backingfile", "false")]).problems.is_empty());
-        assert_eq!(read(&[("snapshot", "/s")]).problems.len(), 1);
+        assert!(read(&[("copyindirs", "no"), ("migrate", "live"), ("backingfile", "false")]).problems.is_empty());
+        assert_eq!(read(&[("copyindirs", "/s")]).problems.len(), 1);
+    }
+
+    #[test]
+    fn the_folder_for_saved_memory_is_a_full_path_or_switched_off() {
+        assert_eq!(read(&[("snapshot", "/s")]).snapshot.as_deref(), Some("/s"));
+        for off in ["", "no", "0", "false", "off"] {
+            assert_eq!(read(&[("snapshot", off)]), read(&[]), "{off}");
+        }
+        for bad in ["s", "yes", "../s", "/a\nb"] {
+            let params = read(&[("snapshot", bad)]);
+            assert_eq!((params.snapshot, params.problems.len()), (None, 1), "{bad}");
+        }
     }
 
     #[test]

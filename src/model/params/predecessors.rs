@@ -3,23 +3,10 @@
 //! refused. The OCF meta-data publish them as deprecated, so that a resource of a predecessor's is taken as it is.
 
 use super::table::Concern::{Nothing, Start};
-use super::table::Setter::{Manager, Refused, Unsupported};
+use super::table::Setter::{Manager, Refused};
 use super::table::{Param, ValueKind, row};
 
 pub(super) static ROWS: &[Param] = &[
-    row(Start, "snapshot", Unsupported)
-        .told(
-            "Folder for saved memory",
-            "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it. What a \
-             start does with memory that libvirt itself has saved, saved_memory says.",
-        )
-        .vm_sh(
-            13,
-            "string",
-            Some(""),
-            "Folder for saved memory",
-            "Folder for the saved memory of stopped virtual machines. Not supported yet: start refuses it.",
-        ),
     row(Start, "backingfile", Refused("give the disk a transient element in the definition"))
         .told(
             "Base of an overlay",

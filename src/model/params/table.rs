@@ -81,8 +81,6 @@ pub(super) enum Setter {
     Bytes(fn(&mut Params, &OsStr) -> Result<(), Wrong>),
     /// rgmanager's daemon reads it, and this agent has no use for it.
     Manager,
-    /// This agent does not have it, and refuses it.
-    Unsupported,
     /// It is refused for good; in words, what takes its place.
     Refused(&'static str),
 }
@@ -139,9 +137,7 @@ pub(super) const fn row(concerns: Concern, name: &'static str, setter: Setter) -
     let kind = match setter {
         Setter::Flag(_) | Setter::LaxFlag(_) => ValueKind::Boolean,
         Setter::Number(..) => ValueKind::Integer,
-        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Unsupported | Setter::Refused(_) => {
-            ValueKind::Text
-        }
+        Setter::Text(_) | Setter::Bytes(_) | Setter::Manager | Setter::Refused(_) => ValueKind::Text,
     };
     Param {
         name,
@@ -231,7 +227,6 @@ impl Param {
     pub const fn used(&self) -> Use {
         match self.setter {
             Setter::Manager => Use::Manager,
-            Setter::Unsupported => Use::Unsupported,
             Setter::Refused(instead) => Use::Refused(instead),
             Setter::Flag(_) | Setter::LaxFlag(_) | Setter::Number(..) | Setter::Text(_) | Setter::Bytes(_) => {
                 Use::Agent
@@ -242,7 +237,7 @@ impl Param {
     /// Whether a predecessor has it and this agent has not, for now or for good.
     #[must_use]
     pub const fn is_absent(&self) -> bool {
-        matches!(self.setter, Setter::Unsupported | Setter::Refused(_))
+        matches!(self.setter, Setter::Refused(_))
     }
 
     /// Its name in rgmanager's meta-data.
@@ -278,14 +273,6 @@ impl Param {
             Setter::Text(set) => set(params, text()?)?,
             Setter::Bytes(set) => set(params, value)?,
             Setter::Manager => {}
-            Setter::Unsupported => {
-                if !self.means_off(value) {
-                    return Err(Wrong::Refused(format!(
-                        "set to '{}', but this agent does not support it yet; unset it",
-                        shown(value)
-                    )));
-                }
-            }
             Setter::Refused(instead) => {
                 if !self.means_off(value) {
                     return Err(Wrong::Refused(format!("refused for good: {instead} (it is '{}')", shown(value))));

@@ -12,6 +12,7 @@ mod nameless;
 mod other;
 mod parameters;
 mod resources;
+mod saved;
 mod saving;
 mod secrets;
 mod start;

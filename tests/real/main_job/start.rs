@@ -108,7 +108,7 @@ fn start_refuses_parameters_that_cannot_be_used_and_stop_and_monitor_do_not_care
     for dialect in BOTH {
         for (name, value, expected) in [
             ("use_virsh", "perhaps", "expected yes or no"),
-            ("snapshot", "/var/lib/states", "does not support"),
+            ("snapshot", "lib/states", "is not a full path"),
             ("stateless", "true", "refused for good"),
         ] {
             vm.call(dialect, "start").param(name, value).gives(6).says(&[name, value, expected]);

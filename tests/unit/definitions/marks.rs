@@ -13,6 +13,7 @@ pub fn mark() -> Mark {
         sha256: "0123456789abcdef".repeat(4),
         started: "2026-11-22T04:50:00Z".into(),
         node: "node1".into(),
+        generation: 3,
         disks: r#"{"vda":"/a.img"}"#.into(),
         base: r#"9000000 {"devices":"0123456789abcdef"}"#.into(),
         first: "1".repeat(64),

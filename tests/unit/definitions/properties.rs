@@ -126,6 +126,7 @@ fn definition() -> impl Strategy<Value = (String, String)> {
 fn any_mark() -> impl Strategy<Value = Mark> {
     let text = || "[ -~\t\r\n\u{85}\u{e9}\u{2028}\u{1f600}]{0,20}";
     ("[!-~]{1,9}", text(), text(), text(), text()).prop_map(|(instance, source, sha256, started, node)| Mark {
+        generation: started.len() as u64,
         name: node.clone(),
         instance,
         source,

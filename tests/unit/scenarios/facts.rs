@@ -12,6 +12,7 @@ use vm_agent::model::facts::{
 };
 use vm_agent::model::failure::{Failure, FailureKind};
 use vm_agent::model::outcome::{Code, Outcome};
+use vm_agent::model::saved_state::SavedState;
 use vm_agent::model::standing::Standing;
 use vm_agent::model::state::Motion;
 use vm_agent::model::state::State;
@@ -132,6 +133,16 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },
             "saved" => world.saved = if rest.is_empty() { Fact::Known(true) } else { silent(rest) },
             "drop" => world.drop_fails = fails(),
+            "state" => world.state = state(rest),
+            "restore" if rest == "dies" => world.start_dies = true,
+            "restore" => world.restore_fails = fails(),
+            "set-aside" => world.aside_fails = fails(),
+            "save" => {
+                world.save_fails = fails();
+                if let (true, Some(failure)) = (rest.starts_with("it took too long"), &mut world.save_fails) {
+                    failure.kind = FailureKind::TimedOut;
+                }
+            }
             "arrives" => world.arrives = true,
             "target" => world.target_fails = fails(),
             "check" => world.check_fails = said(),
@@ -165,6 +176,16 @@ fn agent(words: &str) -> Fact<GuestAgent> {
         ("refused", _) => return Fact::Silent(Silence::refused("libvirt has no time")),
         other => panic!("no such agent: {other:?}"),
     })
+}
+
+/// `fits`, `silent why`, or why it is unfit.
+fn state(words: &str) -> Fact<SavedState> {
+    let path = "/saved/foo.state".to_owned();
+    match words.split_once(' ') {
+        None => Fact::Known(SavedState::Fits { path, saved: "saved at 2026-11-22T04:50:00Z on node1".into() }),
+        Some(("silent", why)) => Fact::Silent(Silence::refused(why)),
+        Some(_) => Fact::Known(SavedState::Unfit { path, why: words.to_owned() }),
+    }
 }
 
 fn silent(why: &str) -> Fact<bool> {

@@ -5,9 +5,10 @@
 use crate::model::facts::{Noted, RunId, Tries};
 use crate::sys::run_dir::{read, remove, write};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
+use crate::sys::time::now;
 use rustix::io::Errno;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
 pub(crate) fn note_target(run: &Path, name: &str, noted: &Noted) {
@@ -147,7 +148,7 @@ pub(crate) fn forget_monitor(run: &Path, name: &str) {
 /// # Errors
 /// It cannot be noted.
 pub(crate) fn note_tries(run: &Path, name: &str, process: RunId, count: u32) -> Result<(), Errno> {
-    write(run, &format!("{name}.resumed"), &format!("{} {count} {}", monitored(process), since_the_epoch()))
+    write(run, &format!("{name}.resumed"), &format!("{} {count} {}", monitored(process), now()))
 }
 
 /// The tries on record for this run.
@@ -155,7 +156,7 @@ pub(crate) fn note_tries(run: &Path, name: &str, process: RunId, count: u32) -> 
 pub(crate) fn tries(run: &Path, name: &str, process: RunId) -> Tries {
     let told = |text: String| {
         let (count, when) = text.strip_prefix(&monitored(process))?.trim_start().split_once(' ')?;
-        let last = since_the_epoch().saturating_sub(when.parse().ok()?);
+        let last = now().saturating_sub(when.parse().ok()?);
         Some(Tries { count: count.parse().ok()?, last: Duration::from_secs(last) })
     };
     read(run, &format!("{name}.resumed")).and_then(told).unwrap_or_default()
@@ -172,10 +173,6 @@ pub(crate) fn note_silences(run: &Path, name: &str, process: RunId, times: u64) 
 #[must_use]
 pub(crate) fn silences(run: &Path, name: &str, process: RunId) -> Option<u64> {
     read(run, &format!("{name}.agent"))?.strip_prefix(&monitored(process))?.strip_prefix(' ')?.parse().ok()
-}
-
-fn since_the_epoch() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn monitor_file(name: &str) -> String {

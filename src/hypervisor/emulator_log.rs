@@ -3,6 +3,7 @@
 //! virtlogd, so they may arrive there only after libvirt has told of the end, without them.
 
 use crate::sys::child::{Child, find_program};
+use crate::sys::text::ascii_line;
 use crate::sys::time::{Deadline, from_utc};
 use std::time::{Duration, SystemTime};
 
@@ -32,8 +33,8 @@ pub(super) fn words(name: &str, deadline: Deadline) -> Option<String> {
 pub(crate) struct EmulatorEnd {
     /// When.
     pub at: SystemTime,
-    /// Whether its guest has shut down; else it was killed, destroyed, moved, ...
-    pub by_its_guest: bool,
+    /// In libvirt's word: shutdown, destroyed, crashed, ...
+    pub reason: String,
 }
 
 /// How the last emulator of the domain ended, if its log says that it has.
@@ -46,7 +47,7 @@ fn end_of_the_last(log: &str) -> Option<EmulatorEnd> {
     const END: &str = ": shutting down, reason=";
     let (_, run) = log.rsplit_once(": starting up libvirt version: ")?;
     let (stamp, reason) = run.lines().rev().find_map(|line| line.split_once(END))?;
-    Some(EmulatorEnd { at: from_utc(stamp)?, by_its_guest: reason.trim() == "shutdown" })
+    Some(EmulatorEnd { at: from_utc(stamp)?, reason: ascii_line(reason, 40) })
 }
 
 /// The end of the domain's log: by a program, since the disk may hang.
@@ -94,18 +95,18 @@ mod tests {
     fn only_libvirts_line_of_the_last_run_tells_how_that_ended() {
         let end = |reason: &str| format!("2026-11-27 03:14:12.200+0000: shutting down, reason={reason}\n");
         let shut_down = format!("{BEGIN}2026-11-27T03:14:12.1Z qemu-system-x86_64: terminating\n{}", end("shutdown"));
-        for (log, by_its_guest) in [
+        for (log, reason) in [
             (String::new(), None),
             (end("shutdown"), None),
             (BEGIN.to_owned(), None),
-            (shut_down.clone(), Some(true)),
-            (format!("{BEGIN}{}", end("crashed")), Some(false)),
+            (shut_down.clone(), Some("shutdown")),
+            (format!("{BEGIN}{}", end("crashed")), Some("crashed")),
             (format!("{shut_down}{BEGIN}"), None),
-            (format!("{shut_down}{BEGIN}{}", end("destroyed")), Some(false)),
+            (format!("{shut_down}{BEGIN}{}", end("destroyed")), Some("destroyed")),
             (format!("{BEGIN}soon: shutting down, reason=shutdown\n"), None),
         ] {
             let ended = end_of_the_last(&log);
-            assert_eq!(ended.as_ref().map(|ended| ended.by_its_guest), by_its_guest, "{log}");
+            assert_eq!(ended.as_ref().map(|ended| ended.reason.as_str()), reason, "{log}");
             assert!(ended.is_none_or(|ended| crate::sys::time::utc(ended.at) == "2026-11-27T03:14:12Z"));
         }
     }

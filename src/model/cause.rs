@@ -13,8 +13,8 @@ pub(crate) struct Cause {
     pub since: Option<Since>,
     /// Its disks that have failed, each with the error.
     pub disks: Option<String>,
-    /// It has ended because its guest shut down, by the emulator's log.
-    pub by_its_guest: bool,
+    /// How it has ended, in libvirt's word in the emulator's log.
+    pub ended: Option<String>,
     /// What was tried to have it run on, in this run of it; `None`, where it cannot be told which run this is.
     pub tried: Option<Tries>,
 }
@@ -38,6 +38,12 @@ pub(crate) struct Tries {
 }
 
 impl Cause {
+    /// Whether it has ended because its guest shut down.
+    #[must_use]
+    pub(crate) fn is_by_its_guest(&self) -> bool {
+        self.ended.as_deref() == Some("shutdown")
+    }
+
     /// The tries that count: those since it last ran for a while.
     #[must_use]
     pub(crate) fn tries(&self) -> Option<Tries> {

@@ -18,8 +18,11 @@ pub(super) fn off(inv: &Invocation, why: String, seen: &Facts, done: &History) -
     let has_run_here = inv.caller == Caller::Pacemaker && inv.recurring;
     wait_or_else(done, grace, || match &seen.answers.cause {
         Fact::NotAsked if has_run_here && !done.left.is_zero() => Next::Ask(Query::Cause),
-        Fact::Known(cause) if has_run_here && (cause.by_its_guest || is_shut_down(seen)) => {
+        Fact::Known(cause) if has_run_here && (cause.is_by_its_guest() || is_shut_down(seen)) => {
             by_its_guest(inv, why, cause, seen, done)
+        }
+        Fact::Known(Cause { since: Some(since), ended: Some(ended), .. }) if has_run_here => {
+            answer(Code::NotRunning, format!("{why}; it ended at {} ({ended})", since.at))
         }
         Fact::NotAsked | Fact::Silent(_) | Fact::Known(_) => answer(Code::NotRunning, why),
     })

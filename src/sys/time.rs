@@ -40,6 +40,11 @@ pub(crate) fn timespec(left: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) }
 }
 
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// A time as `2026-11-22T04:50:00Z` (a time before 1970 as 1970).
 #[must_use]
 pub fn utc(time: SystemTime) -> String {

@@ -172,7 +172,7 @@ fn causes() -> [Cause; 4] {
     let tried = |count| Some(Tries { count, last: Duration::from_secs(5) });
     [
         Cause::default(),
-        Cause { by_its_guest: true, ..Cause::default() },
+        Cause { ended: Some("shutdown".into()), ..Cause::default() },
         Cause { tried: tried(0), disks: Some("vda: ENOSPC".into()), ..Cause::default() },
         Cause { tried: tried(12), ..Cause::default() },
     ]
@@ -462,7 +462,7 @@ fn is_told_to(inv: &Invocation, seen: &Facts, step: &Step) -> bool {
                 _ => false,
             },
             Step::KeepStopped => {
-                let by_its_guest = matches!(&seen.answers.cause, Fact::Known(cause) if cause.by_its_guest);
+                let by_its_guest = matches!(&seen.answers.cause, Fact::Known(cause) if cause.is_by_its_guest());
                 let told = by_its_guest || state == Some(State::ShutOff(Off::Shutdown));
                 let may = inv.caller == Caller::Pacemaker && inv.params.on_guest_poweroff == OnGuestPoweroff::Stopped;
                 may && told && !alive(seen) && !unknown(seen)

@@ -40,15 +40,18 @@ impl Host<'_> {
         } else {
             None
         };
-        Cause { since: self.looker.changed(&domain.name).map(since), disks, by_its_guest: false, tried }
+        Cause { since: self.looker.changed(&domain.name).map(since), disks, ended: None, tried }
     }
 
     fn cause_of_end(&self) -> Cause {
         let Some(name) = self.looker.name().filter(|_| self.looker.uri == SYSTEM_QEMU) else { return Cause::default() };
         let Some(ended) = emulator_log::end(name, self.until(Share::Question)) else { return Cause::default() };
         let since = since(ended.at);
-        let recent = since.ago < OF_THIS_RUN;
-        Cause { by_its_guest: ended.by_its_guest && recent, since: recent.then_some(since), ..Cause::default() }
+        if since.ago < OF_THIS_RUN {
+            Cause { since: Some(since), ended: Some(ended.reason), ..Cause::default() }
+        } else {
+            Cause::default()
+        }
     }
 
     /// Has it run on. Who watches holds no lock: it takes that only if nobody is at the machine, and looks again with it,

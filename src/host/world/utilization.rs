@@ -12,7 +12,8 @@ use crate::model::budget::Share;
 use crate::model::params::UtilizationOf;
 use crate::sys::run_dir;
 use crate::sys::text::uuid_text;
-use std::time::{Duration, SystemTime};
+use crate::sys::time::now;
+use std::time::Duration;
 
 /// The first monitors of a run are waited for by the transition that started it; others by nobody.
 const NOT_AT_FIRST: Duration = Duration::from_secs(5);
@@ -82,9 +83,4 @@ fn value(keep: UtilizationOf, info: &Info) -> Option<u64> {
 
 fn later(pause: Duration) -> String {
     format!("{LATER}{}", now() + pause.as_secs())
-}
-
-/// Seconds since the epoch.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

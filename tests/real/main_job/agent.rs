@@ -132,6 +132,10 @@ fn a_watchdog_that_fired_and_a_guest_that_panicked_are_told_of_with_the_time() {
         vm.watch(dialect).gives(1).says(&["'a' is paused by its watchdog (since 20"]);
         panicked.watch(dialect).gives(1).says(&["'b' is crashed (the guest panicked) (since 20"]);
     }
+    let ended = host.guest("d").polite().option("--append", "crash=1").written().created();
+    until(60, "end by the panic", || (ended.state() == "absent").then_some(()));
+    ended.watch(Pacemaker).gives(7).says(&["it ended at 20", "(crashed)"]);
+    ended.watch(Rgmanager).gives(7);
     let reset = host.guest("c").with_watchdog("poweroff").written().created();
     until(60, "end by the watchdog", || (reset.state() == "absent").then_some(()));
     for dialect in BOTH {

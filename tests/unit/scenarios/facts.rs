@@ -89,7 +89,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
                 world.cause.since = Some(Since { at: at.into(), ago });
             }
             "disk" => world.cause.disks = said(),
-            "by-its-guest" => world.cause.by_its_guest = true,
+            "ended" => world.cause.ended = said(),
             // How often it was resumed, and how many seconds ago the last time was.
             "tried" => {
                 let (count, last) = rest.split_once(' ').unwrap_or((rest, "0"));

@@ -88,7 +88,7 @@ fn ocf() -> String {
         let flags = flags(row);
         let deprecated = match row.used() {
             Use::Agent => String::new(),
-            Use::Manager | Use::Unsupported => "      <deprecated/>\n".to_owned(),
+            Use::Manager => "      <deprecated/>\n".to_owned(),
             Use::Refused(instead) => {
                 format!("      <deprecated>\n        <desc lang=\"en\">{instead}</desc>\n      </deprecated>\n")
             }

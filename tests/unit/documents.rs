@@ -87,7 +87,6 @@ fn the_page_of_parameters_has_each_of_them_beside_the_predecessors() {
         let what = match row.used() {
             Use::Agent | Use::Refused(_) => row.readme,
             Use::Manager => "Read by rgmanager alone, from its own meta-data",
-            Use::Unsupported => "Refused: not supported yet",
         };
         let differs = DIFFERENCES.iter().find(|(name, _)| *name == row.name).map_or("", |(_, differs)| differs);
         let default = row.default.map(|default| format!(" {default}")).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::rules::{end_of_maintenance, maintenance};
 use super::words::{Ids, ShellText, escaped, keeps};
 use super::{NotConverted, Wish, unnamed};
 use crate::model::definition::Element;
-use crate::model::params::{Params, Use, boolean, find};
+use crate::model::params::{Params, boolean, find};
 use crate::sys::text::shown;
 use operations::operations;
 use std::ffi::OsStr;
@@ -264,8 +264,7 @@ fn refused(params: &[Configured<'_>], told: &mut Vec<String>) -> Result<(), Stri
     let pairs = params.iter().map(|it| (it.name.as_bytes(), OsStr::new(it.value)));
     for problem in Params::read(pairs).problems {
         if problem.hinders_start() {
-            let unsupported = find(problem.param.as_bytes()).filter(|row| row.used() == Use::Unsupported);
-            return Err(format!("{problem}. {}", unsupported.map_or("", |row| row.long)));
+            return Err(format!("{problem}."));
         }
         told.push(format!("{problem}; {}", problem.consequence()));
     }

@@ -157,16 +157,15 @@ fn params(vm: &VmConf<'_>, new: &mut NewResource) -> Result<bool, String> {
     for (row, value) in given.into_iter().filter(|(_, value)| !value.is_empty()) {
         let problem = problems.iter().find(|problem| problem.param == row.name);
         let mut value = value.to_owned();
+        let needed = matches!(row.concerns, Concern::Identity | Concern::Start);
         if let Some(problem) = problem {
             if row.name == "name" {
                 return Err(problem.to_string());
             }
             if !problem.used {
-                let needed = matches!(row.concerns, Concern::Identity | Concern::Start);
                 let stopped =
                     if needed { "; it is created with target-role=Stopped, so that you see to it first" } else { "" };
-                let instead = if row.used() == Use::Unsupported { row.long } else { "" };
-                new.told.push(format!("left out: {problem}{stopped}. {instead}"));
+                new.told.push(format!("left out: {problem}{stopped}."));
                 held |= needed;
                 continue;
             }
@@ -180,7 +179,6 @@ fn params(vm: &VmConf<'_>, new: &mut NewResource) -> Result<bool, String> {
             continue;
         }
         if !keeps(&value) {
-            let needed = matches!(row.concerns, Concern::Identity | Concern::Start);
             let stopped = if needed { "; it is created with target-role=Stopped" } else { "" };
             new.told.push(format!(
                 "left out: {}, whose value has a line break or a tab, which Pacemaker does not keep{stopped}",

@@ -14,9 +14,8 @@ pub enum Use {
     Agent,
     /// Read by rgmanager alone; the agent only declares it.
     Manager,
-    /// A predecessor's parameter that this agent does not have: refused when it is set to more than "off".
-    Unsupported,
-    /// One that it does not have on purpose: refused like that, with what takes its place.
+    /// A predecessor's parameter that this agent does not have on purpose: refused when it is set to more than "off", with
+    /// what takes its place.
     Refused(&'static str),
 }
 
@@ -234,7 +233,7 @@ impl Param {
         }
     }
 
-    /// Whether a predecessor has it and this agent has not, for now or for good.
+    /// Whether a predecessor has it and this agent has not.
     #[must_use]
     pub const fn is_absent(&self) -> bool {
         matches!(self.setter, Setter::Refused(_))

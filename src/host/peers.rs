@@ -88,43 +88,37 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
 
 /// Asks these members, each until the deadline; one that is away not for long.
 pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &Subject, until: Deadline) -> Vec<Peer> {
-    let uris = |member: &Member| {
-        let xl = uri_of_xl(&member.node, inv, source).map(Ok);
-        std::iter::once(uri(&member.node, inv, source)).chain(xl)
-    };
-    let questions: Vec<(usize, &Member, Result<String, String>)> = members
-        .iter()
-        .enumerate()
-        .flat_map(|(index, member)| uris(member).map(move |uri| (index, member, uri)))
-        .collect();
-    let place = |(_, member, uri): &(usize, &Member, Result<String, String>)| {
+    let place = |member: &Member| {
         let until = if member.standing.is_away() { inv.budget().until(Share::Offline, until) } else { until };
-        let at = |uri: &String| backend::place_of_either(uri, &subject.name, subject.uuid.clone(), until);
-        uri.as_ref().map_or_else(|why| Place::silent(why.as_str()), at)
-    };
-    let places = at_once(&questions, place);
-    let mut said: Vec<(usize, Place)> = questions
-        .iter()
-        .zip(places)
-        .map(|((index, ..), place)| (*index, place.unwrap_or_else(|| Place::silent("it could not be asked"))))
-        .collect();
-    // Whoever says that it is there counts before who does not know, and both before who denies it.
-    said.sort_by_key(|(index, place)| {
-        let rank = match place.presence() {
-            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => 0,
-            Presence::Unknown(_) => 1,
-            Presence::Off(_) => 2,
+        let at = |uri: &Result<String, String>| match uri {
+            Ok(uri) => backend::place_of_either(uri, &subject.name, subject.uuid.clone(), until),
+            Err(why) => Place::silent(why.as_str()),
         };
-        (*index, rank)
-    });
-    said.dedup_by_key(|(index, _)| *index);
-    let peer = |(member, (_, place)): (&Member, (usize, Place))| Peer {
+        let own = uri(&member.node, inv, source);
+        match uri_of_xl(&member.node, inv, source) {
+            Some(xl) => most_telling(at_once(&[own, Ok(xl)], at)),
+            None => Some(at(&own)),
+        }
+    };
+    let peer = |(member, place): (&Member, Option<Option<Place>>)| Peer {
         node: member.node.clone(),
         standing: member.standing,
         on_record: member.on_record,
-        place,
+        place: place.flatten().unwrap_or_else(|| Place::silent("it could not be asked")),
     };
-    members.iter().zip(said).map(peer).collect()
+    members.iter().zip(at_once(members, place)).map(peer).collect()
+}
+
+/// Of what several say of one host: whoever says that it is there counts before who does not know, and both before who
+/// denies it.
+fn most_telling(said: Vec<Option<Place>>) -> Option<Place> {
+    said.into_iter().map(|place| place.unwrap_or_else(|| Place::silent("it could not be asked"))).min_by_key(|place| {
+        match place.presence() {
+            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => 0,
+            Presence::Unknown(_) => 1,
+            Presence::Off(_) => 2,
+        }
+    })
 }
 
 /// What libvirt on a host has of a machine beside its state.
@@ -240,5 +234,14 @@ mod tests {
         assert_eq!(uri_of_xl("n2", &inv(&[]), "xen:///system").unwrap(), "xl+ssh://n2?no_tty=1");
         assert_eq!(uri_of_xl("n2", &inv(&[("OCF_RESKEY_migration_transport", "tls")]), "xen:///system"), None);
         assert_eq!(uri_of_xl("n2", &inv(&[]), "qemu:///system"), None);
+    }
+
+    #[test]
+    fn who_does_not_know_counts_before_who_denies_it() {
+        let off = || Some(Place::by_word(Libvirt::NoDomain));
+        let silent = || Some(Place::silent("it does not answer"));
+        let unknown = |said| matches!(most_telling(said).unwrap().presence(), Presence::Unknown(_));
+        assert!(unknown(vec![off(), silent()]) && unknown(vec![silent(), off()]) && unknown(vec![off(), None]));
+        assert!(matches!(most_telling(vec![off(), off()]).unwrap().presence(), Presence::Off(_)));
     }
 }

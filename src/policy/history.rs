@@ -87,6 +87,12 @@ impl History {
         Self { outward, moved_to: noted.map(|noted| noted.uri), ..Self::default() }
     }
 
+    /// Whether the guest was asked to shut down, or anything was done to end it by force.
+    #[must_use]
+    pub(crate) fn has_asked_or_forced(&self) -> bool {
+        !self.asked.is_empty() || !self.destroyed.is_empty() || !self.killed.is_empty()
+    }
+
     /// Whether a start that is on record is over: its machine runs; or it does not, and libvirt has begun with what this
     /// agent asked it for. An agent that has not asked cannot know that, see `Query::Queue`.
     #[must_use]

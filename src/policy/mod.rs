@@ -108,8 +108,7 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if well && matches!(inv.action, Action::Stop | Action::Kill) {
         tidies.push(Tidy::ForgetStart);
     }
-    let ended = !done.asked.is_empty() || !done.destroyed.is_empty() || !done.killed.is_empty();
-    if well && ended && inv.action == Action::Stop && inv.params.saves_config() && !done.saved {
+    if well && done.has_asked_or_forced() && inv.action == Action::Stop && inv.params.saves_config() && !done.saved {
         let name = done.name.as_deref().unwrap_or_else(|| seen.here.label());
         let why = "it could not be asked before its end";
         tidies.push(Tidy::Warn(format!("what was changed in '{name}' while it ran was not saved: {why}")));

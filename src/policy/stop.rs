@@ -36,8 +36,7 @@ const DESTROY_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
     let ended = done.destroyed.iter().chain(&done.killed).any(Result::is_ok);
-    let acted =
-        !done.destroyed.is_empty() || !done.killed.is_empty() || !done.asked.is_empty() || done.saving.is_some();
+    let acted = done.has_asked_or_forced() || done.saving.is_some();
     let name = done.name.as_deref().unwrap_or_else(|| seen.here.label());
     match seen.here.presence() {
         Presence::Off(_) if seen.here.starting.is_some() && !queue_passed(inv, seen, done) => {
@@ -202,7 +201,7 @@ fn ended_after(name: &str, done: &History) -> String {
 }
 
 fn how(done: &History) -> &'static str {
-    if done.saving.is_some() && done.asked.is_empty() && done.destroyed.is_empty() && done.killed.is_empty() {
+    if done.saving.is_some() && !done.has_asked_or_forced() {
         "ended with the save"
     } else if matches!(done.killed_run, Some(RunId::XenDomain(_))) {
         "was destroyed by xl"

@@ -38,8 +38,17 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
         Libvirt::Domain(_) => looker.saved(&seen.here.who(), deadline),
         Libvirt::NoDomain | Libvirt::Unusable(_) | Libvirt::Ambiguous(_) | Libvirt::Silent(_) => Fact::Known(false),
     };
-    let open_elsewhere = open_elsewhere(inv, &mut looker, &seen, &definition, deadline, &mut text);
-    let state = saved_state(inv, &mut looker, &seen, &definition, deadline, &mut text);
+    // While it runs its own process has its disks open, and nothing is restored.
+    let begins = inv.action.class() == Class::Start && matches!(seen.here.presence(), Presence::Off(_));
+    let to_begin = Facts { definition: definition.clone(), ..seen.clone() };
+    let open_elsewhere = match begins && inv.params.guard != Guard::Off {
+        true => open_elsewhere(inv, &mut looker, &to_begin, deadline, &mut text),
+        false => Fact::Known(None),
+    };
+    let state = match begins && inv.params.snapshot.is_some() {
+        true => saved_state(inv, &mut looker, &to_begin, deadline, &mut text),
+        false => Fact::Known(SavedState::Nothing),
+    };
     let own = hosts::own_name();
     let there = if inv.action.moves() {
         at_target(inv, &seen, &own, &looker.uri, deadline, &mut text)
@@ -74,22 +83,15 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> (String, Code) {
     }
 }
 
-/// Whether a start would find a disk of it open elsewhere; nothing, where it would not ask. While it runs its own process
-/// has them open.
+/// Whether a start would find a disk of it open elsewhere.
 fn open_elsewhere(
     inv: &Invocation,
     looker: &mut Looker,
     seen: &Facts,
-    definition: &Definition,
     deadline: Deadline,
     text: &mut String,
 ) -> Fact<Option<OpenDisk>> {
-    let off = matches!(seen.here.presence(), Presence::Off(_));
-    if inv.action.class() != Class::Start || inv.params.guard == Guard::Off || !off {
-        return Fact::Known(None);
-    }
-    let seen = Facts { definition: definition.clone(), ..seen.clone() };
-    let answer = looker.open_elsewhere(&seen, inv.budget().until(Share::Storage, deadline));
+    let answer = looker.open_elsewhere(seen, inv.budget().until(Share::Storage, deadline));
     let _ = match &answer {
         Fact::Known(Some(open)) => writeln!(text, "storage: {open}"),
         Fact::Known(None) | Fact::NotAsked => writeln!(text, "storage: nobody else has its disks open"),
@@ -103,16 +105,10 @@ fn saved_state(
     inv: &Invocation,
     looker: &mut Looker,
     seen: &Facts,
-    definition: &Definition,
     deadline: Deadline,
     text: &mut String,
 ) -> Fact<SavedState> {
-    let off = matches!(seen.here.presence(), Presence::Off(_));
-    if inv.action.class() != Class::Start || inv.params.snapshot.is_none() || !off {
-        return Fact::Known(SavedState::Nothing);
-    }
-    let seen = Facts { definition: definition.clone(), ..seen.clone() };
-    let found = saved::state(inv, looker, &seen, inv.budget().until(Share::StateFolder, deadline));
+    let found = saved::state(inv, looker, seen, inv.budget().until(Share::StateFolder, deadline));
     let state: Fact<SavedState> = found.map(|(state, _)| state).map_err(Silence::from).into();
     let _ = match &state {
         Fact::Known(state) => writeln!(text, "saved memory: {state}"),

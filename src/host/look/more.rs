@@ -11,7 +11,7 @@ use crate::model::facts::{Fact, Tools};
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 
-/// `VIR_DOMAIN_XML_INACTIVE`.
+/// `VIR_DOMAIN_XML_INACTIVE`: the definition for the next start.
 const XML_INACTIVE: u32 = 2;
 
 impl Looker {
@@ -83,16 +83,19 @@ impl Looker {
         Fact::said(saved, "libvirt does not say whether it has saved memory of it")
     }
 
+    /// The version of the daemon's libvirt, as it counts it itself; nothing where it is not asked directly.
+    pub(crate) fn libvirt_version(&mut self, deadline: Deadline) -> Option<u64> {
+        let connection = self.connection.as_mut()?;
+        connection.set_deadline(self.budget.until(Share::Question, deadline));
+        connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
+    }
+
     /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.
     ///
     /// # Errors
     /// A sentence: it does not, or does not say.
     pub(crate) fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
-        let by_rpc = self.connection.as_mut().and_then(|connection| {
-            connection.set_deadline(self.budget.until(Share::Question, deadline));
-            connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
-        });
-        let version = by_rpc.or_else(|| {
+        let version = self.libvirt_version(deadline).or_else(|| {
             let request = Request::host(&self.uri, Question::Host);
             let host = backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?.host?;
             host.daemon_version.map(u64::from)
@@ -114,7 +117,8 @@ impl Looker {
         definition::parse(xml.as_bytes()).ok()?.mark
     }
 
-    /// The XML of the domain that was last seen, `who`: as it runs, or as libvirt's own definition has it.
+    /// The XML of the domain that was last seen, `who`, without passwords: as it runs, or what libvirt would start it from,
+    /// which of a transient one is how it runs, too.
     pub(crate) fn xml(&mut self, who: &Who, inactive: bool, deadline: Deadline) -> Option<DefinitionText> {
         let flags = if inactive { XML_INACTIVE } else { 0 };
         if let Some(text) = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, flags)) {

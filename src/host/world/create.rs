@@ -76,7 +76,7 @@ impl Host<'_> {
             // What xl's language can name is no network or pool of libvirt's.
             Definition::File(_) => return Ok(()),
             Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } | Definition::Bad(_) => {
-                self.looker.inactive_xml(&seen.here.who(), until)
+                self.looker.xml(&seen.here.who(), true, until)
             }
         };
         let xml = xml.ok_or_else(|| Failure::refused("libvirt does not show its definition"))?;

@@ -25,13 +25,13 @@ impl Host<'_> {
             return;
         }
         let (who, until) = (seen.here.who(), self.until(Share::Mark));
-        let Some(xml) = self.looker.inactive_xml(&who, until) else {
+        let Some(xml) = self.looker.xml(&who, true, until) else {
             return log::warn!("libvirt does not show it, so that later changes will be told from nothing");
         };
         // Where libvirt keeps a definition it shows that one, which has no mark.
         let mark = definition::parse(xml.as_bytes()).ok().and_then(|facts| facts.mark);
         if let (Some(mark), Ok(sections)) = (mark, definition::sections(&xml)) {
-            let base = format!("{} {sections}", self.looker.libvirt_version(until));
+            let base = format!("{} {sections}", self.version_of_libvirt(until));
             self.set_mark(&who, &Mark { base, ..mark }, until);
         }
     }
@@ -76,7 +76,7 @@ impl Host<'_> {
         let now = self.backend.inactive_xml(&who, until).map_err(|failure| failure.said)?;
         let unreadable = |error: definition::DefinitionError| format!("what libvirt shows cannot be read: {error}");
         let mark = definition::parse(now.as_bytes()).map_err(unreadable)?.mark.unwrap_or_default();
-        let version = self.looker.libvirt_version(until);
+        let version = self.version_of_libvirt(until);
         // Another version may show the same machine in other words.
         let base = mark.base.split_once(' ').filter(|(of, _)| *of == version).map(|(_, base)| base);
         let Some(base) = base else {
@@ -122,6 +122,11 @@ impl Host<'_> {
             self.set_mark(&who, &Mark { sha256: defined.sha256(), first, ..mark }, self.until(Share::Mark));
         }
         Ok(Some(path))
+    }
+
+    /// libvirt's version, in one word.
+    fn version_of_libvirt(&mut self, until: Deadline) -> String {
+        self.looker.libvirt_version(until).map_or_else(|| "-".to_owned(), |version| version.to_string())
     }
 
     /// Has csync2 copy the file to the other nodes.

@@ -2,13 +2,13 @@
 //! What an emulator said before it ended, from the log that libvirt keeps of each domain. Its words reach that log through
 //! virtlogd, so they may arrive there only after libvirt has told of the end, without them.
 
-use crate::sys::child::{Child, find_program};
+use crate::sys::child::end_of_file;
 use crate::sys::text::ascii_line;
 use crate::sys::time::{Deadline, from_utc};
 use std::time::{Duration, SystemTime};
 
 /// Where libvirt's system daemon keeps the logs of QEMU's domains.
-const FOLDER: &str = "/var/log/libvirt/qemu";
+pub(crate) const FOLDER: &str = "/var/log/libvirt/qemu";
 /// As much of a log's end as is read.
 const END: usize = 64 * 1024;
 /// How long words may be on their way.
@@ -50,15 +50,12 @@ fn end_of_the_last(log: &str) -> Option<EmulatorEnd> {
     Some(EmulatorEnd { at: from_utc(stamp)?, reason: ascii_line(reason, 40) })
 }
 
-/// The end of the domain's log: by a program, since the disk may hang.
+/// The end of the domain's log.
 fn read(name: &str, deadline: Deadline) -> Option<String> {
     if name.contains('/') {
         return None;
     }
-    let tail = find_program("tail")?;
-    let words = ["-c".to_owned(), END.to_string(), "--".to_owned(), format!("{FOLDER}/{name}.log")];
-    let finished = Child::new(&tail).args(words).capture(END).run(deadline).ok()?;
-    Some(String::from_utf8_lossy(&finished.stdout).into_owned())
+    end_of_file(&format!("{FOLDER}/{name}.log"), END, deadline)
 }
 
 /// What the last emulator in a log said: behind libvirt's line of its start and the environment and options that follow it,

@@ -6,12 +6,13 @@
 use super::managed;
 use crate::cluster::Cluster;
 use crate::host::look::{Depth, Looker};
+use crate::hypervisor::emulator_log;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::definition::{console_files, read};
 use crate::model::facts::Definition;
 use crate::model::outcome::Code;
-use crate::sys::child::{Child, Ended, find_program};
+use crate::sys::child::{Child, Ended, end_of_file, find_program};
 use crate::sys::hosts;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
@@ -21,7 +22,7 @@ use std::time::Duration;
 const FILES: [&str; 4] =
     ["/var/log/pacemaker/pacemaker.log", "/var/log/cluster/rgmanager.log", "/var/log/syslog", "/var/log/messages"];
 /// Where libvirt keeps the logs of its emulators.
-const EMULATORS: [&str; 2] = ["/var/log/libvirt/qemu", "/var/log/libvirt/libxl"];
+const EMULATORS: [&str; 2] = [emulator_log::FOLDER, "/var/log/libvirt/libxl"];
 /// Who writes of a machine into the journal, beside the agent under the names of resources.
 const WRITERS: [&str; 6] =
     ["vm-agent", "vm", "rgmanager", "pacemaker-execd", "pacemaker-controld", "pacemaker-schedulerd"];
@@ -139,10 +140,7 @@ fn journal(names: &[String], deadline: Deadline) -> Option<String> {
 
 /// The end of a file; nothing where it is not there, or cannot be read in time.
 fn end(file: &str, deadline: Deadline) -> Option<String> {
-    let tail = find_program("tail")?;
-    let words = ["-c".to_owned(), END.to_string(), "--".to_owned(), file.to_owned()];
-    let finished = Child::new(&tail).args(words).capture(END).run(deadline.at_most(SOURCE)).ok()?;
-    (finished.ended == Ended::Exited(0)).then(|| String::from_utf8_lossy(&finished.stdout).into_owned())
+    end_of_file(file, END, deadline.at_most(SOURCE))
 }
 
 #[cfg(test)]

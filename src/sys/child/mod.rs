@@ -19,6 +19,7 @@ mod launcher;
 mod message;
 mod running;
 mod streams;
+mod tail;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::sys::time::Deadline;
 pub use aside::ASIDE_WORD;
 pub use launcher::{LAUNCHER_WORD, launcher_main};
 pub use running::{OutputLine, RunningChild};
+pub(crate) use tail::end_of_file;
 
 /// Where programs are looked for, and the `PATH` of every child.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

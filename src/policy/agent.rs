@@ -6,7 +6,7 @@
 
 use super::history::History;
 use super::step::{Next, Query};
-use super::{answer, degraded};
+use super::{answer, degraded, with_problems};
 use crate::model::call::Invocation;
 use crate::model::facts::{Domain, Fact, Facts, GuestAgent, Silence};
 use crate::model::outcome::Code;
@@ -24,10 +24,10 @@ pub(super) fn asked(inv: &Invocation, domain: &Domain, seen: &Facts, done: &Hist
             answer(degraded(inv), format!("{runs}, but its guest agent cannot be asked: {why}"))
         }
         Fact::Known(GuestAgent::Excused(file)) => {
-            answer(Code::Ok, format!("{runs}; its guest agent is not asked, since there is {file}"))
+            with_problems(inv, Code::Ok, format!("{runs}; its guest agent is not asked, since there is {file}"))
         }
         Fact::Known(GuestAgent::NeverYet(why)) => {
-            answer(Code::Ok, format!("{runs}; its guest agent has not answered since its start: {why}"))
+            with_problems(inv, Code::Ok, format!("{runs}; its guest agent has not answered since its start: {why}"))
         }
         Fact::Known(GuestAgent::Silent { times, why }) => {
             let (code, times) = match inv.params.monitor_agent_failures {
@@ -35,7 +35,7 @@ pub(super) fn asked(inv: &Invocation, domain: &Domain, seen: &Facts, done: &Hist
                 most if *times < most => (Code::Ok, format!("{times} of {most}")),
                 most => (Code::Generic, format!("{times} of {most}")),
             };
-            answer(code, format!("{runs}, but its guest agent was silent {times} times: {why}"))
+            with_problems(inv, code, format!("{runs}, but its guest agent was silent {times} times: {why}"))
         }
     })
 }

@@ -232,6 +232,14 @@ fn degraded(inv: &Invocation) -> Code {
     if inv.caller == Caller::Pacemaker && inv.recurring { Code::Degraded } else { Code::Ok }
 }
 
+/// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.
+fn with_problems(inv: &Invocation, code: Code, sentence: String) -> Next {
+    match (code, inv.params.problems.first()) {
+        (Code::Ok, Some(problem)) => answer(degraded(inv), format!("{sentence}, but {problem}")),
+        (_, _) => answer(code, sentence),
+    }
+}
+
 /// The first of these problems, and how many more there are.
 fn refused<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<Outcome> {
     let first = problems.next()?;

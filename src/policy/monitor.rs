@@ -5,7 +5,9 @@ use super::history::History;
 use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
 use super::words::{advice, as_process, end_of, its_process, still_starting, stray};
-use super::{agent, answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or};
+use super::{
+    agent, answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or, with_problems,
+};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::facts::{Fact, Facts, Silence};
@@ -123,13 +125,5 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         Presence::Unknown(why) if seen.here.is_busy() => wait_or(done, word, || why),
         // A short wait covers a daemon that is restarting.
         Presence::Unknown(why) => second_look().unwrap_or_else(|| answer(Code::Generic, why)),
-    }
-}
-
-/// A healthy machine is told of with the first parameter that cannot be used: a later start or migration will need it.
-fn with_problems(inv: &Invocation, code: Code, sentence: String) -> Next {
-    match (code, inv.params.problems.first()) {
-        (Code::Ok, Some(problem)) => answer(degraded(inv), format!("{sentence}, but {problem}")),
-        (_, _) => answer(code, sentence),
     }
 }

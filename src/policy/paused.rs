@@ -8,7 +8,7 @@
 use super::history::History;
 use super::step::{Delay, Next, Query, Step};
 use super::words::advice;
-use super::{answer, degraded};
+use super::{answer, degraded, with_problems};
 use crate::model::call::Invocation;
 use crate::model::facts::{Cause, Domain, Fact, Facts, Tries};
 use crate::model::outcome::Code;
@@ -30,7 +30,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 pub(super) fn paused(inv: &Invocation, domain: &Domain, health: Health, seen: &Facts, done: &History) -> Option<Next> {
     let name = &domain.name;
     match domain.state {
-        State::Running(_) if health == Health::Well => ran_on(domain, seen, done),
+        State::Running(_) if health == Health::Well => ran_on(inv, domain, seen, done),
         State::Paused(Pause::IoError) => Some(match &seen.answers.cause {
             Fact::NotAsked if !done.left.is_zero() => Next::Ask(Query::Cause),
             // Nothing is known of it but that there was no time to ask, which fails nothing that is to be resumed.
@@ -70,7 +70,7 @@ pub(super) fn paused(inv: &Invocation, domain: &Domain, health: Health, seen: &F
 }
 
 /// What is said of a machine that this monitor has resumed, once that has held for a moment.
-fn ran_on(domain: &Domain, seen: &Facts, done: &History) -> Option<Next> {
+fn ran_on(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) -> Option<Next> {
     done.resume.as_ref()?.as_ref().ok()?;
     if let Some(longer) = HOLDS.checked_sub(done.waited).filter(|longer| !longer.is_zero() && !done.left.is_zero()) {
         return Some(Next::Wait(Delay::UntilChange(longer.min(done.left))));
@@ -79,7 +79,8 @@ fn ran_on(domain: &Domain, seen: &Facts, done: &History) -> Option<Next> {
         Fact::Known(cause) => cause.told(),
         Fact::NotAsked | Fact::Silent(_) => String::new(),
     };
-    Some(answer(Code::Ok, format!("'{}' runs again: it was paused{told} and was resumed", domain.name)))
+    let sentence = format!("'{}' runs again: it was paused{told} and was resumed", domain.name);
+    Some(with_problems(inv, Code::Ok, sentence))
 }
 
 fn io_error(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History, cause: &Cause) -> Next {

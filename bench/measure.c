@@ -84,17 +84,38 @@ static double milliseconds(struct timeval t)
 	return t.tv_sec * 1e3 + t.tv_usec / 1e3;
 }
 
+/* The text of a small file. */
+static void read_text(const char *path, char *text, size_t size)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = file < 0 ? 0 : read(file, text, size - 1);
+
+	if (length <= 0)
+		die("%s cannot be read", path);
+	close(file);
+	text[length] = 0;
+}
+
+static double processor_time(const struct rusage *used)
+{
+	return milliseconds(used->ru_utime) + milliseconds(used->ru_stime);
+}
+
+/* Until a child ends, at most so many ms. */
+static void nap(double left)
+{
+	struct timespec time = { left / 1e3, ((long)(left * 1e6)) % 1000000000L };
+
+	if (left > 0)
+		sigtimedwait(&ended, NULL, &time);
+}
+
 /* The number that was given last in this PID namespace: the difference is how many processes and threads began. */
 static long last_pid(void)
 {
 	char text[128], *blank;
-	int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	ssize_t length = read(fd, text, sizeof(text) - 1);
 
-	close(fd);
-	if (length <= 0)
-		die("/proc/loadavg cannot be read");
-	text[length] = 0;
+	read_text("/proc/loadavg", text, sizeof(text));
 	blank = strrchr(text, ' ');
 	return blank ? atol(blank) : 0;
 }
@@ -161,17 +182,11 @@ static void check(struct subject *it, int status)
 static int open_process(const char *pidfile)
 {
 	char text[32];
-	int file, pidfd;
-	ssize_t length;
+	int pidfd;
 
 	if (!strcmp(pidfile, "-"))
 		return -1;
-	file = open(pidfile, O_RDONLY | O_CLOEXEC);
-	length = file < 0 ? 0 : read(file, text, sizeof(text) - 1);
-	if (length <= 0)
-		die("%s cannot be read", pidfile);
-	close(file);
-	text[length] = 0;
+	read_text(pidfile, text, sizeof(text));
 	pidfd = syscall(SYS_pidfd_open, atoi(text), 0);
 	if (pidfd < 0)
 		die("no process of %s: %s", pidfile, strerror(errno));
@@ -228,7 +243,7 @@ static struct cost measure(struct subject *it)
 		cost.lag = began + cost.wall - gone;
 	if (freed)
 		cost.free = began + cost.wall - freed;
-	cost.cpu = milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+	cost.cpu = processor_time(&used);
 	cost.peak = used.ru_maxrss;
 	cost.tasks = last_pid() - task;
 	return cost;
@@ -301,17 +316,11 @@ static void once(int rounds)
 static double used_by(int pid)
 {
 	char path[64], text[1024], *field;
-	int file, n;
-	ssize_t length;
+	int n;
 	double ticks = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	length = file < 0 ? 0 : read(file, text, sizeof(text) - 1);
-	if (length <= 0)
-		die("%s cannot be read", path);
-	close(file);
-	text[length] = 0;
+	read_text(path, text, sizeof(text));
 	field = strrchr(text, ')');
 	for (n = 2; (field = strchr(field + 1, ' ')); n++)
 		if (n + 1 == 14 || n + 1 == 15)
@@ -359,18 +368,13 @@ static void scale(double period, double seconds, int daemon)
 				continue;
 			check(&subjects[running[i].subject], status);
 			latency[runs++] = ended - running[i].began;
-			cpu += milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+			cpu += processor_time(&used);
 			peak = used.ru_maxrss > peak ? used.ru_maxrss : peak;
 			running[i] = running[--alive];
 		}
 		if (!alive && next > 1e299)
 			break;
-		double left = (next > 1e299 ? end + 60e3 : next) - now();
-		if (left > 0) {
-			struct timespec nap = { left / 1e3, ((long)(left * 1e6)) % 1000000000L };
-
-			sigtimedwait(&ended, NULL, &nap);
-		}
+		nap((next > 1e299 ? end + 60e3 : next) - now());
 	}
 	double took = now() - first;
 	printf("%d\t%.1f\t%.2f\t%.2f\t%.3f\t%.3f\t%.3f\t%.0f\t%d\n", runs, took / 1e3, cpu * 100 / took,
@@ -382,16 +386,9 @@ static void scale(double period, double seconds, int daemon)
 static void memory_of(pid_t pid, double *resident, double *share)
 {
 	char path[64], text[4096], *line;
-	int file;
-	ssize_t length;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	length = file < 0 ? 0 : read(file, text, sizeof(text) - 1);
-	if (length <= 0)
-		die("%s cannot be read", path);
-	close(file);
-	text[length] = 0;
+	read_text(path, text, sizeof(text));
 	if ((line = strstr(text, "\nRss:")))
 		*resident += atof(line + 5);
 	if ((line = strstr(text, "\nPss:")))
@@ -429,7 +426,7 @@ static void stay(double pause, double seconds, int daemon)
 			if (i == count)
 				continue;
 			check(&subjects[i], status);
-			cpu += milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+			cpu += processor_time(&used);
 			answers++;
 			running[i] = 0;
 			due[i] = now() + pause * 1e3;
@@ -445,12 +442,7 @@ static void stay(double pause, double seconds, int daemon)
 			if (!weighed)
 				die("none stays");
 		}
-		double left = next - now();
-		if (left > 0) {
-			struct timespec nap = { left / 1e3, ((long)(left * 1e6)) % 1000000000L };
-
-			sigtimedwait(&ended, NULL, &nap);
-		}
+		nap(next - now());
 	}
 	double took = now() - first, daemon_used = used_by(daemon) - daemon_before;
 	for (i = 0; i < count; i++) {
@@ -460,7 +452,7 @@ static void stay(double pause, double seconds, int daemon)
 			continue;
 		kill(running[i], SIGKILL);
 		if (wait4(running[i], NULL, 0, &used) == running[i])
-			cpu += milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
+			cpu += processor_time(&used);
 	}
 	printf("%d\t%.1f\t%.2f\t%.2f\t%d\t%.0f\t%.0f\n", answers, took / 1e3, cpu * 100 / took, daemon_used * 100 / took,
 	       weighed, resident / weighed, share / weighed);

@@ -272,6 +272,17 @@ pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
+/// The daemon that listens at such a socket (`virtqemud-sock`, `libvirt-sock-ro`).
+#[must_use]
+pub(crate) fn daemon_of(socket: &Path) -> &str {
+    let name = socket.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name.split("-sock").next() {
+        Some("libvirt") => "libvirtd",
+        Some(daemon) => daemon,
+        None => name,
+    }
+}
+
 /// The sockets at which a driver's domains can be asked for, in the order to try: the hypervisor's own daemon
 /// (`virtqemud` and so on), then the one for all (`libvirtd`, or `virtproxyd` in its place). `run_dir` is `/run`.
 #[must_use]

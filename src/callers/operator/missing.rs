@@ -8,6 +8,7 @@ use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Libvirt, SilenceKind};
 use crate::model::outcome::Code;
+use crate::model::uri::{candidate_sockets, daemon_of};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::text::say;
@@ -42,12 +43,9 @@ fn advice(inv: &Invocation, env: &Environment, code: Code) -> Option<String> {
     let mut looker = Looker::new(inv, env, Roots::default());
     let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left(), deadline);
     let dead = matches!(&seen.here.libvirt, Libvirt::Silent(silence) if silence.kind == SilenceKind::Dead);
-    let own = match looker.uri.split([':', '+']).next() {
-        Some("xen") => "virtxend",
-        Some("lxc") => "virtlxcd",
-        Some(_) | None => "virtqemud",
-    };
-    let daemon = [own, "libvirtd"].into_iter().find(|daemon| find_program(daemon).is_some());
+    let driver = looker.uri.split([':', '+']).next().unwrap_or_default();
+    let sockets = candidate_sockets(driver, false, &looker.roots.run);
+    let daemon = sockets.iter().map(|socket| daemon_of(socket)).find(|daemon| find_program(daemon).is_some());
     match daemon {
         Some(daemon) if dead => {
             Some(format!("libvirt's daemon does not run here: try systemctl start {daemon}.socket"))

@@ -11,6 +11,7 @@ use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::facts::{Domain, Libvirt, Silence, SilenceKind};
 use crate::model::state::Motion;
+use crate::model::uri::daemon_of;
 use crate::model::worker::Who;
 use crate::sys::child::find_program;
 use crate::sys::time::Deadline;
@@ -167,9 +168,7 @@ impl Looker {
 
 /// Whether the daemon of such a socket (`virtqemud-sock`, `libvirt-sock-ro`) is installed here.
 pub(super) fn has_daemon(socket: Option<&Path>) -> bool {
-    let name = socket.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-    let daemon = name.split("-sock").next().map(|word| if word == "libvirt" { "libvirtd" } else { word });
-    daemon.is_some_and(|daemon| find_program(daemon).is_some())
+    socket.is_some_and(|socket| find_program(daemon_of(socket)).is_some())
 }
 
 /// What a job does (`virDomainJobOperation`); 0 without one.

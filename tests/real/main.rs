@@ -18,6 +18,7 @@ mod invocation;
 mod main_job;
 mod meta_data;
 mod migration;
+mod peers;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod tell_failed;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make          both programs, in target/release
+# make          the three programs, in target/release
 # make deps     installs the packages that all of these need, on a Debian-like system
 # make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
 # make test-cluster  every case and a longer soak under Pacemaker, beside VirtualDomain (docs/CLUSTER.md); more than an hour
@@ -46,7 +46,7 @@ nameless = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=c
 # cannot be static.
 build: export RUSTFLAGS := $(RUSTFLAGS) $(nameless)
 build: need-build
-	$(CARGO) build --release --locked --bin vm-agent-libvirt
+	$(CARGO) build --release --locked --bin vm-agent-libvirt --bin vm-agent-by-hand
 ifneq ($(static_libc),)
 	$(CARGO) rustc --release --locked --bin vm-agent -- -C target-feature=+crt-static -C relocation-model=static
 else
@@ -135,8 +135,8 @@ completions = share/bash-completion/completions/vm-agent share/zsh/site-function
 
 # What is installed. The links are relative, so that they hold below DESTDIR as well.
 root      = $(DESTDIR)$(PREFIX)
-programs  = $(built)/vm-agent $(built)/vm-agent-libvirt
-installed = sbin/vm-agent libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 $(completions) \
+programs  = $(built)/vm-agent $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt
+installed = sbin/vm-agent libexec/vm-agent/vm-agent-by-hand libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 $(completions) \
 	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain lib/ocf/resource.d/vm-agent/Xen
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
 ordered   = resource-agents-deps.target rgmanager.service
@@ -146,7 +146,7 @@ install:
 	install -d '$(root)/sbin' '$(root)/libexec/vm-agent' '$(root)/lib/ocf/resource.d/vm-agent' \
 		'$(root)/share/cluster' '$(root)/share/man/man8'
 	install -m 755 $(built)/vm-agent '$(root)/sbin/vm-agent'
-	install -m 755 $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent/vm-agent-libvirt'
+	install -m 755 $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent'
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	for file in $(completions); do install -D -m 644 packaging/completions/$${file##*/} '$(root)'/$$file || exit; done
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'

@@ -5,6 +5,7 @@ pub(crate) mod logging;
 pub mod manager;
 pub mod meta_data;
 pub mod operator;
+pub mod program;
 mod repeated;
 mod shutdown;
 mod trace;

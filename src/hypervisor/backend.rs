@@ -14,15 +14,13 @@ use crate::model::presence::Presence;
 use crate::model::worker::{
     self, Answer, ErrorReply, HostChange, Line, Lookup, Progress, Question, Reply, Request, Who,
 };
-use crate::sys::child::{self, Child, ChildError, Ended, Finished, RunningChild};
+use crate::sys::child::{self, Child, ChildError, Ended, Finished, LIBEXEC, RunningChild};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the worker is installed, unless it lies beside the agent.
-const LIBEXEC: &str = "/usr/libexec/vm-agent";
 /// The daemon whose emulators' logs are at hand.
 pub(crate) const SYSTEM_QEMU: &str = "qemu:///system";
 /// libvirt's name for the language of xl's files.
@@ -362,13 +360,10 @@ impl Call {
     }
 }
 
-/// The worker: beside the agent's own executable, in the installed place of the same prefix, or in that of the system.
+/// The worker's file.
 #[must_use]
 pub(crate) fn worker_path() -> Option<PathBuf> {
-    let own = std::fs::read_link("/proc/self/exe").ok()?;
-    let folder = own.parent()?;
-    let same_prefix = folder.parent().unwrap_or(folder).join("libexec/vm-agent");
-    [folder, &same_prefix, Path::new(LIBEXEC)].into_iter().map(|folder| folder.join(WORKER)).find(|path| path.is_file())
+    child::find_own_program(WORKER)
 }
 
 /// What came of a call. virsh and xl find nothing out.

@@ -24,13 +24,14 @@ fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// Two agents of one name make "pcs resource create v VirtualDomain" fail, so the predecessor's name must be asked for.
 #[test]
-fn install_puts_ten_files_in_place_and_two_more_as_drop_in() {
+fn install_puts_eleven_files_in_place_and_two_more_as_drop_in() {
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
         "usr/lib/ocf/resource.d/vm-agent/Xen",
         "usr/lib/ocf/resource.d/vm-agent/vm",
         "usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf",
         "usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf",
+        "usr/libexec/vm-agent/vm-agent-by-hand",
         "usr/libexec/vm-agent/vm-agent-libvirt",
         "usr/sbin/vm-agent",
         "usr/share/bash-completion/completions/vm-agent",

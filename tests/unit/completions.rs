@@ -4,7 +4,7 @@
 
 use super::documents::rendered;
 use clap_complete::{Shell, generate};
-use vm_agent::callers::operator;
+use vm_agent::callers::operator::command_line::grammar;
 
 const NAMES: &str = "vm-agent list --names 2>/dev/null";
 const HEAD: &str = "# SPDX-License-Identifier: GPL-2.0-or-later\n";
@@ -12,13 +12,13 @@ const HEAD: &str = "# SPDX-License-Identifier: GPL-2.0-or-later\n";
 /// What clap knows of the command line of a program of that name, in a shell's words.
 fn generated(shell: Shell, program: &str) -> String {
     let mut text = Vec::new();
-    generate(shell, &mut operator::command_line(), program, &mut text);
+    generate(shell, &mut grammar(), program, &mut text);
     String::from_utf8(text).unwrap()
 }
 
 /// The words whose first argument is a machine's name.
 fn named_first() -> Vec<String> {
-    let command = operator::command_line();
+    let command = grammar();
     let first = |verb: &clap::Command| verb.get_positionals().next().is_some_and(|it| it.get_id() == "name");
     command.get_subcommands().filter(|verb| first(verb)).map(|verb| verb.get_name().to_owned()).collect()
 }

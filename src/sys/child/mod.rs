@@ -17,6 +17,7 @@ mod again;
 pub(crate) mod aside;
 mod launcher;
 mod message;
+mod own;
 mod running;
 mod streams;
 mod tail;
@@ -31,6 +32,7 @@ use rustix::io::Errno;
 use crate::sys::time::Deadline;
 pub use aside::ASIDE_WORD;
 pub use launcher::{LAUNCHER_WORD, launcher_main};
+pub use own::{LIBEXEC, become_program, find_own_program};
 pub use running::{OutputLine, RunningChild};
 pub(crate) use tail::end_of_file;
 

@@ -36,7 +36,7 @@ fn another_version() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("another-version");
-        for program in ["sbin/vm-agent", "libexec/vm-agent/vm-agent-libvirt"] {
+        for program in ["sbin/vm-agent", "libexec/vm-agent/vm-agent-by-hand", "libexec/vm-agent/vm-agent-libvirt"] {
             write_program(&folder.join("usr").join(program), "#!/bin/sh\necho 'vm-agent 0.0.1' >&2\nexit 99\n");
         }
         let links = [

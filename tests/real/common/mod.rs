@@ -26,5 +26,7 @@ pub const BOTH: [Dialect; 2] = [Rgmanager, Pacemaker];
 
 /// The agent under test; the worker lies beside it.
 pub const AGENT: &str = env!("CARGO_BIN_EXE_vm-agent");
+/// What the agent becomes where a person calls.
+pub const BY_HAND: &str = env!("CARGO_BIN_EXE_vm-agent-by-hand");
 /// The worker; named, so that it is built.
 pub const WORKER: &str = env!("CARGO_BIN_EXE_vm-agent-libvirt");

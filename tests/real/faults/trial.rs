@@ -254,7 +254,7 @@ pub fn nothing_left(host: &Host, what: &str) {
     let ours = |args: &[Vec<u8>]| {
         let named =
             |name: &str| args.iter().take(2).any(|arg| arg.rsplit(|b| *b == b'/').next() == Some(name.as_bytes()));
-        ["vm-agent", "vm-agent-libvirt", "vm", "vm.sh", "virsh"].into_iter().any(named)
+        ["vm-agent", "vm-agent-by-hand", "vm-agent-libvirt", "vm", "vm.sh", "virsh"].into_iter().any(named)
             || args.iter().any(|arg| arg == LEFT.as_bytes())
     };
     let left = host.processes(ours);

@@ -43,6 +43,12 @@ fn who_lacks_rights_libvirt_or_the_worker_is_told_what_to_do() {
     // Everybody may run it, whoever built it where.
     let agent = "/opt/alone/vm-agent";
     host.run("install", &["-D", "-m", "755", AGENT, agent]);
+    let bare = said(host.command(agent).args(["status", "a"]));
+    assert!(
+        bare.0 == 5 && bare.1.contains("vm-agent-by-hand, the program of what a person types, is missing"),
+        "{bare:?}"
+    );
+    host.run("install", &["-m", "755", BY_HAND, "/opt/alone"]);
     let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", agent];
     // A worker that is not there: what libvirt's own machines are is not known to list.
     let alone = said(host.command(agent).arg("list"));

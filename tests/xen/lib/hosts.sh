@@ -156,7 +156,9 @@ pack_programs() {
 	if [ -x "$LAB_BIN/vm-agent" ]; then
 		mkdir -p "$root"/usr/{sbin,libexec/vm-agent,share/cluster,lib/ocf/resource.d/vm-agent}
 		strip -o "$root/usr/sbin/vm-agent" "$LAB_BIN/vm-agent"
-		strip -o "$root/usr/libexec/vm-agent/vm-agent-libvirt" "$LAB_BIN/vm-agent-libvirt"
+		for name in vm-agent-by-hand vm-agent-libvirt; do
+			strip -o "$root/usr/libexec/vm-agent/$name" "$LAB_BIN/$name"
+		done
 		for name in share/cluster/vm.sh lib/ocf/resource.d/vm-agent/{vm,VirtualDomain,Xen}; do
 			ln -s /usr/sbin/vm-agent "$root/usr/$name"
 		done

@@ -133,10 +133,14 @@ fuzz:
 completions = share/bash-completion/completions/vm-agent share/zsh/site-functions/_vm-agent \
 	share/fish/vendor_completions.d/vm-agent.fish
 
+# Examples of units, which nobody's systemd reads there.
+examples = share/doc/vm-agent/examples/vm-agent-metrics.service share/doc/vm-agent/examples/vm-agent-metrics.timer
+
 # What is installed. The links are relative, so that they hold below DESTDIR as well.
 root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt
 installed = sbin/vm-agent libexec/vm-agent/vm-agent-by-hand libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 $(completions) \
+	$(examples) \
 	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain lib/ocf/resource.d/vm-agent/Xen
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
 ordered   = resource-agents-deps.target rgmanager.service
@@ -149,6 +153,7 @@ install:
 	install -m 755 $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent'
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	for file in $(completions); do install -D -m 644 packaging/completions/$${file##*/} '$(root)'/$$file || exit; done
+	for file in $(examples); do install -D -m 644 packaging/examples/$${file##*/} '$(root)'/$$file || exit; done
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'
 ifeq ($(DROPIN),yes)
 	for name in VirtualDomain Xen; do \
@@ -172,7 +177,7 @@ uninstall:
 	if [ -L '$(root)/share/cluster/vm.sh' ]; then rm '$(root)/share/cluster/vm.sh'; fi
 	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; if [ -f vm.sh.rgmanager ]; then \
 		chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
-	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent; do \
+	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent share/doc/vm-agent/examples share/doc/vm-agent; do \
 		if [ -d '$(root)'/$$folder ]; then rmdir --ignore-fail-on-non-empty '$(root)'/$$folder; fi; done
 	for unit in $(ordered); do folder='$(DESTDIR)$(UNITDIR)'/$$unit.d; \
 		if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done

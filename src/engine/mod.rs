@@ -17,13 +17,19 @@ use telling::Telling;
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
 pub(crate) fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
-    play(inv, &mut Host::new(inv, env, roots))
+    let mut host = Host::new(inv, env, roots);
+    let outcome = play(inv, &mut host);
+    host.count(&outcome);
+    outcome
 }
 
 /// The same; what is done and waited for is told in words, each time before it begins.
 #[must_use]
 pub(crate) fn run_telling(inv: &Invocation, env: &Environment, roots: Roots, told: Sender<String>) -> Outcome {
-    play(inv, &mut Telling { host: Host::new(inv, env, roots), told })
+    let mut telling = Telling { host: Host::new(inv, env, roots), told };
+    let outcome = play(inv, &mut telling);
+    telling.host.count(&outcome);
+    outcome
 }
 
 /// Checks at both ends whether the virtual machine could be moved.

@@ -105,8 +105,18 @@ fn parse(text: &[u8]) -> Option<Result<Found, Unlocated>> {
 /// its storage does that until the deadline.
 pub(crate) fn rewrite(path: &Path, expected: Option<&str>, secret: bool, text: &str, deadline: Deadline) -> Rewritten {
     let secret = if secret { "secret" } else { "plain" };
-    let mut question: Vec<OsString> = vec![ASIDE_WORD.into(), "rewrite".into(), path.into(), secret.into()];
+    let mut question: Vec<OsString> = vec!["rewrite".into(), path.into(), secret.into()];
     question.extend(expected.map(OsString::from));
+    written(question, text, deadline)
+}
+
+/// Writes `text` as the file at `path` ([`rewrite::put`]), as far as its storage does that until the deadline.
+pub(crate) fn put(path: &Path, text: &str, deadline: Deadline) -> Rewritten {
+    written(vec!["put".into(), path.into()], text, deadline)
+}
+
+fn written(mut question: Vec<OsString>, text: &str, deadline: Deadline) -> Rewritten {
+    question.insert(0, ASIDE_WORD.into());
     let program = Path::new("/proc/self/exe");
     match Child::new(program).args(question).stdin(text.as_bytes()).run(deadline) {
         Ok(finished) => match (serde_json::from_slice(&finished.stdout), finished.ended) {
@@ -274,14 +284,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             name.to_str().and_then(|name| tell_of(&roots, &Identity { name, uuid, driver }, &pids, found_by))
         }
         Some((what, [path, secret, expected @ ..])) if *what == "rewrite" => {
-            let mut text = Vec::new();
-            let read = stdin().lock().read_to_end(&mut text).ok();
             let expected = expected.first().and_then(|hash| hash.to_str());
-            read.and_then(|_| say(&rewrite::rewrite(Path::new(path), expected, *secret == "secret", &text)))
+            told().and_then(|text| say(&rewrite::rewrite(Path::new(path), expected, *secret == "secret", &text)))
         }
+        Some((what, [path])) if *what == "put" => told().and_then(|text| say(&rewrite::put(Path::new(path), &text))),
         Some(_) | None => None,
     };
     u8::from(said.is_none())
+}
+
+/// What is to be written.
+fn told() -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    stdin().lock().read_to_end(&mut text).ok().map(|_| text)
 }
 
 fn tell(place: &DefinitionAt<'_>) -> Option<()> {

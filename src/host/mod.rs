@@ -13,6 +13,7 @@ pub(crate) mod saved;
 pub(crate) mod starting;
 mod storage;
 mod taking;
+pub(crate) mod tally;
 mod time;
 mod world;
 

@@ -55,6 +55,32 @@ pub(crate) fn rewrite(path: &Path, expected: Option<&str>, secret: bool, text: &
     done.unwrap_or_else(Rewritten::Failed)
 }
 
+/// Writes `text` as the file at `path`, which everybody may read, whether there was one or not. What is no regular file is
+/// left as it is.
+pub(crate) fn put(path: &Path, text: &[u8]) -> Rewritten {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Rewritten::Failed(format!("{} is no file's path", path.display()));
+    };
+    // A name alone is one of the working folder.
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let done = open_folder(parent).map_err(|errno| said("its folder", errno)).and_then(|folder| {
+        let place = FilePlace { folder, name };
+        match statat(&place.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile => {
+                return Err("there is something that is no regular file".into());
+            }
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(said("it cannot be looked at", errno)),
+        }
+        let readable = |new: &OwnedFd| {
+            let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+            fchmod(new, mode).map_err(|errno| said("its mode cannot be set", errno))
+        };
+        place.put(text, name, readable).map(|()| Rewritten::Over)
+    });
+    done.unwrap_or_else(Rewritten::Failed)
+}
+
 fn said(what: &str, errno: Errno) -> String {
     format!("{what}: {errno}")
 }
@@ -105,11 +131,21 @@ impl FilePlace<'_> {
     }
 
     fn beside(&self, text: &[u8]) -> Result<(), String> {
+        self.put(text, &named(self.name, BESIDE), |_| Ok(()))
+    }
+
+    /// Puts a new file there under a name, in the place of what has it.
+    fn put(
+        &self,
+        text: &[u8],
+        name: &OsStr,
+        see_to: impl FnOnce(&OwnedFd) -> Result<(), String>,
+    ) -> Result<(), String> {
         let temporary = self.temporary();
         let new = self.create(&temporary)?;
-        let moved = self.fill(&new, text, |_| Ok(())).and_then(|()| {
-            renameat(&self.folder, &temporary, &self.folder, named(self.name, BESIDE))
-                .map_err(|errno| said("no file can be put beside it", errno))
+        let moved = self.fill(&new, text, see_to).and_then(|()| {
+            renameat(&self.folder, &temporary, &self.folder, name)
+                .map_err(|errno| said("it cannot be put in its place", errno))
         });
         if moved.is_err() {
             let _ = unlinkat(&self.folder, &temporary, AtFlags::empty());
@@ -245,6 +281,22 @@ mod tests {
         assert_eq!(rewrite(&file, None, false, b"whole"), Rewritten::Beside(String::new()));
         assert_eq!(read_to_string(&beside).unwrap(), "whole");
         assert_eq!(names(folder.path()), ["a.xml", "a.xml.vm-agent-new", "link.xml", "link.xml.vm-agent-new"]);
+    }
+
+    #[test]
+    fn a_file_that_is_put_is_new_or_replaced_whole_and_readable_to_all_and_nothing_but_a_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.prom");
+        for text in ["one", "two"] {
+            assert_eq!(put(&file, text.as_bytes()), Rewritten::Over);
+            assert_eq!((read_to_string(&file).unwrap().as_str(), mode(&file)), (text, 0o644));
+        }
+        let link = folder.path().join("link");
+        symlink("/dev/stdout", &link).unwrap();
+        for there in [link.as_path(), folder.path(), Path::new("/dev/null"), Path::new("/"), &file.join("b")] {
+            assert!(matches!(put(there, b"three"), Rewritten::Failed(_)), "{}", there.display());
+        }
+        assert_eq!(names(folder.path()), ["a.prom", "link"]);
     }
 
     #[test]

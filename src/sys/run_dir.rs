@@ -4,7 +4,7 @@
 
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::time::Deadline;
-use rustix::fs::{AtFlags, Mode, OFlags, mkdir, openat, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, mkdir, openat, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -106,6 +106,15 @@ pub(crate) fn read(run: &Path, name: &str) -> Option<String> {
 fn file(run: &Path, name: &str) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(&existing(run)?, name, flags, Mode::empty()).map(File::from)
+}
+
+/// The names of the folder's files, as far as they are text; none, where there is no folder.
+#[must_use]
+pub(crate) fn names(run: &Path) -> Vec<String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(run.join(FOLDER), flags, Mode::empty()).and_then(|folder| Dir::read_from(&folder));
+    let entries = folder.into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)).collect()
 }
 
 /// Keeps a few words under a name of the folder, as a link's target: that takes no block of a file system that is full.

@@ -9,6 +9,7 @@ use crate::sys::text::say;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::stderr;
+use std::path::PathBuf;
 
 /// Runs a virtual machine as a cluster resource, and tells the truth about it.
 ///
@@ -57,6 +58,8 @@ pub(super) enum Verb {
     List(ListArgs),
     /// Print the commands that make a predecessor's machines resources of this agent, and what has no counterpart
     Convert(convert::ConvertArgs),
+    /// Print what is known of this host's machines for Prometheus: their states, and what became of their actions
+    Metrics(MetricsArgs),
     /// Start it: from its definition's file, or libvirt's own definition
     Start(Which),
     /// Ask the guest to shut down; destroy it if it does not in time
@@ -141,6 +144,19 @@ pub(super) struct ListArgs {
     /// Any other parameter of a cluster resource (see meta-data), as NAME=VALUE
     #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
     pub options: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(super) struct MetricsArgs {
+    /// The file to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The libvirt connection URI, or qemu, kvm, xen, lxc
+    #[arg(short, long, value_name = "URI")]
+    pub connect: Option<OsString>,
+    /// End within so many seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub timeout: Option<f64>,
 }
 
 #[derive(Args, Default)]

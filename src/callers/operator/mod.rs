@@ -10,6 +10,7 @@ mod list;
 mod logs;
 mod managed;
 mod members;
+mod metrics;
 mod missing;
 mod progress;
 mod status;
@@ -26,7 +27,7 @@ use crate::sys::time::Deadline;
 use by_hand::Hint;
 use clap::Parser;
 use clap::error::ErrorKind;
-use command_line::{Cli, Dialect, ListArgs, Verb, Which};
+use command_line::{Cli, Dialect, ListArgs, MetricsArgs, Verb, Which};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::time::Duration;
@@ -104,6 +105,17 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             return list.code().number();
         }
         Verb::Convert(args) => return convert::print(&args, env, verbose),
+        Verb::Metrics(MetricsArgs { output, connect, timeout }) => {
+            let (inv, env) = match (Which { connect, timeout, ..Which::default() }).read(Action::Status, env, verbose) {
+                Ok(read) => read,
+                Err(code) => return code,
+            };
+            let outcome = metrics::run(&inv, &env, output.as_deref());
+            if !outcome.reason.is_empty() {
+                say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
+            }
+            return outcome.code.number();
+        }
         Verb::Whereis { mut shown, nodes } => {
             shown.which.options.extend(nodes.map(guard_nodes));
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {

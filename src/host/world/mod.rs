@@ -4,6 +4,7 @@
 //! Nothing is decided here. Every step ends by itself before the deadline; whether it worked is seen by looking.
 
 mod agent;
+mod counting;
 mod create;
 mod elsewhere;
 mod memory;
@@ -73,6 +74,8 @@ pub(crate) struct Host<'a> {
     generation: u64,
     /// The hash of the definition, where this stop has saved into its file what was changed in the machine.
     rewritten: Option<String>,
+    /// When this restart has seen its machine's end.
+    turned_to_start: Option<Instant>,
 }
 
 impl<'a> Host<'a> {
@@ -93,6 +96,7 @@ impl<'a> Host<'a> {
             disks_recorded: false,
             generation: 0,
             rewritten: None,
+            turned_to_start: None,
         }
     }
 
@@ -417,7 +421,10 @@ impl World for Host<'_> {
                     (done.locked, done.beside) = (true, None);
                 }
             }
-            Step::TurnToStart => self.looker.forget_start(),
+            Step::TurnToStart => {
+                self.looker.forget_start();
+                self.count_from_here();
+            }
             Step::Move => self.move_it(seen, done),
             Step::PutRight { at, change } => {
                 self.put_right(*at, change, seen, done);

@@ -88,7 +88,11 @@ impl Host<'_> {
                 .map_err(|errno| Failure::refused(format!("that it is tried cannot be noted: {errno}")))?;
         }
         log::warn!("'{}' is {}; it is resumed", domain.name, domain.state);
-        self.backend.call(&Change::Resume, &who, self.until(Share::Resume))
+        let resumed = self.backend.call(&Change::Resume, &who, self.until(Share::Resume));
+        if resumed.is_ok() {
+            self.count_resumed(seen);
+        }
+        resumed
     }
 
     /// Has the cluster keep it stopped; not when this host goes down, which ends every guest.

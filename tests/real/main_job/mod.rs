@@ -7,6 +7,7 @@ mod check;
 mod data;
 mod definition;
 mod log;
+mod metrics;
 mod mistakes;
 mod nameless;
 mod other;

@@ -50,7 +50,11 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         return Code::Ok.number();
     }
     let inv = Invocation::from_manager(caller, action, args.get(1).map(OsString::as_os_str), env);
-    logging::init(caller, env, &inv.instance, false, trace::begin(action, env));
+    let (trace, no_trace) = trace::begin(action, env);
+    logging::init(caller, env, &inv.instance, false, trace);
+    if let Some(why) = no_trace {
+        log::warn!("{why}");
+    }
     log::debug!("{}", trace::called(&inv, env));
     let outcome = if action == Action::ValidateAll {
         validate::run(&inv, env, &mut |finding| say(&mut std::io::stderr(), finding))

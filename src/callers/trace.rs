@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The trace that other OCF agents leave when they are told to (`trace_ra`, `OCF_TRACE_RA`): here a file with everything
 //! that is logged. It stands where theirs do: DIR/TYPE/INSTANCE.ACTION.DATE.TIME, DIR being /var/lib/heartbeat/trace_ra.
+//! What is wanted where is read as ocf-shellfuncs of resource-agents reads it, but that the time is UTC, and that nobody
+//! but the file's owner may read it.
 
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::boolean;
 use crate::sys::text::shown;
 use crate::sys::time::utc;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{IsTerminal, stderr, stdin};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,37 +18,88 @@ use std::time::SystemTime;
 /// Where agents keep their files, unless the caller says so.
 const VARLIB: &str = "/var/lib/heartbeat";
 
-/// The file to write to, if a trace is wanted and the file can be made. A trace that fails hinders nothing.
-pub(super) fn begin(action: Action, env: &Environment) -> Option<File> {
-    let wanted = |name| env.text(name).and_then(boolean) == Some(true);
-    if !wanted("OCF_RESKEY_trace_ra") && !wanted("OCF_TRACE_RA") {
-        return None;
-    }
-    let path = match env.text("OCF_TRACE_FILE") {
-        Some(path) if path.starts_with('/') => PathBuf::from(path),
-        // A descriptor that the caller has opened.
-        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => Path::new("/dev/fd").join(number),
-        Some(_) | None => {
-            let path = path(action, env, &utc(SystemTime::now()))?;
-            DirBuilder::new().recursive(true).mode(0o755).create(path.parent()?).ok()?;
-            path
-        }
-    };
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).ok()
+/// Where a trace goes.
+#[derive(Debug, PartialEq, Eq)]
+enum TraceTo {
+    /// A descriptor that the caller has opened.
+    Descriptor(String),
+    /// A file, which is of this call alone; its folder is made.
+    File(PathBuf),
+    /// Where a person who calls sees it.
+    Terminal,
 }
 
-/// Where a trace of this call belongs, at a time as `2026-11-22T04:50:00Z`.
-fn path(action: Action, env: &Environment, now: &str) -> Option<PathBuf> {
+/// What to write to, if a trace is wanted; and why there is none, or none where it is wanted. A trace that fails hinders
+/// nothing.
+pub(super) fn begin(action: Action, env: &Environment) -> (Option<File>, Option<String>) {
+    if !is_wanted(env) {
+        return (None, None);
+    }
+    let (to, trouble) = destination(action, env, stdin().is_terminal(), &utc(SystemTime::now()));
+    match to.map(|to| open(&to).map_err(|error| format!("{}: {error}; there is no trace", name_of(&to)))) {
+        Some(Ok(file)) => (Some(file), trouble),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, trouble),
+    }
+}
+
+/// `OCF_TRACE_RA` decides where it is set, by either answer.
+fn is_wanted(env: &Environment) -> bool {
+    env.text("OCF_TRACE_RA").or_else(|| env.text("OCF_RESKEY_trace_ra")).and_then(boolean) == Some(true)
+}
+
+fn open(to: &TraceTo) -> std::io::Result<File> {
+    match to {
+        TraceTo::Descriptor(number) => OpenOptions::new().append(true).open(Path::new("/dev/fd").join(number)),
+        TraceTo::File(path) => {
+            if let Some(folder) = path.parent() {
+                DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            }
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+        }
+        TraceTo::Terminal => Ok(File::from(stderr().as_fd().try_clone_to_owned()?)),
+    }
+}
+
+fn name_of(to: &TraceTo) -> String {
+    match to {
+        TraceTo::Descriptor(number) => format!("OCF_TRACE_FILE: descriptor {number} cannot be written to"),
+        TraceTo::File(path) => format!("{} cannot be written", path.display()),
+        TraceTo::Terminal => "stderr cannot be written to".to_owned(),
+    }
+}
+
+/// Where a trace of this call belongs, at a time as `2026-11-22T04:50:00Z`; and what of the wishes cannot be followed.
+fn destination(action: Action, env: &Environment, at_a_terminal: bool, now: &str) -> (Option<TraceTo>, Option<String>) {
+    let trouble = match env.get("OCF_TRACE_FILE").map(|text| (text, text.to_str().map(str::as_bytes))) {
+        None => None,
+        Some((_, Some([number @ b'3'..=b'9']))) => {
+            return (Some(TraceTo::Descriptor(char::from(*number).to_string())), None);
+        }
+        // The root's own folder is no place for it.
+        Some((path, _)) if Path::new(path).is_absolute() && Path::new(path).components().count() > 2 => {
+            return (Some(TraceTo::File(path.into())), None);
+        }
+        Some((other, _)) => Some(format!(
+            "OCF_TRACE_FILE: '{}' is no place for a trace; expected an absolute path, or a descriptor from 3 to 9",
+            shown(other)
+        )),
+    };
+    if at_a_terminal {
+        return (Some(TraceTo::Terminal), trouble);
+    }
     let text = |name: &str, default: &str| env.text(name).unwrap_or(default).replace('/', "_");
-    let folder = env
-        .text("OCF_RESKEY_trace_dir")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env.text("HA_VARLIB").unwrap_or(VARLIB)).join("trace_ra"));
+    let folder = match env.get("OCF_RESKEY_trace_dir") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env.text("HA_VARLIB").unwrap_or(VARLIB)).join("trace_ra"),
+    };
     if !folder.is_absolute() {
-        return None;
+        let why = format!("trace_dir: '{}' is not an absolute path; there is no trace", shown(folder.as_os_str()));
+        return (None, Some(why));
     }
     let (instance, now) = (text("OCF_RESOURCE_INSTANCE", "default"), now.trim_end_matches('Z').replace('T', "."));
-    Some(folder.join(text("OCF_RESOURCE_TYPE", "vm")).join(format!("{instance}.{}.{now}", action.word())))
+    let file = format!("{instance}.{}.{now}", action.word());
+    (Some(TraceTo::File(folder.join(text("OCF_RESOURCE_TYPE", "vm")).join(file))), trouble)
 }
 
 /// The call in a sentence.
@@ -61,17 +116,65 @@ pub(super) fn called(inv: &Invocation, env: &Environment) -> String {
 mod tests {
     use super::*;
 
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    fn of(pairs: &[(&str, &str)], at_a_terminal: bool) -> (Option<TraceTo>, Option<String>) {
+        destination(Action::Stop, &env(pairs), at_a_terminal, "2026-11-22T04:50:00Z")
+    }
+
+    fn file(path: &str) -> (Option<TraceTo>, Option<String>) {
+        (Some(TraceTo::File(path.into())), None)
+    }
+
+    const NAMED: [(&str, &str); 2] = [("OCF_RESOURCE_INSTANCE", "web"), ("OCF_RESOURCE_TYPE", "VirtualDomain")];
+    const PLACE: &str = "/var/lib/heartbeat/trace_ra/VirtualDomain/web.stop.2026-11-22.04:50:00";
+
     #[test]
     fn a_trace_stands_where_other_agents_leave_theirs() {
-        let of = |pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter().map(|(name, value)| (name.into(), value.into()));
-            path(Action::Stop, &Environment::from_pairs(pairs), "2026-11-22T04:50:00Z")
+        assert_eq!(of(&NAMED, false), file(PLACE));
+        assert_eq!(of(&NAMED, true), (Some(TraceTo::Terminal), None));
+        let elsewhere = of(&[("OCF_RESKEY_trace_dir", "/t"), ("OCF_RESOURCE_INSTANCE", "../a")], false);
+        assert_eq!(elsewhere, file("/t/vm/.._a.stop.2026-11-22.04:50:00"));
+        let (none, why) = of(&[("OCF_RESKEY_trace_dir", "t")], false);
+        assert!(none.is_none() && why.is_some_and(|why| why.starts_with("trace_dir: 't' is not an absolute path")));
+    }
+
+    #[test]
+    fn the_callers_descriptor_or_file_is_taken_and_what_is_neither_is_told_of() {
+        let with = |value: &str| of(&[&NAMED[..], &[("OCF_TRACE_FILE", value)]].concat(), false);
+        assert_eq!(with("7"), (Some(TraceTo::Descriptor("7".into())), None));
+        assert_eq!(with("/tmp/trace"), file("/tmp/trace"));
+        for other in ["0", "2", "10", "trace", "/trace", "/"] {
+            let (to, why) = with(other);
+            assert_eq!(to, file(PLACE).0, "{other}");
+            assert!(why.is_some_and(|why| why.contains("descriptor from 3 to 9")), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_variable_decides_where_it_is_set_and_the_parameter_elsewhere() {
+        let wanted = |variable: &str, parameter: &str| {
+            is_wanted(&env(&[("OCF_TRACE_RA", variable), ("OCF_RESKEY_trace_ra", parameter)]))
         };
-        let named = [("OCF_RESOURCE_INSTANCE", "web"), ("OCF_RESOURCE_TYPE", "VirtualDomain")];
-        let expected = Path::new("/var/lib/heartbeat/trace_ra/VirtualDomain/web.stop.2026-11-22.04:50:00");
-        assert_eq!(of(&named).as_deref(), Some(expected));
-        let elsewhere = of(&[("OCF_RESKEY_trace_dir", "/t"), ("OCF_RESOURCE_INSTANCE", "../a")]);
-        assert_eq!(elsewhere.as_deref(), Some(Path::new("/t/vm/.._a.stop.2026-11-22.04:50:00")));
-        assert_eq!(of(&[("OCF_RESKEY_trace_dir", "t")]), None);
+        assert!(wanted("1", "") && wanted("yes", "0") && wanted("", "true"));
+        assert!(!wanted("0", "1") && !wanted("", "") && !wanted("", "no") && !wanted("perhaps", "1"));
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_call_is_written_anew_and_its_folder_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/trace");
+        let called = env(&[("OCF_TRACE_RA", "1"), ("OCF_TRACE_FILE", path.to_str().unwrap())]);
+        for _ in 0..2 {
+            let (file, why) = begin(Action::Start, &called);
+            std::io::Write::write_all(&mut file.unwrap(), b"begun").unwrap();
+            assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), why), ("begun", None));
+        }
+        let below_a_file = path.join("trace");
+        let called = env(&[("OCF_TRACE_RA", "1"), ("OCF_TRACE_FILE", below_a_file.to_str().unwrap())]);
+        let (file, why) = begin(Action::Start, &called);
+        assert!(file.is_none() && why.is_some_and(|why| why.contains("there is no trace")));
     }
 }

@@ -270,8 +270,14 @@ pub(crate) fn place_of_any(
 }
 
 fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) -> Child<'a> {
-    // HOME: ssh and libvirt look there for root's keys and certificates; cluster managers may not set it.
-    let child = Child::new(program).args(args).env("HOME", "/root");
+    let child = Child::new(program).args(args);
+    let child = if child::serves_user() {
+        // A user's daemon that does not run is started by whoever asks it, and stays.
+        child.leaves_daemons()
+    } else {
+        // HOME: ssh and libvirt look there for root's keys and certificates; cluster managers may not set it.
+        child.env("HOME", "/root")
+    };
     match input {
         Some(text) => child.stdin(text.as_bytes()),
         None => child,

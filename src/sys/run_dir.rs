@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "vm-agent";
@@ -22,7 +23,16 @@ pub(crate) fn open(run: &Path) -> Result<OwnedFd, Errno> {
         Err(Errno::NOENT) => {}
         opened => return opened,
     }
-    match mkdir(run.join(FOLDER), Mode::RWXU) {
+    let made = match mkdir(run.join(FOLDER), Mode::RWXU) {
+        // A user's folders need not be there yet.
+        Err(Errno::NOENT) => {
+            let parents = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(run);
+            parents.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            mkdir(run.join(FOLDER), Mode::RWXU)
+        }
+        made => made,
+    };
+    match made {
         Ok(()) | Err(Errno::EXIST) => existing(run),
         Err(errno) => Err(errno),
     }

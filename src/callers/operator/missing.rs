@@ -9,7 +9,7 @@ use crate::model::call::{Environment, Invocation};
 use crate::model::facts::{Libvirt, SilenceKind};
 use crate::model::outcome::Code;
 use crate::model::uri::{candidate_sockets, daemon_of};
-use crate::sys::child::find_program;
+use crate::sys::child::{find_program, serves_user};
 use crate::sys::roots::Roots;
 use crate::sys::text::say;
 use crate::sys::time::Deadline;
@@ -32,6 +32,10 @@ fn advice(inv: &Invocation, env: &Environment, code: Code) -> Option<String> {
         | Code::NotRunning
         | Code::StayedHere
         | Code::Degraded => return None,
+    }
+    if serves_user() {
+        // Root's session is another one.
+        return None;
     }
     if !rustix::process::geteuid().is_root() {
         return Some("you are not root, and root may see and do more: try it by sudo".into());

@@ -10,6 +10,7 @@ mod definition_file;
 mod more;
 mod open;
 mod seek;
+mod session;
 
 use super::starting;
 use crate::host::disks;
@@ -130,9 +131,12 @@ impl Depth {
 impl Looker {
     /// Prepares to look for the domain of `inv`. Touches nothing but, without a URI, the sign of a Xen host.
     #[must_use]
-    pub(crate) fn new(inv: &Invocation, env: &Environment, roots: Roots) -> Self {
+    pub(crate) fn new(inv: &Invocation, env: &Environment, mut roots: Roots) -> Self {
         let uri = uri(inv, env, &roots);
         let parsed = Uri::parse(&uri);
+        if let Ok(parsed) = &parsed {
+            session::take_in(parsed, env, &mut roots);
+        }
         let channel = match &parsed {
             Ok(parsed) => Channel::rpc(parsed, &roots).unwrap_or(Channel::Worker),
             Err(_) => Channel::None,

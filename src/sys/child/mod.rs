@@ -25,6 +25,7 @@ mod tail;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -45,6 +46,21 @@ pub const CLEAN_UP: Duration = Duration::from_secs(1);
 
 /// How much is kept of each stream, unless told otherwise.
 const CAPTURE: usize = 256 * 1024;
+
+/// The environment of the user whose own libvirt is asked, as far as libvirt is found by it.
+static USER: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
+
+/// Has all children from now on find what is this user's, by these variables.
+pub fn serve_user(variables: Vec<(OsString, OsString)>) {
+    // Whoever asks for the second time in a process asks for the same user.
+    let _ = USER.set(variables);
+}
+
+/// Whether children are to find what is a user's own.
+#[must_use]
+pub fn serves_user() -> bool {
+    USER.get().is_some()
+}
 
 /// A program to run, its arguments and its surroundings. Its input may be a definition, and is never shown.
 #[derive(Clone)]
@@ -146,7 +162,8 @@ impl ChildError {
 impl<'a> Child<'a> {
     /// The program at an absolute path, without arguments, with an empty input and the fixed environment.
     pub fn new(program: &'a Path) -> Self {
-        let env = vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())];
+        let mut env = vec![("PATH".into(), PATH.into()), ("LC_ALL".into(), "C".into())];
+        env.extend(USER.get().into_iter().flatten().cloned());
         Self {
             program,
             args: Vec::new(),

@@ -6,17 +6,19 @@
 
 use crate::callers::shutdown;
 use crate::host::aside::{self, There};
+use crate::host::lacks;
 use crate::host::look::{Depth, Looker};
 use crate::host::saved::StatePlace;
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
-use crate::model::definition::{DefinedDomain, DiskKind, EMPTY_TPM, Language, TpmState};
-use crate::model::facts::{Definition, Libvirt, Tools};
+use crate::model::definition::{DefinedDomain, EMPTY_TPM, Language, Need, TpmState};
+use crate::model::facts::{Defined, Definition, Facts, Libvirt, Tools};
+use crate::model::lack::{Hinders, Lack};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
+use crate::model::presence::Presence;
 use crate::model::saved_state::{self, written_disks};
-use crate::model::worker::{Question, Request};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
@@ -50,7 +52,7 @@ pub(crate) fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str
         for warning in shutdown::warnings(Path::new("/"), looker.uri.starts_with("qemu")) {
             line(&format!("vm-agent: warning: {warning}"));
         }
-        host(inv, &mut looker, facts.as_ref(), deadline, &mut findings);
+        host(inv, &mut looker, facts.as_ref(), deadline, &mut findings, line);
     }
     outcome(findings, line)
 }
@@ -159,9 +161,9 @@ fn host(
     facts: Option<&DefinedDomain>,
     deadline: Deadline,
     findings: &mut Vec<Finding>,
+    line: &mut dyn FnMut(&str),
 ) {
     let by_xl = looker.tools() == Tools::Xl;
-    let asked = asked_of_libvirt(looker, inv.params.start_resources, inv.budget().until(Share::Lacks, deadline));
     let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     if inv.params.use_virsh && find_program("virsh").is_none() {
         missing("use_virsh is set, but virsh is not installed".into());
@@ -178,7 +180,9 @@ fn host(
     if let Some(Ok(scripts)) = &inv.params.monitor_scripts {
         let programs: Vec<&Path> = scripts.iter().map(|script| script.program.as_path()).collect();
         let there = aside::what_is_at(&programs, inv.budget().until(Share::Programs, deadline));
-        for (program, _) in programs.iter().zip(there).filter(|(_, there)| *there != There::File) {
+        for (program, _) in
+            programs.iter().zip(there).filter(|(_, there)| !matches!(there, There::File | There::Program))
+        {
             missing(format!("monitor_scripts: there is no program {}", program.display()));
         }
     }
@@ -195,25 +199,10 @@ fn host(
     } else if inv.params.snapshot.is_some() && inv.params.name.is_some() {
         missing("snapshot: only the memory of QEMU's machines is saved".into());
     }
-    if let Some(facts) = facts {
-        let files = files(facts);
-        let paths: Vec<&Path> = files.iter().map(|(_, path)| Path::new(*path)).collect();
-        let there = aside::what_is_at(&paths, inv.budget().until(Share::Files, deadline));
-        for ((what, path), there) in files.into_iter().zip(there) {
-            match there {
-                There::File | There::Other => {}
-                There::Nothing => missing(format!("the definition's {what} {path} does not exist")),
-                There::Silent => missing(format!("the definition's {what} {path} is on storage that does not answer")),
-            }
-        }
-        for device in facts.hostdevs.iter().filter(|device| host_has(device) == Some(false)) {
-            missing(format!("this host has no device {device}"));
-        }
-    }
-    // That the emulator's file is missing has been said.
-    let emulator = facts.and_then(|facts| facts.emulator.as_deref()).filter(|path| !Path::new(path).exists());
-    for text in asked.into_iter().filter(|text| emulator.is_none_or(|path| !text.contains(path))) {
-        missing(text);
+    let (mut lacks, mut needs) = (Vec::new(), Vec::new());
+    if let Definition::File(defined) = looker.definition() {
+        needs = lacks::needs(defined);
+        lacks = lacks_for(inv, looker, defined, &needs, deadline);
     }
     let seen = looker.look(
         inv,
@@ -221,6 +210,15 @@ fn host(
         inv.budget().share(Share::Look, deadline.left()),
         deadline,
     );
+    if let Some(defined) = libvirts_own(looker, &seen, deadline) {
+        needs = lacks::needs(&defined);
+        lacks = lacks_for(inv, looker, &defined, &needs, deadline);
+    }
+    if !matches!(seen.here.presence(), Presence::Active(_)) {
+        lacks.extend(lacks::ports(&needs, &looker.roots));
+    }
+    take(lacks, findings, line);
+    let mut missing = |text: String| findings.push(Finding { code: Code::Installed, text });
     match (&seen.here.libvirt, &seen.definition) {
         (Libvirt::Silent(silence), _) => missing(silence.why.clone()),
         (Libvirt::NoDomain, Definition::None { looked_at }) => {
@@ -255,72 +253,49 @@ fn host(
     }
 }
 
-/// What libvirt says that this host lacks for the definition. Without an answer there is no finding: that libvirt does not
-/// answer, or that the worker is missing, is found by itself. What a start `starts` is not lacking.
-fn asked_of_libvirt(looker: &Looker, starts: bool, patience: Deadline) -> Vec<String> {
-    let Definition::File(defined) = looker.definition() else { return Vec::new() };
-    if defined.language == Language::Xl {
-        return Vec::new();
-    }
-    let mut request = Request::host(&looker.uri, Question::Check { xml: defined.text.clone(), starts });
-    request.timeout = Some(patience.left());
-    match backend::ask_worker(&request, patience) {
-        Ok(answer) => {
-            let lacks = answer.lacks.unwrap_or_default();
-            lacks.unknown.iter().for_each(|unknown| log::warn!("{unknown}"));
-            lacks.missing
+/// What this host lacks for a definition, but for ports. Without libvirt's answer there is no finding of its: that it does
+/// not answer, or that the worker is missing, is found by itself.
+fn lacks_for(inv: &Invocation, looker: &Looker, defined: &Defined, needs: &[Need], deadline: Deadline) -> Vec<Lack> {
+    let libvirts = match defined.language {
+        Language::Xl => Vec::new(),
+        Language::Xml => {
+            let patience = inv.budget().until(Share::Lacks, deadline);
+            lacks::ask(&looker.uri, &defined.text, inv.params.start_resources, patience).unwrap_or_else(|why| {
+                log::info!("what this host lacks for the definition was not asked: {why}");
+                Vec::new()
+            })
         }
-        Err(why) => {
-            log::info!("what this host lacks for the definition was not asked: {why}");
-            Vec::new()
+    };
+    let here = lacks::look(needs, &looker.roots, inv.budget().until(Share::Files, deadline));
+    lacks::together(here, libvirts)
+}
+
+/// The definition that only libvirt has, of a resource whose parameters name no file.
+fn libvirts_own(looker: &mut Looker, seen: &Facts, deadline: Deadline) -> Option<Defined> {
+    match (&seen.definition, &seen.here.libvirt) {
+        (Definition::None { .. }, Libvirt::Domain(domain)) => {
+            let text = looker.xml(&seen.here.who(), true, deadline)?;
+            let (path, name) = ("libvirt's definition".into(), domain.name.clone());
+            Some(Defined { path, text, language: Language::Xml, name, uuid: Some(domain.uuid) })
         }
+        (
+            Definition::None { .. }
+            | Definition::File(_)
+            | Definition::NotLooked
+            | Definition::Unchanged { .. }
+            | Definition::Bad(_),
+            _,
+        ) => None,
     }
 }
 
-/// Whether this host has a device (`pci 0000:01:00.0`) that is given to the guest, where that is easily seen.
-fn host_has(device: &str) -> Option<bool> {
-    let (kind, rest) = device.split_once(' ')?;
-    let words: Vec<&str> = rest.split(' ').collect();
-    let there = |path: String| Path::new(&path).try_exists().ok();
-    match (kind, words.as_slice()) {
-        ("pci", [address, ..]) => there(format!("/sys/bus/pci/devices/{address}")),
-        ("mdev", [uuid]) => there(format!("/sys/bus/mdev/devices/{uuid}")),
-        ("tpm", [path]) => there((*path).to_owned()),
-        ("usb", ["bus", bus, "device", number]) => {
-            there(format!("/dev/bus/usb/{:03}/{:03}", bus.parse::<u32>().ok()?, number.parse::<u32>().ok()?))
-        }
-        ("usb", [ids]) => {
-            let (vendor, product) = ids.split_once(':')?;
-            let devices = std::fs::read_dir("/sys/bus/usb/devices").ok()?.flatten().map(|entry| entry.path());
-            let says = |file: &Path, id: &str| std::fs::read_to_string(file).is_ok_and(|text| text.trim() == id);
-            Some(
-                devices
-                    .into_iter()
-                    .any(|at| says(&at.join("idVendor"), vendor) && says(&at.join("idProduct"), product)),
-            )
-        }
-        _ => None,
-    }
-}
-
-/// The files that the definition needs, with what they are.
-fn files(facts: &DefinedDomain) -> Vec<(&'static str, &str)> {
-    let mut files = Vec::new();
-    for (what, path) in [
-        ("emulator", &facts.emulator),
-        ("firmware", &facts.loader),
-        ("kernel", &facts.kernel),
-        ("initial RAM disk", &facts.initrd),
-    ] {
-        files.extend(path.as_deref().filter(|path| path.starts_with('/')).map(|path| (what, path)));
-    }
-    // Without a medium that is optional libvirt starts it as well.
-    for disk in facts.disks.iter().filter(|disk| !disk.may_be_missing) {
-        if matches!(disk.kind, DiskKind::File | DiskKind::Block | DiskKind::Dir) {
-            files.extend(disk.source.as_deref().map(|path| ("disk", path)));
+/// How a manager takes a lack, and a person hears of one that may be none.
+fn take(lacks: Vec<Lack>, findings: &mut Vec<Finding>, line: &mut dyn FnMut(&str)) {
+    for Lack { kind, sentence, .. } in lacks {
+        match kind.hinders() {
+            Hinders::Lasting => findings.push(Finding { code: Code::Installed, text: sentence }),
+            Hinders::Passing => findings.push(Finding { code: Code::Generic, text: sentence }),
+            Hinders::Perhaps => line(&format!("vm-agent: warning: {sentence}")),
         }
     }
-    let shared = facts.filesystems.iter().filter_map(|shared| shared.source.as_deref());
-    files.extend(shared.filter(|path| path.starts_with('/')).map(|path| ("shared folder", path)));
-    files
 }

@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write, stdin, stdout};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,12 +132,20 @@ fn written(mut question: Vec<OsString>, text: &str, deadline: Deadline) -> Rewri
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum There {
-    /// A file.
+    /// A file that cannot be executed.
     File,
-    /// A device, a folder, something else.
+    /// A file that can.
+    Program,
+    /// A folder.
+    Folder,
+    /// A block device.
+    Block,
+    /// Something else: a character device, a socket.
     Other,
-    /// Nothing, as far as we may see.
+    /// Nothing.
     Nothing,
+    /// We may not see it, or its storage answers with an error.
+    Unseen,
     /// Its storage did not say.
     Silent,
 }
@@ -147,12 +156,36 @@ pub fn what_is_at(paths: &[&Path], deadline: Deadline) -> Vec<There> {
     let read = |text: &[u8]| {
         let there = text.iter().map(|byte| match byte {
             b'f' => There::File,
+            b'x' => There::Program,
+            b'd' => There::Folder,
+            b'b' => There::Block,
             b'o' => There::Other,
-            _ => There::Nothing,
+            b'n' => There::Nothing,
+            _ => There::Unseen,
         });
         there.collect()
     };
     one_by_one("at", paths, deadline, read, &There::Silent)
+}
+
+/// The answer about one path.
+fn letter(path: &Path) -> &'static [u8; 1] {
+    use std::io::ErrorKind;
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            use ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+            return if matches!(error.kind(), NotFound | NotADirectory | InvalidFilename) { b"n" } else { b"?" };
+        }
+    };
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_file() && metadata.mode() & 0o111 != 0 => b"x",
+        () if kind.is_file() => b"f",
+        () if kind.is_dir() => b"d",
+        () if kind.is_block_device() => b"b",
+        () => b"o",
+    }
 }
 
 /// What each of these files is used for by others, as far as their storage says it until the deadline.
@@ -263,14 +296,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             (Ok(spec), Some(name)) => tell(&DefinitionAt::Path(&spec, name)),
             (_, _) => None,
         },
-        Some((what, paths)) if *what == "at" => paths.iter().try_for_each(|path| {
-            let byte = match std::fs::metadata(path) {
-                Ok(metadata) if metadata.is_file() => b"f",
-                Ok(_) => b"o",
-                Err(_) => b"n",
-            };
-            stdout().write_all(byte).and_then(|()| stdout().flush()).ok()
-        }),
+        Some((what, paths)) if *what == "at" => paths
+            .iter()
+            .try_for_each(|path| stdout().write_all(letter(Path::new(path))).and_then(|()| stdout().flush()).ok()),
         Some((what, paths)) if *what == "in-use" => {
             paths.iter().try_for_each(|path| say(&image_lock::of(Path::new(path))))
         }

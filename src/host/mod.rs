@@ -5,6 +5,7 @@ pub mod aside;
 pub(crate) mod data_port;
 pub(crate) mod disks;
 pub(crate) mod guest_check;
+pub(crate) mod lacks;
 pub(crate) mod locate;
 pub(crate) mod look;
 pub(crate) mod peers;

@@ -12,6 +12,7 @@ pub(crate) mod facts;
 pub(crate) mod failure;
 pub(crate) mod guest_agent;
 mod in_words;
+pub mod lack;
 pub(crate) mod outcome;
 pub mod params;
 pub mod presence;

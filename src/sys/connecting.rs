@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Connections of this host that are being made, as the kernel lists them: who waits for a peer's first answer, and for how
-//! long. That answer is the peer's kernel's: one that lives gives it in milliseconds, however busy its programs are.
+//! TCP of this host, as the kernel lists it: who waits for a peer's first answer, and for how long; and who listens.
+//! That answer is the peer's kernel's: one that lives gives it in milliseconds, however busy its programs are.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// `TCP_SYN_SENT`.
 const SYN_SENT: &str = "02";
+/// `TCP_LISTEN`.
+const LISTEN: &str = "0A";
 
 /// A connection that is being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +30,7 @@ impl Watch {
     /// Looks at the connections that are being made now; gives those that have had no answer for `patience` since a look
     /// first saw them.
     pub(crate) fn unanswered(&mut self, proc: &Path, patience: Duration) -> impl Iterator<Item = Connecting> {
-        let read = |name: &str| std::fs::read_to_string(proc.join("self/net").join(name)).unwrap_or_default();
-        let now: Vec<Connecting> = [read("tcp"), read("tcp6")].iter().flat_map(|text| connecting(text)).collect();
+        let now: Vec<Connecting> = tables(proc).iter().flat_map(|text| in_state(text, SYN_SENT)).collect();
         self.0.retain(|(known, _)| now.contains(known));
         for new in now {
             if !self.0.iter().any(|(known, _)| *known == new) {
@@ -43,11 +44,46 @@ impl Watch {
 impl Connecting {
     /// Whether it is made by the process with this folder in `/proc`.
     pub(crate) fn is_of(&self, process: &Path) -> bool {
-        let wanted = format!("socket:[{}]", self.inode);
-        let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else { return false };
-        let mut links = descriptors.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
-        links.any(|link| link.as_os_str() == wanted.as_str())
+        has_socket(process, self.inode)
     }
+}
+
+/// Whether the process with this folder in `/proc` has that socket open.
+fn has_socket(process: &Path, inode: u64) -> bool {
+    let wanted = format!("socket:[{inode}]");
+    let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else { return false };
+    let mut links = descriptors.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    links.any(|link| link.as_os_str() == wanted.as_str())
+}
+
+/// A socket that takes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// Where.
+    pub(crate) at: SocketAddr,
+    inode: u64,
+}
+
+impl Listening {
+    /// Whose it is: the program's name and its process id, where that is to be seen. Looks through the process table.
+    pub(crate) fn owner(&self, proc: &Path) -> Option<(String, u32)> {
+        let pids = std::fs::read_dir(proc).ok()?.flatten();
+        let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let pid = pids.find(|pid| has_socket(&proc.join(pid.to_string()), self.inode))?;
+        let name = std::fs::read_to_string(proc.join(pid.to_string()).join("comm")).ok()?;
+        Some((name.trim_end().to_owned(), pid))
+    }
+}
+
+/// All that listen on this host.
+pub(crate) fn listening(proc: &Path) -> Vec<Listening> {
+    let all = tables(proc);
+    let sockets = all.iter().flat_map(|text| in_state(text, LISTEN));
+    sockets.map(|socket| Listening { at: socket.local, inode: socket.inode }).collect()
+}
+
+fn tables(proc: &Path) -> [String; 2] {
+    ["tcp", "tcp6"].map(|name| std::fs::read_to_string(proc.join("self/net").join(name)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -58,12 +94,12 @@ impl Connecting {
     }
 }
 
-/// The connections of a `/proc/net/tcp` that wait for their first answer.
-fn connecting(table: &str) -> Vec<Connecting> {
+/// The sockets of a `/proc/net/tcp` that are in this state.
+fn in_state(table: &str, state: &str) -> Vec<Connecting> {
     let line = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (local, remote) = (address(words.get(1)?)?, address(words.get(2)?)?);
-        (*words.get(3)? == SYN_SENT).then_some(())?;
+        (*words.get(3)? == state).then_some(())?;
         Some(Connecting { local, remote, inode: words.get(9)?.parse().ok()? })
     };
     table.lines().skip(1).filter_map(line).collect()
@@ -96,7 +132,7 @@ mod tests {
             1: 0101010A:E1B0 0201010A:C000 02 00000001:00000000 01:000000C8 00000004     0        0 4711 2 0\n\
             2: 0101010A:E1B1 0201010A:C000 01 00000001:00000000 01:000000C8 00000004     0        0 4712 2 0\n\
             3: 000000000000000000000000 01000000:0016 junk\n";
-        let found = connecting(table);
+        let found = in_state(table, SYN_SENT);
         let (local, remote) = ("10.1.1.1:57776".parse().unwrap(), "10.1.1.2:49152".parse().unwrap());
         if cfg!(target_endian = "little") {
             assert_eq!(found, [Connecting { local, remote, inode: 4711 }]);

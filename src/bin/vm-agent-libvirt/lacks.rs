@@ -7,11 +7,13 @@ use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::definition::{self, DefinedDomain, DiskKind, Element, SecretName};
+use vm_agent::model::lack::{Lack, LackKind};
 use vm_agent::model::worker::{Lacks, NO_SUPPORT};
 
 /// libvirt's error numbers for a thing that a host does not have.
 pub(crate) const NO_NETWORK: u32 = 43;
 pub(crate) const NO_STORAGE_POOL: u32 = 49;
+pub(crate) const NO_STORAGE_VOL: u32 = 50;
 const NO_INTERFACE: u32 = 57;
 const NO_SECRET: u32 = 66;
 /// For a kind of machine that a host does not have: invalid argument, internal, configuration not supported.
@@ -38,14 +40,16 @@ impl Check<'_> {
     /// Everything but what others use on the host at this moment.
     pub(crate) fn everything(&mut self) {
         self.networks();
+        self.bridges_of_networks();
         self.pools();
+        self.volumes();
         self.host_interfaces();
         self.secrets();
         self.machine();
     }
 
-    pub(crate) fn miss(&mut self, sentence: String) {
-        self.lacks.missing.push(sentence);
+    pub(crate) fn miss(&mut self, kind: LackKind, what: &str, sentence: String) {
+        self.lacks.missing.push(Lack::new(kind, what, sentence));
     }
 
     pub(crate) fn unknown(&mut self, what: &str, error: &Error) {
@@ -57,9 +61,13 @@ impl Check<'_> {
         for network in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
             match self.connection.lookup_network_by_name(network).and_then(|network| network.is_active()) {
                 Ok(active) if active || self.starts => {}
-                Ok(_) => self.miss(format!("the network '{network}' is not active on {there}: start it there")),
+                Ok(_) => {
+                    let sentence = format!("the network '{network}' is not active on {there}: start it there");
+                    self.miss(LackKind::NetworkInactive, network, sentence);
+                }
                 Err(error) if error.code().to_raw() == NO_NETWORK => {
-                    self.miss(format!("{there} has no network '{network}': define and start it there"));
+                    let sentence = format!("{there} has no network '{network}': define and start it there");
+                    self.miss(LackKind::NetworkMissing, network, sentence);
                 }
                 Err(error) => self.unknown(&format!("whether {there} has the network '{network}'"), &error),
             }
@@ -72,11 +80,55 @@ impl Check<'_> {
         for pool in volumes.filter_map(|disk| disk.source.as_deref()?.split('/').next()) {
             match self.connection.lookup_storage_pool_by_name(pool).and_then(|pool| pool.is_active()) {
                 Ok(active) if active || self.starts => {}
-                Ok(_) => self.miss(format!("the storage pool '{pool}' is not active on {there}: start it there")),
+                Ok(_) => {
+                    let sentence = format!("the storage pool '{pool}' is not active on {there}: start it there");
+                    self.miss(LackKind::PoolInactive, pool, sentence);
+                }
                 Err(error) if error.code().to_raw() == NO_STORAGE_POOL => {
-                    self.miss(format!("{there} has no storage pool '{pool}': define and start it there"));
+                    let sentence = format!("{there} has no storage pool '{pool}': define and start it there");
+                    self.miss(LackKind::PoolMissing, pool, sentence);
                 }
                 Err(error) => self.unknown(&format!("whether {there} has the storage pool '{pool}'"), &error),
+            }
+        }
+    }
+
+    /// A network that only names a bridge is active without it; whoever is connected to it is not.
+    fn bridges_of_networks(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        for name in facts.interfaces.iter().filter_map(|interface| interface.network.as_deref()) {
+            // That it is missing has been said.
+            let Ok(text) = self.connection.lookup_network_by_name(name).and_then(|network| network.xml_desc(0)) else {
+                continue;
+            };
+            let Ok(root) = definition::read(&text) else { continue };
+            let only_named = root.first("forward").is_some_and(|forward| forward.attribute("mode") == Some("bridge"));
+            let bridge = root.first("bridge").and_then(|bridge| bridge.attribute("name")).filter(|_| only_named);
+            let Some(bridge) = bridge else { continue };
+            if let Ok(false) = self.has_interface(bridge) {
+                let sentence =
+                    format!("{there} has no bridge '{bridge}', which the network '{name}' names: set it up there");
+                self.miss(LackKind::BridgeMissing, bridge, sentence);
+            }
+        }
+    }
+
+    /// Volumes, of pools that are active. One that was made elsewhere since is found by a start that starts pools.
+    fn volumes(&mut self) {
+        let (facts, there) = (self.facts, self.there);
+        let volumes = facts.disks.iter().filter(|disk| disk.kind == DiskKind::Volume && !disk.may_be_missing);
+        for source in volumes.filter_map(|disk| disk.source.as_deref()).filter(|_| !self.starts).collect::<Vec<_>>() {
+            let Some((pool_name, volume)) = source.split_once('/') else { continue };
+            let Ok(pool) = self.connection.lookup_storage_pool_by_name(pool_name) else { continue };
+            if !pool.is_active().unwrap_or(false) {
+                continue;
+            }
+            let found = pool.lookup_storage_vol_by_name(volume);
+            if found.is_err_and(|error| error.code().to_raw() == NO_STORAGE_VOL) {
+                let sentence = format!(
+                    "the storage pool '{pool_name}' of {there} has no volume '{volume}': 'virsh pool-refresh' finds new ones"
+                );
+                self.miss(LackKind::VolumeMissing, source, sentence);
             }
         }
     }
@@ -85,16 +137,16 @@ impl Check<'_> {
     fn host_interfaces(&mut self) {
         let (facts, there) = (self.facts, self.there);
         for interface in &facts.interfaces {
-            let what = match interface.kind.as_str() {
+            let (what, kind) = match interface.kind.as_str() {
                 // Which bridge a network has is that host's own affair.
-                "bridge" if interface.network.is_none() => "bridge",
-                "direct" if interface.network.is_none() => "network device",
+                "bridge" if interface.network.is_none() => ("bridge", LackKind::BridgeMissing),
+                "direct" if interface.network.is_none() => ("network device", LackKind::NetworkDeviceMissing),
                 _ => continue,
             };
             let Some(name) = interface.source.as_deref() else { continue };
             match self.has_interface(name) {
                 Ok(true) => {}
-                Ok(false) => self.miss(format!("{there} has no {what} '{name}': set it up there")),
+                Ok(false) => self.miss(kind, name, format!("{there} has no {what} '{name}': set it up there")),
                 Err(error) => self.unknown(&format!("whether {there} has the {what} '{name}'"), &error),
             }
         }
@@ -131,7 +183,8 @@ impl Check<'_> {
             match found {
                 Ok(_) => {}
                 Err(error) if error.code().to_raw() == NO_SECRET => {
-                    self.miss(format!("{there} has no secret {words}: define it there, and set its value"));
+                    let sentence = format!("{there} has no secret {words}: define it there, and set its value");
+                    self.miss(LackKind::SecretMissing, &words, sentence);
                 }
                 Err(error) => self.unknown(&format!("whether {there} has the secret {words}"), &error),
             }
@@ -146,19 +199,21 @@ impl Check<'_> {
             Ok(types) if types.iter().any(|offered| offered == domain_type) => {}
             Ok(types) => {
                 let types = if types.is_empty() { "none at all".to_owned() } else { types.join(", ") };
-                return self.miss(format!(
-                    "libvirt on {there} cannot run a domain of type '{domain_type}', only of these: {types}"
-                ));
+                let sentence =
+                    format!("libvirt on {there} cannot run a domain of type '{domain_type}', only of these: {types}");
+                let way_out = if domain_type == "kvm" { "; /dev/kvm is missing there, or not usable" } else { "" };
+                return self.miss(LackKind::DomainType, domain_type, sentence + way_out);
             }
             Err(error) => self.unknown(&format!("whether {there} can run domains of type '{domain_type}'"), &error),
         }
         let [emulator, arch, machine] = [&facts.emulator, &facts.arch, &facts.machine].map(Option::as_deref);
         match self.connection.domain_capabilities(emulator, arch, machine, Some(domain_type), 0) {
-            Ok(_) => {}
+            Ok(capabilities) => self.offers(&capabilities),
             // Containers have no machine to be asked for.
             Err(error) if error.code().to_raw() == NO_SUPPORT => return,
             Err(error) if refuses(&error) => {
-                return self.miss(format!("{there} cannot run this kind of machine: {}", error.message()));
+                let sentence = format!("{there} cannot run this kind of machine: {}", error.message());
+                return self.miss(LackKind::MachineType, machine.unwrap_or(domain_type), sentence);
             }
             Err(error) => self.unknown(&format!("whether {there} can run this kind of machine"), &error),
         }
@@ -170,9 +225,32 @@ impl Check<'_> {
         match ffi::compare_cpu(self.connection, facts, cpu) {
             Ok(()) => {}
             Err(error) if error.code().to_raw() == CPU_INCOMPATIBLE => {
-                self.miss(format!("the CPU of {there} cannot run it: {}", error.message()));
+                let sentence = format!("the CPU of {there} cannot run it: {}", error.message());
+                self.miss(LackKind::CpuIncompatible, "cpu", sentence);
             }
             Err(error) => self.unknown(&format!("whether the CPU of {there} can run it"), &error),
+        }
+    }
+
+    /// Where libvirt chooses the firmware, it must have one of that kind; and it must have what emulates a TPM. What an older
+    /// libvirt does not tell is not missing.
+    fn offers(&mut self, capabilities: &str) {
+        let Ok(capabilities) = definition::read(capabilities) else { return };
+        let lacks = |element: Option<&Element<'_>>, choice: &str, wanted: &str| {
+            let offered = element?.all("enum").find(|offered| offered.attribute("name") == Some(choice))?;
+            (!offered.all("value").any(|value| value.text == wanted)).then_some(())
+        };
+        let (there, wanted) = (self.there, self.root.first("os").and_then(|os| os.attribute("firmware")));
+        if let Some(wanted) = wanted
+            && lacks(capabilities.first("os"), "firmware", wanted).is_some()
+        {
+            let sentence = format!("libvirt on {there} finds no firmware '{wanted}': install its package (ovmf) there");
+            self.miss(LackKind::FirmwareKind, wanted, sentence);
+        }
+        let tpm = capabilities.first("devices").and_then(|devices| devices.first("tpm"));
+        if self.facts.vtpm.is_some() && lacks(tpm, "backendModel", "emulator").is_some() {
+            let sentence = format!("libvirt on {there} finds nothing that emulates a TPM: install swtpm there");
+            self.miss(LackKind::TpmEmulatorMissing, "swtpm", sentence);
         }
     }
 
@@ -201,7 +279,9 @@ impl Check<'_> {
         }
         if most < needed {
             let (most, needed) = (most / 1024, needed / 1024);
-            self.miss(format!("{there} has {most} MiB of such huge pages free, it needs {needed}: reserve more there"));
+            let sentence =
+                format!("{there} has {most} MiB of such huge pages free, it needs {needed}: reserve more there");
+            self.miss(LackKind::HugePages, "huge pages", sentence);
         }
     }
 
@@ -227,7 +307,8 @@ impl Check<'_> {
             let taken = definition::console_ports(&root);
             for port in wanted.iter().filter(|port| taken.iter().any(|taken| taken.collides_with(port))) {
                 let name = other.name().unwrap_or_default();
-                self.miss(format!("its {} port {} is in use on {there}, by '{name}'", port.kind, port.port));
+                let sentence = format!("its {} port {} is in use on {there}, by '{name}'", port.kind, port.port);
+                self.miss(LackKind::PortInUse, &port.port.to_string(), sentence);
             }
         }
     }

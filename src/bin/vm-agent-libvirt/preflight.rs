@@ -110,7 +110,7 @@ impl Ends<'_> {
             asked.pools();
         }
         let lacks = asked.lacks;
-        self.failures.extend(lacks.missing);
+        self.failures.extend(lacks.missing.into_iter().map(|lack| lack.sentence));
         lacks.unknown.into_iter().for_each(warn);
         let huge_pages = definition::huge_pages(&root).is_some();
         if let (Some(needed), false) = (facts.memory_current_kib, huge_pages) {

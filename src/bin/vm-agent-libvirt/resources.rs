@@ -3,7 +3,7 @@
 //! of a migration. Others may start the same at the same time: that it is active in the end is what counts.
 
 use crate::failure::{During, own};
-use crate::lacks::{NO_NETWORK, NO_STORAGE_POOL};
+use crate::lacks::{NO_NETWORK, NO_STORAGE_POOL, NO_STORAGE_VOL};
 use crate::{connect, output};
 use std::collections::BTreeSet;
 use virt::connect::Connect;
@@ -11,9 +11,6 @@ use virt::error::Error;
 use virt::storage_pool::StoragePool;
 use vm_agent::model::definition::{self, DefinedDomain, DiskKind};
 use vm_agent::model::worker::{Answer, CallStep, ErrorReply, HostChange, Progress};
-
-/// libvirt's error number for a volume that its pool does not know.
-const NO_STORAGE_VOL: u32 = 50;
 
 /// Carries out `change` at `uri`.
 pub(crate) fn make(uri: &str, change: &HostChange) -> Result<Answer, ErrorReply> {

@@ -237,7 +237,7 @@ fn hex(number: &str) -> &str {
 }
 
 /// `0000:01:00.0`.
-fn pci_address(address: &Element<'_>) -> String {
+pub(super) fn pci_address(address: &Element<'_>) -> String {
     let part = |name: &str| {
         let written = address.attribute(name).unwrap_or("0");
         match written.strip_prefix("0x") {

@@ -3,6 +3,7 @@
 //! not interpret them, so that there is one place that does.
 
 use crate::model::definition::{DefinitionText, Mark};
+use crate::model::lack::Lack;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -102,7 +103,7 @@ pub struct Answer {
 #[serde(default)]
 pub struct Lacks {
     /// What libvirt says is missing.
-    pub missing: Vec<String>,
+    pub missing: Vec<Lack>,
     /// What libvirt did not tell.
     pub unknown: Vec<String>,
 }

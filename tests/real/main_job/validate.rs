@@ -102,3 +102,97 @@ fn what_this_host_lacks_for_a_definition_is_told_once_each() {
     // A person asks about this host, and means the file that is named.
     host.call(Human, "validate-all").named("a").arg("--xmlfile").arg("/not/here.xml").gives(5).says(&["/not/here.xml"]);
 }
+
+/// The findings and warnings of one answer, without what can be read in any order.
+fn told(answer: &Answer) -> Vec<String> {
+    let lines = answer.stderr.lines().filter_map(|line| line.strip_prefix("vm-agent: ")).map(str::to_owned);
+    // What the machine under the tests does at its shutdown is another matter.
+    let mut told: Vec<String> =
+        lines.filter(|line| !line.starts_with("note: ") && !line.contains("at a shutdown")).collect();
+    told.push(answer.reason.split_once("the worst: ").map_or(answer.reason.as_str(), |(_, worst)| worst).to_owned());
+    told.sort();
+    told
+}
+
+#[test]
+fn a_definition_full_of_faults_gives_exactly_their_list_and_a_whole_one_none() {
+    let host = Host::up();
+    let plain = host.file("plain.img", "").display().to_string();
+    host.run("ip", &["link", "add", "br0", "type", "bridge"]);
+    let network = |name: &str, bridge: &str| {
+        let text = format!("<network><name>{name}</name><forward mode='bridge'/><bridge name='{bridge}'/></network>");
+        let file = host.file(&format!("{name}.net"), &text).display().to_string();
+        host.virsh(&["net-define", &file]);
+        host.virsh(&["net-start", name]);
+    };
+    network("whole", "br0");
+    network("halved", "br8");
+    let disk = |kind: &str, source: &str, target: &str| {
+        format!("<disk type='{kind}'><source {source}/><target dev='{target}' bus='virtio'/></disk>")
+    };
+    let bridge = |name: &str| format!("<interface type='bridge'><source bridge='{name}'/></interface>");
+    let of_network = |name: &str| format!("<interface type='network'><source network='{name}'/></interface>");
+    let optional = "<disk type='file' device='cdrom'><source file='/no/cd.iso' startupPolicy='optional'/><target dev='sdz'/></disk>";
+    let console = "<graphics type='vnc' port='5988' autoport='no' listen='127.0.0.1'/>";
+    let other = host.guest("w").edit("<panic model", &format!("{console}<panic model")).written().created();
+    let faults = [
+        disk("file", "file='/no/disk.img'", "vdb"),
+        disk("file", "file='/etc'", "vdc"),
+        disk("block", &format!("dev='{plain}'"), "vdd"),
+        optional.into(),
+        [bridge("br7"), bridge("lo"), of_network("lan"), of_network("halved")].concat(),
+        "<interface type='direct'><source dev='eth9' mode='bridge'/></interface>".into(),
+        "<hostdev mode='subsystem' type='pci'><source><address domain='0xff' bus='1' slot='0'/></source></hostdev>"
+            .into(),
+        "<hostdev mode='subsystem' type='usb'><source><vendor id='0xfefe'/><product id='0xfefe'/></source></hostdev>"
+            .into(),
+        "<filesystem type='mount'><source dir='/no/folder'/><target dir='t'/></filesystem>".into(),
+        "<tpm model='tpm-tis'><backend type='passthrough'><device path='/dev/tpm9'/></backend></tpm>".into(),
+        console.into(),
+    ]
+    .concat();
+    let nvram = "<loader readonly='yes' type='pflash'>/etc/hostname</loader><nvram template='/no/vars.fd'>/no/a.fd</nvram></os>";
+    let definition = |name: &str, devices: &str, os: &str, machine: &str| {
+        let guest = host.guest("a").edit("<panic model", &format!("{devices}<panic model")).edit("</os>", os);
+        host.file(name, &guest.edit("machine='pc'", machine).xml())
+    };
+    let call = |file: &std::path::Path| host.call(Pacemaker, "validate-all").named("a").param("config", file).depth(10);
+    let answer = call(&definition("faults.xml", &faults, nvram, "machine='nonesuch'")).gives(5);
+    let found = told(&answer);
+    println!("{found:#?}");
+    let expected = [
+        &format!("its vnc port 5988 is in use on this host, by qemu-system-x86 (pid {})", other.qemu().pid),
+        "the definition's NVRAM template /no/vars.fd does not exist",
+        "the definition's TPM /dev/tpm9 does not exist",
+        "the definition's disk /etc is a folder",
+        "the definition's disk /no/disk.img does not exist",
+        "the definition's shared folder /no/folder does not exist",
+        "the network device 'lo' is no bridge",
+        "this host cannot run this kind of machine",
+        "this host has no bridge 'br7'",
+        "this host has no bridge 'br8', which the network 'halved' names",
+        "this host has no device pci 00ff:01:00.0",
+        "this host has no device usb fefe:fefe",
+        "this host has no network 'lan'",
+        "this host has no network device 'eth9'",
+        &format!("warning: the definition's disk {plain} is a file, which QEMU may refuse as a block device"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{answer}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "'{expected}' expected instead of '{found}'");
+    }
+    // Without the faults nothing is told, and it starts.
+    let whole = [disk("file", &format!("file='{plain}'"), "vdb"), optional.into(), bridge("br0"), of_network("whole")];
+    other.destroy();
+    let file = definition("whole.xml", &(whole.concat() + console), "</os>", "machine='pc'");
+    let answer = call(&file).gives(0);
+    assert_eq!(told(&answer), ["no problem was found"], "{answer}");
+    host.call(Pacemaker, "start").named("a").param("config", &file).gives(0);
+    // The port is its own now.
+    assert_eq!(told(&call(&file).gives(0)), ["no problem was found"]);
+    host.virsh(&["destroy", "a"]);
+    // What only libvirt has is looked at as well.
+    host.virsh(&["define", definition("own.xml", &bridge("br7"), "</os>", "machine='pc'").to_str().unwrap()]);
+    let own = host.call(Pacemaker, "validate-all").named("a").depth(10).gives(5);
+    assert!(own.reason.starts_with("this host has no bridge 'br7'"), "{own}");
+}

@@ -3,7 +3,7 @@
 
 use super::member::{Member, Members};
 use super::rgmanager::{cluster_conf, unreadable};
-use super::tool;
+use super::{Resource, Service, Services, tool};
 use crate::model::definition::{Element, read};
 use crate::model::standing::Standing;
 use crate::sys::child::find_program;
@@ -22,6 +22,36 @@ pub(super) fn members(service: Option<&str>, until: Deadline) -> Result<Members,
     }
     let host = hosts::own_name();
     in_cluster_conf(&configuration?, host, until)
+}
+
+/// Asks rgmanager for its virtual machines.
+pub(super) fn services(until: Deadline) -> Result<Services, String> {
+    let clustat = find_program("clustat").ok_or("clustat is not installed")?;
+    let status = tool(&clustat, &["-x"], until)?.map_err(|code| format!("clustat ended with {code}"))?;
+    services_in(&String::from_utf8_lossy(&status))
+}
+
+/// The virtual machines in what `clustat -x` says.
+fn services_in(text: &str) -> Result<Services, String> {
+    let status = read(text).map_err(|error| format!("clustat's answer cannot be read: {error}"))?;
+    let nodes = status.first("nodes").ok_or("clustat's answer has no nodes")?;
+    let here = nodes.all("node").find(|node| node.attribute("local") == Some("1"));
+    let here = here.and_then(|node| node.attribute("name")).ok_or("clustat does not say which node this is")?;
+    let groups = status.first("groups").into_iter().flat_map(|groups| groups.all("group"));
+    let service = |group: &Element<'_>| {
+        let name = group.attribute("name")?;
+        let machine = ("name".to_owned(), name.strip_prefix("vm:")?.to_owned());
+        // A frozen service is left alone.
+        let managed = !group.attribute("flags_str").is_some_and(|flags| flags.contains("frozen"));
+        let mut service = Service::of(Resource { name: name.to_owned(), managed, params: vec![machine] });
+        service.is_in(group.attribute("state_str").unwrap_or("unknown"));
+        service.failed = service.state == "failed";
+        let has = service.state == "started" || service.changing;
+        let owner = group.attribute("owner").filter(|owner| has && *owner != "none");
+        service.nodes.extend(owner.map(str::to_owned));
+        Some(service)
+    };
+    Ok(Services { here: here.to_owned(), all: groups.filter_map(service).collect() })
 }
 
 /// The members in what `clustat -x` says. rgmanager waits for the fencing of those that were lost, where cluster.conf has a
@@ -125,6 +155,24 @@ mod tests {
         ] {
             assert!(!members(group).other("c").unwrap().is_out(), "{group}");
         }
+    }
+
+    #[test]
+    fn rgmanagers_machines_are_told_as_clustat_shows_them() {
+        let seen = |group: &str| {
+            let services = services_in(&clustat(group)).unwrap();
+            assert_eq!(services.here, "a.example");
+            let [service] = <[Service; 1]>::try_from(services.all).unwrap();
+            assert_eq!((service.resource.as_str(), service.machine.as_deref()), ("vm:web", Some("web")));
+            (service.state, service.nodes.join(","), [service.changing, service.failed])
+        };
+        let all = |state: &str, nodes: &str, is| (state.to_owned(), nodes.to_owned(), is);
+        let of = |state: &str, owner: &str| seen(&format!("state_str=\"{state}\" owner=\"{owner}\" last_owner=\"b\""));
+        assert_eq!(of("started", "b"), all("started", "b", [false, false]));
+        assert_eq!(of("failed", "none"), all("failed", "", [false, true]));
+        assert_eq!(of("stopping", "b"), all("stopping", "b", [true, false]));
+        assert_eq!(of("disabled", "none"), all("disabled", "", [false, false]));
+        assert!(services_in("<clustat/>").is_err());
     }
 
     #[test]

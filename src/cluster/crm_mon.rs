@@ -2,36 +2,88 @@
 //! Pacemaker's members, by what its crm_mon says.
 
 use super::member::{Member, Members};
-use super::{LARGEST, tool};
+use super::{LARGEST, Service, tool};
 use crate::model::definition::{Element, read_large};
 use crate::model::standing::Standing;
 use crate::sys::child::find_program;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
+use std::path::PathBuf;
 
 /// Asks Pacemaker for its members; `here` is this node's name, if it is known.
 pub(super) fn members(resource: Option<&str>, here: Option<&str>, until: Deadline) -> Result<Members, String> {
-    let program = |name: &str| find_program(name).ok_or_else(|| format!("{name} is not installed"));
-    let failed = |name: &str, code: i32| format!("{name} ended with {code}");
-    let here = match here {
-        Some(here) => here.to_owned(),
-        None => {
-            let said = tool(&program("crm_node")?, &["-n"], until)?.map_err(|code| failed("crm_node", code))?;
-            String::from_utf8_lossy(&said).trim().to_owned()
-        }
-    };
+    let here = here.map_or_else(|| own_node(until), |here| Ok(here.to_owned()))?;
+    in_status(&status(until)?, here, resource)
+}
+
+/// Asks Pacemaker how these resources are; gives this node's name.
+pub(super) fn see(services: &mut [Service], until: Deadline) -> Result<String, String> {
+    seen_in(&status(until)?, services)?;
+    own_node(until)
+}
+
+fn program(name: &str) -> Result<PathBuf, String> {
+    find_program(name).ok_or_else(|| format!("{name} is not installed"))
+}
+
+/// This node's name in the cluster.
+fn own_node(until: Deadline) -> Result<String, String> {
+    let said = tool(&program("crm_node")?, &["-n"], until)?.map_err(|code| failed("crm_node", code))?;
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+/// All that crm_mon says.
+fn status(until: Deadline) -> Result<String, String> {
     let crm_mon = program("crm_mon")?;
     // Pacemaker 1.1 has only the second.
     let status = match tool(&crm_mon, &["-1", "--output-as=xml"], until)? {
         Ok(status) => status,
         Err(_) => tool(&crm_mon, &["--as-xml"], until)?.map_err(|code| failed("crm_mon", code))?,
     };
-    in_status(&String::from_utf8_lossy(&status), here, resource)
+    Ok(String::from_utf8_lossy(&status).into_owned())
+}
+
+fn failed(name: &str, code: i32) -> String {
+    format!("{name} ended with {code}")
+}
+
+fn unreadable(why: &str) -> String {
+    format!("the cluster's status cannot be read: {why}")
+}
+
+/// What crm_mon says of these resources. A clone's instances are one.
+fn seen_in(text: &str, services: &mut [Service]) -> Result<(), String> {
+    let status = read_large(text, LARGEST.1).map_err(|error| unreadable(&ascii_line(&error.to_string(), 200)))?;
+    let resources = status.first("resources").ok_or_else(|| unreadable("it has no resources"))?;
+    for service in services {
+        let mut found = Vec::new();
+        of_name(resources, &service.resource, &mut found);
+        for element in found {
+            service.is_in(element.attribute("pending").or(element.attribute("role")).unwrap_or("unknown"));
+            service.managed &= element.attribute("managed") != Some("false") && !yes(element, "maintenance");
+            service.failed |= yes(element, "failed");
+            service.blocked |= yes(element, "blocked");
+            if yes(element, "active") {
+                let nodes = element.all("node").filter_map(|node| node.attribute("name"));
+                service.nodes.extend(nodes.map(str::to_owned));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The resource of this name, or its instances.
+fn of_name<'a, 't>(element: &'a Element<'t>, resource: &str, found: &mut Vec<&'a Element<'t>>) {
+    for child in &element.children {
+        if child.is("resource") && child.attribute("id").map(instance) == Some(resource) {
+            found.push(child);
+        }
+        of_name(child, resource, found);
+    }
 }
 
 /// The members in what crm_mon says; guests that are nodes are none.
 fn in_status(text: &str, here: String, resource: Option<&str>) -> Result<Members, String> {
-    let unreadable = |why: &str| format!("the cluster's status cannot be read: {why}");
     let status = read_large(text, LARGEST.1).map_err(|error| unreadable(&ascii_line(&error.to_string(), 200)))?;
     let nodes = status.first("nodes").ok_or_else(|| unreadable("it has no nodes"))?;
     let options = status.first("summary").and_then(|summary| summary.first("cluster_options"));
@@ -72,13 +124,10 @@ fn instance(name: &str) -> &str {
 
 /// The nodes on which an active `resource`, or an instance of it, is.
 fn active_on<'a>(element: &'a Element<'_>, resource: &str, nodes: &mut Vec<&'a str>) {
-    for child in &element.children {
-        let is_it = child.is("resource") && child.attribute("id").map(instance) == Some(resource);
-        if is_it && child.attribute("active") == Some("true") {
-            nodes.extend(child.all("node").filter_map(|node| node.attribute("name")));
-        }
-        active_on(child, resource, nodes);
-    }
+    let mut found = Vec::new();
+    of_name(element, resource, &mut found);
+    let active = found.into_iter().filter(|it| yes(it, "active"));
+    nodes.extend(active.flat_map(|it| it.all("node").filter_map(|node| node.attribute("name"))));
 }
 
 #[cfg(test)]
@@ -124,6 +173,35 @@ mod tests {
         assert!(members.other("NODE2").is_some());
         for stranger in ["node1", "node2.example", "node", ""] {
             assert!(members.other(stranger).is_none(), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_resource_is_told_as_crm_mon_shows_it_and_one_that_it_does_not_show_is_unknown() {
+        let seen = |name: &str, attributes: &str| {
+            let status = format!(
+                "<pacemaker-result><resources><clone id='c'><resource id='web:0' {attributes}><node name='n2'/></resource>\
+                 </clone><resource id='web2' role='Started' active='true'><node name='n9'/></resource></resources>\
+                 </pacemaker-result>"
+            );
+            let resource = super::super::Resource { name: name.into(), managed: true, params: Vec::new() };
+            let mut services = [Service::of(resource)];
+            seen_in(&status, &mut services).unwrap();
+            let [service] = services;
+            let is = [service.changing, service.managed, service.failed, service.blocked];
+            (service.state, service.nodes.join(","), is)
+        };
+        let all = |state: &str, nodes: &str, is| (state.to_owned(), nodes.to_owned(), is);
+        let started = "role='Started' active='true' managed='true' failed='false' blocked='false'";
+        assert_eq!(seen("web", started), all("started", "n2", [false, true, false, false]));
+        let moving = "role='Started' active='true' managed='true' pending='Migrating'";
+        assert_eq!(seen("web", moving), all("migrating", "n2", [true, true, false, false]));
+        let blocked = "role='Started' active='true' managed='false' failed='true' blocked='true'";
+        assert_eq!(seen("web", blocked), all("started", "n2", [false, false, true, true]));
+        assert_eq!(seen("web", "role='Stopped' active='false'"), all("stopped", "", [false, true, false, false]));
+        assert_eq!(seen("mail", started), all("unknown", "", [false, true, false, false]));
+        for bad in ["", "<pacemaker-result/>", "<resources>"] {
+            assert!(seen_in(bad, &mut []).is_err(), "{bad}");
         }
     }
 

@@ -9,6 +9,7 @@ mod crm_mon;
 mod member;
 mod pacemaker;
 mod rgmanager;
+mod service;
 mod utilization;
 
 use crate::sys::child::{Child, Ended};
@@ -16,6 +17,7 @@ use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 pub(crate) use member::{Member, Members};
+pub(crate) use service::{Service, Services};
 use std::path::Path;
 use std::time::Duration;
 pub(crate) use utilization::set_utilization;
@@ -128,6 +130,21 @@ pub(crate) fn members(
     match kind {
         Manager::Pacemaker => crm_mon::members(resource, here, until),
         Manager::Rgmanager => clustat::members(resource, until),
+    }
+}
+
+/// Asks the cluster for its virtual machines, within some seconds at most.
+///
+/// # Errors
+/// Why it does not say.
+pub(crate) fn services(kind: Manager, until: Deadline) -> Result<Services, String> {
+    match kind {
+        Manager::Pacemaker => {
+            let mut all: Vec<Service> = pacemaker::machines(until)?.into_iter().map(Service::of).collect();
+            let here = crm_mon::see(&mut all, until)?;
+            Ok(Services { here, all })
+        }
+        Manager::Rgmanager => clustat::services(until),
     }
 }
 

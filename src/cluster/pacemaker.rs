@@ -76,7 +76,22 @@ pub(super) fn keep_stopped(resource: &str, until: Deadline) -> Result<(), String
 /// How crm_attribute ends where there is no such attribute.
 const NO_ATTRIBUTE: i32 = 105;
 
+/// The virtual machines of the configuration.
+pub(super) fn machines(until: Deadline) -> Result<Vec<Resource>, String> {
+    of_configuration(&live_cib(until)?, |_| true)
+}
+
 fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource>, String> {
+    let found = of_configuration(answer, |parameter| asked.is_of(parameter))?;
+    // Of two resources of one virtual machine the one that is managed counts.
+    Ok(found.into_iter().min_by_key(|resource| !resource.managed))
+}
+
+/// The resources that are virtual machines, as far as their parameters are `wanted`.
+fn of_configuration(
+    answer: &[u8],
+    wanted: impl for<'p> Fn(&dyn Fn(&str) -> Option<&'p str>) -> bool,
+) -> Result<Vec<Resource>, String> {
     let text = std::str::from_utf8(answer).map_err(|_| "its configuration is not UTF-8")?;
     let configuration = read_large(text, LARGEST.1)
         .map_err(|error| format!("its configuration cannot be read: {}", ascii_line(&error.to_string(), 200)))?;
@@ -98,8 +113,8 @@ fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource
         let says =
             |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name)).filter(|value| !value.is_empty());
         let agent = primitive.attribute("type").or_else(|| template?.attribute("type"));
-        let is_it = matches!(agent, Some("vm" | "VirtualDomain" | "Xen"))
-            && asked.is_of(&|name| says("instance_attributes", name));
+        let is_it =
+            matches!(agent, Some("vm" | "VirtualDomain" | "Xen")) && wanted(&|name| says("instance_attributes", name));
         let unmanaged = says("meta_attributes", "is-managed").is_some_and(|value| !yes(value))
             || says("meta_attributes", "maintenance").is_some_and(yes);
         is_it.then(|| Resource {
@@ -108,8 +123,7 @@ fn in_configuration(answer: &[u8], asked: &Wanted<'_>) -> Result<Option<Resource
             params: parameters(sets("instance_attributes")),
         })
     });
-    // Of two resources of one virtual machine the one that is managed counts.
-    Ok(found.min_by_key(|resource| !resource.managed))
+    Ok(found.collect())
 }
 
 /// The parameters of these sets, in which the first to name one counts.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! list by hand: every virtual machine that libvirt knows on this host, and on others where that is wanted. A host that
-//! does not tell is said to be silent, and never has none.
+//! does not tell is said to be silent, and never has none. Beside it the view of the cluster that runs here.
+
+mod view;
 
 use super::json;
 use super::status::is_as_started;
@@ -18,6 +20,7 @@ use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 use serde::Serialize;
+use view::View;
 
 /// The version of its table in docs/JSON.md.
 const VERSION: u32 = 1;
@@ -26,6 +29,8 @@ const VERSION: u32 = 1;
 pub(super) struct List {
     version: u32,
     hosts: Vec<HostListed>,
+    #[serde(flatten)]
+    view: View,
     warnings: Vec<String>,
 }
 
@@ -54,11 +59,16 @@ struct MachineListed {
     created_from: Option<String>,
     /// Whether that file is what it was then; nothing where it is another host's, or cannot be read.
     unchanged: Option<bool>,
+    /// The resource of the cluster that runs here that it is.
+    managed_by: Option<String>,
+    /// It may only be on its way from another host.
+    #[serde(skip)]
+    between: bool,
 }
 
-/// Asks this host, and `others` too where that is wanted. Changes nothing.
+/// Asks this host, and `others` and the cluster's view too where that is wanted. Changes nothing.
 #[must_use]
-pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
+pub(super) fn look(inv: &Invocation, env: &Environment, others: bool, with_view: bool) -> List {
     let deadline = inv.budget().deadline();
     let until = inv.budget().until(Share::Members, deadline);
     let mut warnings: Vec<String> = inv.params.problems.iter().map(ToString::to_string).collect();
@@ -83,7 +93,12 @@ pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
             Err(silence) => warnings.push(format!("what libvirt has not made is not shown: {}", silence.why)),
         }
     }
-    List { version: VERSION, hosts, warnings }
+    let view = if with_view { view::look(inv, env, &mut hosts, until) } else { Ok(View::default()) };
+    let view = view.unwrap_or_else(|why| {
+        warnings.push(why);
+        View::default()
+    });
+    List { version: VERSION, hosts, view, warnings }
 }
 
 impl HostListed {
@@ -120,6 +135,8 @@ impl MachineListed {
             name: facts.name,
             uuid: facts.uuid,
             active: state.active(),
+            managed_by: None,
+            between: state.may_be_arriving(),
             state: state.to_string(),
             persistent: facts.persistent,
             autostart: facts.autostart,
@@ -165,17 +182,29 @@ impl List {
             names.dedup();
             return names.join("\n");
         }
-        let with_node = self.hosts.len() > 1;
         let mut rows: Vec<Vec<String>> =
-            vec![["NAME", "NODE", "STATE", "RESOURCE", "DEFINITION"].map(String::from).into()];
+            vec![["NAME", "NODE", "STATE", "RESOURCE", "CLUSTER", "DEFINITION"].map(String::from).into()];
         rows.extend(all().map(|(host, machine)| {
             let resource = machine.resource.clone().unwrap_or_else(|| "-".into());
-            vec![machine.name.clone(), host.node.clone(), machine.state.clone(), resource, machine.definition()]
+            let (name, state) = (machine.name.clone(), machine.state.clone());
+            vec![name, host.node.clone(), state, resource, self.view.cell(machine), machine.definition()]
         }));
-        if !with_node {
+        // The cluster has them, and no host that was asked.
+        rows.extend(self.view.absent(&self.hosts).map(|resource| {
+            let (name, no) = (resource.machine.clone().unwrap_or_else(|| "-".into()), || "-".to_owned());
+            vec![name, no(), no(), no(), resource.text(), no()]
+        }));
+        if self.view.cluster.is_none() {
+            rows.iter_mut().for_each(|row| drop(row.remove(4)));
+        }
+        if self.hosts.len() == 1 {
             rows.iter_mut().for_each(|row| drop(row.remove(1)));
         }
-        table(&rows)
+        let drift = self.view.resources.iter().filter_map(|resource| resource.drift.as_ref());
+        std::iter::once(table(&rows))
+            .chain(drift.map(|sentence| format!("drift: {sentence}")))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

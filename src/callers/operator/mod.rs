@@ -95,7 +95,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Ok(read) => read,
                 Err(code) => return code,
             };
-            let list = list::look(&inv, &env, others);
+            let list = list::look(&inv, &env, others, !names);
             let text = if json { list.json() } else { list.text(names) };
             if !text.is_empty() {
                 say(&mut stdout(), &text);

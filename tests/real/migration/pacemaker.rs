@@ -195,6 +195,24 @@ fn a_machine_that_an_administrator_moved_by_virsh_is_taken_over_where_it_is_and_
     let log = here.run("sh", &["-c", "cat /run/lab/log/pacemaker.log"]);
     assert!(log.contains(&refused), "{log}");
     assert!(fencings(&cluster).is_empty(), "fenced: {}", fencings(&cluster));
+    // In maintenance nobody looks, and the two views are not one any more.
+    let list = || -> serde_json::Value {
+        serde_json::from_str(&here.call(Human, "list").arg("--cluster").arg("--json").gives(0).stdout).unwrap()
+    };
+    let [from, to] = [other, at].map(|number| cluster.host(number).node());
+    let agreed = list();
+    assert_eq!(agreed["cluster"], "Pacemaker");
+    let a = &agreed["resources"][0];
+    assert_eq!((&a["resource"], &a["state"], &a["nodes"][0]), (&"a".into(), &"started".into(), &from.as_str().into()));
+    assert!(a["managed"] == true && a["drift"].is_null(), "{agreed}");
+    here.run("crm_attribute", &["-n", "maintenance-mode", "-v", "true"]);
+    until(20, "maintenance", || here.run("crm_mon", &["-1"]).contains("unmanaged").then_some(()));
+    cluster.host(other).virsh(&["migrate", "--live", "a", &format!("qemu+ssh://{to}/system")]);
+    let drifted = list();
+    let a = &drifted["resources"][0];
+    let expected =
+        format!("'a' runs on {to}, and Pacemaker has it on {from}; Pacemaker has 'a' on {from}, where it does not run");
+    assert!(a["managed"] == false && a["drift"] == expected.as_str(), "{drifted}");
 }
 
 /// What the cluster's configuration has of the resource's utilization, and how often the configuration was changed.

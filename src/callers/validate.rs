@@ -84,11 +84,15 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
     let params = &inv.params;
     let wrong = |text: String| Finding { code: Code::Configured, text };
     let mut findings: Vec<Finding> = params.problems.iter().map(|p| wrong(p.to_string())).collect();
-    let one_is_bad = params.problems.iter().any(|p| ["name", "config", "xmlfile"].contains(&p.param.as_str()));
-    if params.name.is_none() && params.config.is_none() && !one_is_bad {
+    let naming = ["name", "config", "xmlfile", "definition_command"];
+    let one_is_bad = params.problems.iter().any(|p| naming.contains(&p.param.as_str()));
+    if params.name.is_none() && params.definition_is_from().is_none() && !one_is_bad {
         findings.push(wrong("neither name nor config is set; expected one of them".into()));
     }
-    if params.path.is_some() && params.name.is_none() && params.config.is_none() {
+    if params.definition_command.is_some() && (params.config.is_some() || params.path.is_some()) {
+        let other = if params.config.is_some() { "config" } else { "path" };
+        findings.push(wrong(format!("definition_command and {other} are both set; expected one of them")));
+    } else if params.path.is_some() && params.name.is_none() && params.config.is_none() {
         findings.push(wrong("path is set but not name; expected both".into()));
     }
     if params.no_kill && params.force_stop {
@@ -99,7 +103,10 @@ fn parameters(inv: &Invocation) -> Vec<Finding> {
 
 /// The definition: at level 0 only what is wrong with one that is there.
 fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>) -> Option<DefinedDomain> {
-    looker.read_definition(inv);
+    // A manager asks at level 0 about the parameters; what the administrator's command does is of this host.
+    if inv.params.definition_command.is_none() || inv.check_level >= 10 || inv.caller == Caller::Human {
+        looker.read_definition(inv);
+    }
     match looker.definition() {
         Definition::File(defined) => {
             let facts = defined.facts();

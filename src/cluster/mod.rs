@@ -31,7 +31,7 @@ const TOOL: Duration = Duration::from_secs(5);
 pub(crate) struct Wanted<'a> {
     /// Its name, from the parameters or from its definition.
     pub name: Option<String>,
-    /// The definition's file, from the parameters.
+    /// The definition's file, from the parameters, or the command that prints it.
     pub config: Option<&'a Path>,
     /// The name in a definition's file, if it can be read.
     pub name_in: &'a dyn Fn(&Path) -> Option<String>,
@@ -241,7 +241,8 @@ impl Wanted<'_> {
 }
 
 fn config_of<'t>(parameter: &dyn Fn(&str) -> Option<&'t str>) -> Option<&'t Path> {
-    parameter("config").or_else(|| parameter("xmlfile").or_else(|| parameter("xmfile"))).map(Path::new)
+    let names = ["config", "xmlfile", "xmfile", "definition_command"];
+    names.into_iter().find_map(parameter).map(Path::new)
 }
 
 #[cfg(test)]

@@ -258,6 +258,7 @@ impl World for Story {
             | Tidy::DropState
             | Tidy::ClearState
             | Tidy::Warn(_)
+            | Tidy::TellDrift
             | Tidy::Alert(_) => {}
         }
     }

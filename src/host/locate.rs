@@ -8,8 +8,9 @@
 //! for aside.
 
 mod at_once;
+mod device;
 
-pub(crate) use at_once::{lasting_stamp, stamp};
+pub(crate) use at_once::{is_device, lasting_stamp, stamp};
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -157,7 +158,9 @@ impl fmt::Display for LocateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => write!(f, "'{}' is not a domain's name: it can be no file's name", printable(name)),
-            Self::NotAFile { path, what } => write!(f, "{} is {what}; expected a regular file", shown(path)),
+            Self::NotAFile { path, what } => {
+                write!(f, "{} is {what}; expected a regular file or a block device", shown(path))
+            }
             Self::WouldWait(path) => write!(f, "{} cannot be looked at without waiting for it", shown(path)),
             Self::Io { path, error } => write!(f, "{} cannot be read: {}", shown(path), reason(error)),
             Self::TooLarge { path, bytes } => {
@@ -174,7 +177,8 @@ impl std::error::Error for LocateError {}
 
 /// Searches each folder in order for NAME, then for NAME.xml, and reads the first definition.
 ///
-/// A folder in the place of a file is passed over; everything else that exists must be a readable definition.
+/// A folder in the place of a file is passed over; everything else that exists must be a readable definition. So must a
+/// block device in the place of a folder.
 ///
 /// # Errors
 /// The name can be no file's, or a candidate exists and cannot be used.
@@ -186,9 +190,13 @@ pub(crate) fn in_path(spec: &PathSpec, name: &str, wait: Waits) -> Result<Found,
     with_suffix.push(".xml");
     let mut looked_at = Vec::new();
     for folder in spec.folders() {
-        if is_missing(folder, wait)? {
-            looked_at.push(LookedAt { path: folder.clone(), instead: Instead::NoFolder });
-            continue;
+        match is_missing(folder, wait)? {
+            MissingFolder::No => {}
+            MissingFolder::Yes => {
+                looked_at.push(LookedAt { path: folder.clone(), instead: Instead::NoFolder });
+                continue;
+            }
+            MissingFolder::Device => return file(folder, wait),
         }
         for candidate in [OsStr::new(name), &with_suffix] {
             let path = folder.join(candidate);
@@ -215,7 +223,11 @@ pub(crate) fn file(path: &Path, wait: Waits) -> Result<Found, LocateError> {
     }
 }
 
-fn found(path: PathBuf, text: Vec<u8>) -> Result<Found, LocateError> {
+/// What was read at `path`, if it is a definition.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn found(path: PathBuf, text: Vec<u8>) -> Result<Found, LocateError> {
     match kind(&text) {
         Ok(kind) => Ok(Found::File { path, text, kind }),
         Err(what) => Err(LocateError::NoDefinition { path, what }),
@@ -227,14 +239,25 @@ enum FolderLook {
     Not(Instead),
 }
 
+/// Whether there is no such folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MissingFolder {
+    No,
+    Yes,
+    /// A block device is in its place.
+    Device,
+}
+
 /// Whether there is no such folder. Not to be allowed to know is an error.
-fn is_missing(folder: &Path, wait: Waits) -> Result<bool, LocateError> {
+fn is_missing(folder: &Path, wait: Waits) -> Result<MissingFolder, LocateError> {
     if wait == Waits::Never {
         return at_once::is_missing(folder).ok_or_else(|| LocateError::WouldWait(folder.to_owned()));
     }
     match fs::metadata(folder) {
-        Ok(metadata) => Ok(!metadata.is_dir()),
-        Err(error) if means_absent(&error) => Ok(true),
+        Ok(metadata) if metadata.is_dir() => Ok(MissingFolder::No),
+        Ok(metadata) if metadata.file_type().is_block_device() => Ok(MissingFolder::Device),
+        Ok(_) => Ok(MissingFolder::Yes),
+        Err(error) if means_absent(&error) => Ok(MissingFolder::Yes),
         Err(error) => Err(LocateError::Io { path: folder.to_owned(), error }),
     }
 }
@@ -244,7 +267,8 @@ fn means_absent(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG))
 }
 
-/// Reads `path` if it is a file. Never waits for a FIFO and never opens a device: opening one may set it off.
+/// Reads `path` if it is a file, or a block device. Never waits for a FIFO and never opens another device: opening one may
+/// set it off.
 fn look(path: &Path, wait: Waits) -> Result<FolderLook, LocateError> {
     if wait == Waits::Never {
         return at_once::look(path).ok_or_else(|| LocateError::WouldWait(path.to_owned()));
@@ -268,6 +292,9 @@ fn look(path: &Path, wait: Waits) -> Result<FolderLook, LocateError> {
     let opened = File::from(opened);
     let metadata = opened.metadata().map_err(failed)?;
     check_regular(path, metadata.file_type())?;
+    if metadata.file_type().is_block_device() {
+        return device::read(opened, path).map(FolderLook::File);
+    }
     let too_large = |bytes: u64| LocateError::TooLarge { path: path.to_owned(), bytes };
     if metadata.len() > MAX_BYTES as u64 {
         return Err(too_large(metadata.len()));
@@ -284,7 +311,7 @@ fn read(file: File) -> io::Result<Vec<u8>> {
 }
 
 fn check_regular(path: &Path, kind: FileType) -> Result<(), LocateError> {
-    let what = if kind.is_file() {
+    let what = if kind.is_file() || kind.is_block_device() {
         return Ok(());
     } else if kind.is_fifo() {
         "a FIFO"
@@ -293,7 +320,7 @@ fn check_regular(path: &Path, kind: FileType) -> Result<(), LocateError> {
     } else if kind.is_dir() {
         "a folder"
     } else {
-        "a device"
+        "a character device"
     };
     Err(LocateError::NotAFile { path: path.to_owned(), what })
 }

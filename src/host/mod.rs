@@ -3,6 +3,7 @@
 
 pub mod aside;
 pub(crate) mod data_port;
+mod definition_command;
 pub(crate) mod disks;
 pub(crate) mod guest_check;
 pub(crate) mod lacks;

@@ -175,6 +175,38 @@ pub(crate) fn silences(run: &Path, name: &str, process: RunId) -> Option<u64> {
     read(run, &format!("{name}.agent"))?.strip_prefix(&monitored(process))?.strip_prefix(' ')?.parse().ok()
 }
 
+/// Puts on record from which definition `name` was started here, by its hash: where the definition is no file, nothing
+/// else tells later that it was changed. The same of what was told about that last.
+pub(crate) fn note_definition(run: &Path, name: &str, what: DefinitionNote, text: &str) {
+    if let Err(errno) = write(run, &format!("{name}.{}", what.suffix()), text) {
+        log::debug!("the definition of '{name}' was not noted: {errno}");
+    }
+}
+
+/// What of a definition that is no file is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefinitionNote {
+    /// The hash of the one that it was started from.
+    Hash,
+    /// What was told last about how it is now.
+    Told,
+}
+
+impl DefinitionNote {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Hash => "definition",
+            Self::Told => "definition-told",
+        }
+    }
+}
+
+/// What is on record about that.
+#[must_use]
+pub(crate) fn noted_definition(run: &Path, name: &str, what: DefinitionNote) -> Option<String> {
+    read(run, &format!("{name}.{}", what.suffix()))
+}
+
 fn monitor_file(name: &str) -> String {
     format!("{name}.monitored")
 }
@@ -250,6 +282,17 @@ mod tests {
         assert_eq!(tries(run.path(), "a b", run_id(7)), Tries::default());
         write(run.path(), "a b.resumed", "7 70 many").unwrap();
         assert_eq!(tries(run.path(), "a b", run_id(70)), Tries::default());
+    }
+
+    #[test]
+    fn the_hash_of_a_definition_and_what_was_told_of_it_are_on_record_beside_each_other() {
+        let run = tempfile::tempdir().unwrap();
+        let noted = |what| noted_definition(run.path(), "a b", what);
+        assert_eq!(noted(DefinitionNote::Hash), None);
+        note_definition(run.path(), "a b", DefinitionNote::Hash, "abc");
+        note_definition(run.path(), "a b", DefinitionNote::Told, "it differs");
+        assert_eq!(noted(DefinitionNote::Hash).as_deref(), Some("abc"));
+        assert_eq!(noted(DefinitionNote::Told).as_deref(), Some("it differs"));
     }
 
     #[test]

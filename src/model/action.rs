@@ -263,6 +263,12 @@ impl Action {
         matches!(self.class(), Class::Watch)
     }
 
+    /// Whether it ends a machine, and does nothing more.
+    #[must_use]
+    pub const fn ends(self) -> bool {
+        matches!(self, Self::Stop | Self::Kill)
+    }
+
     /// Whether it moves a machine away from this host.
     #[must_use]
     pub const fn moves(self) -> bool {

@@ -156,8 +156,8 @@ pub(crate) enum Definition {
     NotLooked,
     /// Read, well-formed, and of the right name.
     File(Box<Defined>),
-    /// The file is as it was when it was last read, and was not read again. Only a look at a machine that
-    /// runs leaves it at that.
+    /// The file is as it was when it was last read, and was not read again; or it is no file, but a device or a command's
+    /// output, which only a start reads. Of a file, only a look at a machine that runs leaves it at that.
     Unchanged {
         /// The name in it.
         name: String,

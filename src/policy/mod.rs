@@ -133,6 +133,9 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
     if watches && inv.caller == Caller::Pacemaker && matches!(seen.here.presence(), Presence::Active(_)) {
         tidies.push(Tidy::KeepUtilization);
     }
+    if runs && inv.action.watches() && inv.check_level >= 10 {
+        tidies.push(Tidy::TellDrift);
+    }
     if looks && let Some(sentence) = guard::second_copy(seen) {
         tidies.push(Tidy::Alert(sentence.clone()));
         return Next::Answer(Outcome::new(degraded(inv), sentence), tidies);

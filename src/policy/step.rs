@@ -219,6 +219,8 @@ pub(crate) enum Tidy {
     },
     /// Keep the utilization attributes of its resource in the cluster at what it has.
     KeepUtilization,
+    /// Tell whether its definition, where that is no file, is what it was started from.
+    TellDrift,
     /// It runs: the image that it was restored from is done with, and what a save has left.
     DropState,
     /// It does not run: what a save has left is removed.

@@ -94,7 +94,10 @@ fn only_what_says_which_machine_is_meant_restarts_it() {
     let restarts = |parameter: &&&Element<'_>| parameter.attribute("reloadable") != Some("1");
     let names: Vec<_> =
         published(&document).iter().filter(restarts).map(|parameter| name(parameter).to_owned()).collect();
-    assert_eq!(names, ["name", "config", "xmlfile", "xmfile", "path", "hypervisor", "hypervisor_uri"]);
+    assert_eq!(
+        names,
+        ["name", "config", "xmlfile", "xmfile", "definition_command", "path", "hypervisor", "hypervisor_uri"]
+    );
 }
 
 #[test]
@@ -194,7 +197,8 @@ fn rgmanager_sees_the_interface_of_vm_sh_and_some_parameters_more() {
         "started_when",
     ]
     .map(|name| (name, "string"));
-    let ours: Vec<_> = text.into_iter().chain([("snapshot_required", "boolean")]).collect();
+    let others = [("snapshot_required", "boolean"), ("definition_command", "string")];
+    let ours: Vec<_> = text.into_iter().chain(others).collect();
     let ours = ours.iter().map(|(name, kind)| (*name, "reconfig=1", *kind, None)).collect::<Vec<_>>();
     let expected: Vec<_> = VM_SH.iter().chain(&ours).map(|(n, f, k, d)| (*n, (*f).to_owned(), *k, *d)).collect();
     assert_eq!(parameters, expected);

@@ -98,7 +98,7 @@ pub(super) fn record(inv: &Invocation, env: &Environment, force: bool, outcome: 
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = user_name(&passwd, uid).map_or_else(|| format!("uid {uid}"), str::to_owned);
     let sudo = env.text("SUDO_USER").map(|user| format!(", by sudo {user}")).unwrap_or_default();
-    let name = inv.params.name.clone().or_else(|| Some(inv.params.config.as_ref()?.display().to_string()));
+    let name = inv.params.name.clone().or_else(|| Some(inv.params.definition_is_from()?.display().to_string()));
     let target = inv.target.as_ref().map(|host| format!(" to {}", shown(host))).unwrap_or_default();
     let force = if force { " --force" } else { "" };
     logging::record(&format!(

@@ -5,6 +5,7 @@
 use super::members;
 use crate::cluster::{self, Cluster, Manager, Resource, Wanted};
 use crate::host::look::Looker;
+use crate::host::records;
 use crate::model::budget::Share;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::Params;
@@ -62,7 +63,7 @@ pub(super) fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
 pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Cluster {
     let Some(software) = cluster::here() else { return Cluster::None };
     let name_in = |config: &Path| name_in(inv, env, config, until);
-    let config = inv.params.config.as_deref();
+    let config = inv.params.definition_is_from();
     let name = inv.params.name.clone().or_else(|| name_in(config?));
     let asked = Wanted { name, config, name_in: &name_in };
     cluster::ask(software, &asked, until)
@@ -70,11 +71,13 @@ pub(super) fn ask(inv: &Invocation, env: &Environment, until: Deadline) -> Clust
 
 /// The name in a definition's file, if it can be read in time.
 pub(super) fn name_in(inv: &Invocation, env: &Environment, config: &Path, until: Deadline) -> Option<String> {
-    let params = Params { name: None, config: Some(config.to_owned()), ..inv.params.clone() };
+    let params = Params { name: None, config: Some(config.to_owned()), definition_command: None, ..inv.params.clone() };
     let of_file = Invocation { params, ..inv.clone() };
     let mut looker = Looker::new(&of_file, env, Roots::default());
     if !until.passed() {
         looker.read_definition_by(&of_file, inv.budget().until(Share::ResourceFile, until));
     }
-    looker.name().map(str::to_owned)
+    // What is no file is the text of a command, which is not run for this.
+    let seen_before = || records::known(&looker.roots.run, config).map(|known| known.name);
+    looker.name().map(str::to_owned).or_else(seen_before)
 }

@@ -249,7 +249,9 @@ fn definition(now: &Definition, mark: Option<&Mark>, deadline: Deadline) -> Defi
 
 /// Whether the file that a machine was started from is what it was then, if it can be read.
 pub(super) fn is_as_started(mark: &Mark, deadline: Deadline) -> Option<bool> {
-    match aside::definition(&DefinitionAt::File(Path::new(&mark.source)), deadline) {
+    // A command is not run without being asked to.
+    let file = Some(Path::new(&mark.source)).filter(|path| path.is_absolute())?;
+    match aside::definition(&DefinitionAt::File(file), deadline) {
         Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
         Ok(Found::NotFound { .. }) | Err(_) => None,
     }
@@ -330,7 +332,7 @@ impl Report {
         }
         if self.definition.unchanged == Some(false) {
             self.warnings
-                .push("the definition's file was changed since it was started; a restart takes the change over".into());
+                .push("its definition was changed since it was started; a restart takes the change over".into());
         }
         if let Some(problem) = &self.definition.problem {
             self.warnings.push(format!("it could not be started again: {problem}"));

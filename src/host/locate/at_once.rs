@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{FolderLook, Instead};
+use super::{FolderLook, Instead, MissingFolder};
 use crate::model::definition::MAX_BYTES;
 
 /// File systems whose names and contents are on this host: no other machine is asked for them. The storage of the first
@@ -26,6 +26,9 @@ const PIECE: usize = 512;
 /// A change within this many seconds of another one need not show in a file's times: the kernel's clock for them goes by
 /// ticks, and that of an old file system by seconds.
 const SETTLED: u64 = 3;
+
+/// What the stamp of a block device begins with.
+const DEVICE: &str = "device ";
 
 /// What is known of a path at once.
 enum Seen {
@@ -62,23 +65,39 @@ pub(super) fn look(path: &Path) -> Option<FolderLook> {
 }
 
 /// Whether there is no such folder.
-pub(super) fn is_missing(folder: &Path) -> Option<bool> {
+pub(super) fn is_missing(folder: &Path) -> Option<MissingFolder> {
     match see(folder, OFlags::empty())? {
-        Seen::Local(local) => Some(local.kind != FileType::Directory),
-        Seen::Nothing => Some(true),
+        Seen::Local(Local { kind: FileType::Directory, .. }) => Some(MissingFolder::No),
+        // It would have to be read.
+        Seen::Local(Local { kind: FileType::BlockDevice, .. }) => None,
+        Seen::Local(_) | Seen::Nothing => Some(MissingFolder::Yes),
     }
 }
 
 /// What a file is known by as long as nobody changes it: which one it is, how long, and the times of its last changes.
 /// Whoever writes it, or puts another one in its place, changes that; the time of the last change of its inode cannot be
-/// set. Tells nothing of a file system: whether it may be trusted in this was found out when the stamp was first taken.
+/// set. Tells nothing of a file system: whether it may be trusted in this was found out when the stamp was first taken. A
+/// block device has one stamp whatever is on it: its definition is read by a start, and not by who watches.
 pub(crate) fn stamp(path: &Path) -> Option<String> {
     let (_, facts) = reach(path, OFlags::empty()).ok()?;
-    Some(stamp_of(&facts))
+    Some(device_stamp(&facts).unwrap_or_else(|| stamp_of(&facts)))
+}
+
+/// Whether a stamp is a block device's.
+pub(crate) fn is_device(stamp: &str) -> bool {
+    stamp.starts_with(DEVICE)
+}
+
+fn device_stamp(facts: &Statx) -> Option<String> {
+    let is_one = FileType::from_raw_mode(facts.stx_mode.into()) == FileType::BlockDevice;
+    is_one.then(|| format!("{DEVICE}{}:{}", facts.stx_rdev_major, facts.stx_rdev_minor))
 }
 
 /// The same, of a file of this host that has not been changed just now: its next change gives it another stamp.
 pub(crate) fn lasting_stamp(path: &Path) -> Option<String> {
+    if let Some(device) = reach(path, OFlags::empty()).ok().and_then(|(_, facts)| device_stamp(&facts)) {
+        return Some(device);
+    }
     let Seen::Local(Local { kind: FileType::RegularFile, facts, .. }) = see(path, OFlags::empty())? else {
         return None;
     };
@@ -205,7 +224,7 @@ mod tests {
         std::fs::write(&path, "text").unwrap();
         assert!(matches!(look(&path), Some(FolderLook::File(text)) if text == b"text"));
         assert!(matches!(look(folder.path()), Some(FolderLook::Not(Instead::Folder))));
-        assert_eq!(is_missing(folder.path()), Some(false));
+        assert_eq!(is_missing(folder.path()), Some(MissingFolder::No));
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
         // That there is something in the way is told by whoever looks closer.
         assert!(look(&folder.path().join("link")).is_none());

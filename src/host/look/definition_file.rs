@@ -2,13 +2,44 @@
 //! Reading the definition that the parameters point at.
 
 use crate::host::aside::{self, Unlocated};
+use crate::host::definition_command;
 use crate::host::locate::{self, DefinitionAt, Found};
 use crate::host::records::Reading;
 use crate::model::call::Invocation;
 use crate::model::definition::{self, Language};
 use crate::model::facts::{Defined, Definition};
 use crate::model::outcome::{Code, Outcome};
+use crate::model::params::DefinitionCommand;
 use crate::sys::time::Deadline;
+use std::path::Path;
+
+/// Where a definition comes from.
+enum DefinitionFrom<'a> {
+    Storage(DefinitionAt<'a>),
+    Command(&'a DefinitionCommand),
+}
+
+/// What the definition from there is known by as long as it need not be read again: that of a command, or of a block device,
+/// until the next start.
+pub(super) fn stamp(inv: &Invocation, from: &Path) -> Option<String> {
+    of_command(inv).or_else(|| locate::stamp(from))
+}
+
+fn lasting_stamp(inv: &Invocation, from: &Path) -> Option<String> {
+    of_command(inv).or_else(|| locate::lasting_stamp(from))
+}
+
+fn of_command(inv: &Invocation) -> Option<String> {
+    inv.params.definition_command.as_ref().map(|command| format!("{COMMAND}{}", command.text.display()))
+}
+
+/// Whether a stamp is of something that only a start reads.
+pub(super) fn is_read_once(stamp: &str) -> bool {
+    stamp.starts_with(COMMAND) || locate::is_device(stamp)
+}
+
+/// What the stamp of a command begins with.
+const COMMAND: &str = "command ";
 
 /// The hypervisor of a host that has no other.
 const QEMU_HERE: &str = "qemu:///system";
@@ -22,16 +53,29 @@ pub(super) fn read_definition(
     reading: &mut Option<Reading>,
 ) -> Definition {
     let bad = |code, text: String| Definition::Bad(Outcome::new(code, text));
-    let place = match (&inv.params.config, &inv.params.path, &inv.params.name) {
-        (Some(config), _, _) => DefinitionAt::File(config),
-        (None, Some(path), Some(name)) => DefinitionAt::Path(path, name),
-        (None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
-        (None, None, _) => return Definition::None { looked_at: Vec::new() },
+    let params = &inv.params;
+    let place = match (&params.definition_command, &params.config, &params.path, &params.name) {
+        (Some(command), None, None, _) => DefinitionFrom::Command(command),
+        (Some(_), _, _, _) => {
+            let other = if params.config.is_some() { "config" } else { "path" };
+            let text = format!("definition_command and {other} are both set; expected one of them");
+            return bad(Code::Configured, text);
+        }
+        (None, Some(config), _, _) => DefinitionFrom::Storage(DefinitionAt::File(config)),
+        (None, None, Some(path), Some(name)) => DefinitionFrom::Storage(DefinitionAt::Path(path, name)),
+        (None, None, Some(_), None) => return bad(Code::Configured, "path is set but not name; expected both".into()),
+        (None, None, None, _) => return Definition::None { looked_at: Vec::new() },
     };
     // Before the text: a file that is changed between the two bears another stamp by then.
-    let config = inv.params.config.as_deref().filter(|_| inv.params.name.is_none());
-    let stamp = config.and_then(locate::lasting_stamp);
-    let found = aside::definition(&place, deadline);
+    let from = params.definition_is_from().filter(|_| params.name.is_none());
+    let stamp = from.and_then(|from| lasting_stamp(inv, from));
+    let found = match place {
+        DefinitionFrom::Storage(place) => aside::definition(&place, deadline),
+        DefinitionFrom::Command(command) => match definition_command::run(command, inv, deadline) {
+            Ok(found) => Ok(found),
+            Err(outcome) => return Definition::Bad(outcome),
+        },
+    };
     let (path, text, language) = match found {
         Ok(Found::File { path, kind, text }) => (path, text, kind),
         Ok(Found::NotFound { looked_at }) if inv.params.config.is_some() => {

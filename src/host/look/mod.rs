@@ -14,7 +14,6 @@ mod session;
 
 use super::starting;
 use crate::host::disks;
-use crate::host::locate;
 use crate::host::records::{self, Known, Reading};
 use crate::hypervisor::process::Driver;
 use crate::hypervisor::rpc::{self, Connection};
@@ -31,9 +30,9 @@ use crate::model::uri::Uri;
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use asking::{Unconnected, blind};
-use definition_file::read_definition;
+use definition_file::{is_read_once, read_definition, stamp};
 use seek::Machine;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// libvirt's version that keeps the state of a transient domain's emulated TPM when the definition says so.
@@ -89,6 +88,8 @@ pub(crate) struct Looker {
     known: Option<Known>,
     /// What it said when it was last read.
     reading: Option<Reading>,
+    /// It was recalled, and is one that only a start reads.
+    read_once: bool,
     /// The machine that was found.
     machine: Option<Machine>,
     /// Whether the domain that the machine is remembered as bears another resource's mark by now.
@@ -154,7 +155,7 @@ impl Looker {
             (Channel::Rpc { .. } | Channel::Worker | Channel::Xl | Channel::None, _) => Driver::Other,
         };
         let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
-        let config = inv.params.config.clone();
+        let config = inv.params.definition_is_from().map(Path::to_path_buf);
         let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
         let known = known.and_then(|config| records::known(&roots.run, config));
         let reading = known.as_ref().and_then(|known| known.reading.clone());
@@ -174,6 +175,7 @@ impl Looker {
             has_status_files: driver.folder().is_some() && !own_socket,
             known,
             reading,
+            read_once: false,
             machine: None,
             is_anothers: false,
             hindrance: None,
@@ -211,7 +213,8 @@ impl Looker {
             Libvirt::Silent(_) => self.identify(),
         }
         let active = matches!(&libvirt, Libvirt::Domain(domain) if domain.state.active());
-        if matches!(self.definition, Definition::Unchanged { .. }) && (!active || self.is_mark_due()) {
+        let is_enough = self.read_once && (!active || inv.action.ends());
+        if matches!(self.definition, Definition::Unchanged { .. }) && !is_enough && (!active || self.is_mark_due()) {
             // There is more to say of the machine than that it runs.
             self.read_definition(inv);
         }
@@ -290,7 +293,7 @@ impl Looker {
     /// Names the machine as far as that is possible without asking libvirt's daemon.
     pub(crate) fn name_it(&mut self, inv: &Invocation) {
         if self.name.is_none() && self.fault.is_none() {
-            self.read_definition(inv);
+            self.recall_definition(inv);
         }
         match &self.fault {
             // What is not known is found out, and told, when libvirt is to be asked.
@@ -311,12 +314,19 @@ impl Looker {
     }
 
     /// What the definition's file says. A monitor that is repeated does not read one that is as it was when it was last
-    /// read.
+    /// read; and nobody who only watches or stops reads a block device again, or has a command print it again.
     fn recall_definition(&mut self, inv: &Invocation) {
-        if let (Definition::NotLooked, true) = (&self.definition, inv.action.watches() && inv.recurring)
+        let may_recall = |stamp: &str| {
+            (inv.action.watches() && inv.recurring)
+                || (is_read_once(stamp) && (inv.action.watches() || inv.action.ends()))
+        };
+        if let (Definition::NotLooked, true) = (&self.definition, inv.action.watches() || inv.action.ends())
             && let (Some(config), Some(reading)) = (&self.config, &self.reading)
-            && locate::stamp(config).is_some_and(|stamp| reading.tells(&stamp, &self.uri))
+            && let Some(stamp) = stamp(inv, config)
+            && may_recall(&stamp)
+            && reading.tells(&stamp, &self.uri)
         {
+            self.read_once = is_read_once(&stamp);
             self.name = Some(reading.name.clone());
             self.definition = Definition::Unchanged { name: reading.name.clone(), uuid: reading.uuid };
         } else if self.definition == Definition::NotLooked {
@@ -384,10 +394,11 @@ impl Looker {
 /// Why parameters can never have started a machine.
 fn fault(inv: &Invocation) -> Option<String> {
     let params = &inv.params;
-    let names_one = params.name.is_some() || params.config.is_some();
+    let names_one = params.name.is_some() || params.definition_is_from().is_some();
     let problem = params.problems.iter().find(|problem| {
         let of = |names: &[&str]| names.contains(&problem.param.as_str());
-        of(&["name", "hypervisor", "hypervisor_uri"]) || (of(&["config", "xmlfile"]) && !names_one)
+        of(&["name", "hypervisor", "hypervisor_uri"])
+            || (of(&["config", "xmlfile", "definition_command"]) && !names_one)
     });
     problem.map(ToString::to_string).or_else(|| (!names_one).then(|| "neither name nor config is set".to_owned()))
 }

@@ -43,6 +43,15 @@ impl Host<'_> {
         let Definition::File(defined) = &seen.definition else {
             return Err(Failure::refused("there is no definition"));
         };
+        self.tell_drift_since_last_start(defined);
+        let result = self.create_from(defined);
+        if result.is_ok() {
+            self.note_definition(defined);
+        }
+        result
+    }
+
+    fn create_from(&mut self, defined: &Defined) -> Result<(), Failure> {
         if self.looker.tools() == Tools::Xl {
             // Its mark is its name: an xl file has no other place that goes with the domain.
             let change = Change::Create { xml: defined.text.clone() };

@@ -6,6 +6,7 @@
 mod agent;
 mod counting;
 mod create;
+mod drift;
 mod elsewhere;
 mod memory;
 mod moving;
@@ -447,6 +448,7 @@ impl World for Host<'_> {
             }
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::KeepUtilization => self.keep_utilization(),
+            Tidy::TellDrift => self.tell_drift(seen),
             Tidy::NoteMoved => self.note_target(seen, done, true),
             Tidy::DropState => self.drop_state(),
             Tidy::ClearState => self.clear_state(),

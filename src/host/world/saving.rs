@@ -54,6 +54,9 @@ impl Host<'_> {
         if self.looker.tools() == Tools::Xl {
             return Err("xl runs it, and tells no definition".into());
         }
+        if let Some(from) = self.inv.params.definition_is_from().filter(|from| self.is_no_file(from)) {
+            return Err(format!("it comes from {}, which is no file", from.display()));
+        }
         self.looker.read_definition_by(self.inv, until);
         let defined = match self.looker.definition() {
             Definition::File(defined) => defined.clone(),
@@ -64,6 +67,9 @@ impl Host<'_> {
         let (who, path, shown) = (seen.here.who(), &defined.path, defined.path.display());
         if defined.language == Language::Xl {
             return Err(format!("{shown} is an xl file"));
+        }
+        if self.is_no_file(path) {
+            return Err(format!("{shown} is a device, which is not written to"));
         }
         match self.looker.kept(&who, until) {
             Fact::Known(false) => {}

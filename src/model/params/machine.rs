@@ -2,6 +2,7 @@
 //! The rows of what says which virtual machine is meant, and how it is started, watched and stopped.
 
 use super::Params;
+use super::definition_command::DefinitionCommand;
 use super::hypervisor;
 use super::mapping::usable;
 use super::path::PathSpec;
@@ -37,7 +38,8 @@ pub(super) static ROWS: &[Param] = &[
             "Definition's file",
             "Full path of the file with the definition (libvirt XML, or an xl file of Xen's); wins over path. A transient \
              virtual machine is created from it; libvirt's own definition of that name, if there is one, is left as it is. \
-             What an xl file defines is run by xl, unless use_virsh or a URI asks for libvirt.",
+             What an xl file defines is run by xl, unless use_virsh or a URI asks for libvirt. It may be a block device that \
+             begins with the definition, up to the first NUL byte.",
         )
         .readme("Its definition's file (libvirt XML, or an xl file); wins over path")
         .vm_sh(
@@ -47,12 +49,33 @@ pub(super) static ROWS: &[Param] = &[
             "Definition's file",
             "Full path of the file with the virtual machine's definition (libvirt XML); wins over path.",
         ),
+    row(Identity, "definition_command", Bytes(definition_command))
+        .unique()
+        .restarts()
+        .told(
+            "Command that prints the definition",
+            "Command whose output is the definition, in place of config and path: for one that lies in an object store or \
+             beside an image, as in 'rbd image-meta get pool/image xml'. Words as a shell would split them, but without a \
+             shell; the first is a program, by its full path or its name in /usr/sbin:/usr/bin:/sbin:/bin. Run by a start, \
+             and where only it tells the virtual machine's name; a stop or a monitor does without it where the virtual \
+             machine was seen before. It must end with 0, in a share of the action's time.",
+        )
+        .readme("Command that prints the definition, without a shell; in place of config and path")
+        .vm_sh(
+            32,
+            "string",
+            None,
+            "Command that prints the definition",
+            "Command whose output is the definition, in place of config and path; words, without a shell. Run by a start.",
+        )
+        .reconfig(),
     row(Start, "path", Bytes(path))
         .restarts()
         .told(
             "Folders with definitions",
             "Folders to search for the definition, as /folder:/folder; the first that has a file NAME or NAME.xml \
-             wins. Needs name.",
+             wins. An entry, or what is called so in a folder, may be a block device that begins with the definition. Needs \
+             name.",
         )
         .readme("Folders with definitions, `/folder:/folder`")
         .vm_sh(
@@ -359,6 +382,11 @@ fn config(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
         return Err(Wrong::Refused(format!("'{}' is not a full path; expected /folder/file", shown(value))));
     }
     params.config = Some(PathBuf::from(value));
+    Ok(())
+}
+
+fn definition_command(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    params.definition_command = Some(DefinitionCommand::parse(value).map_err(Wrong::Refused)?);
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! A new parameter is a field and its row (`machine.rs`, `health.rs`, `moving.rs`), whose setter fills the field; both meta-data,
 //! README's table and the manual page's list are made from the rows.
 
+pub mod definition_command;
 mod differences;
 mod health;
 pub mod hypervisor;
@@ -25,6 +26,7 @@ mod values;
 mod xen;
 
 use crate::model::change::ShutdownMode;
+pub use definition_command::DefinitionCommand;
 pub use differences::DIFFERENCES;
 pub use migration::Migration;
 pub use path::PathSpec;
@@ -37,7 +39,7 @@ pub use values::{Guard, OnGuestPoweroff, OnIoError, OnPause, SavedMemory, Starte
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use Concern::{Identity, Migration as Moving, Nothing, Start, Stop, Watch};
 use table::Wrong;
@@ -105,6 +107,8 @@ pub struct Params {
     pub name: Option<String>,
     /// The definition's file, when given.
     pub config: Option<PathBuf>,
+    /// A command that prints the definition, when given.
+    pub definition_command: Option<DefinitionCommand>,
     /// Folders to look for the definition in.
     pub path: Option<PathSpec>,
     /// The connection URI, when one was asked for.
@@ -170,6 +174,13 @@ pub struct Params {
 }
 
 impl Params {
+    /// What tells which machine is meant where its name is not given: the definition's file, or the command that prints it.
+    #[must_use]
+    pub fn definition_is_from(&self) -> Option<&Path> {
+        let command = self.definition_command.as_ref().map(|command| command.text.as_path());
+        self.config.as_deref().or(command)
+    }
+
     /// Whether what was changed in the running machine is to be saved.
     #[must_use]
     pub const fn saves_config(&self) -> bool {

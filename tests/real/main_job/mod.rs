@@ -11,6 +11,7 @@ mod lxc;
 mod metrics;
 mod mistakes;
 mod nameless;
+mod no_file;
 mod other;
 mod parameters;
 mod resources;

@@ -251,13 +251,16 @@ fn what_exists_and_is_no_file_is_an_error_at_once() {
     folders.write("b/web", XML);
     let web = folders.at("a/web");
     rustix::fs::mknodat(rustix::fs::CWD, &web, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a FIFO; expected a regular file");
+    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a FIFO; expected a regular file or a block device");
     fs::remove_file(&web).unwrap();
     let _listener = UnixListener::bind(&web).unwrap();
-    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a socket; expected a regular file");
+    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a socket; expected a regular file or a block device");
     fs::remove_file(&web).unwrap();
     symlink("/dev/zero", &web).unwrap();
-    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a device; expected a regular file");
+    assert_eq!(
+        folders.search("web").unwrap_err(),
+        "/a/web is a character device; expected a regular file or a block device"
+    );
 }
 
 #[test]
@@ -269,7 +272,10 @@ fn what_exists_and_cannot_be_read_is_an_error_and_never_not_found() {
     assert_eq!(folders.search("web").unwrap_err(), "/a/web cannot be read: Too many levels of symbolic links");
     fs::remove_file(&web).unwrap();
     symlink("../away/web", &web).unwrap();
-    assert_eq!(folders.search("web").unwrap_err(), "/a/web is a symbolic link to nothing; expected a regular file");
+    assert_eq!(
+        folders.search("web").unwrap_err(),
+        "/a/web is a symbolic link to nothing; expected a regular file or a block device"
+    );
     // Opening succeeds, reading fails: the memory of this process at address 0.
     fs::remove_file(&web).unwrap();
     symlink("/proc/self/mem", &web).unwrap();
@@ -363,7 +369,7 @@ fn a_file_that_is_named_is_found_missing_or_refused() {
     assert_eq!(folders.not_found(of("a/none")), ["/a/none"]);
     assert_eq!(folders.not_found(of("none/web")), ["/none/web"]);
     assert_eq!(folders.not_found(of("a/web/below")), ["/a/web/below"]);
-    assert_eq!(of("a").unwrap_err(), "/a is a folder; expected a regular file");
+    assert_eq!(of("a").unwrap_err(), "/a is a folder; expected a regular file or a block device");
     assert!(
         matches!(file(Path::new("")), Ok(Found::NotFound { looked_at }) if looked_at[0].instead == Instead::Nothing)
     );

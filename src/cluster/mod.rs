@@ -8,6 +8,7 @@ pub(crate) mod convert;
 mod crm_mon;
 mod member;
 mod pacemaker;
+pub(crate) mod plan;
 mod rgmanager;
 mod service;
 mod utilization;

@@ -12,12 +12,23 @@ use crate::sys::time::Deadline;
 const NOT_CONNECTED: [i32; 2] = [102, 107];
 
 /// What cibadmin is asked for.
+const WHOLE: [&str; 2] = ["--query", "--local"];
+/// The same, for the configuration alone.
 const QUERY: [&str; 4] = ["--query", "--local", "--scope", "configuration"];
 
 /// The configuration, whole.
 pub(super) fn live_cib(until: Deadline) -> Result<Vec<u8>, String> {
+    queried(&QUERY, until)
+}
+
+/// The configuration and the status.
+pub(super) fn whole_cib(until: Deadline) -> Result<Vec<u8>, String> {
+    queried(&WHOLE, until)
+}
+
+fn queried(words: &[&str], until: Deadline) -> Result<Vec<u8>, String> {
     let cibadmin = find_program("cibadmin").ok_or("cibadmin is not installed")?;
-    match tool(&cibadmin, &QUERY, until)? {
+    match tool(&cibadmin, words, until)? {
         Ok(answer) => Ok(answer),
         Err(code) if NOT_CONNECTED.contains(&code) => Err("Pacemaker does not run here".into()),
         Err(code) => Err(format!("cibadmin ended with {code}")),

@@ -19,6 +19,7 @@ mod main_job;
 mod meta_data;
 mod migration;
 mod peers;
+mod plan;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod tell_failed;

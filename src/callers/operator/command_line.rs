@@ -58,6 +58,8 @@ pub(super) enum Verb {
     List(ListArgs),
     /// Print the commands that make a predecessor's machines resources of this agent, and what has no counterpart
     Convert(convert::ConvertArgs),
+    /// Say what Pacemaker would do if something happened, and do nothing
+    Plan(PlanArgs),
     /// Print what is known of this host's machines for Prometheus: their states, and what became of their actions
     Metrics(MetricsArgs),
     /// Start it: from its definition's file, or libvirt's own definition
@@ -144,6 +146,31 @@ pub(super) struct ListArgs {
     /// Any other parameter of a cluster resource (see meta-data), as NAME=VALUE
     #[arg(short = 'o', long = "option", value_name = "NAME=VALUE")]
     pub options: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(super) struct PlanArgs {
+    /// A whole CIB (cibadmin --query), or - for standard input [default: that of the Pacemaker that runs here]
+    #[arg(long, value_name = "FILE")]
+    pub cib: Option<PathBuf>,
+    /// A node is lost; may be given again
+    #[arg(long, value_name = "NODE")]
+    pub node_lost: Vec<String>,
+    /// A virtual machine or resource is moved to another node
+    #[arg(long = "move", value_name = "NAME", requires = "to")]
+    pub name: Option<String>,
+    /// The node to move it to
+    #[arg(long, value_name = "NODE", requires = "name")]
+    pub to: Option<String>,
+    /// libvirt's daemon is dead on a node; may be given again
+    #[arg(long, value_name = "NODE")]
+    pub libvirtd_dead: Vec<String>,
+    /// A virtual machine dies where it runs
+    #[arg(long, value_name = "NAME")]
+    pub dies: Option<String>,
+    /// End within so many seconds
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "30")]
+    pub timeout: f64,
 }
 
 #[derive(Args)]

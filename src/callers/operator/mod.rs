@@ -12,6 +12,7 @@ mod managed;
 mod members;
 mod metrics;
 mod missing;
+mod plan;
 mod progress;
 mod status;
 mod whereis;
@@ -105,6 +106,13 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             return list.code().number();
         }
         Verb::Convert(args) => return convert::print(&args, env, verbose),
+        Verb::Plan(args) => {
+            let outcome = plan::run(&args, Deadline::after(Duration::from_secs_f64(args.timeout)));
+            if !outcome.reason.is_empty() {
+                say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
+            }
+            return outcome.code.number();
+        }
         Verb::Metrics(MetricsArgs { output, connect, timeout }) => {
             let (inv, env) = match (Which { connect, timeout, ..Which::default() }).read(Action::Status, env, verbose) {
                 Ok(read) => read,

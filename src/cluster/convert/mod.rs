@@ -8,8 +8,8 @@ mod conf;
 mod domains;
 mod new;
 mod rules;
-mod times;
-mod words;
+pub(super) mod times;
+pub(super) mod words;
 
 use super::LARGEST;
 use crate::model::definition::read_large;

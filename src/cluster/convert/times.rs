@@ -41,7 +41,7 @@ pub(super) fn leading_number(text: &str) -> i64 {
 }
 
 /// Pacemaker's times, in milliseconds: a number with a unit, seconds where there is none.
-pub(super) fn pacemaker_ms(text: &str) -> Option<u64> {
+pub(in crate::cluster) fn pacemaker_ms(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;

@@ -104,7 +104,7 @@ pub(super) fn keeps(value: &str) -> bool {
 }
 
 /// A value in XML.
-pub(super) fn escaped(value: &str) -> String {
+pub(in crate::cluster) fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {
         match c {

@@ -205,6 +205,14 @@ fn a_machine_that_an_administrator_moved_by_virsh_is_taken_over_where_it_is_and_
     let a = &agreed["resources"][0];
     assert_eq!((&a["resource"], &a["state"], &a["nodes"][0]), (&"a".into(), &"started".into(), &from.as_str().into()));
     assert!(a["managed"] == true && a["drift"].is_null(), "{agreed}");
+    // What would happen is asked of the CIB that is live, and changes nothing of it. The start that was refused counts as
+    // a failure until somebody cleans that up.
+    let epoch = utilization(&cluster).1;
+    let plan = here.call(Human, "plan").arg("--node-lost").arg(&from).gives(0);
+    for sentence in [&format!("{from} is fenced ("), &format!("a ends with {from}"), "a does NOT run at the end"] {
+        assert!(plan.stdout.contains(sentence), "{plan}");
+    }
+    assert_eq!(utilization(&cluster).1, epoch);
     here.run("crm_attribute", &["-n", "maintenance-mode", "-v", "true"]);
     until(20, "maintenance", || here.run("crm_mon", &["-1"]).contains("unmanaged").then_some(()));
     cluster.host(other).virsh(&["migrate", "--live", "a", &format!("qemu+ssh://{to}/system")]);

@@ -56,6 +56,10 @@ pub(super) fn words<'a>(uri: &str, change: &'a Change, who: &Who) -> (Vec<OsStri
                 }
             });
             more.iter().for_each(|word| add(&[word.as_str()]));
+            if let (Some(xml), false) = (&migrate.dest_xml, given("--xml")) {
+                add(&["--xml", "/dev/stdin"]);
+                input = Some(xml);
+            }
         }
     }
     if !matches!(change, Change::Create { .. } | Change::Restore { .. }) {
@@ -119,6 +123,30 @@ fn migration(migrate: &Migrate, add: &mut dyn FnMut(&[&str])) {
     ] {
         if let Some(value) = value {
             add(&[word, &value]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_to_arrive_with_is_read_from_the_input_unless_the_callers_words_name_one() {
+        let words = |by_virsh: Option<&[&str]>| {
+            let by_virsh = by_virsh.map(|words| words.iter().map(|word| (*word).to_owned()).collect());
+            let migrate = Migrate { dest_xml: Some("<domain/>".into()), by_virsh, ..Migrate::default() };
+            let change = Change::Migrate(Box::new(migrate));
+            let (words, input) = words("qemu:///system", &change, &Who::Name("a".into()));
+            let words: Vec<String> = words.into_iter().map(|word| word.into_string().unwrap()).collect();
+            (words.join(" "), input.map(str::to_owned))
+        };
+        let (plain, input) = words(None);
+        assert!(plain.contains(" migrate ") && plain.contains(" --xml /dev/stdin "), "{plain}");
+        assert_eq!(input.as_deref(), Some("<domain/>"));
+        for own in [["--xml", "/own.xml"].as_slice(), &["--xml=/own.xml"]] {
+            let (own, input) = words(Some(own));
+            assert!(own.matches("--xml").count() == 1 && input.is_none(), "{own}");
         }
     }
 }

@@ -60,6 +60,12 @@ const BYTES: [(i64, LockedBy); 3] =
 /// File systems that only one host has mounted.
 const LOCAL: [libc::c_long; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1, 0xCA45_1A4E];
 
+/// Whether a path is on a file system that only this host has mounted. It may never come to an end, on storage that hangs.
+#[must_use]
+pub fn is_local(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|fs| LOCAL.contains(&fs.f_type))
+}
+
 /// Asks. It may never come to an end, on storage that hangs.
 #[must_use]
 pub fn of(path: &Path) -> InUse {

@@ -198,3 +198,27 @@ fn no_two_types_have_one_name() {
     }
     assert!(known.len() > 150 && twice.is_empty(), "{} types, and twice:\n{}", known.len(), twice.join("\n"));
 }
+
+/// An undefinition takes a firmware's variables and a TPM's state along, unless it is told not to.
+#[test]
+fn nothing_undefines_a_domain_but_with_the_word_that_keeps_its_state() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let (mut calls, mut words) = (0, BTreeSet::new());
+    for file in files {
+        let code = code(&file);
+        for (place, _) in code.match_indices("undefine_flags(") {
+            let argument = code[place..].split(')').next().unwrap();
+            assert!(argument.contains("VIR_DOMAIN_UNDEFINE_KEEP_NVRAM"), "{}: {argument}", file.display());
+            calls += 1;
+        }
+        for banned in ["virDomainUndefine", ".undefine()", "UNDEFINE_NVRAM", "UNDEFINE_TPM", "\"undefine\""] {
+            assert!(!code.contains(banned), "{} has {banned}", file.display());
+        }
+        let virshs = code.split('"').filter(|word| word.starts_with("--") && word.contains("undefine"));
+        words.extend(virshs.map(str::to_owned));
+    }
+    // What a person says in migrate_options.
+    assert_eq!((calls, words.into_iter().collect::<Vec<_>>()), (2, vec!["--undefinesource".to_owned()]));
+}

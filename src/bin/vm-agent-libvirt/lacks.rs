@@ -240,7 +240,10 @@ impl Check<'_> {
             let offered = element?.all("enum").find(|offered| offered.attribute("name") == Some(choice))?;
             (!offered.all("value").any(|value| value.text == wanted)).then_some(())
         };
-        let (there, wanted) = (self.there, self.root.first("os").and_then(|os| os.attribute("firmware")));
+        // A domain that runs has one.
+        let chosen = self.facts.loader.is_some();
+        let wanted = self.root.first("os").filter(|_| !chosen).and_then(|os| os.attribute("firmware"));
+        let there = self.there;
         if let Some(wanted) = wanted
             && lacks(capabilities.first("os"), "firmware", wanted).is_some()
         {

@@ -4,12 +4,14 @@
 //! It decides nothing: arguments in (`vm_agent::model::worker`), lines of JSON out, and its caller looks at the domain
 //! again by its own means. It is the only program here that is linked against libvirt.
 
+mod along;
 mod capabilities;
 mod change;
 mod connect;
 mod failure;
 mod ffi;
 mod guard;
+mod keeping;
 mod lacks;
 mod migrate;
 mod output;

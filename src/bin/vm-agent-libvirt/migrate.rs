@@ -6,6 +6,7 @@
 //! both hosts.
 
 use crate::failure::{During, own};
+use crate::keeping::{self, Keeping};
 use crate::{connect, ffi, guard, output, preflight};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,8 +59,10 @@ pub(crate) fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Err
     let gone = |_| own(CallStep::ConnectDestination, "the connection to the target was not made");
     let destination = connected.recv().map_err(gone)??;
     preflight::check(&source, &domain, &destination, migrate)?;
+    let keeping = Keeping::of(&domain, migrate);
     if migrate.rehearse.is_some() {
-        return Ok(Answer::default());
+        // For virsh, which asks for no check and makes no definition.
+        return Ok(Answer { xml: keeping.dest_xml.map(Into::into), ..Answer::default() });
     }
     let p2p = migrate.flags.contains(&Flag::P2p);
     connect::keep_alive(&destination);
@@ -79,13 +82,25 @@ pub(crate) fn run(uri: &str, who: &Who, migrate: &Migrate) -> Result<Answer, Err
     }
 
     output::progress(Progress::Begun);
-    let flags = migrate.flags.iter().fold(0, |flags, flag| flags | number(*flag));
-    let moved = if p2p {
-        domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters(migrate), flags)
-    } else {
-        domain.migrate3(&destination, parameters(migrate), flags).map(drop)
+    let asked = migrate.flags.iter().filter(|flag| keeping.leaves(**flag));
+    let flags = asked.fold(0, |flags, flag| flags | number(*flag));
+    let go = |dest_xml: Option<String>| {
+        let parameters = MigrateParameters { dest_xml, ..parameters(migrate) };
+        match p2p {
+            true => domain.migrate_to_uri3(Some(&migrate.dest_uri), parameters, flags),
+            false => domain.migrate3(&destination, parameters, flags).map(drop),
+        }
     };
-    moved.during(CallStep::Call)?;
+    match go(keeping.dest_xml.clone()) {
+        Err(error) if keeping.is_hindered_by(&error) => {
+            let why = error.message();
+            keeping::warn(format!("it moves without the word that keeps the state of its TPM: {why}"));
+            go(None)
+        }
+        moved => moved,
+    }
+    .during(CallStep::Call)?;
+    keeping.undefine(&source, &domain);
     // How it is there, over the connection that is open anyway; who asks again has to connect anew.
     let lookup = connect::look(&destination, &Who::Uuid(moved_uuid)).ok();
     Ok(Answer { lookup, ..Answer::default() })

@@ -8,7 +8,7 @@
 
 use crate::capabilities::Capabilities;
 use crate::lacks::Check;
-use crate::{connect, ffi, output, resources};
+use crate::{along, connect, ffi, output, resources};
 use std::net::ToSocketAddrs;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -95,7 +95,8 @@ impl Ends<'_> {
             self.address(there);
         }
         self.twins(&facts.name, facts.uuid.as_ref().map(uuid_text).unwrap_or_default(), there);
-        for device in &facts.hostdevs {
+        let teamed = definition::teamed(&root);
+        for device in facts.hostdevs.iter().filter(|device| !teamed.contains(device)) {
             warn(format!("it has the host device {device}, which may not be able to migrate: then detach it first"));
         }
         let connection = self.destination;
@@ -120,7 +121,11 @@ impl Ends<'_> {
             if matches!(facts.domain_type.as_str(), "kvm" | "qemu") {
                 self.versions(there);
             }
+            let needs = definition::needs(&facts, Some(&root));
+            along::host_devices(connection, &needs, there).into_iter().for_each(warn);
+            along::own_files(&facts, self.migrate, there).into_iter().for_each(warn);
             let mut unasked = unasked(&facts.disks, there);
+            unasked.extend(needs.iter().filter_map(|need| along::template(need, there)));
             if huge_pages {
                 unasked.push(format!("whether hugetlbfs is mounted on {there}"));
             }

@@ -2,6 +2,7 @@
 //! A migration as the agent orders it, and what it may say while it runs. Pure.
 
 use super::texts;
+use crate::model::definition::DefinitionText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -74,6 +75,9 @@ pub struct Migrate {
     pub migrate_disks: BTreeSet<String>,
     /// Where clients of the graphics console are sent.
     pub graphics_uri: Option<String>,
+    /// The definition to arrive with, where virsh moves it; the worker makes its own.
+    #[serde(skip)]
+    pub dest_xml: Option<DefinitionText>,
     /// virsh is to move it, with these further words as their caller wrote them.
     #[serde(skip)]
     pub by_virsh: Option<Vec<String>>,

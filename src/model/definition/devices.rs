@@ -192,10 +192,7 @@ pub(super) fn interfaces(root: &Element<'_>) -> Vec<Interface> {
 /// `<hostdev>`, interfaces that are devices of the host, and a TPM of the host.
 pub(super) fn hostdevs(root: &Element<'_>) -> Vec<String> {
     let mut found: Vec<String> = each(root, "hostdev").map(hostdev).collect();
-    for interface in each(root, "interface").filter(|e| e.attribute("type") == Some("hostdev")) {
-        let address = interface.first("source").and_then(|source| source.first("address"));
-        found.push(format!("pci {} (network)", address.map(pci_address).unwrap_or_default()));
-    }
+    found.extend(each(root, "interface").filter(|e| e.attribute("type") == Some("hostdev")).map(of_network));
     for backend in each(root, "tpm").filter_map(|tpm| tpm.first("backend")) {
         if backend.attribute("type") == Some("passthrough") {
             let device = of(backend, "device", "path").unwrap_or_else(|| "/dev/tpm0".to_owned());
@@ -203,6 +200,21 @@ pub(super) fn hostdevs(root: &Element<'_>) -> Vec<String> {
         }
     }
     found
+}
+
+/// Those devices of the host that libvirt takes from the guest before it moves, and gives back after: the guest has
+/// another one in a team with each.
+#[must_use]
+pub fn teamed(root: &Element<'_>) -> Vec<String> {
+    let is = |device: &&Element<'_>| device.first("teaming").is_some_and(|t| t.attribute("type") == Some("transient"));
+    let interfaces = each(root, "interface").filter(|e| e.attribute("type") == Some("hostdev")).filter(is);
+    each(root, "hostdev").filter(is).map(hostdev).chain(interfaces.map(of_network)).collect()
+}
+
+/// An interface that is a device of the host.
+fn of_network(interface: &Element<'_>) -> String {
+    let address = interface.first("source").and_then(|source| source.first("address"));
+    format!("pci {} (network)", address.map(pci_address).unwrap_or_default())
 }
 
 fn hostdev(hostdev: &Element<'_>) -> String {

@@ -21,7 +21,7 @@ mod tpm;
 mod xl;
 
 pub use changes::{Changed, say_the_same, sections, with_changes, without_ours};
-pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface};
+pub use devices::{Disk, DiskDevice, DiskKind, Filesystem, Interface, teamed};
 pub use error::DefinitionError;
 pub use facts::{DefinedDomain, Recorded, parse, status_file};
 pub use host::{Need, Role, needs};

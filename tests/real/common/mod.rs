@@ -10,6 +10,7 @@ mod cluster;
 mod hanging;
 mod host;
 mod process;
+mod tpm;
 mod vm;
 
 pub use call::{Answer, Call, Dialect, Dialect::*, Place, Running};
@@ -17,6 +18,7 @@ pub use cluster::{Cluster, Traveller};
 pub use hanging::Hanging;
 pub use host::Host;
 pub use process::Process;
+pub use tpm::{TPM, alike, tpm_state};
 pub use vm::{Guest, Vm, joined, tag};
 
 pub use crate::shared::{Moment, until};

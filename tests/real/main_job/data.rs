@@ -2,25 +2,6 @@
 //! What goes with a machine besides its disks: the state of its TPM, its firmware's variables, saved memory, overlays.
 
 use crate::common::*;
-use std::path::PathBuf;
-
-const TPM: &str = "<devices><tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>";
-
-/// The file with everything that an emulated TPM knows, as the host sees it.
-fn tpm_state(host: &Host, uuid: &str) -> Option<Vec<u8>> {
-    let path = format!("/var/lib/libvirt/swtpm/{uuid}/tpm2/tpm2-00.permall");
-    let copy: PathBuf = host.shared().join("tpm-state");
-    let _ = std::fs::remove_file(&copy);
-    host.run("sh", &["-c", "[ ! -e \"$1\" ] || cp \"$1\" \"$2\"", "sh", &path, copy.to_str().unwrap()]);
-    std::fs::read(copy).ok()
-}
-
-/// How much of one state is in another, in percent: the seeds of a TPM, from which all its keys come, are random.
-fn alike(one: &[u8], other: &[u8]) -> usize {
-    let pieces: Vec<&[u8]> = one.chunks_exact(32).collect();
-    let found = pieces.iter().filter(|&&piece| other.windows(32).any(|window| window == piece)).count();
-    100 * found / pieces.len()
-}
 
 #[test]
 fn the_state_of_an_emulated_tpm_outlives_a_stop() {

@@ -161,7 +161,7 @@ fn a_definition_full_of_faults_gives_exactly_their_list_and_a_whole_one_none() {
     let found = told(&answer);
     println!("{found:#?}");
     let expected = [
-        &format!("its vnc port 5988 is in use on this host, by qemu-system-x86 (pid {})", other.qemu().pid),
+        "its vnc port 5988 is in use on this host, by qemu-system-x86 (pid ",
         "the definition's NVRAM template /no/vars.fd does not exist",
         "the definition's TPM /dev/tpm9 does not exist",
         "the definition's disk /etc is a folder",
@@ -186,11 +186,15 @@ fn a_definition_full_of_faults_gives_exactly_their_list_and_a_whole_one_none() {
     other.destroy();
     let file = definition("whole.xml", &(whole.concat() + console), "</os>", "machine='pc'");
     let answer = call(&file).gives(0);
-    assert_eq!(told(&answer), ["no problem was found"], "{answer}");
+    assert_eq!(told(&answer), [""], "{answer}");
     host.call(Pacemaker, "start").named("a").param("config", &file).gives(0);
     // The port is its own now.
-    assert_eq!(told(&call(&file).gives(0)), ["no problem was found"]);
+    assert_eq!(told(&call(&file).gives(0)), [""]);
     host.virsh(&["destroy", "a"]);
+    if !std::path::Path::new("/usr/share/qemu/firmware").exists() {
+        let chosen = host.file("efi.xml", &host.guest("a").edit("<os>", "<os firmware='efi'>").xml());
+        call(&chosen).gives(5).says(&["libvirt on this host finds no firmware 'efi': install its package"]);
+    }
     // What only libvirt has is looked at as well.
     host.virsh(&["define", definition("own.xml", &bridge("br7"), "</os>", "machine='pc'").to_str().unwrap()]);
     let own = host.call(Pacemaker, "validate-all").named("a").depth(10).gives(5);

@@ -7,6 +7,7 @@ mod cost;
 mod elsewhere;
 mod faults;
 mod guard;
+mod keeping;
 mod killed;
 mod notes;
 mod pacemaker;

@@ -100,7 +100,14 @@ fn a_rehearsal_names_what_keeps_libvirt_from_letting_a_machine_go() {
          <target dev='sda' bus='sata'/></disk><panic model"
     );
     let guest = cluster.departs(source.guest("a").polite().option("--disk", &disk).edit("<panic model", &drive));
-    would_move(&guest);
+    // The folder that these hosts share is none that libvirt could know for shared; a CD is only read.
+    let own = "is on a file system of this host's own: unless node2 has the very same file, say --copy-storage-all";
+    let answer = would_move(&guest);
+    assert!(answer.stderr.contains(&format!("its disk vda, {disk}, {own}")), "{answer}");
+    assert_eq!(answer.stderr.matches(own).count(), 1, "{answer}");
+    let copying = guest.moves(Human, 1, 2).arg("--rehearse").param("migrate_options", "--live --copy-storage-all");
+    let answer = copying.gives(0);
+    assert!(!answer.stderr.contains(own), "{answer}");
 
     source.virsh(&["blockcopy", "a", "vda", "--dest", &copy, "--format", "raw", "--transient-job", "--bandwidth", "1"]);
     refused(&guest, &["its disk vda has a block job", "virsh blockjob a vda"]);

@@ -114,6 +114,7 @@ fn migrate() -> impl Strategy<Value = Migrate> {
                 disks_port: ints[6],
                 migrate_disks,
                 graphics_uri,
+                dest_xml: None,
                 by_virsh: None,
             }
         },

@@ -101,6 +101,24 @@ fn devices_of_the_host_are_described_in_a_few_words() {
 }
 
 #[test]
+fn a_device_that_is_in_a_team_leaves_the_guest_before_it_moves() {
+    let device = |teaming: &str| {
+        format!(
+            "<hostdev type='pci'><source><address bus='1'/></source>{teaming}</hostdev>\
+             <interface type='hostdev'><source><address bus='2'/></source>{teaming}</interface>"
+        )
+    };
+    let teamed = |devices: &str| {
+        let text = format!("<domain type='kvm'><devices>{devices}<interface type='user'/></devices></domain>");
+        vm_agent::model::definition::teamed(&vm_agent::model::definition::read(&text).unwrap())
+    };
+    let both = ["pci 0000:01:00.0", "pci 0000:02:00.0 (network)"];
+    assert_eq!(teamed(&device("<teaming type='transient' persistent='ua-lan'/>")), both);
+    assert_eq!(teamed(&device("")), [""; 0]);
+    assert_eq!(teamed(&device("<teaming type='persistent'/>")), [""; 0]);
+}
+
+#[test]
 fn shared_folders_say_what_is_shared() {
     let shared = facts(FULL).filesystems;
     assert_eq!(shared.len(), 1);

@@ -10,6 +10,7 @@ use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
+use crate::model::definition::DefinitionText;
 use crate::model::facts::{Domain, Facts, Libvirt, Noted, Place, Tools};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
@@ -56,7 +57,7 @@ impl<'a> Host<'a> {
     /// Checks both ends.
     pub(super) fn rehearse(&mut self, seen: &Facts, done: &History) -> Result<(), String> {
         let Some((mut mover, domain)) = self.mover(seen, done) else { return Err("it is not here".into()) };
-        mover.check(&domain, Rehearsal::Thorough).map_err(|failed| failed.why)
+        mover.check(&domain, Rehearsal::Thorough).map(drop).map_err(|failed| failed.why)
     }
 
     /// One try.
@@ -183,10 +184,11 @@ impl Mover<'_, '_> {
         let open_ended = self.host.inv.open_ended;
         let who = uuid(domain);
         let by_virsh = params.by_virsh || self.asked.unknown.is_some();
+        let mut kept = None;
         if self.host.looker.tools() == Tools::Xl {
             self.check(domain, Rehearsal::Brief)?;
         } else if by_virsh || self.host.inv.params.use_virsh {
-            self.check(domain, Rehearsal::Brief)?;
+            kept = self.check(domain, Rehearsal::Brief)?;
             // virsh cannot say it together with the migration.
             if let Some(ms) = request.downtime_ms {
                 let set = self.host.backend.call(&Change::SetDowntime { ms }, &who, self.host.until(Share::Order));
@@ -194,7 +196,8 @@ impl Mover<'_, '_> {
             }
         }
         let words = by_virsh.then(|| params.options.words.clone());
-        let change = Change::Migrate(Box::new(Migrate { by_virsh: words, ..request.clone() }));
+        let order = keeping_tpm(Migrate { by_virsh: words, ..request.clone() }, kept, &domain.name);
+        let change = Change::Migrate(Box::new(order));
         // The worker's own last resort comes after the abort that is ordered here; in post-copy nothing is aborted.
         let last = match request.flags.contains(&Flag::Postcopy) {
             _ if open_ended => Deadline::after(FOREVER),
@@ -237,13 +240,15 @@ impl Mover<'_, '_> {
         }
     }
 
-    /// Checks both ends, as the worker does before a move; for virsh, which checks nothing, beforehand.
-    fn check(&mut self, domain: &Domain, rehearsal: Rehearsal) -> Result<(), Failed> {
+    /// Checks both ends, as the worker does before a move; for virsh, which checks nothing, beforehand. Gives the definition
+    /// that it must arrive with, lest libvirt delete the state of its TPM.
+    fn check(&mut self, domain: &Domain, rehearsal: Rehearsal) -> Result<Option<DefinitionText>, Failed> {
         if self.host.looker.tools() == Tools::Xl {
             let until = self.host.until(Share::Check);
             let thorough = rehearsal == Rehearsal::Thorough;
             let checked = xen::check_move(&uuid(domain), &domain.name, &self.target.uri, thorough, until);
             return checked
+                .map(|()| None)
                 .map_err(|failure| Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) });
         }
         let mut request = self.request(domain);
@@ -253,7 +258,7 @@ impl Mover<'_, '_> {
         let mut call = spawned.map_err(Failed::early)?;
         self.until_ended(&mut call);
         let answer = call.answer(self.host.until(Share::Check));
-        answer.map(|_| ()).map_err(|failure| {
+        answer.map(|answer| answer.xml).map_err(|failure| {
             // It only checks, so nothing can have come there by it.
             Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) }
         })
@@ -262,6 +267,27 @@ impl Mover<'_, '_> {
     fn sentence(&self, failure: &Failure) -> String {
         tell::sentence(failure, &self.target.node, &self.target.uri)
     }
+}
+
+/// What virsh is asked for, where the domain must arrive with the definition `kept` or lose the state of its TPM.
+fn keeping_tpm(mut order: Migrate, kept: Option<DefinitionText>, name: &str) -> Migrate {
+    if kept.is_none() {
+        return order;
+    }
+    const UNDEFINES: &str = "--undefinesource";
+    let words = order.by_virsh.iter_mut().flatten();
+    let own = words.into_iter().any(|word| word == "--xml" || word.starts_with("--xml="));
+    let before = order.by_virsh.as_ref().map(Vec::len);
+    order.by_virsh.iter_mut().for_each(|words| words.retain(|word| word != UNDEFINES));
+    if order.flags.remove(&Flag::UndefineSource) || order.by_virsh.as_ref().map(Vec::len) != before {
+        log::warn!("the definition of '{name}' stays here: with it virsh would delete the state of its TPM");
+    }
+    if own {
+        log::warn!(
+            "'{name}' moves with a definition of migrate_options: unless that says persistent_state='yes', its stop there deletes the state of its TPM"
+        );
+    }
+    Migrate { dest_xml: kept, ..order }
 }
 
 fn uuid(domain: &Domain) -> Who {

@@ -12,14 +12,13 @@ const BY_ITSELF: [&str; 3] = ["auto_shutdown_try_save", "auto_shutdown_try_shutd
 /// A sentence for each; `qemu`: the machine is QEMU's.
 pub(super) fn warnings(root: &Path, qemu: bool) -> Vec<String> {
     let mut found = Vec::new();
-    if is_enabled(&root.join("etc/systemd/system")) {
+    if ends_guests(root) {
         found.push(format!(
             "{GUESTS} is enabled: at a shutdown of this host it ends the machines beside the cluster, and may start them at \
              the next boot: run 'systemctl disable libvirt-guests' (not with --now, which ends them at once)"
         ));
     }
-    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).ok().filter(|_| qemu).unwrap_or_default();
-    let set: Vec<&str> = BY_ITSELF.into_iter().filter(|key| is_set(&conf, key)).collect();
+    let set = if qemu { by_itself(root) } else { Vec::new() };
     if !set.is_empty() {
         found.push(format!(
             "libvirt ends the machines at a shutdown of this host, beside the cluster: set {} to \"none\" in \
@@ -28,6 +27,17 @@ pub(super) fn warnings(root: &Path, qemu: bool) -> Vec<String> {
         ));
     }
     found
+}
+
+/// Whether libvirt's service for guests is enabled.
+pub(super) fn ends_guests(root: &Path) -> bool {
+    is_enabled(&root.join("etc/systemd/system"))
+}
+
+/// The settings by which libvirt ends machines at the host's shutdown.
+pub(super) fn by_itself(root: &Path) -> Vec<&'static str> {
+    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
+    BY_ITSELF.into_iter().filter(|key| is_set(&conf, key)).collect()
 }
 
 /// Whether something of systemd's wants the service, and it is not masked.
@@ -43,12 +53,17 @@ fn is_enabled(units: &Path) -> bool {
     wanting.any(|folder| folder.path().join(GUESTS).symlink_metadata().is_ok())
 }
 
-/// Whether a setting of libvirt's is something else than "none"; the last one counts.
+/// Whether a setting of libvirt's is something else than "none".
 fn is_set(conf: &str, key: &str) -> bool {
+    value(conf, key).is_some_and(|value| !matches!(value, "none" | ""))
+}
+
+/// What libvirt's configuration sets; the last one counts.
+pub(super) fn value<'a>(conf: &'a str, key: &str) -> Option<&'a str> {
     let mut lines =
         conf.lines().map(str::trim_start).filter_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
-    let value = lines.next_back().map(|value| value.split('#').next().unwrap_or(value));
-    value.is_some_and(|value| !matches!(value.trim().trim_matches(['"', '\'']), "none" | ""))
+    let value = lines.next_back().map(|value| value.split('#').next().unwrap_or(value))?;
+    Some(value.trim().trim_matches(['"', '\'']))
 }
 
 #[cfg(test)]

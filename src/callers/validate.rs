@@ -262,7 +262,13 @@ fn host(
 
 /// What this host lacks for a definition, but for ports. Without libvirt's answer there is no finding of its: that it does
 /// not answer, or that the worker is missing, is found by itself.
-fn lacks_for(inv: &Invocation, looker: &Looker, defined: &Defined, needs: &[Need], deadline: Deadline) -> Vec<Lack> {
+pub(crate) fn lacks_for(
+    inv: &Invocation,
+    looker: &Looker,
+    defined: &Defined,
+    needs: &[Need],
+    deadline: Deadline,
+) -> Vec<Lack> {
     let libvirts = match defined.language {
         Language::Xl => Vec::new(),
         Language::Xml => {

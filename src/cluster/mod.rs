@@ -6,6 +6,7 @@
 mod clustat;
 pub(crate) mod convert;
 mod crm_mon;
+mod machines;
 mod member;
 mod pacemaker;
 pub(crate) mod plan;
@@ -17,6 +18,9 @@ use crate::sys::child::{Child, Ended};
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
+#[cfg(test)]
+pub(crate) use machines::OperationSet;
+pub(crate) use machines::{MachineResource, MachinesOfCluster};
 pub(crate) use member::{Member, Members};
 pub(crate) use service::{Service, Services};
 use std::path::Path;
@@ -214,6 +218,17 @@ pub(crate) fn keep_stopped(resource: &str, until: Deadline) -> Result<(), String
 /// There is none, or it does not say.
 pub(crate) fn live_cib(until: Deadline) -> Result<Vec<u8>, String> {
     pacemaker::live_cib(until)
+}
+
+/// The machines of the cluster that runs here, by its configuration.
+///
+/// # Errors
+/// It does not say, or cannot be read.
+pub(crate) fn machines(kind: Manager, until: Deadline) -> Result<MachinesOfCluster, String> {
+    match kind {
+        Manager::Pacemaker => machines::of_pacemaker(&pacemaker::live_cib(until)?),
+        Manager::Rgmanager => machines::of_rgmanager(&rgmanager::cluster_conf(Path::new("/"))?),
+    }
 }
 
 /// What an attribute of Pacemaker's holds of a node; nothing, where there is none.

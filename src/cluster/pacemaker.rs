@@ -138,7 +138,7 @@ fn of_configuration(
 }
 
 /// The parameters of these sets, in which the first to name one counts.
-fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(String, String)> {
+pub(super) fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for pair in sets.flat_map(|set| set.all("nvpair")) {
         if let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value"))
@@ -150,7 +150,7 @@ fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(S
     found
 }
 
-fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'t>>) {
+pub(super) fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'t>>) {
     for child in &element.children {
         if child.is("primitive") {
             to.push(child);
@@ -160,7 +160,7 @@ fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'
     }
 }
 
-fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
+pub(super) fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
     set.all("nvpair").find(|pair| pair.attribute("name") == Some(name)).and_then(|pair| pair.attribute("value"))
 }
 

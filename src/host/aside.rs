@@ -20,6 +20,7 @@ use crate::model::definition::Language;
 use crate::model::params::PathSpec;
 use crate::sys::child::aside::{self, Patience};
 use crate::sys::child::{ASIDE_WORD, Child, Ended};
+use crate::sys::disk_identity::{self, DiskSeen};
 use crate::sys::image_lock::{self, InUse};
 use crate::sys::rewrite::{self, Rewritten};
 use crate::sys::roots::Roots;
@@ -194,6 +195,12 @@ pub fn in_use(paths: &[&Path], deadline: Deadline) -> Vec<InUse> {
     one_by_one("in-use", paths, deadline, lines, &InUse::Unknown("its storage does not answer".into()))
 }
 
+/// What each of these disks is, as far as their storage says it until the deadline.
+#[must_use]
+pub(crate) fn disks(paths: &[&Path], deadline: Deadline) -> Vec<DiskSeen> {
+    one_by_one("disk", paths, deadline, lines, &DiskSeen::default())
+}
+
 /// Asks about each of these paths; what of the answers has come is given to `read`.
 fn one_by_one<T: Clone>(
     what: &str,
@@ -301,6 +308,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             .try_for_each(|path| stdout().write_all(letter(Path::new(path))).and_then(|()| stdout().flush()).ok()),
         Some((what, paths)) if *what == "in-use" => {
             paths.iter().try_for_each(|path| say(&image_lock::of(Path::new(path))))
+        }
+        Some((what, paths)) if *what == "disk" => {
+            paths.iter().try_for_each(|path| say(&disk_identity::of(Path::new(path))))
         }
         Some((what, [question])) if *what == saved::WORD => question.to_str().and_then(saved::main),
         Some((what, [driver, found_by, name, uuid, proc, run, lib, pids @ ..])) if *what == "processes" => {

@@ -54,7 +54,7 @@ pub(super) fn in_the_cluster(
 ///
 /// # Errors
 /// Why the cluster does not say.
-pub(super) fn of_the_cluster(inv: &Invocation, resource: &str, until: Deadline) -> Result<Option<Members>, String> {
+pub(crate) fn of_the_cluster(inv: &Invocation, resource: &str, until: Deadline) -> Result<Option<Members>, String> {
     let manager = cluster::here().and_then(Software::manager);
     let resource = Some(resource).filter(|resource| !resource.is_empty());
     manager.map(|manager| cluster::members(manager, resource, inv.node.as_deref(), until)).transpose()
@@ -177,7 +177,7 @@ pub(crate) fn domains(
 ) -> Vec<Result<Vec<DomainListed>, String>> {
     let at = |node: &Option<&str>| {
         let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source))?;
-        let answer = backend::ask_worker(&Request::host(uri, Question::Domains), until);
+        let answer = backend::ask_worker(&Request::host(uri, Question::Domains { addresses: false }), until);
         answer.map_err(|why| why.to_string())?.domains.ok_or_else(|| "it lists no domains".to_owned())
     };
     let said = at_once(nodes, at).into_iter();
@@ -185,7 +185,7 @@ pub(crate) fn domains(
 }
 
 /// Asks each of these at the same time; nothing, where one could not be asked.
-fn at_once<T: Sync, R: Send>(of: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+pub(crate) fn at_once<T: Sync, R: Send>(of: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
     std::thread::scope(|scope| {
         let ask = &ask;
         // Where no thread can be made, this one asks.
@@ -200,7 +200,7 @@ fn at_once<T: Sync, R: Send>(of: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Opti
 }
 
 /// Where libvirt answers on a node: as a migration finds it, also for hypervisors that cannot migrate.
-fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
+pub(crate) fn uri(node: &str, inv: &Invocation, source: &str) -> Result<String, String> {
     let driver = source.split([':', '+']).next().unwrap_or_default();
     let migrates = matches!(driver, "qemu" | "xen" | "xl");
     let found = target::find(node, &inv.params.migration, if migrates { source } else { "qemu:///system" }, false)?;

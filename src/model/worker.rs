@@ -102,7 +102,11 @@ pub enum Question {
     /// Versions, UUID, name and memory of the host.
     Host,
     /// All domains of the host, each with the mark that it bears.
-    Domains,
+    Domains {
+        /// Each with the addresses of its network interfaces too.
+        #[serde(default)]
+        addresses: bool,
+    },
     /// What the host lacks for a domain.
     Check {
         /// Its definition; on standard input.
@@ -142,7 +146,11 @@ impl Question {
     const fn is_of_a_domain(&self) -> bool {
         match self {
             Self::State { .. } | Self::Xml { .. } | Self::NextXml | Self::PingAgent => true,
-            Self::SavedXml { .. } | Self::FromNative { .. } | Self::Host | Self::Domains | Self::Check { .. } => false,
+            Self::SavedXml { .. }
+            | Self::FromNative { .. }
+            | Self::Host
+            | Self::Domains { .. }
+            | Self::Check { .. } => false,
         }
     }
 }

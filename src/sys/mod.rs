@@ -3,6 +3,7 @@
 
 pub mod child;
 pub(crate) mod connecting;
+pub mod disk_identity;
 pub(crate) mod files;
 pub(crate) mod held;
 pub(crate) mod hosts;

@@ -34,7 +34,7 @@ fn pages() -> Vec<(PathBuf, String)> {
 }
 
 /// Holds what is between two texts of a file against what the tables give; with UPDATE=1 it is written there.
-pub(super) fn rendered(file: &str, after: &str, before: &str, expected: &str) {
+pub(crate) fn rendered(file: &str, after: &str, before: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     let (head, rest) = text.split_at(text.find(after).unwrap() + after.len());

@@ -9,7 +9,7 @@ mod budget;
 mod completions;
 mod convert;
 pub(crate) mod definitions;
-mod documents;
+pub(crate) mod documents;
 mod hidden;
 mod layers;
 mod made_up;

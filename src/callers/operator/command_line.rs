@@ -56,6 +56,17 @@ pub(super) enum Verb {
     },
     /// List this host's virtual machines: their states, and the resources that they were started for
     List(ListArgs),
+    /// Say what is wrong with this host, all members of the cluster, and a machine, before it matters
+    Doctor {
+        #[command(flatten)]
+        shown: Shown,
+        /// Print the commands that mend what was found, and run none of them
+        #[arg(long, conflicts_with = "json")]
+        fix_hints: bool,
+        /// The other hosts to ask, in place of the cluster's members: n2,n3
+        #[arg(long)]
+        nodes: Option<OsString>,
+    },
     /// Print the commands that make a predecessor's machines resources of this agent, and what has no counterpart
     Convert(convert::ConvertArgs),
     /// Say what Pacemaker would do if something happened, and do nothing

@@ -119,14 +119,14 @@ impl HostListed {
         let facts = |one: &xen::Listed| one.facts(one.name.as_deref().unwrap_or("(no name)"), xen::Role::Itself);
         for facts in listed.iter().map(facts) {
             if !self.machines.iter().any(|known| known.uuid == facts.uuid) {
-                self.machines.push(MachineListed::of(DomainListed { facts, mark: None }, None));
+                self.machines.push(MachineListed::of(DomainListed { facts, mark: None, macs: Vec::new() }, None));
             }
         }
     }
 }
 
 impl MachineListed {
-    fn of(DomainListed { facts, mark }: DomainListed, files: Option<Deadline>) -> Self {
+    fn of(DomainListed { facts, mark, .. }: DomainListed, files: Option<Deadline>) -> Self {
         let state = State::from_numbers(facts.state, facts.reason);
         let started = |mark: &&Mark| !mark.source.is_empty() && !mark.sha256.is_empty();
         let unchanged = files.zip(mark.as_ref().filter(started)).and_then(|(until, mark)| is_as_started(mark, until));

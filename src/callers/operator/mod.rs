@@ -4,6 +4,7 @@
 mod by_hand;
 pub(crate) mod command_line;
 mod convert;
+mod doctor;
 mod explain;
 mod json;
 mod list;
@@ -36,6 +37,9 @@ use std::time::Duration;
 /// Carries out what a person typed; the result is the exit code.
 #[must_use]
 pub fn run(args: &[OsString], env: &Environment) -> u8 {
+    if args == doctor::ASKED {
+        return doctor::answer();
+    }
     let cli = match Cli::try_parse_from(std::iter::once(OsString::from("vm-agent")).chain(args.iter().cloned())) {
         Ok(cli) => cli,
         Err(error) => {
@@ -123,6 +127,22 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
             }
             return outcome.code.number();
+        }
+        Verb::Doctor { mut shown, fix_hints, nodes } => {
+            shown.which.options.extend(nodes.map(guard_nodes));
+            let (inv, env) = match shown.which.read(Action::ValidateAll, env, verbose) {
+                Ok(read) => read,
+                Err(code) => return code,
+            };
+            let doctor = doctor::look(&inv, &env);
+            let text = match (shown.json, fix_hints) {
+                (true, _) => doctor.json(),
+                (false, true) => doctor.hints(),
+                (false, false) => doctor.text(),
+            };
+            say(&mut stdout(), &text);
+            missing::tell(&inv, &env, doctor.code);
+            return doctor.code.number();
         }
         Verb::Whereis { mut shown, nodes } => {
             shown.which.options.extend(nodes.map(guard_nodes));

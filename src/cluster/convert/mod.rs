@@ -11,6 +11,8 @@ mod rules;
 pub(super) mod times;
 pub(super) mod words;
 
+pub(super) use times::pacemaker_ms;
+
 use super::LARGEST;
 use crate::model::definition::read_large;
 use crate::sys::text::{ascii_line, shown};

@@ -7,7 +7,7 @@
 
 mod list;
 mod moving;
-mod remote;
+pub(crate) mod remote;
 mod store;
 mod words;
 

@@ -11,7 +11,7 @@ const CONNECTS: u64 = 10;
 
 /// ssh's options, and the host that it is given.
 #[must_use]
-pub(super) fn to(uri: &Uri, deadline: Deadline) -> Option<(Vec<String>, String)> {
+pub(crate) fn to(uri: &Uri, deadline: Deadline) -> Option<(Vec<String>, String)> {
     let host = uri.host.as_ref()?;
     let mut args = options(deadline);
     if let Some(port) = uri.port {

@@ -131,6 +131,11 @@ shares! {
         most(6),
         "What is seen here is not held up by it.",
     ),
+    Doctor => row(
+        "of `doctor`, kept by each who asks others for what follows from their answers",
+        ALL.of_left(4),
+        "The slowest of them takes the most, and its silence is an answer too.",
+    ),
     Offline => row(
         "asking a member that the cluster calls offline",
         most(3),

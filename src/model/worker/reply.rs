@@ -157,6 +157,9 @@ pub struct DomainListed {
     /// Its mark, where it runs and bears one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+    /// The addresses of its network interfaces, where that was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub macs: Vec<String>,
 }
 
 /// A host, as far as its hypervisor tells.

@@ -4,6 +4,7 @@
 
 mod converge;
 mod cost;
+mod doctor;
 mod elsewhere;
 mod faults;
 mod guard;

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What this host's files and process table tell of it: ssh's files, libvirt's settings and daemons, systemd's order, ports,
+//! certificates and the CPU. What cannot be read says nothing.
+
+use crate::callers::operator::doctor::facts::{CertificateSeen, FilesSeen, SshPath};
+use crate::callers::shutdown;
+use crate::cluster::{self, Manager};
+use crate::model::params::Migration;
+use crate::sys::child::{Child, find_program};
+use crate::sys::time::Deadline;
+use std::ffi::OsString;
+use std::fs::{read_dir, read_link, read_to_string};
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// libvirt's daemons for machines, the monolithic one first.
+const DAEMONS: [&str; 4] = ["libvirtd", "virtqemud", "virtxend", "virtlxcd"];
+/// The ports that libvirt gives migrations, unless qemu.conf has others.
+const PORTS: (u16, u16) = (49152, 49215);
+/// A certificate that ends within so many seconds is told of: 30 days.
+const SOON: &str = "2592000";
+
+/// Looks; `host` is the name by which a migration connects here.
+pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadline) -> FilesSeen {
+    let (from, to) = port_range(root);
+    let (cpu, cpu_flags) = cpu(&read_to_string(root.join("proc/cpuinfo")).unwrap_or_default());
+    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
+    FilesSeen {
+        ssh: ssh_paths(root),
+        root_login: root_login(root),
+        guests_service: shutdown::ends_guests(root),
+        auto_shutdown: shutdown::by_itself(root).into_iter().map(str::to_owned).collect(),
+        no_ordering: lacks_ordering(root, cluster::here().and_then(cluster::Software::manager)),
+        daemons: daemons(&root.join("proc")),
+        lock_manager: shutdown::value(&conf, "lock_manager").filter(|it| *it != "nop").map(str::to_owned),
+        ports: u32::from(to.saturating_sub(from)) + 1,
+        ports_taken: taken(root, from, to),
+        certificates: wanted_certificates(migration).into_iter().map(|it| certificate(root, it, host, until)).collect(),
+        cpu,
+        cpu_flags,
+    }
+}
+
+/// Root's home.
+pub(super) fn home(root: &Path) -> PathBuf {
+    let passwd = read_to_string(root.join("etc/passwd")).unwrap_or_default();
+    let of_root = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let home = of_root.into_iter().find(|fields| fields.get(2) == Some(&"0")).and_then(|fields| fields.get(5).copied());
+    PathBuf::from(home.filter(|home| home.starts_with('/')).unwrap_or("/root"))
+}
+
+fn ssh_paths(root: &Path) -> Vec<SshPath> {
+    let home = home(root);
+    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let selinux = root.join("sys/fs/selinux/enforce").exists();
+    let folder = home.join(".ssh");
+    let mut paths = vec![home, folder.clone(), folder.join("authorized_keys"), folder.join("authorized_keys2")];
+    if selinux {
+        let others =
+            read_dir(below(&folder)).into_iter().flatten().flatten().map(|entry| folder.join(entry.file_name()));
+        paths.extend(
+            others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("id_"))),
+        );
+    }
+    let seen = |path: PathBuf| {
+        let at = below(&path);
+        let found = std::fs::metadata(&at).ok()?;
+        let label = if selinux { label(&at) } else { None };
+        Some(SshPath { path: path.display().to_string(), mode: found.mode() & 0o7777, uid: found.uid(), label })
+    };
+    paths.into_iter().filter_map(seen).collect()
+}
+
+/// What sshd's configuration says of root's logins to all: the first word counts, and a drop-in's comes where its folder is
+/// included.
+fn root_login(root: &Path) -> Option<String> {
+    let text = read_to_string(root.join("etc/ssh/sshd_config")).ok()?;
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if line.trim().to_ascii_lowercase().starts_with("include /etc/ssh/sshd_config.d/") {
+            let folder = read_dir(root.join("etc/ssh/sshd_config.d")).into_iter().flatten().flatten();
+            let mut files: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+            files.retain(|file| file.extension().is_some_and(|end| end == "conf"));
+            files.sort();
+            lines.extend(files.iter().filter_map(|file| first_root_login(&read_to_string(file).ok()?)));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    let found = first_root_login(&lines.join("\n"))?;
+    found.split_whitespace().nth(1).map(str::to_ascii_lowercase)
+}
+
+/// The first line that says so to all.
+fn first_root_login(text: &str) -> Option<String> {
+    let word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    let of_all = text.lines().take_while(|line| word(line) != "match");
+    of_all.into_iter().find(|line| word(line) == "permitrootlogin").map(str::to_owned)
+}
+
+fn label(path: &Path) -> Option<String> {
+    let mut buffer = [0_u8; 256];
+    let length = rustix::fs::getxattr(path, c"security.selinux", &mut buffer).ok()?;
+    let text = String::from_utf8_lossy(buffer.get(..length)?).trim_end_matches('\0').to_owned();
+    Some(text)
+}
+
+/// Whether a cluster manager runs below a systemd that stops machines beside it.
+fn lacks_ordering(root: &Path, manager: Option<Manager>) -> bool {
+    let folder = match manager {
+        Some(Manager::Pacemaker) => "resource-agents-deps.target.d",
+        Some(Manager::Rgmanager) => "rgmanager.service.d",
+        None => return false,
+    };
+    if !root.join("run/systemd/system").exists() {
+        return false;
+    }
+    let places = ["etc", "run", "usr/lib", "lib"].map(|place| root.join(place).join("systemd/system").join(folder));
+    let files = places.iter().flat_map(read_dir).flatten().flatten().map(|entry| entry.path());
+    !files.into_iter().any(|file| read_to_string(file).is_ok_and(|text| text.contains("virt-guest-shutdown.target")))
+}
+
+fn daemons(proc: &Path) -> Vec<String> {
+    let namespace = |pid: &str| read_link(proc.join(pid).join("ns/pid")).ok();
+    let ours = namespace("self");
+    let running = read_dir(proc).into_iter().flatten().flatten().filter_map(|entry| {
+        let pid = entry.file_name().into_string().ok()?;
+        let name = read_to_string(entry.path().join("comm")).ok()?.trim().to_owned();
+        (pid.parse::<u32>().is_ok() && DAEMONS.contains(&name.as_str()) && namespace(&pid) == ours).then_some(name)
+    });
+    let mut running: Vec<String> = running.collect();
+    running.sort();
+    running.dedup();
+    running
+}
+
+/// The first and the last of the ports that libvirt gives migrations.
+pub(super) fn port_range(root: &Path) -> (u16, u16) {
+    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
+    let port = |key: &str| shutdown::value(&conf, key).and_then(|text| text.trim().parse().ok());
+    let (from, to) = (port("migration_port_min").unwrap_or(PORTS.0), port("migration_port_max").unwrap_or(PORTS.1));
+    if from <= to { (from, to) } else { PORTS }
+}
+
+/// How many ports of a range are listened at.
+fn taken(root: &Path, from: u16, to: u16) -> u32 {
+    const LISTENS: &str = "0A";
+    let mut ports: Vec<u16> = ["proc/net/tcp", "proc/net/tcp6"]
+        .iter()
+        .filter_map(|file| read_to_string(root.join(file)).ok())
+        .flat_map(|text| {
+            let port = |line: &str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let (local, state) = (words.get(1)?, words.get(3)?);
+                let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+                (*state == LISTENS && (from..=to).contains(&port)).then_some(port)
+            };
+            text.lines().filter_map(port).collect::<Vec<_>>()
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    u32::try_from(ports.len()).unwrap_or(u32::MAX)
+}
+
+/// A certificate that is needed, and whether it must bear the host's name.
+type Wanted = (&'static str, bool);
+
+fn wanted_certificates(migration: &Migration) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    if migration.transport.as_deref() == Some("tls") {
+        wanted.extend([
+            ("etc/pki/CA/cacert.pem", false),
+            ("etc/pki/libvirt/servercert.pem", true),
+            ("etc/pki/libvirt/clientcert.pem", false),
+        ]);
+    }
+    if migration.tls {
+        wanted.extend([("etc/pki/qemu/ca-cert.pem", false), ("etc/pki/qemu/server-cert.pem", true)]);
+    }
+    wanted
+}
+
+fn certificate(root: &Path, (path, names): Wanted, host: &str, until: Deadline) -> CertificateSeen {
+    let file = root.join(path);
+    let mut seen = CertificateSeen { path: format!("/{path}"), there: file.is_file(), ends: None, names_host: None };
+    let Some(openssl) = find_program("openssl").filter(|_| seen.there) else { return seen };
+    let mut args: Vec<OsString> = ["x509", "-noout", "-enddate", "-checkend", SOON].map(OsString::from).into();
+    if names && !host.is_empty() {
+        args.push(if host.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" }.into());
+        args.push(host.into());
+    }
+    args.extend(["-in".into(), file.into()]);
+    if let Ok(done) = Child::new(&openssl).args(args).run(until) {
+        (seen.ends, seen.names_host) = said(&String::from_utf8_lossy(&done.stdout));
+    }
+    seen
+}
+
+/// What openssl says of a certificate: its end, if that is near, and whether it is for the name.
+fn said(text: &str) -> (Option<String>, Option<bool>) {
+    let end = text.lines().find_map(|line| line.strip_prefix("notAfter="));
+    let near = text.lines().any(|line| line.trim() == "Certificate will expire");
+    let names = if text.contains("does NOT match certificate") {
+        Some(false)
+    } else {
+        text.contains("does match certificate").then_some(true)
+    };
+    (end.filter(|_| near).map(str::to_owned), names)
+}
+
+/// The first processor's model and flags.
+fn cpu(text: &str) -> (String, Vec<String>) {
+    let value = |key: &str| {
+        let line = text.lines().find(|line| line.split(':').next().is_some_and(|its| its.trim() == key))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let flags = value("flags").or_else(|| value("Features")).unwrap_or_default();
+    (value("model name").unwrap_or_default(), flags.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.join(path), text).unwrap();
+    }
+
+    #[test]
+    fn ports_that_are_listened_at_are_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let head = "  sl  local_address rem_address   st\n";
+        write(
+            root.path(),
+            "proc/net/tcp",
+            &format!("{head}   0: 00000000:C000 00000000:0000 0A 0\n   1: 00000000:C001 0100007F:1234 01 0\n"),
+        );
+        write(
+            root.path(),
+            "proc/net/tcp6",
+            &format!("{head}   0: 0000:C000 0000:0000 0A 0\n   1: 0000:0016 0000:0000 0A 0\n"),
+        );
+        assert_eq!(taken(root.path(), 49152, 49215), 1);
+        assert_eq!(port_range(root.path()), (49152, 49215));
+        write(root.path(), "etc/libvirt/qemu.conf", "migration_port_min = 5000\n migration_port_max=5010 # few\n");
+        assert_eq!(port_range(root.path()), (5000, 5010));
+    }
+
+    #[test]
+    fn a_cluster_below_systemd_needs_its_order() {
+        let root = tempfile::tempdir().unwrap();
+        let lacks = || lacks_ordering(root.path(), Some(Manager::Pacemaker));
+        assert!(!lacks());
+        std::fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
+        assert!(lacks() && !lacks_ordering(root.path(), None));
+        let file = "usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf";
+        write(root.path(), file, include_str!("../../../../../packaging/systemd/vm-agent.conf"));
+        assert!(!lacks() && lacks_ordering(root.path(), Some(Manager::Rgmanager)));
+    }
+
+    #[test]
+    fn sshds_first_word_on_root_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let says = |text: &str| {
+            write(root.path(), "etc/ssh/sshd_config", text);
+            root_login(root.path())
+        };
+        assert_eq!(says("#PermitRootLogin yes\nMatch User x\n PermitRootLogin no\n"), None);
+        assert_eq!(says("Port 22\npermitrootlogin No\nPermitRootLogin yes\n").as_deref(), Some("no"));
+        write(root.path(), "etc/ssh/sshd_config.d/50.conf", "PermitRootLogin prohibit-password\n");
+        let text = "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin no\n";
+        assert_eq!(says(text).as_deref(), Some("prohibit-password"));
+    }
+
+    #[test]
+    fn openssls_words_are_understood() {
+        let far =
+            "notAfter=Jan  1 00:00:00 2046 GMT\nCertificate will not expire\nHostname n2 does match certificate\n";
+        assert_eq!(said(far), (None, Some(true)));
+        let near =
+            "notAfter=Dec  1 00:00:00 2026 GMT\nCertificate will expire\nIP 1.2.3.4 does NOT match certificate\n";
+        assert_eq!(said(near), (Some("Dec  1 00:00:00 2026 GMT".into()), Some(false)));
+    }
+
+    #[test]
+    fn the_files_of_roots_ssh_are_told_with_their_modes() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "etc/passwd", "daemon:x:1:1::/:/x\nroot:x:0:0:root:/home/root:/bin/sh\n");
+        write(root.path(), "home/root/.ssh/authorized_keys", "ssh-ed25519 A\n");
+        let paths: Vec<String> = ssh_paths(root.path()).into_iter().map(|it| it.path).collect();
+        assert_eq!(paths, ["/home/root", "/home/root/.ssh", "/home/root/.ssh/authorized_keys"]);
+        assert_eq!(
+            cpu("model name\t: X\nflags\t\t: a b\n\nmodel name\t: X\n"),
+            ("X".into(), vec!["a".into(), "b".into()])
+        );
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The machine that is asked about, as each member finds it: its definition, its disks, what it needs. Pure.
+
+use super::{told, word};
+use crate::callers::operator::doctor::facts::{ExamSeen, HostExam, MachineDisk, MachineSeen};
+use crate::callers::operator::doctor::finding::CheckFound;
+use crate::callers::operator::doctor::table::ExamCheck;
+use crate::model::lack::{Hinders, LackKind};
+use crate::model::worker::HostFacts;
+use crate::sys::disk_identity::Storage;
+
+/// The first QEMU that can let go of a host's cache, so that libvirt moves a disk that has one.
+const DROPS_CACHE: u32 = 4_000_000;
+
+/// A member with what it knows of the machine.
+struct Finder<'a> {
+    node: &'a str,
+    exam: &'a HostExam,
+    machine: &'a MachineSeen,
+}
+
+pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
+    let finders: Vec<Finder<'_>> = told(seen)
+        .filter_map(|(member, exam)| Some(Finder { node: &member.node, exam, machine: exam.machine.as_ref()? }))
+        .collect();
+    let name = seen.name.as_deref().unwrap_or("the machine");
+    definition(name, &finders, found);
+    for it in &finders {
+        for lack in &it.machine.lacks {
+            let text = format!("on {}: {} ({})", it.node, lack.sentence, lack.kind.code());
+            found.push(CheckFound::at(check_of(lack.kind), it.node, text));
+        }
+    }
+    let Some(first) = finders.iter().find(|it| it.machine.file.is_some()) else { return };
+    for disk in &first.machine.disks {
+        cache(first, disk, found);
+    }
+    if finders.len() > 1 {
+        for disk in first.machine.disks.iter().filter(|disk| disk.written) {
+            same_disk(first, disk, &finders, found);
+        }
+        own_state(name, first, found);
+        cpus(name, first, &finders, found);
+    }
+    if first.machine.on_poweroff.as_deref() == Some("restart") {
+        let text = format!("on_poweroff of '{name}' is restart");
+        found.push(CheckFound::of_all(ExamCheck::GuestRestarts, text));
+    }
+    for it in &finders {
+        let total =
+            it.exam.libvirt.as_ref().and_then(|libvirt| libvirt.host.memory_kib.get("total")).map(|kib| kib >> 10);
+        if let (Some(total), Some(needs)) = (total, first.machine.memory_mib)
+            && total < needs
+        {
+            let text = format!("{} has {total} MiB of memory, '{name}' needs {needs}", it.node);
+            found.push(CheckFound::at(ExamCheck::SmallMember, it.node, text));
+        }
+    }
+    if !first.machine.hostdevs.is_empty() {
+        let text = format!("'{name}' has {}, which may not be able to move", first.machine.hostdevs.join(", "));
+        found.push(CheckFound::of_all(ExamCheck::HostDevice, text));
+    }
+}
+
+/// By which check a lack is told.
+fn check_of(kind: LackKind) -> ExamCheck {
+    match kind.hinders() {
+        Hinders::Passing => return ExamCheck::LackingNow,
+        Hinders::Perhaps => return ExamCheck::PerhapsLacking,
+        Hinders::Lasting => {}
+    }
+    match kind {
+        LackKind::DomainType | LackKind::MachineType | LackKind::EmulatorMissing | LackKind::EmulatorNotExecutable => {
+            ExamCheck::NoEmulator
+        }
+        LackKind::NetworkMissing
+        | LackKind::NetworkInactive
+        | LackKind::BridgeMissing
+        | LackKind::BridgeKind
+        | LackKind::NetworkDeviceMissing => ExamCheck::NoNetwork,
+        LackKind::PoolMissing
+        | LackKind::PoolInactive
+        | LackKind::VolumeMissing
+        | LackKind::DiskMissing
+        | LackKind::DiskKind
+        | LackKind::DiskIsFolder
+        | LackKind::FolderMissing
+        | LackKind::VirtiofsdMissing
+        | LackKind::StorageSilent
+        | LackKind::Unseen => ExamCheck::NoStorage,
+        LackKind::FirmwareKind
+        | LackKind::FirmwareMissing
+        | LackKind::BootFileMissing
+        | LackKind::NvramTemplateMissing
+        | LackKind::NvramFolderMissing => ExamCheck::NoFirmware,
+        LackKind::TpmEmulatorMissing | LackKind::TpmDeviceMissing => ExamCheck::NoTpm,
+        LackKind::DeviceFileMissing
+        | LackKind::PciMissing
+        | LackKind::PciNoIommu
+        | LackKind::PciNotDetached
+        | LackKind::PciGroupShared
+        | LackKind::UsbMissing
+        | LackKind::UsbAmbiguous
+        | LackKind::MdevMissing
+        | LackKind::ScsiMissing => ExamCheck::NoHostDevice,
+        LackKind::CpuIncompatible => ExamCheck::LesserCpu,
+        LackKind::SecretMissing => ExamCheck::NoSecret,
+        LackKind::HugePages | LackKind::PortInUse => ExamCheck::LackingNow,
+    }
+}
+
+fn definition(name: &str, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
+    for it in finders {
+        if let Some(why) = &it.machine.no_file {
+            let text = format!("{} has no definition of '{name}' that can be used: {why}", it.node);
+            found.push(CheckFound::at(ExamCheck::FileMissing, it.node, text));
+        }
+    }
+    let mut files = finders.iter().filter_map(|it| Some((it.node, it.machine.file.as_ref()?)));
+    let Some((node, (path, sha256))) = files.next() else { return };
+    for (there, (other, _)) in files.filter(|(_, (_, its))| its != sha256) {
+        let text = format!("{path} on {node} and {other} on {there} are not the same definition of '{name}'");
+        let mut one = CheckFound::at(ExamCheck::FileDiffers, there, text);
+        if path.starts_with('/') && path == other {
+            one = one.mend(format!("scp -p root@{}:{} {1}", word(node), word(path)));
+        }
+        found.push(one);
+    }
+    if let Some(it) = finders.iter().find(|it| it.machine.file.is_some() && !it.machine.has_uuid) {
+        let text = format!("the definition of '{name}' has no <uuid>");
+        found.push(CheckFound::at(ExamCheck::NoUuid, it.node, text).mend("uuidgen"));
+    }
+}
+
+fn cache(it: &Finder<'_>, disk: &MachineDisk, found: &mut Vec<CheckFound>) {
+    let qemu = it.exam.libvirt.as_ref().and_then(|libvirt| libvirt.host.hypervisor_version);
+    let old = qemu.is_some_and(|version| version < DROPS_CACHE);
+    let cache = disk.cache.as_deref().unwrap_or("default");
+    let bad = match cache {
+        "unsafe" => true,
+        "none" | "directsync" => false,
+        _ => old && disk.seen.storage != Storage::Local,
+    };
+    if bad && disk.written {
+        let text = format!("the disk {} ({}) has cache='{cache}'", disk.target, disk.path);
+        found.push(CheckFound::of_all(ExamCheck::CacheMode, text));
+    }
+}
+
+/// Whether the others find the same disk at this path.
+fn same_disk(first: &Finder<'_>, disk: &MachineDisk, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
+    let MachineDisk { target, path, seen, .. } = disk;
+    for it in finders.iter().filter(|it| it.node != first.node) {
+        let Some(theirs) = it.machine.disks.iter().find(|its| its.path == *path) else { continue };
+        let theirs = &theirs.seen;
+        // That it is missing is told by what the member lacks.
+        if seen.there == Some(false) || theirs.there == Some(false) {
+            continue;
+        }
+        let unknown = |why: &str| {
+            let text = format!(
+                "whether {path} ({target}) is the same disk on {} and {} is not known: {why}",
+                first.node, it.node
+            );
+            CheckFound::at(ExamCheck::NotKnown, it.node, text)
+        };
+        if seen.there.is_none() || theirs.there.is_none() {
+            found.push(unknown("its storage does not answer"));
+            continue;
+        }
+        let other = || {
+            let text = format!("{path} ({target}) is not the same disk on {} as on {}", it.node, first.node);
+            CheckFound::at(ExamCheck::OtherDisk, it.node, text)
+        };
+        // Hosts of one kernel number devices and inodes alike.
+        if it.exam.boot == first.exam.boot && !it.exam.boot.is_empty() {
+            if seen.numbers != theirs.numbers {
+                found.push(other());
+            }
+            continue;
+        }
+        match (seen.storage, theirs.storage) {
+            (Storage::Local, _) | (_, Storage::Local) => {
+                let (node, kind) =
+                    if theirs.storage == Storage::Local { (it.node, &theirs.kind) } else { (first.node, &seen.kind) };
+                let text = format!("{path} ({target}) is on {kind} of {node} alone");
+                found.push(CheckFound::at(ExamCheck::LocalDisk, node, text));
+            }
+            (Storage::Device, Storage::Device) => match (&seen.identity, &theirs.identity) {
+                (Some(one), Some(two)) if one != two => found.push(other()),
+                (Some(_), Some(_)) => {}
+                (_, _) => found.push(unknown("the device does not say which it is")),
+            },
+            (Storage::Shared, Storage::Shared) => {
+                if seen.numbers.1 != theirs.numbers.1 || seen.kind != theirs.kind {
+                    found.push(other());
+                }
+            }
+            (Storage::Unknown, Storage::Unknown) => {
+                found.push(unknown(&format!("nothing is known of {}", seen.kind)));
+            }
+            (
+                Storage::Unknown | Storage::Device | Storage::Shared,
+                Storage::Unknown | Storage::Device | Storage::Shared,
+            ) => {
+                found.push(other());
+            }
+        }
+    }
+}
+
+fn own_state(name: &str, first: &Finder<'_>, found: &mut Vec<CheckFound>) {
+    if let Some(path) = &first.machine.nvram {
+        let path = if path.is_empty() { "a file that libvirt chooses" } else { path };
+        let text = format!(
+            "'{name}' keeps its firmware's variables in {path}, on each member for itself unless that is shared"
+        );
+        found.push(CheckFound::of_all(ExamCheck::OwnNvram, text));
+    }
+    if first.machine.tpm {
+        let text =
+            format!("'{name}' has an emulated TPM, whose state is each member's own unless its folder is shared");
+        found.push(CheckFound::of_all(ExamCheck::OwnTpm, text));
+    }
+}
+
+fn cpus(name: &str, first: &Finder<'_>, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
+    let of_host = matches!(first.machine.cpu_mode.as_deref(), Some("host-passthrough" | "host-model"));
+    // Emulated, every member's CPU is the same.
+    let by_kvm = |host: &HostFacts| host.hypervisor.as_deref().is_none_or(|it| it == "QEMU" || it == "Xen");
+    if !of_host || !first.exam.libvirt.as_ref().is_none_or(|it| by_kvm(&it.host)) {
+        return;
+    }
+    let ours = &first.exam.files;
+    for it in finders.iter().filter(|it| it.node != first.node) {
+        let theirs = &it.exam.files;
+        let lacks = |one: &[String], other: &[String]| -> Vec<String> {
+            one.iter().filter(|flag| !other.contains(flag)).take(5).cloned().collect()
+        };
+        for (node, other, flags) in [
+            (it.node, first.node, lacks(&ours.cpu_flags, &theirs.cpu_flags)),
+            (first.node, it.node, lacks(&theirs.cpu_flags, &ours.cpu_flags)),
+        ] {
+            if !flags.is_empty() {
+                let text = format!(
+                    "'{name}' has its host's CPU, and that of {node} lacks {}, which {other} has",
+                    flags.join(", ")
+                );
+                found.push(CheckFound::at(ExamCheck::OtherCpu, node, text));
+            }
+        }
+    }
+}

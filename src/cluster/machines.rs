@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The machines that a cluster's configuration has, and what becomes of a node that is lost: all that can be judged
+//! without asking any node. Pure.
+
+use super::LARGEST;
+use super::convert::pacemaker_ms;
+use super::pacemaker::{pair, parameters, primitives_below};
+use crate::model::definition::{Element, read, read_large};
+use crate::model::params::boolean;
+use crate::sys::text::ascii_line;
+
+/// What of a configuration concerns its machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MachinesOfCluster {
+    /// Whether it is rgmanager's, which has no operations of its resources.
+    pub rgmanagers: bool,
+    /// Whether lost nodes are fenced.
+    pub fences: bool,
+    /// Whether anything is there to fence them with.
+    pub has_device: bool,
+    /// The nodes for which nothing is, where that can be told.
+    pub unfenced: Vec<String>,
+    /// Whether a part without quorum goes on.
+    pub ignores_quorum: bool,
+    pub machines: Vec<MachineResource>,
+}
+
+/// A resource that is a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MachineResource {
+    /// `foo` or `vm:foo`.
+    pub id: String,
+    /// Its agent: `vm-agent`, `heartbeat`.
+    pub provider: String,
+    pub params: Vec<(String, String)>,
+    pub cloned: bool,
+    pub managed: bool,
+    pub may_move: bool,
+    /// Whether it stays where it is when another node would do as well; rgmanager's always do.
+    pub sticks: bool,
+    pub operations: Vec<OperationSet>,
+}
+
+/// An operation as it is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OperationSet {
+    pub name: String,
+    pub interval_ms: u64,
+    /// Its own, or the cluster's for all.
+    pub timeout_ms: u64,
+    pub on_fail: Option<String>,
+    pub id: Option<String>,
+}
+
+/// What Pacemaker gives an operation that says nothing.
+const DEFAULT_TIMEOUT: u64 = 20_000;
+
+impl MachineResource {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        let value = self.params.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str());
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The operations of that name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OperationSet> {
+        self.operations.iter().filter(move |it| it.name == name)
+    }
+}
+
+/// What Pacemaker's configuration says.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn of_pacemaker(cib: &[u8]) -> Result<MachinesOfCluster, String> {
+    let text = std::str::from_utf8(cib).map_err(|_| "Pacemaker's configuration is not UTF-8")?;
+    let root = read_large(text, LARGEST.1)
+        .map_err(|why| format!("Pacemaker's configuration cannot be read: {}", ascii_line(&why.to_string(), 200)))?;
+    let configuration = root.first("configuration").filter(|_| root.is("cib")).unwrap_or(&root);
+    let resources = configuration.first("resources").ok_or("Pacemaker's configuration has no resources")?;
+    let option = |names: &[&str]| {
+        let sets = configuration.first("crm_config").into_iter().flat_map(|it| it.all("cluster_property_set"));
+        sets.flat_map(|set| names.iter().filter_map(|name| pair(set, name))).next().map(str::to_owned)
+    };
+    let yes = |names: &[&str]| option(names).as_deref().and_then(boolean);
+    let default = |part: &str, name: &str| {
+        let sets = configuration.first(part).into_iter().flat_map(|it| it.all("meta_attributes"));
+        sets.filter(|set| set.first("rule").is_none()).find_map(|set| pair(set, name)).map(str::to_owned)
+    };
+    let mut primitives = Vec::new();
+    primitives_below(resources, &mut primitives);
+    let mut cloned = Vec::new();
+    resources.all("clone").chain(resources.all("master")).for_each(|it| primitives_below(it, &mut cloned));
+    let watchdog = option(&["stonith-watchdog-timeout", "fencing-watchdog-timeout"]);
+    let by_watchdog =
+        watchdog.as_deref().and_then(pacemaker_ms).is_some_and(|it| it > 0) || watchdog.as_deref() == Some("-1");
+    let levels = configuration.first("fencing-topology").is_some_and(|it| !it.children.is_empty());
+    let timeout = default("op_defaults", "timeout").as_deref().and_then(pacemaker_ms).unwrap_or(DEFAULT_TIMEOUT);
+    let frozen = yes(&["maintenance-mode"]) == Some(true);
+    let machines = primitives.iter().filter_map(|primitive| {
+        let name = primitive.attribute("template");
+        let template = resources.all("template").find(|it| name.is_some() && it.attribute("id") == name);
+        let both = || std::iter::once(*primitive).chain(template);
+        let agent = |part| primitive.attribute(part).or_else(|| template?.attribute(part));
+        let provider = agent("provider").filter(|it| matches!(*it, "vm-agent" | "heartbeat"))?;
+        agent("type").filter(|it| matches!(*it, "vm" | "VirtualDomain" | "Xen"))?;
+        let meta = |name: &str| {
+            let own =
+                both().flat_map(|it| it.all("meta_attributes")).find_map(|set| pair(set, name)).map(str::to_owned);
+            own.or_else(|| default("rsc_defaults", name))
+        };
+        let yes_meta = |name: &str| meta(name).as_deref().and_then(boolean);
+        let own: Vec<&Element<'_>> = operations_of(primitive);
+        let inherited = template.map(operations_of).unwrap_or_default();
+        let same = |one: &Element<'_>, other: &Element<'_>| {
+            one.attribute("name") == other.attribute("name") && interval(one) == interval(other)
+        };
+        let inherited = inherited.into_iter().filter(|op| !own.iter().any(|its| same(its, op)));
+        Some(MachineResource {
+            id: primitive.attribute("id").unwrap_or_default().to_owned(),
+            provider: provider.to_owned(),
+            params: parameters(both().flat_map(|it| &it.children).filter(|it| it.is("instance_attributes"))),
+            cloned: cloned.iter().any(|it| std::ptr::eq(*it, *primitive)),
+            managed: !frozen && yes_meta("is-managed") != Some(false) && yes_meta("maintenance") != Some(true),
+            may_move: yes_meta("allow-migrate") == Some(true),
+            sticks: meta("resource-stickiness").is_some_and(|it| it.trim() != "0"),
+            operations: own.iter().copied().chain(inherited).map(|op| operation(op, timeout)).collect(),
+        })
+    });
+    Ok(MachinesOfCluster {
+        rgmanagers: false,
+        fences: yes(&["stonith-enabled", "fencing-enabled"]) != Some(false),
+        has_device: levels || by_watchdog || primitives.iter().any(|it| it.attribute("class") == Some("stonith")),
+        unfenced: Vec::new(),
+        ignores_quorum: option(&["no-quorum-policy"]).as_deref() == Some("ignore"),
+        machines: machines.collect(),
+    })
+}
+
+fn operations_of<'a, 't>(of: &'a Element<'t>) -> Vec<&'a Element<'t>> {
+    of.children.iter().filter(|it| it.is("operations")).flat_map(|it| &it.children).filter(|it| it.is("op")).collect()
+}
+
+fn interval(op: &Element<'_>) -> u64 {
+    op.attribute("interval").and_then(pacemaker_ms).unwrap_or_default()
+}
+
+fn operation(op: &Element<'_>, default: u64) -> OperationSet {
+    let own = |name: &str| {
+        let meta = op.all("meta_attributes").find_map(|set| pair(set, name));
+        meta.or_else(|| op.attribute(name)).map(str::to_owned)
+    };
+    OperationSet {
+        name: op.attribute("name").unwrap_or_default().to_owned(),
+        interval_ms: interval(op),
+        timeout_ms: own("timeout").as_deref().and_then(pacemaker_ms).unwrap_or(default),
+        on_fail: own("on-fail"),
+        id: op.attribute("id").map(str::to_owned),
+    }
+}
+
+/// What rgmanager's cluster.conf says.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn of_rgmanager(text: &str) -> Result<MachinesOfCluster, String> {
+    let cluster = read(text).map_err(|why| super::rgmanager::unreadable(&why))?;
+    let nodes: Vec<&Element<'_>> =
+        cluster.first("clusternodes").into_iter().flat_map(|it| it.all("clusternode")).collect();
+    let fenced = |node: &&&Element<'_>| {
+        node.first("fence").is_some_and(|it| it.all("method").any(|method| method.first("device").is_some()))
+    };
+    let unfenced: Vec<String> = nodes
+        .iter()
+        .filter(|node| !fenced(node))
+        .filter_map(|node| node.attribute("name").map(str::to_owned))
+        .collect();
+    let rm = cluster.first("rm");
+    let services = rm.into_iter().flat_map(|it| it.all("service")).flat_map(|it| it.all("vm"));
+    // What is part of a service is never moved live.
+    let of_services = services.map(|vm| (vm, false));
+    let machines =
+        rm.into_iter().flat_map(|it| it.all("vm")).map(|vm| (vm, true)).chain(of_services).map(|(vm, alone)| {
+            let id = vm.attribute("name").or_else(|| vm.attribute("ref")).unwrap_or_default();
+            MachineResource {
+                id: format!("vm:{id}"),
+                provider: "vm-agent".into(),
+                params: vm.attributes.iter().map(|it| (it.name.to_owned(), it.value.to_string())).collect(),
+                managed: true,
+                sticks: true,
+                may_move: alone,
+                ..MachineResource::default()
+            }
+        });
+    Ok(MachinesOfCluster {
+        rgmanagers: true,
+        fences: true,
+        has_device: unfenced.len() < nodes.len() || nodes.is_empty(),
+        unfenced,
+        ignores_quorum: false,
+        machines: machines.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CIB: &str = "<cib><configuration><crm_config><cluster_property_set id='o'>\
+        <nvpair id='p' name='fencing-enabled' value='false'/><nvpair id='q' name='no-quorum-policy' value='ignore'/>\
+        </cluster_property_set></crm_config><nodes/><resources>\
+        <template id='t' class='ocf' provider='vm-agent' type='vm'><operations>\
+        <op id='t-s' name='stop' interval='0' timeout='3min'/><op id='t-m' name='monitor' interval='10s'/></operations></template>\
+        <clone id='c'><primitive id='a' template='t'><instance_attributes id='i'><nvpair id='n' name='name' value='a'/>\
+        </instance_attributes><operations><op id='a-m' name='monitor' interval='10' timeout='30' on-fail='block'/></operations>\
+        </primitive></clone><primitive id='d' class='ocf' provider='heartbeat' type='Dummy'/>\
+        <primitive id='f' class='stonith' type='fence_x'/></resources>\
+        <rsc_defaults><meta_attributes id='r'><nvpair id='s' name='allow-migrate' value='true'/></meta_attributes>\
+        </rsc_defaults></configuration></cib>";
+
+    #[test]
+    fn pacemakers_machines_have_what_their_templates_and_the_defaults_say() {
+        let found = of_pacemaker(CIB.as_bytes()).unwrap();
+        assert!(!found.fences && found.has_device && found.ignores_quorum && !found.rgmanagers);
+        let [a] = found.machines.as_slice() else { panic!("{found:?}") };
+        assert!(a.cloned && a.managed && a.may_move && !a.sticks);
+        assert_eq!((a.id.as_str(), a.param("name"), a.param("config")), ("a", Some("a"), None));
+        let times = |name| a.all(name).map(|it| (it.interval_ms, it.timeout_ms)).collect::<Vec<_>>();
+        assert_eq!((times("stop"), times("monitor")), (vec![(0, 180_000)], vec![(10_000, 30_000)]));
+        let defaults = "<op_defaults><meta_attributes id='x'><nvpair id='y' name='timeout' value='45'/></meta_attributes></op_defaults></configuration>";
+        let changed = CIB.replace("timeout='3min'", "").replace("</configuration>", defaults);
+        let stop = of_pacemaker(changed.as_bytes()).unwrap().machines[0].all("stop").next().unwrap().timeout_ms;
+        assert_eq!(stop, 45_000);
+        for bad in ["", "<cib/>", "<cib>", "\u{feff}<configuration/>"] {
+            assert!(of_pacemaker(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fencing_goes_by_its_old_names_and_by_its_new_ones_and_a_watchdog_fences_too() {
+        let with = |name: &str, value: &str| {
+            let text = CIB.replace("name='fencing-enabled' value='false'", &format!("name='{name}' value='{value}'"));
+            of_pacemaker(text.replace("class='stonith'", "class='ocf'").as_bytes()).unwrap()
+        };
+        assert!(!with("stonith-enabled", "off").fences && !with("fencing-enabled", "0").fences);
+        assert!(with("x", "y").fences && !with("x", "y").has_device);
+        for name in ["stonith-watchdog-timeout", "fencing-watchdog-timeout"] {
+            assert!(with(name, "10s").has_device && !with(name, "0").has_device, "{name}");
+        }
+    }
+
+    #[test]
+    fn rgmanagers_nodes_without_a_method_are_told() {
+        let conf = "<cluster><clusternodes><clusternode name='n1'><fence><method name='1'><device name='d'/></method></fence>\
+            </clusternode><clusternode name='n2'><fence/></clusternode></clusternodes><rm><vm name='a' path='/vms'/>\
+            <service name='s'><vm ref='b'/></service></rm></cluster>";
+        let found = of_rgmanager(conf).unwrap();
+        assert_eq!((found.unfenced.as_slice(), found.has_device), (["n2".to_owned()].as_slice(), true));
+        let ids: Vec<&str> = found.machines.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["vm:a", "vm:b"]);
+        assert!(found.machines[0].may_move && !found.machines[1].may_move);
+        assert!(of_rgmanager("<cluster>").is_err());
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! doctor on a pair of hosts under Pacemaker: nothing while all is well, and each fault by its code where it is.
+
+use crate::common::*;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const RESOURCE: &str = "<primitive id='a' class='ocf' provider='vm-agent' type='vm'><instance_attributes id='a-i'>\
+    <nvpair id='a-name' name='name' value='a'/><nvpair id='a-path' name='path' value='/etc/vm'/></instance_attributes>\
+    <meta_attributes id='a-m'><nvpair id='a-allow' name='allow-migrate' value='true'/>\
+    <nvpair id='a-sticks' name='resource-stickiness' value='100'/><nvpair id='a-role' name='target-role' value='Stopped'/></meta_attributes><operations>\
+    <op id='a-monitor' name='monitor' interval='10s' timeout='30s'/><op id='a-stop' name='stop' interval='0' timeout='120s'/>\
+    <op id='a-move' name='migrate_to' interval='0' timeout='120s' on-fail='block'/></operations></primitive>";
+
+/// Two hosts with a stopped machine, of which each has the definition in its own /etc/vm.
+fn healthy_pair() -> Cluster {
+    let cluster = Cluster::with("migration,fencing");
+    let disk = cluster.host(1).file("a.raw", &"x".repeat(1 << 20));
+    let interface = "<interface type='user'><mac address='52:54:00:00:00:0a'/></interface><memballoon model='none'/>";
+    let guest = cluster.host(1).guest("a").option("--disk", disk.to_str().unwrap());
+    let file = guest.edit("<memballoon model='none'/>", interface).written().file;
+    for host in cluster.hosts() {
+        host.has_agent();
+        host.run("mkdir", &["/etc/vm"]);
+        host.run("cp", &[file.to_str().unwrap(), "/etc/vm/a.xml"]);
+        // Debian enables it, and a machine that these hosts are on may have it enabled.
+        host.run("sh", &["-c", "rm -f /etc/systemd/system/*.wants/libvirt-guests.service"]);
+    }
+    let resource = cluster.host(1).file("a.cib", RESOURCE);
+    cluster.host(1).run("cibadmin", &["-C", "-o", "resources", "--xml-file", resource.to_str().unwrap()]);
+    cluster
+}
+
+/// What doctor finds on the first host: codes, each with where it is mended. The call must answer `code`.
+fn found(cluster: &Cluster, seconds: f64, code: i32) -> (BTreeSet<String>, String) {
+    let answer = cluster.host(1).call(Human, "doctor").named("a").arg("--json").timeout(seconds).gives(code);
+    let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    let text = |it: &Value| it.as_str().unwrap_or("all").to_owned();
+    let findings = all["findings"].as_array().unwrap().iter();
+    (findings.map(|it| format!("{} {}", text(&it["id"]), text(&it["node"]))).collect(), answer.stdout)
+}
+
+#[track_caller]
+fn finds(cluster: &Cluster, code: i32, expected: &[&str]) {
+    finds_within(cluster, 60.0, code, expected);
+}
+
+#[track_caller]
+fn finds_within(cluster: &Cluster, seconds: f64, code: i32, expected: &[&str]) {
+    let (found, said) = found(cluster, seconds, code);
+    let expected: BTreeSet<String> = expected.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(found, expected, "{said}");
+}
+
+fn shell(host: &Host, lines: &str) {
+    host.run("sh", &["-ec", lines]);
+}
+
+/// Defines a machine there, from that of `a` with other words.
+fn defines(host: &Host, name: &str, changes: &str) {
+    shell(
+        host,
+        &format!(
+            "sed -e 's|<name>a</name>|<name>{name}</name>|' {changes} /etc/vm/a.xml >/run/{name}.xml; virsh -q -c qemu:///system define /run/{name}.xml"
+        ),
+    );
+}
+
+#[test]
+fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
+    const OWN_UUID: &str = "-e '/<uuid>/d'";
+    const OWN_MAC: &str = "-e '/<mac /d;s|<mac [^>]*>||'";
+    let cluster = healthy_pair();
+    finds(&cluster, 0, &[]);
+
+    let (one, two) = (cluster.host(1), cluster.host(2));
+    for host in [one, two] {
+        defines(host, "twin", &format!("{OWN_UUID} {OWN_MAC}"));
+    }
+    defines(
+        one,
+        "copied",
+        &format!("-e 's|<uuid>.*</uuid>|<uuid>11111111-0000-4000-8000-000000000000</uuid>|' {OWN_MAC}"),
+    );
+    defines(
+        two,
+        "copy",
+        &format!("-e 's|<uuid>.*</uuid>|<uuid>11111111-0000-4000-8000-000000000000</uuid>|' {OWN_MAC}"),
+    );
+    defines(two, "neighbour", OWN_UUID);
+    // Without its disk, which QEMU lets one of the two have.
+    shell(one, "sed '/<disk/,/<.disk>/d' /etc/vm/a.xml >/run/running.xml");
+    one.virsh(&["create", "/run/running.xml"]);
+    defines(two, "a", "-e '/<disk/,/<.disk>/d'");
+    two.virsh(&["autostart", "a"]);
+    two.virsh(&["start", "a"]);
+    shell(two, "sed -i 's|<vcpu>1<|<vcpu>2<|' /etc/vm/a.xml");
+    shell(
+        two,
+        "cp -p /etc/libvirt/qemu.conf /run/qemu.conf; printf 'auto_shutdown_poweroff = \"all\"\\nlock_manager = \"lockd\"\\n' >>/etc/libvirt/qemu.conf",
+    );
+    shell(two, "mkdir -p /etc/systemd/system/x.wants; ln -s /lib/x /etc/systemd/system/x.wants/libvirt-guests.service");
+    shell(
+        two,
+        "chmod 775 /root/.ssh; mv /root/.ssh/known_hosts /run/known_hosts; cp -p /root/.bashrc /run/bashrc; echo 'echo hello' >/root/.bashrc",
+    );
+    shell(two, "iptables -A INPUT -p tcp --dport 49215 -j DROP");
+    shell(
+        one,
+        "crm_attribute -n stonith-enabled -v false; cibadmin -M -o resources -X \"<op id='a-stop' timeout='30s'/>\"",
+    );
+    shell(one, "cibadmin -M -o resources -X \"<op id='a-move' on-fail='restart'/>\"");
+    let all = [
+        "VA103 node2",
+        "VA109 node2",
+        "VA113 node2",
+        "VA201 all",
+        "VA205 all",
+        "VA208 all",
+        "VA301 node2",
+        "VA302 node2",
+        "VA303 node2",
+        "VA304 node2",
+        "VA305 node2",
+        "VA306 node2",
+        "VA502 node2",
+        "VA503 node2",
+        "VA506 node2",
+        "VA602 node2",
+    ];
+    finds(&cluster, 1, &all);
+
+    for (host, machines) in [(one, ["twin", "copied"].as_slice()), (two, &["twin", "copy", "neighbour", "a"])] {
+        host.virsh(&["destroy", "a"]);
+        machines.iter().for_each(|name| drop(host.virsh(&["undefine", name])));
+    }
+    shell(
+        two,
+        "sed -i 's|<vcpu>2<|<vcpu>1<|' /etc/vm/a.xml; cp -p /run/qemu.conf /etc/libvirt/qemu.conf; rm -r /etc/systemd/system/x.wants",
+    );
+    shell(
+        two,
+        "chmod 700 /root/.ssh; mv /run/known_hosts /root/.ssh/known_hosts; cp -p /run/bashrc /root/.bashrc; iptables -F INPUT",
+    );
+    shell(
+        one,
+        "crm_attribute -n stonith-enabled -v true; cibadmin -M -o resources -X \"<op id='a-stop' timeout='120s'/>\"",
+    );
+    shell(one, "cibadmin -M -o resources -X \"<op id='a-move' on-fail='block'/>\"");
+    finds(&cluster, 0, &[]);
+}
+
+#[test]
+fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
+    let cluster = healthy_pair();
+    let (one, two) = (cluster.host(1), cluster.host(2));
+    let keep =
+        "cd /root/.ssh; cp -p id_ed25519 /run/key; cp -p id_ed25519.pub /run/key.pub; cp -p known_hosts /run/known";
+    shell(two, keep);
+    for (fault, expected) in [
+        ("chmod 644 id_ed25519", "VA106 node2"),
+        ("ssh-keygen -q -p -N secret -f id_ed25519", "VA107 node2"),
+        ("rm id_ed25519", "VA108 node2"),
+        ("rm id_ed25519; ssh-keygen -q -t ed25519 -N '' -f id_ed25519", "VA101 node2"),
+        (
+            "cp -p id_ed25519 mine; ssh-keygen -q -t ed25519 -N '' -f new; mv new.pub id_ed25519.pub; rm new",
+            "VA114 node2",
+        ),
+        ("mv id_ed25519 mine; printf 'Host node1.example\\n  IdentityFile ~/.ssh/mine\\n' >config", "VA105 node2"),
+        (
+            "sed 's|^node1,[^ ]* [^ ]* .*|node1 '\"$(cut -d' ' -f1,2 /etc/ssh/key_node2.pub)\"'|' /run/known >known_hosts",
+            "VA104 node2",
+        ),
+    ] {
+        shell(two, &format!("cd /root/.ssh; {fault}"));
+        finds(&cluster, 1, &[expected]);
+        shell(
+            two,
+            "cd /root/.ssh; rm -f config mine; cp -p /run/key id_ed25519; cp -p /run/key.pub id_ed25519.pub; cp -p /run/known known_hosts",
+        );
+    }
+    let root_logs_in = |how: &str| {
+        shell(one, &format!("sed -i 's/^PermitRootLogin.*/PermitRootLogin {how}/' /etc/ssh/sshd_config"));
+        one.service("stop", "sshd");
+        one.service("start", "sshd");
+    };
+    root_logs_in("no");
+    finds(&cluster, 1, &["VA115 node1"]);
+    root_logs_in("prohibit-password");
+    two.service("stop", "libvirtd");
+    shell(two, "mv /etc/vm/a.xml /run/a.xml");
+    finds(&cluster, 1, &["VA307 node2", "VA501 node2"]);
+    two.service("start", "libvirtd");
+    // The same path, and another file; both lack the emulator of theirs.
+    let edit = "sed -e 's|<source file=[^>]*>|<source file=\"/var/a.raw\"/>|;s|/usr/bin/qemu-system-x86_64|/usr/bin/none|;s|cache=.none.|cache=\"unsafe\"|' /run/a.xml >/etc/vm/a.xml; echo >/var/a.raw";
+    shell(one, &format!("cp /etc/vm/a.xml /run/a.xml; {edit}"));
+    shell(two, edit);
+    finds(&cluster, 1, &["VA401 node1", "VA401 node2", "VA403 node2", "VA404 all"]);
+    for host in [one, two] {
+        shell(host, "cp /run/a.xml /etc/vm/a.xml");
+    }
+    // One that takes connections and says nothing; one that is gone.
+    for what in ["freeze", "kill"] {
+        two.service(what, "sshd");
+        finds_within(&cluster, 8.0, 1, &["VA001 node2", "VA102 node1"]);
+    }
+}

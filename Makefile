@@ -42,13 +42,14 @@ nameless = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=c
 
 # The agent is statically linked where that is possible, to be started without the dynamic loader, and not
 # position-independent: 2700 relocations cost each start ten pages. What is lost is that the code lies elsewhere at each
-# start; it is Rust without `unsafe`, and stack, heap and mappings do. The worker needs libvirt's shared library, so it
-# cannot be static.
+# start; it is Rust without `unsafe`, and stack, heap and mappings do. What a monitor runs lies together (bench/hot). The
+# worker needs libvirt's shared library, so it cannot be static.
 build: export RUSTFLAGS := $(RUSTFLAGS) $(nameless)
 build: need-build
 	$(CARGO) build --release --locked --bin vm-agent-libvirt --bin vm-agent-by-hand
 ifneq ($(static_libc),)
-	$(CARGO) rustc --release --locked --bin vm-agent -- -C target-feature=+crt-static -C relocation-model=static
+	$(CARGO) rustc --release --locked --bin vm-agent -- -C target-feature=+crt-static -C relocation-model=static \
+		-C link-arg=-Wl,-T,packaging/monitor.ld
 else
 	$(CARGO) build --release --locked --bin vm-agent
 	@echo "make: there is no static C library, so vm-agent is linked dynamically" >&2
@@ -96,7 +97,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
 	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab \
-	tests/reboot/run tests/reboot/story tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/xen
+	tests/reboot/run tests/reboot/story tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/hot bench/xen
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -88,6 +88,18 @@ fn each_link_speaks_its_callers_language() {
     assert_eq!(version.trim(), concat!("vm-agent ", env!("CARGO_PKG_VERSION")));
 }
 
+/// What lies among the rest takes the rest into memory with it, once for each monitor that waits.
+#[test]
+fn what_a_monitor_runs_lies_together_in_the_agent_that_make_builds() {
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("release/vm-agent");
+    assert!(built.is_file(), "run make: there is no {}", built.display());
+    let sections = said(Command::new("readelf").arg("-SW").arg(built)).ok();
+    let line = sections.lines().find(|line| line.contains(" .text.monitor ")).unwrap_or_else(|| panic!("{sections}"));
+    let size = line.split_whitespace().skip_while(|word| *word != "PROGBITS").nth(3).unwrap();
+    // Half of what it was when packaging/monitor.ld was written: by now most of its names would be of no function.
+    assert!(usize::from_str_radix(size, 16).unwrap() > 300_000, "run bench/hot: {line}");
+}
+
 #[test]
 fn installing_twice_is_installing_once() {
     let (stage, _) = staged("/usr");

@@ -11,7 +11,8 @@
 # make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
 # make dist     the source with all crates in it, to be built without a network: target/dist
 # make deb      Debian packages of the last commit: target/deb
-# make test-packages   builds them, and tries them with a virtual machine in clean roots of Debian 12 and 13
+# make rpm      RPM packages of the last commit, built of what make dist makes, without a network: target/rpm
+# make test-packages   builds both, and tries Debian's with a virtual machine in clean roots of Debian 12 and 13
 # make bench    measures (bench/run, bench/moves, bench/xen), and says whether the targets are met
 # make fuzz     one minute for each fuzz target; needs cargo-fuzz
 # make install, make uninstall     DESTDIR= PREFIX=/usr UNITDIR=/usr/lib/systemd/system DROPIN=
@@ -33,8 +34,8 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test test-cluster test-xen test-packages test-reboot unit check lint demo dist deb try-deb bench fuzz install uninstall \
-	need-build need-demo need-test need-deb
+.PHONY: all build deps test test-cluster test-xen test-packages test-reboot unit check lint demo dist deb try-deb rpm bench fuzz \
+	install installed uninstall need-build need-demo need-test need-deb need-rpm
 
 # Where crates lie on this machine is in no program, so that the same source gives the same bytes anywhere.
 nameless = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates \
@@ -63,9 +64,11 @@ need-test:
 	@packaging/need build demo test xen deb
 need-deb:
 	@packaging/need build deb
+need-rpm:
+	@packaging/need build rpm
 
 deps:
-	@packaging/need --install build demo test xen deb
+	@packaging/need --install build demo test xen deb rpm
 
 test: need-test
 	$(MAKE) build lint try-deb check
@@ -94,7 +97,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 	if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check -A parse-error; else \
 		echo "make: the list of advisories cannot be fetched, so advisories are not checked" >&2; \
 		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
-scripts = .ci/run packaging/need packaging/dist packaging/try-debs tests/tell-failed tests/demo \
+scripts = .ci/run packaging/need packaging/dist packaging/rpm/build packaging/try-debs tests/tell-failed tests/demo \
 	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
 	tests/hosts/fence-device tests/hosts/fence_lab \
 	tests/reboot/run tests/reboot/story tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/hot bench/xen
@@ -114,10 +117,12 @@ dist:
 	@packaging/dist $(TARGET)/dist
 deb: need-deb
 	@packaging/dist --deb $(TARGET)/deb
+rpm: need-rpm
+	@packaging/rpm/build $(TARGET)/rpm
 # The root that they are tried in needs root.
 try-deb: deb
 	$(if $(as_root),sudo) packaging/try-debs $(TARGET)/deb
-test-packages: deb
+test-packages: deb rpm
 	$(if $(as_root),sudo) packaging/try-debs --machine $(TARGET)/deb bookworm
 	$(if $(as_root),sudo) packaging/try-debs --machine $(TARGET)/deb trixie
 
@@ -170,6 +175,12 @@ endif
 		install -D -m 644 packaging/systemd/vm-agent.conf '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf || exit; done
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \
 		echo "make: run 'systemctl daemon-reload', for the order of a shutdown to count"; fi
+
+# The list of what is installed, for packagers.
+installed:
+	@for file in $(filter-out $(if $(filter yes,$(DROPIN)),,%/VirtualDomain %/Xen),$(installed)) share/cluster/vm.sh; do \
+		echo '$(PREFIX)'/$$file; done
+	@for unit in $(ordered); do echo '$(UNITDIR)'/$$unit.d/vm-agent.conf; done
 
 # Exactly these; the folders of its own as well, once they are empty. rgmanager gets its vm.sh back.
 uninstall:

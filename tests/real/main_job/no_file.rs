@@ -123,6 +123,45 @@ fn a_block_device_may_stand_in_path_and_one_without_a_definition_starts_nothing(
     assert!(host.qemu("a").is_none());
 }
 
+/// A loop device in a host, over a file there; detached at the end.
+struct LoopIn<'a>(&'a Host, String);
+
+impl<'a> LoopIn<'a> {
+    fn over(host: &'a Host, file: &Path) -> Self {
+        let attach = "mknod /dev/loop-control c 10 237; for n in $(seq 0 31); do mknod /dev/loop$n b 7 $n; done; \
+                      losetup --find --show \"$1\"";
+        Self(host, host.run("sh", &["-c", attach, "sh", file.to_str().unwrap()]))
+    }
+}
+
+impl Drop for LoopIn<'_> {
+    fn drop(&mut self) {
+        let mut detach = self.0.command("losetup");
+        let _ = detach.args(["--detach", &self.1]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").status();
+    }
+}
+
+#[test]
+fn a_block_device_that_hangs_fails_a_start_in_time_and_hinders_neither_a_monitor_nor_a_stop() {
+    let host = Host::up();
+    let storage = Hanging::mounted(&host);
+    let mut bytes = host.guest("a").polite().xml().into_bytes();
+    bytes.resize(LENGTH, 0);
+    std::fs::write(storage.folder.join("volume"), bytes).unwrap();
+    let device = LoopIn::over(&host, &storage.point.join("volume"));
+    let call = |action: &str| host.call(VirtualDomain, action).instance("rsc").param("config", &device.1);
+    call("start").gives(0);
+    storage.hangs("all");
+    call("monitor").recurring().gives(0).within(1.5);
+    call("monitor").gives(0).within(1.5);
+    call("stop").timeout(60.0).gives(0).within(10.0);
+    assert!(host.qemu("a").is_none());
+    call("start").timeout(8.0).gives(1).says(&["the definition could not be read within", "its storage hangs"]);
+    storage.answers();
+    call("start").gives(0);
+    call("kill").gives(0);
+}
+
 /// A command that tells of each of its runs, and does what a file says.
 struct Printer<'a> {
     host: &'a Host,

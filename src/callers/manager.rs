@@ -3,8 +3,9 @@
 
 use crate::callers::meta_data::{OCF, RGMANAGER};
 use crate::callers::validate;
-use crate::callers::{logging, repeated, trace};
+use crate::callers::{logging, records, repeated, trace};
 use crate::engine;
+use crate::engine::recording::Recording;
 use crate::model::action::Action;
 use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
@@ -56,6 +57,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         log::warn!("{why}");
     }
     log::debug!("{}", trace::called(&inv, env));
+    let mut recording = Recording::begin();
     let outcome = if action == Action::ValidateAll {
         validate::run(&inv, env, &mut |finding| say(&mut std::io::stderr(), finding))
     } else {
@@ -64,9 +66,11 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
                 log::warn!("{problem}");
             }
         }
-        engine::run(&inv, env, Roots::default())
+        engine::run(&inv, env, Roots::default(), &mut recording)
     };
-    report(&inv, env, &outcome);
+    if report(&inv, env, &outcome, &recording) {
+        records::write(&inv, &recording, &outcome, &Roots::default());
+    }
     outcome.code.number()
 }
 
@@ -75,13 +79,15 @@ fn problems(inv: &Invocation) -> impl Iterator<Item = String> {
     inv.params.problems.iter().map(|problem| format!("{problem}; {}", problem.consequence()))
 }
 
-/// Tells the manager and the log how it ended. A monitor that finds all well leaves no line.
-fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
+/// Tells the manager and the log how it ended. A monitor that finds all well leaves no line. The result is whether it is to
+/// be put on record.
+fn report(inv: &Invocation, env: &Environment, outcome: &Outcome, recording: &Recording) -> bool {
     let (word, reason) = (inv.action.word(), &outcome.reason);
+    let mut worth_a_record = inv.action != Action::ValidateAll;
     match outcome.code {
         // Each finding has been printed.
         _ if inv.action == Action::ValidateAll => {}
-        _ if inv.action.watches() => watched(inv, outcome),
+        _ if inv.action.watches() => worth_a_record = watched(inv, outcome, recording),
         Code::Ok => log::info!("{word}: {reason}"),
         Code::Degraded | Code::StayedHere => log::warn!("{word}: {reason}"),
         Code::NotRunning
@@ -95,27 +101,52 @@ fn report(inv: &Invocation, env: &Environment, outcome: &Outcome) {
     if outcome.code != Code::Ok {
         exit_reason(env, reason);
     }
+    worth_a_record
 }
 
-/// The same of a status or monitor, whose answers repeat themselves.
-fn watched(inv: &Invocation, outcome: &Outcome) {
+/// The same of a status or monitor, whose answers repeat themselves. What is as usual is not put on record, which would cost
+/// every monitor; nor is what the last one has put there already. Usual is a machine that runs, by libvirt's word, and one
+/// that is off where it was only asked for.
+fn watched(inv: &Invocation, outcome: &Outcome, recording: &Recording) -> bool {
     let line = format!("{}: {}", inv.action.word(), outcome.reason);
     let mut lines: Vec<(Level, String)> = problems(inv).map(|problem| (Level::Info, problem)).collect();
-    match outcome.code {
-        Code::Ok => log::debug!("{line}"),
-        Code::NotRunning if !inv.recurring => log::debug!("{line}"),
+    let acted = recording.has_acted();
+    let is_usual = match outcome.code {
+        Code::Ok => {
+            log::debug!("{line}");
+            let blind = recording.ends_blind();
+            if blind {
+                lines.push((Level::Trace, line));
+            }
+            !blind
+        }
+        Code::NotRunning if !inv.recurring => {
+            log::debug!("{line}");
+            true
+        }
         // rgmanager asks the members one after another where a service runs, by the same call as it watches it.
-        Code::NotRunning if inv.caller == Caller::Rgmanager => lines.push((Level::Info, line)),
-        Code::Degraded | Code::StayedHere => lines.push((Level::Warn, line)),
+        Code::NotRunning if inv.caller == Caller::Rgmanager => {
+            lines.push((Level::Info, line));
+            true
+        }
+        Code::Degraded | Code::StayedHere => {
+            lines.push((Level::Warn, line));
+            false
+        }
         Code::NotRunning
         | Code::Generic
         | Code::Args
         | Code::Unimplemented
         | Code::Perm
         | Code::Installed
-        | Code::Configured => log::error!("{line}"),
-    }
-    repeated::say(inv, &Roots::default().run, &lines);
+        | Code::Configured => {
+            log::error!("{line}");
+            lines.push((Level::Trace, line));
+            false
+        }
+    };
+    let is_new = repeated::say(inv, &Roots::default().run, &lines);
+    acted || (is_new && !is_usual)
 }
 
 /// The line that Pacemaker shows beside a failed action: the last one on stderr wins.

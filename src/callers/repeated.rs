@@ -9,22 +9,26 @@ use crate::sys::text::sha256_hex;
 use log::Level;
 use std::path::Path;
 
-/// Says what the last question did not say yet; the rest only to who wants to know everything.
-pub(super) fn say(inv: &Invocation, run: &Path, lines: &[(Level, String)]) {
+/// Says what the last question did not say yet; the rest only to who wants to know everything. The result is whether the
+/// last of the lines is new. What is of level `Trace` is never said, and remembered like the others.
+pub(super) fn say(inv: &Invocation, run: &Path, lines: &[(Level, String)]) -> bool {
     let file = format!("{}.said", short(inv.instance.as_bytes()));
-    if lines.is_empty() {
-        return run_dir::remove(run, &file);
-    }
+    let Some((_, last)) = lines.last() else {
+        run_dir::remove(run, &file);
+        return false;
+    };
     let before = run_dir::read(run, &file).unwrap_or_default();
     let now: Vec<String> = lines.iter().map(|(_, line)| key(line)).collect();
     for ((level, line), key) in lines.iter().zip(&now) {
         let known = before.lines().any(|known| known == key);
-        log::log!(if known { Level::Debug } else { *level }, "{line}");
+        log::log!(if known { Level::Debug.max(*level) } else { *level }, "{line}");
     }
     let now = now.join("\n");
     if now != before {
         let _ = run_dir::write(run, &file, &now);
     }
+    let last = key(last);
+    !before.lines().any(|known| known == last)
 }
 
 /// What makes two lines the same: not their numbers, which tell of time and processes.

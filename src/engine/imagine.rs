@@ -4,6 +4,7 @@
 
 mod steps;
 
+use super::recording::Recording;
 use crate::model::call::Invocation;
 use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Noted, Peer, Place, Process};
 use crate::model::failure::Failure;
@@ -171,6 +172,16 @@ const ENOUGH: usize = 2000;
 /// Plays `inv` from `seen`: the steps, and the answer.
 #[must_use]
 pub(crate) fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Next>, Option<Outcome>) {
+    play_recorded(inv, seen, world, &mut Recording::begin())
+}
+
+/// The same, with each look in a recording.
+pub(crate) fn play_recorded(
+    inv: &Invocation,
+    seen: &Facts,
+    world: &Imagined,
+    recording: &mut Recording,
+) -> (Vec<Next>, Option<Outcome>) {
     let mut seen = seen.clone();
     // No story tells of these questions: their answers are known from the beginning.
     seen.answers.switched = Fact::Known(world.switched.clone());
@@ -183,7 +194,7 @@ pub(crate) fn play(inv: &Invocation, seen: &Facts, world: &Imagined) -> (Vec<Nex
         left: inv.budget().time(),
         steps: Vec::new(),
     };
-    let outcome = super::play(inv, &mut story);
+    let outcome = super::play(inv, &mut story, recording);
     let ended = story.steps.len() < ENOUGH;
     (story.steps, ended.then_some(outcome))
 }

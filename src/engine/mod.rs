@@ -2,6 +2,9 @@
 //! The loop of an action: look, decide, carry out, look again. The world is the real host, or an imagined one.
 
 pub(crate) mod imagine;
+mod patch;
+pub(crate) mod recording;
+pub(crate) mod replay;
 mod telling;
 
 use crate::host::Host;
@@ -10,24 +13,31 @@ use crate::model::facts::{Facts, Libvirt, Silence, SilenceKind};
 use crate::model::outcome::Outcome;
 use crate::policy::{self, Delay, Look, Next, Query, Step, Tidy, World};
 use crate::sys::roots::Roots;
+use recording::Recording;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use telling::Telling;
 
 /// Carries out an action that needs facts, and answers before the caller's timeout.
 #[must_use]
-pub(crate) fn run(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
+pub(crate) fn run(inv: &Invocation, env: &Environment, roots: Roots, recording: &mut Recording) -> Outcome {
     let mut host = Host::new(inv, env, roots);
-    let outcome = play(inv, &mut host);
+    let outcome = play(inv, &mut host, recording);
     host.count(&outcome);
     outcome
 }
 
 /// The same; what is done and waited for is told in words, each time before it begins.
 #[must_use]
-pub(crate) fn run_telling(inv: &Invocation, env: &Environment, roots: Roots, told: Sender<String>) -> Outcome {
+pub(crate) fn run_telling(
+    inv: &Invocation,
+    env: &Environment,
+    roots: Roots,
+    recording: &mut Recording,
+    told: Sender<String>,
+) -> Outcome {
     let mut telling = Telling { host: Host::new(inv, env, roots), told };
-    let outcome = play(inv, &mut telling);
+    let outcome = play(inv, &mut telling, recording);
     telling.host.count(&outcome);
     outcome
 }
@@ -35,11 +45,11 @@ pub(crate) fn run_telling(inv: &Invocation, env: &Environment, roots: Roots, tol
 /// Checks at both ends whether the virtual machine could be moved.
 #[must_use]
 pub(crate) fn rehearse(inv: &Invocation, env: &Environment, roots: Roots) -> Outcome {
-    play(inv, &mut Host::new(inv, env, roots).rehearsing())
+    play(inv, &mut Host::new(inv, env, roots).rehearsing(), &mut Recording::begin())
 }
 
-/// Plays the policy of `inv` on a world, until it has the answer.
-pub(crate) fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
+/// Plays the policy of `inv` on a world, until it has the answer; each look is kept in `recording`.
+pub(crate) fn play(inv: &Invocation, world: &mut dyn World, recording: &mut Recording) -> Outcome {
     let mut done = match world.begin() {
         Ok(done) => done,
         Err(outcome) => return outcome,
@@ -66,6 +76,7 @@ pub(crate) fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
         let next = policy::next(inv, &facts, &done);
         if !matches!(next, Next::Answer(..)) {
             log::debug!("step: {next}");
+            recording.note(&facts, &done, &next);
         }
         // Who stays with a machine that runs well waits for nothing.
         waiting =
@@ -76,6 +87,7 @@ pub(crate) fn play(inv: &Invocation, world: &mut dyn World) -> Outcome {
         match next {
             Next::Answer(outcome, tidies) => {
                 tidies.iter().for_each(|tidy| world.tidy(tidy, &facts, &done));
+                recording.end(facts, done);
                 return outcome;
             }
             Next::Ask(query) => {

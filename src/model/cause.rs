@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What more is known of a machine that stands still, or has ended: since when, and by what. Pure.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A machine that has run on for so long after it was resumed had a disk that worked: what comes then is another trouble.
 const LASTED: Duration = Duration::from_secs(600);
 
 /// What more is known of it than its state. Nothing of that is certain to be known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cause {
     /// Since when, or when it ended.
     pub since: Option<Since>,
@@ -20,7 +21,7 @@ pub(crate) struct Cause {
 }
 
 /// When something began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Since {
     /// The time, in words.
     pub at: String,
@@ -29,7 +30,7 @@ pub(crate) struct Since {
 }
 
 /// How often it was tried to have it run on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tries {
     /// How often.
     pub count: u32,

@@ -15,10 +15,11 @@ use crate::model::storage::OpenDisk;
 pub(crate) use crate::model::tools::Tools;
 use crate::model::worker::{Lookup, Who};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// All that an action knows before it decides: what its last look showed, and what it has asked since it began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
     /// How it is on this host.
     pub here: Place,
@@ -32,7 +33,7 @@ pub(crate) struct Facts {
 
 /// How the machine is on one host: what libvirt, or xl, says there, and what the host itself shows. See [`Place::presence`] for
 /// what that comes down to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// The virtual machine's name, when anything tells it.
     pub name: Option<String>,
@@ -49,7 +50,7 @@ pub(crate) struct Place {
 }
 
 /// A member, and how the machine is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer {
     /// Its name in the cluster.
     pub node: String,
@@ -62,7 +63,8 @@ pub(crate) struct Peer {
 }
 
 /// The answers to questions that only some actions have, each at its time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Answers {
     /// Whether libvirt keeps a definition of the active domain.
     pub kept: Fact<bool>,
@@ -93,7 +95,7 @@ pub(crate) struct Answers {
 }
 
 /// The word on the domain of who controls it: libvirt's, or xl's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Libvirt {
     /// It knows the domain.
     Domain(Domain),
@@ -109,7 +111,7 @@ pub(crate) enum Libvirt {
 }
 
 /// A domain, as libvirt describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
     /// Its name.
     pub name: String,
@@ -122,7 +124,7 @@ pub struct Domain {
 }
 
 /// The host's own word on the domain: that of its process table, or of xenstore.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Process {
     /// Not asked.
     NotLooked,
@@ -150,7 +152,7 @@ pub(crate) enum Process {
 }
 
 /// What the definition's file says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Definition {
     /// Not looked for.
     NotLooked,
@@ -174,11 +176,12 @@ pub(crate) enum Definition {
 }
 
 /// A definition that was read once; this text is what is created.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Defined {
     /// Where it was read.
     pub path: PathBuf,
-    /// The text, as read.
+    /// The text, as read. It is in no record: it may hold passwords, and no policy looks into it.
+    #[serde(skip)]
     pub text: DefinitionText,
     /// What it is written in.
     pub language: Language,
@@ -189,7 +192,7 @@ pub(crate) struct Defined {
 }
 
 /// A start that libvirt was asked for, as it is on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Starting {
     /// The agent that asked first. An emulator that is older than it does not come from this start.
     pub agent: ProcessId,

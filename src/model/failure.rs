@@ -3,10 +3,11 @@
 //! may have worked, so that is seen by looking. Pure.
 
 use crate::model::worker;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A change that failed, as far as its call says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Of which kind it is.
     pub kind: FailureKind,
@@ -17,7 +18,7 @@ pub struct Failure {
 }
 
 /// The kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureKind {
     /// A program that the change needs is not installed, so nothing was asked for.
     Missing,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is known of the agent in the guest. Pure.
 
+use serde::{Deserialize, Serialize};
+
 /// The guest's agent, after it was asked for a sign of life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum GuestAgent {
     /// It has answered.
     Answers,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What an action answers: an exit code and one sentence for the administrator. Pure.
 
+use serde::{Deserialize, Serialize};
+
 /// The exit codes that this agent gives (OCF resource agent API 1.1; 150 is rgmanager's).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Code {
     /// Done, or running.
     Ok,
@@ -46,7 +48,7 @@ impl Code {
 }
 
 /// The end of an action: its code, and the sentence that says what happened, why, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// The exit code.
     pub code: Code,

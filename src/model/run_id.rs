@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What of a machine can be seen on its host without anybody's word, and by what that is named. Pure.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A process: its number, and its start in clock ticks since the boot.
 pub(crate) type ProcessId = (u32, u64);
 
 /// One run of a machine on its host. It means the same run for as long as the host is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunId {
     /// The process of an emulator, or of a container's controller.
     Process {

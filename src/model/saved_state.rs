@@ -151,7 +151,7 @@ pub(crate) struct WantedState<'a> {
 }
 
 /// Whether there is saved memory in the folder of `snapshot`, and what it is good for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SavedState {
     /// There is none.
     Nothing,

@@ -2,9 +2,10 @@
 //! What is known of one question: nothing yet, its answer, or why there is none. Silence is never an answer. Pure.
 
 use crate::model::failure::{Failure, FailureKind};
+use serde::{Deserialize, Serialize};
 
 /// What is known of a question that is asked only where its answer is needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fact<T> {
     /// It was not asked.
     #[default]
@@ -16,7 +17,7 @@ pub(crate) enum Fact<T> {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
     /// In what way.
     pub kind: SilenceKind,
@@ -25,7 +26,7 @@ pub struct Silence {
 }
 
 /// The ways of not answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SilenceKind {
     /// There is no socket, or nobody listens on it: no daemon runs.
     Dead,

@@ -3,10 +3,11 @@
 //!
 //! Numbers: libvirt's public header `libvirt-domain.h` (virDomainState and the reason enumerations), stable by promise.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The state of a domain that libvirt knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Running; `PostCopy` when part of its memory is still at another host.
     Running(Running),
@@ -29,7 +30,7 @@ pub enum State {
 }
 
 /// What a running domain is doing, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Running {
     /// Running, and all of it is here.
     Plain,
@@ -40,7 +41,7 @@ pub enum Running {
 }
 
 /// Why a domain is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pause {
     /// By a person or a program, on request.
     User,
@@ -75,7 +76,7 @@ pub enum Pause {
 }
 
 /// Why a domain has crashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crash {
     /// The guest's kernel has told of its panic (pvpanic).
     Panicked,
@@ -84,7 +85,7 @@ pub enum Crash {
 }
 
 /// Why a domain is shut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Off {
     /// The guest shut down.
     Shutdown,
@@ -210,7 +211,7 @@ const MIGRATION_OUT: i32 = 5;
 const NOT_FOR_THIS_JOB: [i32; 2] = [55, 84];
 
 /// Why an active domain is where it is, when a migration is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Motion {
     /// No migration, or not looked for.
     None,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What storage tells of a machine's disks: whether somebody else has one open. Pure.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A disk that somebody else has open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenDisk {
     /// Its name in the guest.
     pub disk: String,

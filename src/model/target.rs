@@ -4,9 +4,10 @@
 use crate::model::params::Migration;
 use crate::model::params::mapping::{bare, usable};
 use crate::model::uri::{Uri, percent_decoded};
+use serde::{Deserialize, Serialize};
 
 /// The target of a migration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Target {
     /// The node's name in the cluster, for people.
     pub node: String,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who controls a machine, and whose word on it is asked. Pure.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// xl on this host.
 pub(crate) const XL_HERE: &str = "xl:///";
 
 /// The tool stacks. libvirt knows no domain that xl has made; xl sees all of Xen's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tools {
     /// libvirt: by its daemon.
     #[default]

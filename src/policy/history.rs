@@ -7,10 +7,12 @@ use crate::model::change::ShutdownMode;
 use crate::model::facts::{Fact, Facts, Libvirt, Noted, RunId};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What was done so far, and the time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct History {
     /// What is left until this agent must have answered.
     pub left: Duration,

@@ -7,10 +7,11 @@
 
 use crate::model::failure::Failure;
 use crate::model::worker::CallStep;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long a reason is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hope {
     /// It lasts until somebody mends it, or trying again could do harm: told at once.
     Lost,

@@ -6,13 +6,15 @@ use crate::model::facts::Place;
 use crate::model::failure::Failure;
 use crate::model::target::Target;
 use crate::model::worker::CallStep;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// For a migration that had begun: the target is always asked.
 pub(crate) const NEVER: u32 = u32::MAX;
 
 /// A migration: where it goes, and how far it has come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Moving {
     /// Where to.
     pub target: Option<Target>,
@@ -31,7 +33,7 @@ pub(crate) struct Moving {
 }
 
 /// A try that is over for libvirt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tried {
     /// The machine that was to move.
     pub name: String,
@@ -46,7 +48,7 @@ pub(crate) struct Tried {
 }
 
 /// A migration that did not succeed, as far as the call says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Failed {
     /// Why.
     pub why: String,

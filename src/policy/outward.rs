@@ -22,9 +22,10 @@
 
 use crate::model::facts::{Domain, Noted};
 use crate::model::state::{Motion, Pause, State};
+use serde::{Deserialize, Serialize};
 
 /// How far the machine is on its way from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outward {
     /// libvirt has not shown anything of it yet: only the record tells.
     Unseen(OnRecord),
@@ -38,7 +39,7 @@ pub(crate) enum Outward {
 }
 
 /// What is on record of a migration from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum OnRecord {
     /// Nothing, or one that had finished before this action was asked for.
     Nothing,
@@ -49,7 +50,7 @@ pub(crate) enum OnRecord {
 }
 
 /// What was seen of a migration, from the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Sight {
     /// A copy that stands still, without a job: what runs elsewhere need not come from it.
     Still,

@@ -22,6 +22,14 @@ pub(crate) enum Next {
     Answer(Outcome, Vec<Tidy>),
 }
 
+impl Next {
+    /// Whether nothing but a monitor that finds all well comes to this, and each time: what it sees says nothing new.
+    #[must_use]
+    pub(crate) const fn is_of_a_good_end(&self) -> bool {
+        matches!(self, Self::Ask(Query::Switched) | Self::Wait(Delay::Stay(_)))
+    }
+}
+
 /// A question that not every look asks; its answer stands among the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Query {

@@ -4,7 +4,10 @@
 
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::time::Deadline;
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, mkdir, openat, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdir, openat, readlinkat, renameat, statat,
+    symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -87,6 +90,28 @@ fn replace(run: &Path, name: &str, text: &str, see_to: impl FnOnce(&str)) -> Res
         let _ = unlinkat(&folder, &new, AtFlags::empty());
     }
     moved
+}
+
+/// Adds a line to a file of the folder. One that has become longer than `most` is put aside before, as `NAME.1`, in the place
+/// of what was put aside last.
+///
+/// # Errors
+/// The folder or the file cannot be made or written.
+pub(crate) fn append(run: &Path, name: &str, line: &str, most: u64) -> Result<(), Errno> {
+    let folder = open(run)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = || openat(&folder, name, flags, Mode::RUSR | Mode::WUSR).map(File::from);
+    let mut file = opened()?;
+    let is_full = |stat: &Stat| u64::try_from(stat.st_size).is_ok_and(|size| size > most);
+    // Of several agents one puts it aside; what the others still write goes to where it is then.
+    if is_full(&fstat(&file)?) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_full(&stat)) {
+            renameat(&folder, name, &folder, format!("{name}.1"))?;
+        }
+        file = opened()?;
+    }
+    // In one write, so that no other agent's comes between.
+    file.write_all(format!("{line}\n").as_bytes()).map_err(|_| Errno::IO)
 }
 
 /// Reads a file of the folder to its end; nothing, where there is none.

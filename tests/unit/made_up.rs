@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use std::ffi::OsString;
 use std::time::Duration;
 use vm_agent::engine::imagine::{Imagined, play};
+use vm_agent::engine::recording::Recording;
+use vm_agent::engine::replay::replay;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::definition::Language;
@@ -473,6 +475,21 @@ fn is_told_to(inv: &Invocation, seen: &Facts, step: &Step) -> bool {
 
 fn starts(next: &Next) -> bool {
     matches!(next, Next::Do(Step::Create | Step::StartDefined | Step::Restore))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_decided_by_any_facts_is_decided_by_their_record((inv, seen, done) in (invocation(), observation(), history())) {
+        let next = policy::next(&inv, &seen, &done);
+        let mut recording = Recording::begin();
+        recording.note(&seen, &done, &next);
+        let text = recording.text(&inv, &Outcome::new(Code::Ok, ""));
+        let replayed = replay(&text).unwrap();
+        let looks = usize::from(!next.is_of_a_good_end());
+        prop_assert!(replayed.looks.len() == looks && replayed.looks.iter().all(|it| it.is_same()), "{replayed:?} {text}");
+    }
 }
 
 proptest! {

@@ -15,6 +15,7 @@ mod layers;
 mod made_up;
 mod meta_data;
 pub(crate) mod process;
+mod records;
 pub(crate) mod rpc;
 mod scenarios;
 mod xen;

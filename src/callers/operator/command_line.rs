@@ -46,6 +46,22 @@ pub(super) enum Verb {
         #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
         lines: usize,
     },
+    /// Show the records of what was done with it here: each action, its answer and the reason
+    History {
+        #[command(flatten)]
+        which: Which,
+        /// The most records
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        lines: usize,
+        /// Each record as one JSON object on a line, with its facts: what replay reads
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide recorded actions again, by the facts that they tell, and say whether the same comes of them
+    Replay {
+        /// What history --json has printed, or journalctl --all --output=json; - for standard input
+        file: PathBuf,
+    },
     /// Say on which hosts it runs, and where libvirt has a definition of it: this one, and all members of the cluster
     Whereis {
         #[command(flatten)]

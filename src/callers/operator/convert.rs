@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! convert by hand: reads a predecessor's configuration, and gives the commands of `cluster::convert`. Runs none of them.
 
-use super::{Which, managed};
+use super::{Which, input, managed};
 use crate::cluster::convert::{NotConverted, Shell, Wish, convert};
 use crate::cluster::{LARGEST, live_cib};
 use crate::model::call::{Action, Environment};
@@ -10,14 +10,11 @@ use crate::sys::child::find_program;
 use crate::sys::text::{say, shown};
 use crate::sys::time::Deadline;
 use clap::{Args, ValueEnum};
-use std::fs::File;
-use std::io::{ErrorKind, Read, stderr, stdin, stdout};
+use std::io::{ErrorKind, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 /// rgmanager's configuration, where it has it.
 const CLUSTER_CONF: &str = "/etc/cluster/cluster.conf";
-/// One byte more than is taken: what is too large is told, and not read to its end.
-const MOST: u64 = LARGEST.0 as u64 + 1;
 
 #[derive(Args)]
 pub(super) struct ConvertArgs {
@@ -76,7 +73,7 @@ fn run(args: &ConvertArgs, name_in: &dyn Fn(&Path) -> Option<String>, until: Dea
 /// The configuration, and where it is from.
 fn read(file: Option<&Path>, until: Deadline) -> Result<(String, Vec<u8>), Outcome> {
     let Some(file) = file else {
-        return match of_file(Path::new(CLUSTER_CONF)) {
+        return match input::read(Path::new(CLUSTER_CONF), LARGEST.0) {
             Ok(bytes) => Ok((CLUSTER_CONF.to_owned(), bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let cib = live_cib(until).map_err(|why| {
@@ -89,21 +86,9 @@ fn read(file: Option<&Path>, until: Deadline) -> Result<(String, Vec<u8>), Outco
             Err(error) => Err(unreadable(CLUSTER_CONF, &error)),
         };
     };
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        let read = stdin().lock().take(MOST).read_to_end(&mut bytes);
-        return read
-            .map(|_| ("standard input".to_owned(), bytes))
-            .map_err(|error| unreadable("standard input", &error));
-    }
-    let from = shown(file.as_os_str());
-    of_file(file).map(|bytes| (from.clone(), bytes)).map_err(|error| unreadable(&from, &error))
-}
-
-fn of_file(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let from = if file == Path::new("-") { "standard input".to_owned() } else { shown(file.as_os_str()) };
+    // What is too large is told, and not read to its end.
+    input::read(file, LARGEST.0).map(|bytes| (from.clone(), bytes)).map_err(|error| unreadable(&from, &error))
 }
 
 fn unreadable(from: &str, error: &std::io::Error) -> Outcome {

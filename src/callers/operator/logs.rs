@@ -111,7 +111,7 @@ impl Screen {
 }
 
 /// A line without what a terminal would obey.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     line.chars().take(LINE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

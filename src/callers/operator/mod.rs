@@ -6,6 +6,8 @@ pub(crate) mod command_line;
 mod convert;
 mod doctor;
 mod explain;
+mod history;
+mod input;
 mod json;
 mod list;
 mod logs;
@@ -15,6 +17,7 @@ mod metrics;
 mod missing;
 mod plan;
 mod progress;
+mod replay;
 mod status;
 mod whereis;
 
@@ -92,6 +95,17 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Outcome::new(code, String::new())
             });
         }
+        Verb::History { which, lines, json } => {
+            return with(&which, Action::Status, env, verbose, |inv, env| {
+                let (text, told, code) = history::look(inv, env, lines, json);
+                if !text.is_empty() {
+                    say(&mut stdout(), &text);
+                }
+                told.iter().for_each(|told| say(&mut stderr(), &format!("vm-agent: {told}")));
+                Outcome::new(code, String::new())
+            });
+        }
+        Verb::Replay { file } => return replay::print(&file),
         Verb::List(ListArgs { cluster, nodes, names, json, connect, timeout, mut options }) => {
             let others = cluster || nodes.is_some();
             options.extend(nodes.map(guard_nodes));

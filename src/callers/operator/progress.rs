@@ -2,7 +2,9 @@
 //! What a person at a terminal sees of an action that takes long: what it is at, and for how long already. A migration tells of
 //! itself (`host/world/moving`); elsewhere than at a terminal only the end is told.
 
+use crate::callers::records;
 use crate::engine;
+use crate::engine::recording::Recording;
 use crate::model::call::{Environment, Invocation};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::roots::Roots;
@@ -16,10 +18,19 @@ const SHORT: Duration = Duration::from_secs(2);
 /// How often the same is told again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Carries it out.
+/// Carries it out, and puts it on record unless it only watches.
 pub(super) fn run(inv: &Invocation, env: &Environment) -> Outcome {
+    let mut recording = Recording::begin();
+    let outcome = carry_out(inv, env, &mut recording);
+    if !inv.action.watches() {
+        records::write(inv, &recording, &outcome, &Roots::default());
+    }
+    outcome
+}
+
+fn carry_out(inv: &Invocation, env: &Environment, recording: &mut Recording) -> Outcome {
     if inv.action.moves() || inv.action.watches() || !stderr().is_terminal() {
-        return engine::run(inv, env, Roots::default());
+        return engine::run(inv, env, Roots::default(), recording);
     }
     let (told, heard) = channel();
     let total = inv.timeout;
@@ -29,7 +40,7 @@ pub(super) fn run(inv: &Invocation, env: &Environment) -> Outcome {
             say(&mut stderr(), &line);
         });
     });
-    let outcome = engine::run_telling(inv, env, Roots::default(), told);
+    let outcome = engine::run_telling(inv, env, Roots::default(), recording, told);
     // It ends with the channel, which the action has left.
     if let Ok(listener) = listener {
         let _ = listener.join();

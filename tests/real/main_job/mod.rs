@@ -14,6 +14,7 @@ mod nameless;
 mod no_file;
 mod other;
 mod parameters;
+mod records;
 mod resources;
 mod saved;
 mod saving;

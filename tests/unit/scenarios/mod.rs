@@ -10,6 +10,8 @@ mod tables;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use vm_agent::engine::imagine;
+use vm_agent::engine::recording::Recording;
+use vm_agent::engine::replay::replay;
 use vm_agent::sys::text::ascii_line;
 
 fn folder() -> PathBuf {
@@ -30,7 +32,7 @@ fn every_story_ends_as_it_is_told() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let mut out = String::new();
-        for story in text.split("\n\n\n") {
+        for story in &stories(&text) {
             let (above, below) = story.split_once("\n---\n").unwrap_or((story.trim_end(), ""));
             let name = name(above).unwrap_or_else(|| panic!("no '# a-name: A sentence.' above\n{story}"));
             let name = format!("{} {name}", file.display());
@@ -47,6 +49,37 @@ fn every_story_ends_as_it_is_told() {
     }
     assert!(names.len() > 150, "only {} stories were found", names.len());
     assert!(update() || wrong.is_empty(), "{wrong}");
+}
+
+/// A record has all that the policy decides by, whatever happens in a story, and is never too long for a record.
+#[test]
+fn every_story_is_decided_the_same_again_by_its_record() {
+    let (mut stories, mut looks, mut longest) = (0, 0, 0);
+    for story in all_stories() {
+        let (inv, seen, world) = facts::read(story.split("\n---\n").next().unwrap());
+        let mut recording = Recording::begin();
+        let (_, outcome) = imagine::play_recorded(&inv, &seen, &world, &mut recording);
+        let text = recording.text(&inv, &outcome.unwrap());
+        let replayed = replay(&text).unwrap_or_else(|why| panic!("{why}\n{story}\n{text}"));
+        for look in &replayed.looks {
+            assert!(look.is_same(), "{look:?}\n{story}\n{text}");
+        }
+        assert!(!replayed.looks.is_empty() || replayed.left_out == 0, "{story}");
+        (stories, looks, longest) = (stories + 1, looks + replayed.looks.len(), longest.max(text.len()));
+    }
+    assert!(stories > 150 && looks > 3 * stories, "{looks} looks of {stories} stories");
+    assert!(longest < 50_000, "{longest}");
+}
+
+/// The stories of all files.
+fn all_stories() -> Vec<String> {
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let texts = files.filter(|file| file.extension().is_some_and(|end| end == "txt"));
+    texts.flat_map(|file| stories(&std::fs::read_to_string(file).unwrap())).collect()
+}
+
+fn stories(text: &str) -> Vec<String> {
+    text.split("\n\n\n").map(str::to_owned).collect()
 }
 
 /// A story's name, from its first line: `# a-name: A sentence that says what it is about.`

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! replay by hand: records, as `history --json` or `journalctl --all --output=json` gives them, are decided again by the
+//! policy of today. Acts on nothing.
+
+use super::history::{Fields, facts, field, written};
+use super::input;
+use super::logs::plain;
+use crate::engine::replay::{ReplayedLook, replay};
+use crate::model::outcome::Code;
+use crate::sys::text::{say, shown};
+use serde_json::{Deserializer, Value};
+use std::io::{stderr, stdout};
+use std::path::Path;
+
+/// The largest file that is read.
+const MOST: usize = 64 << 20;
+
+/// Decides all records of a file again, and prints what comes of it; gives the exit code: 0 where each look is decided as it
+/// was, 1 where one is not, 2 where there is none or one cannot be read.
+pub(super) fn print(file: &Path) -> u8 {
+    let from = if file == Path::new("-") { "standard input".to_owned() } else { shown(file.as_os_str()) };
+    let read = input::read(file, MOST).map_err(|error| format!("it cannot be read: {error}"));
+    let told = read.and_then(|bytes| all(&bytes, &mut |text| say(&mut stdout(), text)));
+    match told {
+        Ok(true) => Code::Ok.number(),
+        Ok(false) => Code::Generic.number(),
+        Err(why) => {
+            say(&mut stderr(), &format!("vm-agent: {from}: {}", plain(&why)));
+            Code::Args.number()
+        }
+    }
+}
+
+/// Whether each record is decided as it was.
+///
+/// # Errors
+/// There is none, or one cannot be read; a sentence.
+fn all(bytes: &[u8], tell: &mut dyn FnMut(&str)) -> Result<bool, String> {
+    if bytes.len() > MOST {
+        return Err(format!("it is larger than {} MiB", MOST >> 20));
+    }
+    let (mut same, mut count) = (true, 0);
+    for record in Deserializer::from_slice(bytes).into_iter::<Value>() {
+        count += 1;
+        let replayed = record.map_err(|error| error.to_string()).and_then(|record| one(&record));
+        let (text, as_recorded) = replayed.map_err(|why| format!("record {count}: {why}"))?;
+        tell(&text);
+        same &= as_recorded;
+    }
+    if count == 0 { Err("there is no record in it".into()) } else { Ok(same) }
+}
+
+/// One record in words, and whether it is decided as it was.
+fn one(record: &Value) -> Result<(String, bool), String> {
+    let Value::Object(fields) = record else { return Err("expected an object with a record's fields".into()) };
+    // What a record's field has may be given alone.
+    let alone = fields.contains_key("looks");
+    let replayed = replay(&if alone { record.to_string() } else { facts(fields)? })?;
+    let mut text = if alone { replayed.call.clone() } else { title(fields, &replayed.call) };
+    text.push_str(&format!(" (recorded by vm-agent {})\n", replayed.agent));
+    replayed.looks.iter().for_each(|look| text.push_str(&in_words(look)));
+    if !replayed.otherwise.is_empty() {
+        text.push_str(&format!("  not in the record as they were given: {}\n", replayed.otherwise.join(", ")));
+    }
+    if replayed.left_out > 0 {
+        text.push_str(&format!("  not in the record for lack of room: {} more looks\n", replayed.left_out));
+    }
+    let (looks, differ) = (replayed.looks.len(), replayed.looks.iter().filter(|look| !look.is_same()).count());
+    text.push_str(&match (looks, differ) {
+        (0, _) => "nothing was seen before it ended, so there is nothing to decide again".to_owned(),
+        (_, 0) => format!("decided the same at each look ({looks})"),
+        (_, _) => format!("DECIDED OTHERWISE at {differ} of {looks} looks"),
+    });
+    Ok((plain_lines(&text), differ == 0))
+}
+
+/// What it was.
+fn title(record: &Fields, call: &str) -> String {
+    let text = |name| field(record, name);
+    format!("{} '{}' on {}: {call}", written(record), text("VM_NAME"), text("NODE"))
+}
+
+/// What was seen at a look, and decided.
+fn in_words(look: &ReplayedLook) -> String {
+    let ReplayedLook { spent, seen, recorded, today } = look;
+    let mut text = format!("  {:>9.3} s  {seen}\n", spent.as_secs_f64());
+    if look.is_same() {
+        text.push_str(&format!("               {recorded}\n"));
+    } else {
+        text.push_str(&format!("     recorded: {recorded}\n        today: {today}\n"));
+    }
+    text
+}
+
+/// A text of several lines, of which none has anything that a terminal would obey.
+fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bytes: &[u8]) -> String {
+        all(bytes, &mut |_| {}).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_in_a_sentence() {
+        let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        for (bytes, part) in [
+            (b"".as_slice(), "no record in it"),
+            (b" \n", "no record in it"),
+            (b"x", "record 1: expected value at line 1"),
+            (b"[]", "expected an object"),
+            (b"7", "expected an object"),
+            (b"{}", "no VM_AGENT_FACTS"),
+            (b"{\"VM_AGENT_FACTS\":null}", "journalctl --all"),
+            (b"{\"VM_AGENT_FACTS\":\"{\"}", "it is not JSON: EOF"),
+            (b"{\"VM_AGENT_FACTS\":\"\xff\"}", "invalid unicode"),
+            (b"{\"VM_AGENT_FACTS\":[123,34]}", "it is not JSON: EOF"),
+            (b"{\"VM_AGENT_FACTS\":\"{}\"}", "it has no version"),
+            (b"{\"looks\":[],\"version\":2}", "version 2; expected version 1"),
+            (b"{\"looks\":[],\"version\":1}", "missing field `agent`"),
+            (&deep, "recursion limit"),
+            (&vec![b' '; MOST + 1], "larger than 64 MiB"),
+        ] {
+            let why = refused(bytes);
+            assert!(why.contains(part), "{why}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A recorded action, decided again: the policy is given what it was given then, look by look. Pure; nothing is acted upon.
+
+use super::patch::apply;
+use super::recording::{LONGEST, Record, RecordedCall, VERSION};
+use crate::model::call::{Action, Caller, Environment, Invocation};
+use crate::model::facts::Facts;
+use crate::policy::{self, History};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::time::Duration;
+
+/// An action that was decided again.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// The version of the agent that recorded it.
+    pub agent: String,
+    /// Who called, and for what.
+    pub call: String,
+    /// Its looks.
+    pub looks: Vec<ReplayedLook>,
+    /// Parameters that are not recorded as they were given.
+    pub otherwise: Vec<String>,
+    /// Looks that there was no room for in the record.
+    pub left_out: usize,
+}
+
+/// What was decided at a look, then and now.
+#[derive(Debug)]
+pub(crate) struct ReplayedLook {
+    /// When, since the action began.
+    pub spent: Duration,
+    /// What was known, in words.
+    pub seen: String,
+    /// What was decided then.
+    pub recorded: String,
+    /// What is decided now.
+    pub today: String,
+}
+
+impl ReplayedLook {
+    /// Whether it is the same.
+    #[must_use]
+    pub(crate) fn is_same(&self) -> bool {
+        self.recorded == self.today
+    }
+}
+
+/// Decides again what a record tells of.
+///
+/// # Errors
+/// It is no record, or one that this version cannot read; a sentence.
+pub(crate) fn replay(text: &str) -> Result<Replayed, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    match value.get("version").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => return Err(format!("it is a record of version {version}; expected version {VERSION}")),
+        None => return Err("it is no record: it has no version".to_owned()),
+    }
+    if !times_are_sane(&value) {
+        return Err("it has a time of more than a hundred years".into());
+    }
+    let record: Record = read(value, "the record")?;
+    let inv = invocation(&record.call)?;
+    let (mut seen, mut done) = (Value::Null, Value::Null);
+    let looks = record.looks.into_iter().enumerate().map(|(place, look)| {
+        apply(&mut seen, look.seen);
+        apply(&mut done, look.done);
+        let what = |which| format!("{which} of look {}", place + 1);
+        let facts: Facts = read(seen.clone(), &what("the facts"))?;
+        let done: History = read(done.clone(), &what("the history"))?;
+        let today = policy::next(&inv, &facts, &done).to_string();
+        let seen = format!("libvirt: {}; process: {}", facts.here.libvirt, facts.here.process_in_words());
+        Ok(ReplayedLook { spent: done.spent, seen, recorded: look.next, today })
+    });
+    let looks = looks.collect::<Result<_, String>>()?;
+    let RecordedCall { caller, action, timeout, otherwise, .. } = record.call;
+    let call = format!("{action}, called by {caller}, within {:.0} s", timeout.as_secs_f64());
+    Ok(Replayed { agent: record.agent, call, looks, otherwise, left_out: record.left_out })
+}
+
+fn read<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| format!("{what} cannot be read by this version: {error}"))
+}
+
+/// The call, as it was read then.
+fn invocation(call: &RecordedCall) -> Result<Invocation, String> {
+    let caller = Caller::parse(&call.caller).ok_or_else(|| format!("'{}' is no caller", call.caller))?;
+    let action = Action::parse(call.action.as_bytes()).ok_or_else(|| format!("'{}' is no action", call.action))?;
+    let pairs = call.environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let inv = Invocation::from_manager(caller, action, None, &Environment::from_pairs(pairs));
+    let target = call.target.clone().map(Into::into);
+    Ok(Invocation { target, timeout: call.timeout, ..inv })
+}
+
+/// Whether no time is so long that a sum with it would be none.
+fn times_are_sane(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            fields.get("secs").and_then(Value::as_u64).is_none_or(|seconds| seconds <= LONGEST.as_secs())
+                && fields.values().all(times_are_sane)
+        }
+        Value::Array(all) => all.iter().all(times_are_sane),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}

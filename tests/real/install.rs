@@ -210,6 +210,15 @@ fn at_a_nodes_shutdown_the_cluster_manager_is_stopped_before_machines_and_libvir
 }
 
 #[test]
+fn the_examples_of_units_are_sound_where_the_program_is_installed() {
+    crate::installed::need(&["systemd-analyze"]);
+    let host = Installed::with_the_program("/usr");
+    let units = ["service", "timer"].map(|end| format!("/usr/share/doc/vm-agent/examples/vm-agent-metrics.{end}"));
+    let verified = host.run(&["systemd-analyze", "verify", "--man=no", &units[0], &units[1]]);
+    assert_eq!((verified.code, verified.err.as_str()), (0, ""), "{verified:?}");
+}
+
+#[test]
 fn the_installed_manual_page_is_readable_and_has_no_warnings() {
     crate::installed::need(&["man", "groff"]);
     let (_stage, root) = staged("/usr");

@@ -76,6 +76,11 @@ fn pacemaker_moves_it_live_when_asked_and_when_a_node_goes_standby() {
     cluster.host(1).run("crm_resource", &["-r", "a", "--move", "-N", &node(other)]);
     settled(&cluster);
     guest.runs_only_on(other);
+    for (number, direction) in [(at, "out"), (other, "in")] {
+        let metrics = cluster.host(number).call(Human, "metrics").gives(0);
+        let moved = format!("vm_agent_moves_total{{machine=\"a\",direction=\"{direction}\",result=\"ok\"}} 1");
+        assert!(metrics.stdout.lines().any(|line| line == moved), "no {moved} in {metrics}");
+    }
     cluster.host(1).run("crm_resource", &["-r", "a", "--clear"]);
 
     // A target whose libvirtd is being restarted is waited for: no stop, and no start that waits in vain.

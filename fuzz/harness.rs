@@ -105,12 +105,15 @@ pub fn uri(bytes: &[u8]) {
     assert_eq!(again.to_string(), written);
 }
 
-/// `bytes` as a definition: what is accepted stays the same with a mark, and the mark is read back.
+/// `bytes` as a definition: what is accepted, and what it needs of its host, stays the same with a mark, and the mark is read
+/// back.
 pub fn definition(bytes: &[u8]) {
     let Ok(facts) = definition::parse(bytes) else { return };
     let Ok(text) = std::str::from_utf8(bytes) else { panic!("a definition that is not UTF-8 was accepted") };
     let mark = Mark { instance: "vm:<a> & \"b\"".into(), source: "/x y".into(), ..Mark::default() };
     let Ok(marked) = definition::with_mark(text, &mark) else { return };
+    let needs = |text: &str| definition::read(text).map(|root| definition::needs(&facts, Some(&root))).ok();
+    assert!(needs(text).is_some() && needs(text) == needs(&marked), "a mark has changed what it needs");
     match definition::parse(marked.as_bytes()) {
         Ok(again) => {
             assert_eq!(again.mark.as_ref(), Some(&mark));
@@ -126,6 +129,10 @@ pub fn xl(bytes: &[u8]) {
         Ok(facts) => {
             assert!(!facts.name.trim().is_empty() && !facts.name.contains('/'));
             assert!(facts.disks.iter().all(|disk| disk.target.is_some()));
+            assert!(
+                definition::needs(&facts, None).len()
+                    <= facts.disks.len() + facts.interfaces.len() + facts.hostdevs.len() + 4
+            );
         }
         Err(error) => {
             let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;

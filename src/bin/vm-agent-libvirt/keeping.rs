@@ -18,7 +18,7 @@ use vm_agent::model::worker::Progress;
 /// libvirt keeps a TPM's state at an undefinition that says so since 8.9.0; a firmware's variables since 2.3.0.
 const KEEP_TPM_SINCE: u32 = 8_009_000;
 /// libvirt's error numbers for a definition that cannot be used: XML error, configuration not supported, XML detail.
-const OF_THE_TEXT: [u32; 3] = [27, 67, 72];
+const OF_THE_TEXT: [u32; 3] = [27, 67, 35];
 
 /// What is done for the state of a domain that moves.
 #[derive(Default)]

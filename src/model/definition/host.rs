@@ -9,6 +9,9 @@ use super::facts::DefinedDomain;
 use super::needs::{ConsolePort, console_ports};
 use super::strict::Element;
 
+/// More than this of one definition is not looked at: each costs the host a look.
+const MOST: usize = 1000;
+
 /// One thing that a domain needs of its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -85,7 +88,7 @@ pub enum Role {
     Device,
 }
 
-/// All that the domain of these `facts` needs; `root` is its document, if it is XML.
+/// All that the domain of these `facts` needs, each once; `root` is its document, if it is XML.
 #[must_use]
 pub fn needs(facts: &DefinedDomain, root: Option<&Element<'_>>) -> Vec<Need> {
     let qemu = matches!(facts.domain_type.as_str(), "qemu" | "kvm");
@@ -113,8 +116,11 @@ pub fn needs(facts: &DefinedDomain, root: Option<&Element<'_>>) -> Vec<Need> {
         Some(root) => of_document(facts, root, qemu, &mut needs),
         None => of_xl(facts, &mut needs),
     }
-    let mut once: Vec<Need> = Vec::with_capacity(needs.len());
+    let mut once: Vec<Need> = Vec::new();
     for need in needs {
+        if once.len() == MOST {
+            break;
+        }
         if !once.contains(&need) {
             once.push(need);
         }

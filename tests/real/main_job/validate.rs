@@ -200,3 +200,20 @@ fn a_definition_full_of_faults_gives_exactly_their_list_and_a_whole_one_none() {
     let own = host.call(Pacemaker, "validate-all").named("a").depth(10).gives(5);
     assert!(own.reason.starts_with("this host has no bridge 'br7'"), "{own}");
 }
+
+#[test]
+fn storage_that_hangs_hides_nothing_else_that_is_missing() {
+    let host = Host::up();
+    let storage = Hanging::mounted(&host);
+    std::fs::write(storage.folder.join("disk.img"), "").unwrap();
+    let path = storage.point.join("disk.img").display().to_string();
+    let devices = "<interface type='bridge'><source bridge='br7'/></interface><panic model";
+    let xml = host.guest("a").option("--disk", &path).edit("<panic model", devices).xml();
+    let file = host.file("a.xml", &xml);
+    let call = || host.call(Pacemaker, "validate-all").named("a").param("config", &file).depth(10).timeout(20.0);
+    let missing = "this host has no bridge 'br7': set it up here";
+    assert_eq!(told(&call().gives(5)), [missing]);
+    storage.hangs("all");
+    let silent = format!("the definition's disk {path} is on storage that does not answer");
+    assert_eq!(told(&call().gives(5)), [silent.as_str(), missing]);
+}

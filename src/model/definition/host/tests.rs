@@ -97,3 +97,11 @@ fn an_xl_file_needs_its_disks_bridges_and_devices() {
         ]
     );
 }
+
+#[test]
+fn of_a_definition_without_measure_only_so_much_is_looked_at() {
+    let disk = |number: usize| format!("<disk><source file='/{number}'/><target dev='a{number}'/></disk>");
+    let disks: String = (0..2 * MOST).map(disk).collect();
+    let needs = of(&format!("<domain type='qemu'><name>a</name><devices>{disks}</devices></domain>"));
+    assert_eq!(needs.len(), MOST);
+}

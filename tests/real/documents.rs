@@ -18,7 +18,7 @@ fn the_manual_page_has_every_command_and_option() {
         assert!(MANUAL.contains(&format!("\n.B {command}\n")), "the manual page lacks the command {command}");
         for option in help(&[command]).split_whitespace().filter(|word| word.starts_with("--")) {
             // `--watch[=<S>]` has a value that may be left out.
-            let option = option.split('[').next().unwrap().trim_end_matches([',', ']']);
+            let option = option.split('[').next().unwrap().trim_end_matches([',', ']', ')']);
             let escaped = option.replace('-', "\\-");
             assert!(option == "--help" || MANUAL.contains(&escaped), "the manual page lacks {option} of {command}");
         }

@@ -177,7 +177,7 @@ pub(crate) fn domains(
 ) -> Vec<Result<Vec<DomainListed>, String>> {
     let at = |node: &Option<&str>| {
         let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source))?;
-        let answer = backend::ask_worker(&Request::host(uri, Question::Domains { addresses: false }), until);
+        let answer = backend::ask_worker(&Request::host(uri, Question::Domains { whole: false }), until);
         answer.map_err(|why| why.to_string())?.domains.ok_or_else(|| "it lists no domains".to_owned())
     };
     let said = at_once(nodes, at).into_iter();

@@ -103,9 +103,9 @@ pub enum Question {
     Host,
     /// All domains of the host, each with the mark that it bears.
     Domains {
-        /// Each with the addresses of its network interfaces too.
+        /// Each with the addresses of its network interfaces too, and the number of its snapshots.
         #[serde(default)]
-        addresses: bool,
+        whole: bool,
     },
     /// What the host lacks for a domain.
     Check {

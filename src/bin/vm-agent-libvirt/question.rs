@@ -56,10 +56,10 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             asked.everything();
             Ok(Answer { lacks: Some(asked.lacks), ..Answer::default() })
         }
-        Question::Domains { addresses } => {
+        Question::Domains { whole } => {
             let all = connection.list_all_domains(0).during(CallStep::Call)?;
             let listed: Result<Vec<DomainListed>, Error> =
-                all.iter().filter_map(|domain| listed(domain, *addresses)).collect();
+                all.iter().filter_map(|domain| listed(domain, *whole)).collect();
             listed.map(|domains| Answer { domains: Some(domains), ..Answer::default() })
         }
         Question::PingAgent => {
@@ -80,18 +80,19 @@ const fn is_active(lookup: &Lookup) -> bool {
 }
 
 /// A domain with its mark; nothing, if it has vanished meanwhile.
-fn listed(domain: &Domain, addresses: bool) -> Option<Result<DomainListed, Error>> {
+fn listed(domain: &Domain, whole: bool) -> Option<Result<DomainListed, Error>> {
     let defined = |facts: &DomainFacts| {
-        (addresses || facts.id.is_some()).then_some(())?;
+        (whole || facts.id.is_some()).then_some(())?;
         definition::parse(domain.xml_desc(0).ok()?.as_bytes()).ok()
     };
     match connect::facts_at_once(domain) {
         Ok(facts) => {
             let defined = defined(&facts);
-            let interfaces = defined.iter().filter(|_| addresses).flat_map(|it| &it.interfaces);
+            let interfaces = defined.iter().filter(|_| whole).flat_map(|it| &it.interfaces);
             let macs = interfaces.filter_map(|it| it.mac.clone()).collect();
             let mark = defined.as_ref().filter(|_| facts.id.is_some()).and_then(|it| it.mark.clone());
-            Some(Ok(DomainListed { facts, mark, macs }))
+            let snapshots = if whole { domain.num_snapshots(0).ok() } else { None };
+            Some(Ok(DomainListed { facts, mark, macs, snapshots }))
         }
         Err(error) if error.code().to_raw() == NO_DOMAIN => None,
         Err(error) => Some(Err(error)),

@@ -119,7 +119,10 @@ impl HostListed {
         let facts = |one: &xen::Listed| one.facts(one.name.as_deref().unwrap_or("(no name)"), xen::Role::Itself);
         for facts in listed.iter().map(facts) {
             if !self.machines.iter().any(|known| known.uuid == facts.uuid) {
-                self.machines.push(MachineListed::of(DomainListed { facts, mark: None, macs: Vec::new() }, None));
+                self.machines.push(MachineListed::of(
+                    DomainListed { facts, mark: None, macs: Vec::new(), snapshots: None },
+                    None,
+                ));
             }
         }
     }

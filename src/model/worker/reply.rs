@@ -160,6 +160,9 @@ pub struct DomainListed {
     /// The addresses of its network interfaces, where that was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub macs: Vec<String>,
+    /// How many snapshots it has, where that was asked and told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<u32>,
 }
 
 /// A host, as far as its hypervisor tells.

@@ -31,25 +31,26 @@ fn healthy_pair() -> Cluster {
     cluster
 }
 
-/// What doctor finds on the first host: codes, each with where it is mended. The call must answer `code`.
-fn found(cluster: &Cluster, seconds: f64, code: i32) -> (BTreeSet<String>, String) {
-    let answer = cluster.host(1).call(Human, "doctor").named("a").arg("--json").timeout(seconds).gives(code);
-    let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer}"));
+/// Holds what doctor has found against codes, each with where it is mended.
+#[track_caller]
+fn assert_found(expected: &[&str], said: &str) {
+    let all: Value = serde_json::from_str(said).unwrap_or_else(|error| panic!("{error}: {said}"));
     let text = |it: &Value| it.as_str().unwrap_or("all").to_owned();
     let findings = all["findings"].as_array().unwrap().iter();
-    (findings.map(|it| format!("{} {}", text(&it["id"]), text(&it["node"]))).collect(), answer.stdout)
+    let found: BTreeSet<String> = findings.map(|it| format!("{} {}", text(&it["id"]), text(&it["node"]))).collect();
+    assert_eq!(found, expected.iter().map(|it| (*it).to_owned()).collect(), "{said}");
+}
+
+/// Has the first host's doctor look, which must answer `code` in time, and find exactly this.
+#[track_caller]
+fn finds_within(cluster: &Cluster, seconds: f64, code: i32, expected: &[&str]) {
+    let answer = cluster.host(1).call(Human, "doctor").named("a").arg("--json").timeout(seconds).gives(code);
+    assert_found(expected, &answer.stdout);
 }
 
 #[track_caller]
 fn finds(cluster: &Cluster, code: i32, expected: &[&str]) {
     finds_within(cluster, 60.0, code, expected);
-}
-
-#[track_caller]
-fn finds_within(cluster: &Cluster, seconds: f64, code: i32, expected: &[&str]) {
-    let (found, said) = found(cluster, seconds, code);
-    let expected: BTreeSet<String> = expected.iter().map(|it| (*it).to_owned()).collect();
-    assert_eq!(found, expected, "{said}");
 }
 
 fn shell(host: &Host, lines: &str) {
@@ -93,6 +94,11 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     one.virsh(&["create", "/run/running.xml"]);
     defines(two, "a", "-e '/<disk/,/<.disk>/d'");
     two.virsh(&["autostart", "a"]);
+    shell(
+        two,
+        "(echo '<domainsnapshot><name>s</name><state>shutoff</state><creationTime>1</creationTime>'; virsh -q dumpxml a
+         echo '</domainsnapshot>') >/run/s.xml; virsh -q snapshot-create a /run/s.xml --redefine",
+    );
     two.virsh(&["start", "a"]);
     shell(two, "sed -i 's|<vcpu>1<|<vcpu>2<|' /etc/vm/a.xml");
     shell(
@@ -123,6 +129,7 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
         "VA304 node2",
         "VA305 node2",
         "VA306 node2",
+        "VA310 node2",
         "VA502 node2",
         "VA503 node2",
         "VA506 node2",
@@ -130,6 +137,7 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     ];
     finds(&cluster, 1, &all);
 
+    two.virsh(&["snapshot-delete", "a", "s", "--metadata"]);
     for (host, machines) in [(one, ["twin", "copied"].as_slice()), (two, &["twin", "copy", "neighbour", "a"])] {
         host.virsh(&["destroy", "a"]);
         machines.iter().for_each(|name| drop(host.virsh(&["undefine", name])));
@@ -187,6 +195,15 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     root_logs_in("no");
     finds(&cluster, 1, &["VA115 node1"]);
     root_logs_in("prohibit-password");
+    // By TLS, with a certificate of another host that ends tomorrow, and none for a client.
+    shell(
+        two,
+        "cd /etc/pki/libvirt; cp -p servercert.pem clientcert.pem /run; rm clientcert.pem; openssl req -x509 -newkey rsa:2048 \
+         -nodes -days 1 -subj /CN=other -addext subjectAltName=DNS:other -keyout /run/x.pem -out servercert.pem 2>/dev/null",
+    );
+    let by_tls = one.call(Human, "doctor").named("a").param("migration_transport", "tls").arg("--json").timeout(60.0);
+    assert_found(&["VA603 node2", "VA604 node2", "VA605 node2"], &by_tls.gives(1).stdout);
+    shell(two, "cp -p /run/servercert.pem /run/clientcert.pem /etc/pki/libvirt/");
     two.service("stop", "libvirtd");
     shell(two, "mv /etc/vm/a.xml /run/a.xml");
     finds(&cluster, 1, &["VA307 node2", "VA501 node2"]);

@@ -78,7 +78,7 @@ impl Doctor {
             Some(Level::Notice) | None => Code::Ok,
         };
         let members = seen.members.iter().enumerate().map(|(at, member)| MemberAsked {
-            node: member.node.clone(),
+            node: ascii_line(&member.node, 100),
             here: at == 0,
             silent: member.told.as_ref().err().map(|untold| match untold {
                 Untold::NoAgent(program) => format!("it has no {program}"),
@@ -141,12 +141,12 @@ impl FindingSaid {
         Self {
             id: row.id,
             level: row.level,
-            node: found.node,
+            node: found.node.map(|node| ascii_line(&node, 100)),
             text: ascii_line(&found.text, 400),
             what: row.what,
             why: row.why,
             mend: row.mend,
-            commands: found.commands,
+            commands: found.commands.iter().map(|command| ascii_line(command, 1000)).collect(),
         }
     }
 }

@@ -252,6 +252,11 @@ checks! {
         "A start is refused until somebody says whether it is to go on from there (saved_memory): an old memory on newer disks destroys them.",
         "Look when it was saved; remove it where the machine has run since.";
 
+    HasSnapshots Warning "VA310":
+        "a cluster's machine has snapshots",
+        "libvirt moves no machine that has any: a move is refused.",
+        "Delete them ('virsh snapshot-delete' merges one, '--metadata' only forgets it).";
+
     // What the machine needs.
     NoEmulator Error "VA401":
         "a member's emulator or libvirt cannot run this kind of machine",
@@ -360,7 +365,7 @@ checks! {
         "A definition that the newer one writes may have what the older one does not know.",
         "Bring all members to the same version, once the machines were moved.";
     OtherQemu Warning "VA508":
-        "the members have different versions of QEMU",
+        "the members have different versions of QEMU, or of another hypervisor",
         "A machine that was started under the newer one cannot be moved back to the older.",
         "Bring all members to the same version, or name a machine type in the definitions that all have.";
     SameHostUuid Error "VA509":

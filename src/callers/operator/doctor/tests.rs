@@ -23,7 +23,7 @@ fn domain(name: &str, number: u32, runs: bool) -> DomainListed {
         job_operation: None,
         job_error: None,
     };
-    DomainListed { facts, mark: None, macs: vec![format!("52:54:00:00:00:{number:02}")] }
+    DomainListed { facts, mark: None, macs: vec![format!("52:54:00:00:00:{number:02}")], snapshots: Some(0) }
 }
 
 fn exam(node: &str, other: &str) -> HostExam {
@@ -278,6 +278,7 @@ const FAULTS: &[Fault] = &[
     }),
     (ExamCheck::NoUuid, |it| both(it, |machine| machine.has_uuid = false)),
     (ExamCheck::SavedMemory, |it| domains(it, 1)[0].facts.saved = Some(true)),
+    (ExamCheck::HasSnapshots, |it| domains(it, 1)[0].snapshots = Some(1)),
     (ExamCheck::NoEmulator, |it| lacks(it, LackKind::EmulatorMissing)),
     (ExamCheck::NoNetwork, |it| lacks(it, LackKind::BridgeMissing)),
     (ExamCheck::NoStorage, |it| lacks(it, LackKind::PoolInactive)),
@@ -393,6 +394,23 @@ fn a_silent_member_is_not_known_and_what_its_libvirt_told_still_counts() {
     let doctor = Doctor::of(&seen);
     assert!(doctor.text().ends_with("1 error, 1 warning; asked: node1"), "{}", doctor.text());
     assert_eq!(doctor.members[1].silent.as_deref(), Some("ssh to it failed"));
+}
+
+#[test]
+fn two_resources_are_one_machines_by_their_files_too() {
+    let twins = |own: &[(&str, &str)], other: &[(&str, &str)]| {
+        let params =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut seen = healthy();
+        let second = MachineResource { id: "b".into(), params: params(other), ..vm(&mut seen).clone() };
+        vm(&mut seen).params = params(own);
+        cluster(&mut seen).machines.push(second);
+        ids(&seen).contains(&"VA203")
+    };
+    assert!(twins(&[("config", "/vms/a.xml")], &[("config", "/vms/a.xml")]));
+    assert!(twins(&[("config", "/vms/a.xml")], &[("name", "a")]) && twins(&[("name", "a")], &[("config", "/x/a.xml")]));
+    assert!(!twins(&[("config", "/vms/a.xml")], &[("config", "/x/a.xml")]));
+    assert!(!twins(&[("name", "a"), ("config", "/vms/x.xml")], &[("name", "b"), ("config", "/vms/x.xml")]));
 }
 
 #[test]

@@ -36,7 +36,10 @@ pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadli
         lock_manager: shutdown::value(&conf, "lock_manager").filter(|it| *it != "nop").map(str::to_owned),
         ports: u32::from(to.saturating_sub(from)) + 1,
         ports_taken: taken(root, from, to),
-        certificates: wanted_certificates(migration).into_iter().map(|it| certificate(root, it, host, until)).collect(),
+        certificates: wanted_certificates(root, migration)
+            .into_iter()
+            .map(|it| certificate(root, it, host, until))
+            .collect(),
         cpu,
         cpu_flags,
     }
@@ -165,10 +168,10 @@ fn taken(root: &Path, from: u16, to: u16) -> u32 {
 }
 
 /// A certificate that is needed, and whether it must bear the host's name.
-type Wanted = (&'static str, bool);
+type Wanted = (String, bool);
 
-fn wanted_certificates(migration: &Migration) -> Vec<Wanted> {
-    let mut wanted: Vec<Wanted> = Vec::new();
+fn wanted_certificates(root: &Path, migration: &Migration) -> Vec<Wanted> {
+    let mut wanted: Vec<(&str, bool)> = Vec::new();
     if migration.transport.as_deref() == Some("tls") {
         wanted.extend([
             ("etc/pki/CA/cacert.pem", false),
@@ -176,38 +179,47 @@ fn wanted_certificates(migration: &Migration) -> Vec<Wanted> {
             ("etc/pki/libvirt/clientcert.pem", false),
         ]);
     }
+    let mut wanted: Vec<Wanted> = wanted.into_iter().map(|(path, names)| (path.to_owned(), names)).collect();
     if migration.tls {
-        wanted.extend([("etc/pki/qemu/ca-cert.pem", false), ("etc/pki/qemu/server-cert.pem", true)]);
+        let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
+        let folder = ["migrate_tls_x509_cert_dir", "default_tls_x509_cert_dir"]
+            .iter()
+            .find_map(|key| shutdown::value(&conf, key));
+        let folder = folder.unwrap_or("/etc/pki/qemu").trim_start_matches('/');
+        wanted.extend([(format!("{folder}/ca-cert.pem"), false), (format!("{folder}/server-cert.pem"), true)]);
     }
     wanted
 }
 
 fn certificate(root: &Path, (path, names): Wanted, host: &str, until: Deadline) -> CertificateSeen {
-    let file = root.join(path);
+    let file = root.join(&path);
     let mut seen = CertificateSeen { path: format!("/{path}"), there: file.is_file(), ends: None, names_host: None };
     let Some(openssl) = find_program("openssl").filter(|_| seen.there) else { return seen };
-    let mut args: Vec<OsString> = ["x509", "-noout", "-enddate", "-checkend", SOON].map(OsString::from).into();
+    // Of several questions at once it answers the first alone.
+    let ask = |question: &[&str]| {
+        let mut args: Vec<OsString> = ["x509", "-noout", "-in"].map(OsString::from).into();
+        args.push(file.clone().into());
+        args.extend(question.iter().map(OsString::from));
+        Some(String::from_utf8_lossy(&Child::new(&openssl).args(args).run(until).ok()?.stdout).into_owned())
+    };
+    seen.ends = ask(&["-enddate", "-checkend", SOON]).as_deref().and_then(near_end);
     if names && !host.is_empty() {
-        args.push(if host.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" }.into());
-        args.push(host.into());
-    }
-    args.extend(["-in".into(), file.into()]);
-    if let Ok(done) = Child::new(&openssl).args(args).run(until) {
-        (seen.ends, seen.names_host) = said(&String::from_utf8_lossy(&done.stdout));
+        let question = if host.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" };
+        seen.names_host = ask(&[question, host]).as_deref().and_then(is_for);
     }
     seen
 }
 
-/// What openssl says of a certificate: its end, if that is near, and whether it is for the name.
-fn said(text: &str) -> (Option<String>, Option<bool>) {
-    let end = text.lines().find_map(|line| line.strip_prefix("notAfter="));
-    let near = text.lines().any(|line| line.trim() == "Certificate will expire");
-    let names = if text.contains("does NOT match certificate") {
-        Some(false)
-    } else {
-        text.contains("does match certificate").then_some(true)
-    };
-    (end.filter(|_| near).map(str::to_owned), names)
+/// When a certificate ends, in openssl's words, if that is soon.
+fn near_end(said: &str) -> Option<String> {
+    let end = said.lines().find_map(|line| line.strip_prefix("notAfter="))?;
+    said.lines().any(|line| line.trim() == "Certificate will expire").then(|| end.to_owned())
+}
+
+/// Whether it is for the name that was asked about.
+fn is_for(said: &str) -> Option<bool> {
+    let no = said.contains("does NOT match certificate");
+    (no || said.contains("does match certificate")).then_some(!no)
 }
 
 /// The first processor's model and flags.
@@ -277,12 +289,12 @@ mod tests {
 
     #[test]
     fn openssls_words_are_understood() {
-        let far =
-            "notAfter=Jan  1 00:00:00 2046 GMT\nCertificate will not expire\nHostname n2 does match certificate\n";
-        assert_eq!(said(far), (None, Some(true)));
-        let near =
-            "notAfter=Dec  1 00:00:00 2026 GMT\nCertificate will expire\nIP 1.2.3.4 does NOT match certificate\n";
-        assert_eq!(said(near), (Some("Dec  1 00:00:00 2026 GMT".into()), Some(false)));
+        let far = "notAfter=Jan  1 00:00:00 2046 GMT\nCertificate will not expire\n";
+        let near = "notAfter=Dec  1 00:00:00 2026 GMT\nCertificate will expire\n";
+        assert_eq!((near_end(far), near_end(near).as_deref()), (None, Some("Dec  1 00:00:00 2026 GMT")));
+        assert_eq!(is_for("Hostname n2 does match certificate\n"), Some(true));
+        assert_eq!(is_for("IP 1.2.3.4 does NOT match certificate\n"), Some(false));
+        assert_eq!(is_for(""), None);
     }
 
     #[test]

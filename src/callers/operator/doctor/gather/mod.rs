@@ -130,6 +130,6 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
 fn libvirt(source: &str, until: Deadline) -> Result<LibvirtSeen, String> {
     let ask = |question| backend::ask_worker(&Request::host(source, question), until).map_err(|why| why.to_string());
     let host = ask(Question::Host)?.host.unwrap_or_default();
-    let domains = ask(Question::Domains { addresses: true })?.domains.ok_or("it lists no domains")?;
+    let domains = ask(Question::Domains { whole: true })?.domains.ok_or("it lists no domains")?;
     Ok(LibvirtSeen { host, domains })
 }

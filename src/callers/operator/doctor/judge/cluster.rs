@@ -40,8 +40,7 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
 
 /// Whether a resource is about the machine of this name.
 pub(super) fn is_of(machine: &MachineResource, name: &str) -> bool {
-    let file = machine.param("config").or_else(|| machine.param("xmlfile"));
-    let stem = file.and_then(|file| std::path::Path::new(file).file_stem()?.to_str());
+    let stem = file(machine).and_then(|file| std::path::Path::new(file).file_stem()?.to_str());
     machine.param("name").or(stem).unwrap_or(&machine.id) == name
 }
 
@@ -169,10 +168,25 @@ const fn seconds(ms: u64) -> u64 {
 
 fn twins(cluster: &MachinesOfCluster, found: &mut Vec<CheckFound>) {
     for (at, one) in cluster.machines.iter().enumerate() {
-        let Some(name) = one.param("name") else { continue };
-        if let Some(other) = cluster.machines.iter().skip(at + 1).find(|other| is_of(other, name)) {
+        if let Some(other) = cluster.machines.iter().skip(at + 1).find(|other| are_one(one, other)) {
+            let name = one.param("name").or_else(|| other.param("name")).or_else(|| file(one)).unwrap_or_default();
             let text = format!("'{}' and '{}' are both about the machine '{name}'", one.id, other.id);
             found.push(CheckFound::of_all(ExamCheck::TwoResources, text));
         }
     }
+}
+
+/// Whether two resources are about one machine: by their names, else by their files.
+fn are_one(one: &MachineResource, other: &MachineResource) -> bool {
+    match (one.param("name"), other.param("name")) {
+        (Some(name), Some(its)) => name == its,
+        (Some(name), None) => is_of(other, name),
+        (None, Some(name)) => is_of(one, name),
+        (None, None) => file(one).is_some() && file(one) == file(other),
+    }
+}
+
+/// The file of its definition, where its resource names it.
+fn file(machine: &MachineResource) -> Option<&str> {
+    machine.param("config").or_else(|| machine.param("xmlfile"))
 }

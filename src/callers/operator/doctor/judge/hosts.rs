@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Each member for itself, and the members beside each other: libvirt, daemons, versions, certificates, clocks. Pure.
 
-use super::told;
+use super::{told, word};
 use crate::callers::operator::doctor::facts::{CertificateSeen, ExamSeen, FilesSeen, HostExam, MemberSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
@@ -21,7 +21,11 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         clock(member, exam, found);
     }
     for member in &seen.members {
-        hostname(member, found);
+        // With a network of its own the memory goes elsewhere.
+        let ways = told(seen).next().into_iter().flat_map(|(_, exam)| &exam.ways);
+        if !ways.into_iter().any(|way| way.node == member.node && way.data_host.is_some()) {
+            hostname(member, found);
+        }
     }
     compare(seen, found);
 }
@@ -77,7 +81,7 @@ fn files(seen: &ExamSeen, node: &str, files: &FilesSeen, found: &mut Vec<CheckFo
                 at(
                     ExamCheck::CertificateName,
                     text,
-                    &format!("openssl x509 -noout -subject -ext subjectAltName -in {path}"),
+                    &format!("openssl x509 -noout -subject -ext subjectAltName -in {}", word(path)),
                 );
             }
         }
@@ -133,7 +137,8 @@ fn compare(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         }
         if let Some((here, there)) = differ(|it| it.hypervisor_version) {
             let (here, there) = (version(here), version(there));
-            at(ExamCheck::OtherQemu, format!("QEMU is {here} on {} and {there} on {node}", first.node));
+            let what = our.hypervisor.as_deref().unwrap_or("the hypervisor");
+            at(ExamCheck::OtherQemu, format!("{what} is {here} on {} and {there} on {node}", first.node));
         }
         if our.uuid.is_some() && our.uuid == their.uuid {
             let uuid = our.uuid.as_deref().unwrap_or_default();

@@ -50,6 +50,12 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
             found.push(CheckFound::at(ExamCheck::RunsTwice, there, text).mend(mend));
         }
     }
+    let has_snapshots = |it: &DomainListed| it.snapshots.is_some_and(|count| count > 0);
+    for (node, it) in all.iter().filter(|(_, it)| has_snapshots(it) && is_the_clusters(seen, it)) {
+        let text = format!("'{}' on {node} has {} snapshots", it.facts.name, it.snapshots.unwrap_or_default());
+        let mend = format!("virsh snapshot-list {}", word(&it.facts.name));
+        found.push(CheckFound::at(ExamCheck::HasSnapshots, node, text).mend(mend));
+    }
     for (node, it) in all.iter().filter(|(_, it)| it.facts.saved == Some(true) && is_the_clusters(seen, it)) {
         let text = format!("libvirt on {node} has saved the memory of '{}'", it.facts.name);
         let mend = format!("virsh managedsave-remove {}", word(&it.facts.name));

@@ -148,6 +148,10 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Ok(read) => read,
                 Err(code) => return code,
             };
+            if let Some(problem) = inv.params.problems.first() {
+                say(&mut stderr(), &format!("vm-agent: {problem}"));
+                return Code::Args.number();
+            }
             let doctor = doctor::look(&inv, &env);
             let text = match (shown.json, fix_hints) {
                 (true, _) => doctor.json(),

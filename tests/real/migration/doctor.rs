@@ -73,6 +73,9 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     const OWN_MAC: &str = "-e '/<mac /d;s|<mac [^>]*>||'";
     let cluster = healthy_pair();
     finds(&cluster, 0, &[]);
+    // What cannot be asked is no host that is well.
+    let mistyped = cluster.host(1).call(Human, "doctor").arg("--nodes").arg("node2,-oProxyCommand=x").gives(2);
+    assert!(mistyped.stderr.contains("guard_nodes"), "{mistyped}");
 
     let (one, two) = (cluster.host(1), cluster.host(2));
     for host in [one, two] {

@@ -159,6 +159,32 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     );
     shell(one, "cibadmin -M -o resources -X \"<op id='a-move' on-fail='block'/>\"");
     finds(&cluster, 0, &[]);
+
+    // What the cluster is configured with, all at once; the second resource is a clone of the predecessor's.
+    let other = "<clone id='c'><meta_attributes id='c-m'><nvpair id='c-role' name='target-role' value='Stopped'/>\
+        </meta_attributes><primitive id='b' class='ocf' provider='heartbeat' type='VirtualDomain'>\
+        <instance_attributes id='b-i'><nvpair id='b-config' name='config' value='/etc/vm/a.xml'/></instance_attributes>\
+        </primitive></clone>";
+    let other = one.file("b.cib", other);
+    one.run("cibadmin", &["-C", "-o", "resources", "--xml-file", other.to_str().unwrap()]);
+    for (kind, name, value) in [
+        ("--meta", "is-managed", "false"),
+        ("--meta", "allow-migrate", "false"),
+        ("--meta", "resource-stickiness", "0"),
+        ("--set-parameter=migrate", "", "sideways"),
+        ("--set-parameter=monitor_wait", "", "30"),
+    ] {
+        let named = format!("--set-parameter={name}");
+        let words = if name.is_empty() { vec![kind] } else { vec![kind, &named] };
+        one.run("crm_resource", &[&["-r", "a", "-v", value], words.as_slice()].concat());
+    }
+    shell(
+        one,
+        "cibadmin -M -o resources -X \"<op id='a-stop' on-fail='ignore'/>\"; cibadmin -D -X \"<primitive id='fence'/>\"",
+    );
+    let all = ["VA202", "VA203", "VA207", "VA210", "VA211", "VA212", "VA214", "VA215", "VA216", "VA217"];
+    let all = all.map(|code| format!("{code} all"));
+    finds(&cluster, 1, &all.each_ref().map(String::as_str));
 }
 
 #[test]

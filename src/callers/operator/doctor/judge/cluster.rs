@@ -75,7 +75,7 @@ fn resource(cluster: &MachinesOfCluster, machine: &MachineResource, found: &mut 
         of(
             ExamCheck::OtherAgent,
             format!("'{id}' is of ocf:{}", machine.provider),
-            Some(format!("vm-agent convert - {quoted}")),
+            Some(format!("cibadmin --query | vm-agent convert - {quoted}")),
         );
         return;
     }

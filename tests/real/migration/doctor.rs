@@ -233,6 +233,9 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     let by_tls = one.call(Human, "doctor").named("a").param("migration_transport", "tls").arg("--json").timeout(60.0);
     assert_found(&["VA603 node2", "VA604 node2", "VA605 node2"], &by_tls.gives(1).stdout);
     shell(two, "cp -p /run/servercert.pem /run/clientcert.pem /etc/pki/libvirt/");
+    let by_suffix =
+        one.call(Human, "doctor").named("a").param("migration_network_suffix", "-none").arg("--json").timeout(60.0);
+    assert_found(&["VA001 node2", "VA111 node1"], &by_suffix.gives(1).stdout);
     two.service("stop", "libvirtd");
     shell(two, "mv /etc/vm/a.xml /run/a.xml");
     finds(&cluster, 1, &["VA307 node2", "VA501 node2"]);
@@ -242,6 +245,18 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     shell(one, &format!("cp /etc/vm/a.xml /run/a.xml; {edit}"));
     shell(two, edit);
     finds(&cluster, 1, &["VA401 node1", "VA401 node2", "VA403 node2", "VA404 all"]);
+    let needs = "sed -e '/<uuid>/d;s|<on_poweroff>destroy|<on_poweroff>restart|;s|<memory unit=.MiB.>16<|<memory unit=\"TiB\">16<|' \
+        -e 's|<interface type=.user.>|<interface type=\"bridge\"><source bridge=\"nobr\"/>|' -e 's|</devices>|<hostdev mode=\"subsystem\" \
+        type=\"pci\"><source><address domain=\"0\" bus=\"0xfe\" slot=\"0\" function=\"0\"/></source></hostdev></devices>|' \
+        /run/a.xml >/etc/vm/a.xml";
+    for host in [one, two] {
+        shell(host, needs);
+    }
+    let on_both =
+        ["VA410", "VA411", "VA415"].into_iter().flat_map(|code| [1, 2].map(|node| format!("{code} node{node}")));
+    let once = ["VA206 all", "VA308 node1", "VA405 all", "VA409 all"].map(str::to_owned);
+    let all: Vec<String> = on_both.chain(once).collect();
+    finds(&cluster, 1, &all.iter().map(String::as_str).collect::<Vec<_>>());
     for host in [one, two] {
         shell(host, "cp /run/a.xml /etc/vm/a.xml");
     }

@@ -248,13 +248,18 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     let needs = "sed -e '/<uuid>/d;s|<on_poweroff>destroy|<on_poweroff>restart|;s|<memory unit=.MiB.>16<|<memory unit=\"TiB\">16<|' \
         -e 's|<interface type=.user.>|<interface type=\"bridge\"><source bridge=\"nobr\"/>|' -e 's|</devices>|<hostdev mode=\"subsystem\" \
         type=\"pci\"><source><address domain=\"0\" bus=\"0xfe\" slot=\"0\" function=\"0\"/></source></hostdev></devices>|' \
-        /run/a.xml >/etc/vm/a.xml";
+        -e 's|<source file=[^>]*>|<source file=\"/none.raw\"/>|' -e 's|</type>|&<loader readonly=\"yes\" \
+        type=\"pflash\">/none.fd</loader><nvram>/var/lib/none.fd</nvram>|' /run/a.xml >/etc/vm/a.xml";
+    shell(two, "printf 'Host *\\n  StrictHostKeyChecking no\\n' >/root/.ssh/config");
+    shell(one, "cibadmin -D -X \"<op id='a-monitor'/>\"");
     for host in [one, two] {
         shell(host, needs);
     }
-    let on_both =
-        ["VA410", "VA411", "VA415"].into_iter().flat_map(|code| [1, 2].map(|node| format!("{code} node{node}")));
-    let once = ["VA206 all", "VA308 node1", "VA405 all", "VA409 all"].map(str::to_owned);
+    let on_both = ["VA410", "VA411", "VA412", "VA413", "VA415"]
+        .into_iter()
+        .flat_map(|code| [1, 2].map(|node| format!("{code} node{node}")));
+    let once = ["VA112 node2", "VA206 all", "VA209 all", "VA308 node1", "VA405 all", "VA406 all", "VA409 all"]
+        .map(str::to_owned);
     let all: Vec<String> = on_both.chain(once).collect();
     finds(&cluster, 1, &all.iter().map(String::as_str).collect::<Vec<_>>());
     for host in [one, two] {
@@ -263,6 +268,6 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     // One that takes connections and says nothing; one that is gone.
     for what in ["freeze", "kill"] {
         two.service(what, "sshd");
-        finds_within(&cluster, 8.0, 1, &["VA001 node2", "VA102 node1"]);
+        finds_within(&cluster, 8.0, 1, &["VA001 node2", "VA102 node1", "VA209 all"]);
     }
 }

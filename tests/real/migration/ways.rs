@@ -28,6 +28,11 @@ fn ten_migrations_to_and_fro_lose_no_tick_and_keep_the_mark() {
     assert_eq!(cluster.host(1).virsh(MARK), mark);
     guest.call(1, Pacemaker, "stop").gives(0);
     assert!(guest.processes().is_empty());
+    // Its start, 4 moves by rgmanager, 3 by Pacemaker, of three actions each, 3 by hand, and its stop.
+    let again =
+        format!("set -o pipefail; {AGENT} history a --json -n 100 | {AGENT} replay - | grep -c 'decided the same'");
+    let counts = [1, 2].map(|n| cluster.host(n).run("bash", &["-c", &again]).parse::<usize>().unwrap());
+    assert_eq!(counts.iter().sum::<usize>(), 1 + 4 + 3 * 3 + 3 + 1, "{counts:?} records are decided the same again");
 }
 
 #[test]

@@ -16,9 +16,13 @@ fn the_manual_page_has_every_command_and_option() {
     let commands = commands.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
     for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|c| *c != "help") {
         assert!(MANUAL.contains(&format!("\n.B {command}\n")), "the manual page lacks the command {command}");
-        for option in help(&[command]).split_whitespace().filter(|word| word.starts_with("--")) {
+        // Its own options, and not those of other programs that the words beside them tell of.
+        let help = help(&[command]);
+        let options = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let options = options.filter_map(|line| line.split("  ").next()).flat_map(str::split_whitespace);
+        for option in options.filter(|word| word.starts_with("--")) {
             // `--watch[=<S>]` has a value that may be left out.
-            let option = option.split('[').next().unwrap().trim_end_matches([',', ']', ')']);
+            let option = option.split('[').next().unwrap().trim_end_matches([',', ']']);
             let escaped = option.replace('-', "\\-");
             assert!(option == "--help" || MANUAL.contains(&escaped), "the manual page lacks {option} of {command}");
         }

@@ -187,7 +187,7 @@ fn what_is_converted_to_crmsh_runs_on_a_scratch_cib_which_is_valid_then() {
 
 /// Its resources become the agent's in place; what is in them stays.
 #[test]
-fn resources_of_virtual_domain_become_the_agents_in_a_scratch_cib() {
+fn resources_of_heartbeats_agents_become_this_agents_in_a_scratch_cib() {
     need(&["pcs", "crm", "cibadmin", "crm_verify"]);
     let host = Installed::with_the_program("/usr");
     let mut changed = 0;
@@ -201,7 +201,8 @@ fn resources_of_virtual_domain_become_the_agents_in_a_scratch_cib() {
         for (before, after) in resources(&before).into_iter().zip(resources(&after)) {
             assert_eq!(before.attribute("id"), after.attribute("id"));
             let was = before.attribute("type");
-            let is = if was == Some("VirtualDomain") && !kept { Some("vm") } else { was };
+            let stays = kept || matches!(before.attribute("id"), Some("vm-memory" | "vm-none"));
+            let is = if matches!(was, Some("VirtualDomain" | "Xen")) && !stays { Some("vm") } else { was };
             assert_eq!(after.attribute("type"), is, "{text}");
             changed += usize::from(is != was);
             let (had, has) = (pairs(before, "instance_attributes"), pairs(after, "instance_attributes"));
@@ -215,7 +216,7 @@ fn resources_of_virtual_domain_become_the_agents_in_a_scratch_cib() {
             }
         }
     }
-    assert_eq!(changed, 8);
+    assert_eq!(changed, 14);
 }
 
 /// The definition's name is taken where the definition is; what is wrong is told in one sentence, with its place.

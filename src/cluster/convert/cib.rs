@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! VirtualDomain's resources in a CIB, which become this agent's in place: agent, name and operations are changed while
-//! Pacemaker leaves the machine alone. A resource that asks for what this agent refuses stays as it is.
+//! The resources of `ocf:heartbeat:VirtualDomain` and `ocf:heartbeat:Xen` in a CIB, which become this agent's in place:
+//! agent, name and operations are changed while Pacemaker leaves the machine alone. A resource that asks for what this agent
+//! refuses stays as it is.
 
 mod operations;
 
@@ -14,8 +15,16 @@ use operations::operations;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// A resource of VirtualDomain's.
+/// The agents whose resources are converted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Predecessor {
+    VirtualDomain,
+    Xen,
+}
+
+/// A resource of one of them.
 struct DomainResource<'a, 't> {
+    of: Predecessor,
     primitive: &'a Element<'t>,
     /// What it is made from.
     template: Option<&'a Element<'t>>,
@@ -44,7 +53,7 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
     below(resources, resources, false, &mut found);
     let known: Vec<&str> = found.iter().map(DomainResource::id).collect();
     let any = |name: &str| found.iter().any(|it| it.is_called(name));
-    unnamed(wish, "resource of ocf:heartbeat:VirtualDomain", &known, any)?;
+    unnamed(wish, "resource of ocf:heartbeat:VirtualDomain or Xen", &known, any)?;
     let mut taken = Vec::new();
     ids_below(root, &mut taken);
     let mut ids = Ids::taken(taken.into_iter());
@@ -70,15 +79,15 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
             (Ok(change), None) => {
                 changes.push((it.id(), change));
                 if let Some(template) = it.template
-                    && !templates.iter().any(|known: &&Element<'_>| std::ptr::eq(*known, template))
+                    && !templates.iter().any(|(_, known): &(Predecessor, &Element<'_>)| std::ptr::eq(*known, template))
                 {
-                    templates.push(template);
+                    templates.push((it.of, template));
                 }
             }
         }
     }
     if changes.is_empty() {
-        text.told("There is no resource of ocf:heartbeat:VirtualDomain to convert in it.");
+        text.told("There is no resource of ocf:heartbeat:VirtualDomain or ocf:heartbeat:Xen to convert in it.");
         return Ok(text.text());
     }
     text.point("A monitor_wait tells of an end the moment it comes; README has it in its full example.");
@@ -86,11 +95,11 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
         text.point("The cluster is in maintenance already: leave it so, if that was for another reason.");
     }
     maintenance(wish.to, &mut text);
-    for template in templates {
+    for (of, template) in templates {
         text.gap();
         text.told(&format!("template {}", shown(template.attribute("id").unwrap_or_default().as_ref())));
         let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
-        let inside = operations(template, allows_moves(&[template]), true, &mut ids, &mut change.told);
+        let inside = operations(of, template, allows_moves(&[template]), true, &mut ids, &mut change.told);
         change.modify(template, "", &inside, true);
         change.write(&mut text);
     }
@@ -125,9 +134,12 @@ fn below<'a, 't>(
             let name = child.attribute("template");
             let template = resources.all("template").find(|it| name.is_some() && it.attribute("id") == name);
             let agent = |part| child.attribute(part).or_else(|| template?.attribute(part));
-            if [agent("class"), agent("provider"), agent("type")] == ["ocf", "heartbeat", "VirtualDomain"].map(Some) {
-                found.push(DomainResource { primitive: child, template, cloned, resources });
-            }
+            let of = match [agent("class"), agent("provider"), agent("type")] {
+                [Some("ocf"), Some("heartbeat"), Some("VirtualDomain")] => Predecessor::VirtualDomain,
+                [Some("ocf"), Some("heartbeat"), Some("Xen")] => Predecessor::Xen,
+                _ => continue,
+            };
+            found.push(DomainResource { of, primitive: child, template, cloned, resources });
         }
     }
 }
@@ -152,6 +164,16 @@ fn allows_moves(elements: &[&Element<'_>]) -> bool {
     value.and_then(|it| it.attribute("value")).and_then(boolean) == Some(true)
 }
 
+impl Predecessor {
+    /// Its name for the parameter with the definition's file.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::VirtualDomain => "config",
+            Self::Xen => "xmfile",
+        }
+    }
+}
+
 impl<'a, 't> DomainResource<'a, 't> {
     fn id(&self) -> &'a str {
         self.primitive.attribute("id").unwrap_or_default()
@@ -160,7 +182,7 @@ impl<'a, 't> DomainResource<'a, 't> {
     fn is_called(&self, name: &str) -> bool {
         let params = self.params();
         let value = |of: &str| params.iter().find(|it| it.name == of).map(|it| it.value);
-        let file = value("config").and_then(|it| Path::new(it).file_stem()?.to_str());
+        let file = value(self.of.file()).and_then(|it| Path::new(it).file_stem()?.to_str());
         self.id() == name || value("name") == Some(name) || file == Some(name)
     }
 
@@ -211,8 +233,25 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
     refused(&params, &mut change.told)?;
     let value = |of: &str| params.iter().find(|it| it.name == of).map(|it| it.value).filter(|value| !value.is_empty());
     let mut added: Vec<(&str, String)> = Vec::new();
+    let file = value(it.of.file());
+    let in_file = file.and_then(|file| (wish.name_in)(Path::new(file))).filter(|name| keeps(name));
+    if it.of == Predecessor::Xen {
+        let file = file.ok_or("it has no xmfile: the agent's own example, /etc/xen/vm/MyDomU, is no machine's")?;
+        match (value("name"), &in_file) {
+            (Some(name), Some(own)) if name != own => {
+                return Err(format!(
+                    "its name is '{}', and that in {} '{}': xl was told the first at each start, and vm-agent takes what the \
+                     file says; make them one.",
+                    shown(name.as_ref()),
+                    shown(file.as_ref()),
+                    shown(own.as_ref())
+                ));
+            }
+            (Some(_) | None, Some(_) | None) => {}
+        }
+    }
     if value("name").is_none() {
-        match value("config").and_then(|config| (wish.name_in)(Path::new(config))).filter(|name| keeps(name)) {
+        match in_file {
             Some(name) => {
                 change.told.push(format!(
                     "chosen: name={}, as its definition here has it, so that it is found also where that cannot be read",
@@ -237,7 +276,7 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
     }
     for (is_set, told) in [
         (
-            value("hypervisor").is_none(),
+            it.of == Predecessor::VirtualDomain && value("hypervisor").is_none(),
             "hypervisor is not set: vm-agent takes xen:///system in a Xen dom0, else \
                                         qemu:///system; VirtualDomain what 'virsh uri' says",
         ),
@@ -251,7 +290,13 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
             change.told.push(told.into());
         }
     }
-    let inside = operations(it.primitive, allows_moves(&it.elements()), it.template.is_none(), ids, &mut change.told);
+    if it.of == Predecessor::Xen && value("shutdown_timeout").is_none() {
+        change.told.push(
+            "shutdown_timeout is not set: the guest has all of a stop's time but 20 s; ocf:heartbeat:Xen gave it two thirds".into(),
+        );
+    }
+    let inside =
+        operations(it.of, it.primitive, allows_moves(&it.elements()), it.template.is_none(), ids, &mut change.told);
     change.modify(it.primitive, &attributes(it, &added, ids), &inside, it.primitive.attribute("type").is_some());
     Ok(change)
 }

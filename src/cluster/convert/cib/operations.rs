@@ -4,14 +4,28 @@
 
 use super::super::times::pacemaker_ms;
 use super::super::words::{Ids, escaped};
+use super::Predecessor;
 use crate::model::definition::Element;
 use crate::sys::text::shown;
 
-/// VirtualDomain keeps 5 s of a stop to destroy the machine, this agent 20 s: the guest has as long as before.
-const LONGER_STOP: u64 = 15;
+/// Of a stop's time, ocf:heartbeat:Xen keeps one of so many parts to destroy the machine.
+const XEN_KEEPS: u64 = 3;
+
+/// The seconds of a stop in which the guest has as long as before, if they are more than the stop has; and what the
+/// predecessor keeps of it to destroy the machine. This agent keeps 20 s.
+fn longer_stop(of: Predecessor, seconds: u64) -> Option<(u64, &'static str)> {
+    match of {
+        Predecessor::VirtualDomain => Some((seconds.saturating_add(15), "VirtualDomain 5 s")),
+        Predecessor::Xen => {
+            let needed = (seconds - seconds / XEN_KEEPS).saturating_add(20);
+            (needed > seconds).then_some((needed, "ocf:heartbeat:Xen a third of it"))
+        }
+    }
+}
 
 /// The operations that are changed and added, in XML; nothing where there are none. `adds`: whether those that it lacks are.
 pub(super) fn operations(
+    of: Predecessor,
     element: &Element<'_>,
     moves: bool,
     adds: bool,
@@ -44,7 +58,7 @@ pub(super) fn operations(
             xml.push_str(&add(name, 0, seconds, rest, ""));
         }
         for op in there {
-            xml.push_str(&longer(op, name, seconds, told));
+            xml.push_str(&longer(of, op, name, seconds, told));
         }
     }
     let monitors = named("monitor");
@@ -72,7 +86,7 @@ pub(super) fn operations(
 }
 
 /// An operation that is changed, in XML; nothing where it stays.
-fn longer(op: &Element<'_>, name: &str, seconds: u64, told: &mut Vec<String>) -> String {
+fn longer(of: Predecessor, op: &Element<'_>, name: &str, seconds: u64, told: &mut Vec<String>) -> String {
     let Some(id) = op.attribute("id") else { return String::new() };
     let mut pairs = op.all("meta_attributes").flat_map(|set| set.all("nvpair"));
     if pairs.any(|it| matches!(it.attribute("name"), Some("timeout" | "on-fail"))) {
@@ -90,12 +104,14 @@ fn longer(op: &Element<'_>, name: &str, seconds: u64, told: &mut Vec<String>) ->
             told.push(format!("op {name} timeout={} cannot be read here: it stays", shown(text.as_ref())));
         }
         Some((_, Some(ms))) if name == "stop" => {
-            let longer = ms.div_ceil(1000).saturating_add(LONGER_STOP);
-            told.push(format!(
-                "chosen: op stop timeout={longer}s, {LONGER_STOP} s more: vm-agent keeps 20 s of it to destroy the machine, \
-                 VirtualDomain 5 s"
-            ));
-            changed.push_str(&format!(" timeout=\"{longer}s\""));
+            let seconds = ms.div_ceil(1000);
+            if let Some((longer, kept)) = longer_stop(of, seconds) {
+                let more = longer - seconds;
+                told.push(format!(
+                    "chosen: op stop timeout={longer}s, {more} s more: vm-agent keeps 20 s of it to destroy the machine, {kept}"
+                ));
+                changed.push_str(&format!(" timeout=\"{longer}s\""));
+            }
         }
         Some((_, Some(ms))) if name != "start" && ms < seconds.saturating_mul(1000) => {
             told.push(format!("chosen: op {name} timeout={seconds}s in place of {} s", ms / 1000));

@@ -17,12 +17,17 @@ use crate::model::worker::{
 use crate::sys::child::{self, Child, ChildError, Ended, Finished, LIBEXEC, RunningChild};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
+use rustix::fs::statvfs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The daemon whose emulators' logs are at hand.
 pub(crate) const SYSTEM_QEMU: &str = "qemu:///system";
+/// Where that daemon keeps its state of QEMU's domains.
+const STATE: &str = "/run/libvirt/qemu";
+/// Less than this free there counts as full: what failed may have taken the rest, and given some of it back.
+const FEW: u64 = 64 * 1024;
 /// libvirt's name for the language of xl's files.
 const XEN_XL: &str = "xen-xl";
 /// The most that is read of an answer with a definition in it.
@@ -66,10 +71,13 @@ impl Backend {
             Err(failure) if self.uri == SYSTEM_QEMU => failure,
             result => return result,
         };
-        Err(match cause::with_words(&failure.said, || emulator_log::words(name, deadline)) {
-            Some(said) => Failure { said: ascii_line(&said, 500), ..failure },
-            None => failure,
-        })
+        let words = cause::with_words(&failure.said, || emulator_log::words(name, deadline));
+        // A child of libvirt that cannot write its pid file there has no way to say so.
+        let full = || room(STATE).map(|left| format!("{STATE} is full ({left} bytes left); {}", failure.said));
+        match words.or_else(full) {
+            Some(said) => Err(Failure { said: ascii_line(&said, 500), ..failure }),
+            None => Err(failure),
+        }
     }
 
     /// Begins the change; its end is told by `Call`.
@@ -364,6 +372,12 @@ impl Call {
         }
         judge(&self.tool, &finished)
     }
+}
+
+/// The bytes that are left in a file system, which is in memory, if they are few.
+fn room(folder: &str) -> Option<u64> {
+    let stat = statvfs(folder).ok().filter(|stat| stat.f_blocks > 0)?;
+    Some(stat.f_bfree.saturating_mul(stat.f_frsize)).filter(|left| *left < FEW)
 }
 
 /// The worker's file.

@@ -31,7 +31,7 @@ fn full_file_systems_keep_nothing_but_libvirts_start_from_working() {
     well(Fault::new(&host, 24, "/run, /tmp, /var full"))
         .set(set)
         .clear(clear)
-        .start(expect(&[1], (5.0, 30.0), Gone, &["No space left on device"]))
+        .start(expect(&[1], (5.0, 30.0), Gone, &["/run/libvirt/qemu is full"]))
         .play();
 }
 

@@ -17,7 +17,7 @@ fn metrics_tell_states_actions_and_time_away_and_say_unknown_when_libvirt_is_dea
     vm.watch(Pacemaker).param("on_pause", "resume").gives(0);
     let file = host.folder("textfile").join("vm.prom");
     let written = || {
-        let answer = host.call(Human, "metrics").arg("--output").arg(&file).timeout(5.0).gives(0);
+        let answer = host.call(Human, "metrics").arg("--output").arg(&file).gives(0);
         assert_eq!(answer.stdout, "", "{answer}");
         std::fs::read_to_string(&file).unwrap()
     };
@@ -52,7 +52,7 @@ fn metrics_are_written_whole_or_not_at_all_and_storage_that_hangs_ends_them_in_t
     let host = Host::with("");
     let storage = Hanging::mounted(&host);
     let write = |code: i32, file: &str| {
-        host.call(Human, "metrics").arg("--output").arg(file).timeout(3.0).gives(code).within(5.0)
+        host.call(Human, "metrics").arg("--output").arg(file).arg("--timeout").arg("3").gives(code).within(5.0)
     };
     let folder = host.folder("textfile");
     write(0, folder.join("vm.prom").to_str().unwrap());

@@ -2,6 +2,7 @@
 //! What a disk's file or device is, beyond its path: so that it can be told whether two hosts mean the same one. Nothing is
 //! opened. Storage may hang: it is asked aside.
 
+use crate::sys::file_system::{self, FileSystem, Hosts};
 use rustix::fs::{Stat, stat, statfs};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -39,27 +40,6 @@ pub struct DiskSeen {
     pub identity: Option<String>,
 }
 
-/// File systems by the number that the kernel gives them.
-const KINDS: [(u32, &str, Storage); 17] = [
-    (0x0116_1970, "GFS2", Storage::Shared),
-    (0x7461_636f, "OCFS2", Storage::Shared),
-    (0x6969, "NFS", Storage::Shared),
-    (0x00c3_6400, "CephFS", Storage::Shared),
-    (0x0bd0_0bd0, "Lustre", Storage::Shared),
-    (0x4750_4653, "GPFS", Storage::Shared),
-    (0xff53_4d42, "CIFS", Storage::Unknown),
-    (0xfe53_4d42, "SMB", Storage::Unknown),
-    (0x6573_5546, "FUSE", Storage::Unknown),
-    (0xef53, "ext4", Storage::Local),
-    (0x5846_5342, "XFS", Storage::Local),
-    (0x9123_683e, "Btrfs", Storage::Local),
-    (0x2fc1_2fc1, "ZFS", Storage::Local),
-    (0xf2f5_2010, "F2FS", Storage::Local),
-    (0x0102_1994, "tmpfs", Storage::Local),
-    (0x8584_58f6, "ramfs", Storage::Local),
-    (0x794c_7630, "overlay", Storage::Local),
-];
-
 /// What is at a path. It may take for ever.
 #[must_use]
 pub fn of(path: &Path) -> DiskSeen {
@@ -67,12 +47,13 @@ pub fn of(path: &Path) -> DiskSeen {
     if rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::BlockDevice {
         return device(&found, Path::new("/sys"));
     }
-    let number = statfs(path).map_or(0, |it| u32::try_from(it.f_type).unwrap_or_default());
-    let known = KINDS.iter().find(|(its, ..)| *its == number);
-    let (kind, storage) = known.map_or_else(
-        || (format!("a file system of type {number:#x}"), Storage::Unknown),
-        |(_, kind, storage)| ((*kind).to_owned(), *storage),
-    );
+    let number = statfs(path).map_or(0, |it| file_system::number(it.f_type));
+    let (kind, storage) = match file_system::of_type(number) {
+        None => (format!("a file system of type {number:#x}"), Storage::Unknown),
+        Some(FileSystem { name, hosts: Hosts::One }) => ((*name).to_owned(), Storage::Local),
+        Some(FileSystem { name, hosts: Hosts::Several }) => ((*name).to_owned(), Storage::Unknown),
+        Some(FileSystem { name, hosts: Hosts::SeveralAlike }) => ((*name).to_owned(), Storage::Shared),
+    };
     let size = u64::try_from(found.st_size).unwrap_or_default();
     DiskSeen { there: Some(true), storage, kind, numbers: (found.st_dev, found.st_ino), size, identity: None }
 }

@@ -15,6 +15,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
+use crate::sys::file_system;
+
 /// What a file that is about to be written is used for already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InUse {
@@ -57,13 +59,10 @@ const WRITE: i64 = 1;
 const BYTES: [(i64, LockedBy); 3] =
     [(PERMISSIONS[0] + WRITE, LockedBy::Writer), (PERMISSIONS[1] + WRITE, LockedBy::Reader), (0, LockedBy::Lease)];
 
-/// File systems that only one host has mounted.
-const LOCAL: [libc::c_long; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1, 0xCA45_1A4E];
-
 /// Whether a path is on a file system that only this host has mounted. It may never come to an end, on storage that hangs.
 #[must_use]
 pub fn is_local(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|fs| LOCAL.contains(&fs.f_type))
+    rustix::fs::statfs(path).is_ok_and(|fs| file_system::is_local(fs.f_type))
 }
 
 /// Asks. It may never come to an end, on storage that hangs.
@@ -90,7 +89,7 @@ fn look(path: &Path) -> io::Result<InUse> {
         if by == LockedBy::Lease && i32::from(holder.l_type) != libc::F_WRLCK {
             continue;
         }
-        let local = rustix::fs::fstatfs(&file).is_ok_and(|fs| LOCAL.contains(&fs.f_type));
+        let local = rustix::fs::fstatfs(&file).is_ok_and(|fs| file_system::is_local(fs.f_type));
         return Ok(InUse::Locked { by, process: process(&file, holder.l_pid), local });
     }
     Ok(InUse::No)

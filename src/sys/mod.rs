@@ -4,6 +4,7 @@
 pub mod child;
 pub(crate) mod connecting;
 pub mod disk_identity;
+pub(crate) mod file_system;
 pub(crate) mod files;
 pub(crate) mod held;
 pub(crate) mod hosts;

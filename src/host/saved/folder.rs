@@ -7,6 +7,7 @@ use crate::model::definition;
 use crate::model::saved_state::{
     RunOf, Stamp, StateFolder, StateImage, StateRecord, new_record, partial, record, restoring,
 };
+use crate::sys::file_system::{self, Hosts};
 use crate::sys::files::{open_file, open_folder};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fstatfs, fsync, openat, renameat, statat, unlinkat,
@@ -29,20 +30,6 @@ const LONGEST_RECORD: u64 = 1 << 20;
 const RECORD: usize = 4096;
 /// See `RECORD`.
 const RECORD_OF_DISK: usize = 1024;
-/// File systems that several hosts see: NFS, SMB (three), Ceph, GFS2, OCFS2, FUSE (GlusterFS and its like), 9p, Lustre, GPFS.
-const SHARED: [u64; 11] = [
-    0x6969,
-    0x517b,
-    0xff53_4d42,
-    0xfe53_4d42,
-    0x00c3_6400,
-    0x0116_1970,
-    0x7461_636f,
-    0x6573_5546,
-    0x0102_1997,
-    0x0bd0_0bd0,
-    0x4750_4653,
-];
 
 pub(super) fn obey(place: &StatePlace, order: &FolderOrder) -> Result<FolderAnswer, String> {
     let folder = open(place)?;
@@ -99,7 +86,7 @@ fn look(place: &StatePlace, folder: &OwnedFd, disks: &[String]) -> Result<StateF
         restoring: exists(folder, &restoring(&place.name)),
         disks: disks.iter().chain(recorded).filter_map(|path| stamp_of_disk(path)).collect(),
         record,
-        shared: u64::try_from(space.f_type).is_ok_and(|kind| SHARED.contains(&(kind & 0xffff_ffff))),
+        shared: file_system::of_type(space.f_type).is_some_and(|kind| kind.hosts != Hosts::One),
         free: space.f_bavail.saturating_mul(u64::try_from(space.f_bsize).unwrap_or(0)),
         ..StateFolder::default()
     };

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! convert by hand: reads a predecessor's configuration, and gives the commands of `cluster::convert`. Runs none of them.
 
-use super::{Which, input, managed};
+use super::input::{self, Unread};
+use super::{Which, managed, told};
 use crate::cluster::convert::{NotConverted, Shell, Wish, convert};
 use crate::cluster::{LARGEST, live_cib};
 use crate::model::call::{Action, Environment};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::child::find_program;
-use crate::sys::text::{say, shown};
+use crate::sys::text::say;
 use crate::sys::time::Deadline;
 use clap::{Args, ValueEnum};
-use std::io::{ErrorKind, stderr, stdout};
+use std::io::stdout;
 use std::path::{Path, PathBuf};
 
 /// rgmanager's configuration, where it has it.
@@ -45,10 +46,7 @@ pub(super) fn print(args: &ConvertArgs, env: &Environment, verbose: bool) -> u8 
             say(&mut stdout(), text.trim_end());
             Code::Ok.number()
         }
-        Err(outcome) => {
-            say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
-            outcome.code.number()
-        }
+        Err(outcome) => told(&outcome),
     }
 }
 
@@ -73,9 +71,9 @@ fn run(args: &ConvertArgs, name_in: &dyn Fn(&Path) -> Option<String>, until: Dea
 /// The configuration, and where it is from.
 fn read(file: Option<&Path>, until: Deadline) -> Result<(String, Vec<u8>), Outcome> {
     let Some(file) = file else {
-        return match input::read(Path::new(CLUSTER_CONF), LARGEST.0) {
+        return match input::read(Path::new(CLUSTER_CONF), LARGEST.0, until) {
             Ok(bytes) => Ok((CLUSTER_CONF.to_owned(), bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Unread::Missing) => {
                 let cib = live_cib(until).map_err(|why| {
                     let reason =
                         format!("there is no {CLUSTER_CONF}, and no CIB: {why}; name a file, or - for standard input");
@@ -83,16 +81,16 @@ fn read(file: Option<&Path>, until: Deadline) -> Result<(String, Vec<u8>), Outco
                 })?;
                 Ok(("the cluster's CIB".to_owned(), cib))
             }
-            Err(error) => Err(unreadable(CLUSTER_CONF, &error)),
+            Err(why) => Err(unreadable(CLUSTER_CONF, &why)),
         };
     };
-    let from = if file == Path::new("-") { "standard input".to_owned() } else { shown(file.as_os_str()) };
+    let from = input::name(file);
     // What is too large is told, and not read to its end.
-    input::read(file, LARGEST.0).map(|bytes| (from.clone(), bytes)).map_err(|error| unreadable(&from, &error))
+    input::read(file, LARGEST.0, until).map(|bytes| (from.clone(), bytes)).map_err(|why| unreadable(&from, &why))
 }
 
-fn unreadable(from: &str, error: &std::io::Error) -> Outcome {
-    let name = error.kind() == ErrorKind::NotFound && !from.contains(['/', '.']);
+fn unreadable(from: &str, why: &Unread) -> Outcome {
+    let name = *why == Unread::Missing && !from.contains(['/', '.']);
     let hint = if name { "; the first word is a file, and names come after it" } else { "" };
-    Outcome::new(Code::Configured, format!("{from} cannot be read: {error}{hint}"))
+    Outcome::new(Code::Configured, format!("{from} cannot be read: {why}{hint}"))
 }

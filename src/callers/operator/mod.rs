@@ -125,22 +125,14 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
         }
         Verb::Convert(args) => return convert::print(&args, env, verbose),
         Verb::Plan(args) => {
-            let outcome = plan::run(&args, Deadline::after(Duration::from_secs_f64(args.timeout)));
-            if !outcome.reason.is_empty() {
-                say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
-            }
-            return outcome.code.number();
+            return told(&plan::run(&args, Deadline::after(Duration::from_secs_f64(args.timeout))));
         }
         Verb::Metrics(MetricsArgs { output, connect, timeout }) => {
             let (inv, env) = match (Which { connect, timeout, ..Which::default() }).read(Action::Status, env, verbose) {
                 Ok(read) => read,
                 Err(code) => return code,
             };
-            let outcome = metrics::run(&inv, &env, output.as_deref());
-            if !outcome.reason.is_empty() {
-                say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
-            }
-            return outcome.code.number();
+            return told(&metrics::run(&inv, &env, output.as_deref()));
         }
         Verb::Doctor { mut shown, fix_hints, nodes } => {
             shown.which.options.extend(nodes.map(guard_nodes));
@@ -252,6 +244,14 @@ fn change(inv: &Invocation, env: &Environment, force: bool, act: impl FnOnce(&In
 /// Whether there is anything to explain of an action.
 const fn explainable(action: Action) -> bool {
     !matches!(action, Action::MetaData | Action::ValidateAll | Action::Usage)
+}
+
+/// Says why a command has failed, if it has; gives its exit code.
+fn told(outcome: &Outcome) -> u8 {
+    if !outcome.reason.is_empty() {
+        say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
+    }
+    outcome.code.number()
 }
 
 /// `--nodes`, as the parameter that it is.

@@ -5,14 +5,13 @@
 mod told;
 
 use super::command_line::PlanArgs;
+use super::input;
 use crate::cluster::LARGEST;
 use crate::cluster::plan::{self, Event, NoPlan, PlannedCib, PlannedResource, Simulated};
 use crate::model::outcome::{Code, Outcome};
-use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::text::{ascii_line, say, shown};
 use crate::sys::time::Deadline;
-use std::ffi::OsStr;
-use std::io::{Read, stdin, stdout};
+use std::io::stdout;
 use std::path::Path;
 use told::PlanTold;
 
@@ -59,34 +58,10 @@ fn outcome(why: NoPlan) -> Outcome {
     }
 }
 
-/// A file, read by a program: its storage may hang.
 fn read(file: &Path, until: Deadline) -> Result<Vec<u8>, Outcome> {
     let unreadable =
         |why: String| Outcome::new(Code::Configured, format!("{} cannot be read: {why}", shown(file.as_os_str())));
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        let most = u64::try_from(LARGEST.0).unwrap_or(u64::MAX);
-        stdin()
-            .lock()
-            .take(most.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|error| unreadable(error.to_string()))?;
-    } else {
-        let cat = find_program("cat").ok_or_else(|| unreadable("cat is not installed".into()))?;
-        let child = Child::new(&cat).args([OsStr::new("--"), file.as_os_str()]).capture(LARGEST.0);
-        let done = child.run(until).map_err(|error| unreadable(error.to_string()))?;
-        match done.ended {
-            Ended::Exited(0) if done.dropped == 0 => bytes = done.stdout,
-            Ended::Exited(0) => return Err(unreadable("it is too large".into())),
-            Ended::Exited(_) => {
-                let why = ascii_line(&String::from_utf8_lossy(&done.stderr), 200);
-                return Err(unreadable(why.rsplit(": ").next().unwrap_or(&why).to_owned()));
-            }
-            Ended::TimedOut | Ended::Signalled(_) => {
-                return Err(unreadable("its storage did not answer in time".into()));
-            }
-        }
-    }
+    let bytes = input::read(file, LARGEST.0, until).map_err(|why| unreadable(why.to_string()))?;
     if bytes.len() > LARGEST.0 { Err(unreadable("it is too large".into())) } else { Ok(bytes) }
 }
 

@@ -7,19 +7,23 @@ use super::input;
 use super::logs::plain;
 use crate::engine::replay::{ReplayedLook, replay};
 use crate::model::outcome::Code;
-use crate::sys::text::{say, shown};
+use crate::sys::text::say;
+use crate::sys::time::Deadline;
 use serde_json::{Deserializer, Value};
 use std::io::{stderr, stdout};
 use std::path::Path;
+use std::time::Duration;
 
 /// The largest file that is read.
 const MOST: usize = 64 << 20;
+/// How long its storage may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Decides all records of a file again, and prints what comes of it; gives the exit code: 0 where each look is decided as it
 /// was, 1 where one is not, 2 where there is none or one cannot be read.
 pub(super) fn print(file: &Path) -> u8 {
-    let from = if file == Path::new("-") { "standard input".to_owned() } else { shown(file.as_os_str()) };
-    let read = input::read(file, MOST).map_err(|error| format!("it cannot be read: {error}"));
+    let from = input::name(file);
+    let read = input::read(file, MOST, Deadline::after(PATIENCE)).map_err(|why| format!("it cannot be read: {why}"));
     let told = read.and_then(|bytes| all(&bytes, &mut |text| say(&mut stdout(), text)));
     match told {
         Ok(true) => Code::Ok.number(),

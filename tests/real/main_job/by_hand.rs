@@ -249,3 +249,16 @@ fn a_watched_status_is_shown_again_and_again_until_its_reader_goes() {
     let text = host.run("bash", &["-c", &format!("{AGENT} status a --watch=0.1 | grep -m 3 '^a: not running'")]);
     assert_eq!(text, ["a: not running"; 3].join("\n"));
 }
+
+/// plan, convert and replay read by one function.
+#[test]
+fn a_file_that_a_person_names_on_storage_that_hangs_ends_a_command_in_time() {
+    let host = Host::with("");
+    let storage = Hanging::mounted(&host);
+    std::fs::write(storage.folder.join("cib"), "<cluster/>").unwrap();
+    let plan =
+        |code: i32| host.call(Human, "plan").arg("--cib").arg("/mnt/hanging/cib").arg("--timeout").arg("2").gives(code);
+    plan(6).tells(&["/mnt/hanging/cib cannot be used: it is no CIB, but <cluster>"]);
+    storage.hangs("all");
+    plan(6).within(4.0).tells(&["/mnt/hanging/cib cannot be read: its storage did not answer in time"]);
+}

@@ -42,15 +42,9 @@ pub(crate) enum Rewritten {
 /// Writes `text` into the file at `path` whose bytes have this hash; where they have not, or there is no hash, beside it.
 /// What is `secret` nobody but the owner and the group shall read.
 pub(crate) fn rewrite(path: &Path, expected: Option<&str>, secret: bool, text: &[u8]) -> Rewritten {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Rewritten::Failed(format!("{} is no file's path", path.display()));
-    };
-    let done = open_folder(parent).map_err(|errno| said("its folder", errno)).and_then(|folder| {
-        let place = FilePlace { folder, name };
-        match expected {
-            Some(expected) => place.over(expected, secret, text),
-            None => place.beside(text).map(|()| Rewritten::Beside(String::new())),
-        }
+    let done = FilePlace::of(path).and_then(|place| match expected {
+        Some(expected) => place.over(expected, secret, text),
+        None => place.beside(text).map(|()| Rewritten::Beside(String::new())),
     });
     done.unwrap_or_else(Rewritten::Failed)
 }
@@ -58,14 +52,8 @@ pub(crate) fn rewrite(path: &Path, expected: Option<&str>, secret: bool, text: &
 /// Writes `text` as the file at `path`, which everybody may read, whether there was one or not. What is no regular file is
 /// left as it is.
 pub(crate) fn put(path: &Path, text: &[u8]) -> Rewritten {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Rewritten::Failed(format!("{} is no file's path", path.display()));
-    };
-    // A name alone is one of the working folder.
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let done = open_folder(parent).map_err(|errno| said("its folder", errno)).and_then(|folder| {
-        let place = FilePlace { folder, name };
-        match statat(&place.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let done = FilePlace::of(path).and_then(|place| {
+        match statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile => {
                 return Err("there is something that is no regular file".into());
             }
@@ -76,7 +64,7 @@ pub(crate) fn put(path: &Path, text: &[u8]) -> Rewritten {
             let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
             fchmod(new, mode).map_err(|errno| said("its mode cannot be set", errno))
         };
-        place.put(text, name, readable).map(|()| Rewritten::Over)
+        place.put(text, place.name, readable).map(|()| Rewritten::Over)
     });
     done.unwrap_or_else(Rewritten::Failed)
 }
@@ -91,7 +79,17 @@ struct FilePlace<'a> {
     name: &'a OsStr,
 }
 
-impl FilePlace<'_> {
+impl<'a> FilePlace<'a> {
+    fn of(path: &'a Path) -> Result<Self, String> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(format!("{} is no file's path", path.display()));
+        };
+        // A name alone is one of the working folder.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let folder = open_folder(parent).map_err(|errno| said("its folder", errno))?;
+        Ok(Self { folder, name })
+    }
+
     fn over(&self, expected: &str, secret: bool, text: &[u8]) -> Result<Rewritten, String> {
         let instead = |why: &str| self.beside(text).map(|()| Rewritten::Beside(why.to_owned()));
         let file = match open_file(&self.folder, self.name) {

@@ -4,10 +4,12 @@
 
 use super::LARGEST;
 use super::convert::pacemaker_ms;
-use super::pacemaker::{pair, parameters, primitives_below};
+use super::pacemaker::owned;
+use super::primitive::{DEFAULT_TIMEOUT, interval, pair, primitives, property, said_of};
 use crate::model::definition::{Element, read, read_large};
 use crate::model::params::boolean;
 use crate::sys::text::ascii_line;
+use std::path::Path;
 
 /// What of a configuration concerns its machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,13 +54,15 @@ pub(crate) struct OperationSet {
     pub id: Option<String>,
 }
 
-/// What Pacemaker gives an operation that says nothing.
-const DEFAULT_TIMEOUT: u64 = 20_000;
-
 impl MachineResource {
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         let value = self.params.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str());
         value.filter(|value| !value.is_empty())
+    }
+
+    /// The file of its definition, or the command that prints it, where its parameters name one.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        super::config_of(&|name| self.param(name))
     }
 
     /// The operations of that name.
@@ -77,53 +81,32 @@ pub(super) fn of_pacemaker(cib: &[u8]) -> Result<MachinesOfCluster, String> {
         .map_err(|why| format!("Pacemaker's configuration cannot be read: {}", ascii_line(&why.to_string(), 200)))?;
     let configuration = root.first("configuration").filter(|_| root.is("cib")).unwrap_or(&root);
     let resources = configuration.first("resources").ok_or("Pacemaker's configuration has no resources")?;
-    let option = |names: &[&str]| {
-        let sets = configuration.first("crm_config").into_iter().flat_map(|it| it.all("cluster_property_set"));
-        sets.flat_map(|set| names.iter().filter_map(|name| pair(set, name))).next().map(str::to_owned)
-    };
-    let yes = |names: &[&str]| option(names).as_deref().and_then(boolean);
+    let option = |names: &[&str]| property(configuration, names);
+    let yes = |names: &[&str]| option(names).and_then(boolean);
     let default = |part: &str, name: &str| {
         let sets = configuration.first(part).into_iter().flat_map(|it| it.all("meta_attributes"));
-        sets.filter(|set| set.first("rule").is_none()).find_map(|set| pair(set, name)).map(str::to_owned)
+        sets.filter(|set| set.first("rule").is_none()).find_map(|set| pair(set, name))
     };
-    let mut primitives = Vec::new();
-    primitives_below(resources, &mut primitives);
-    let mut cloned = Vec::new();
-    resources.all("clone").chain(resources.all("master")).for_each(|it| primitives_below(it, &mut cloned));
+    let primitives = primitives(resources);
     let watchdog = option(&["stonith-watchdog-timeout", "fencing-watchdog-timeout"]);
-    let by_watchdog =
-        watchdog.as_deref().and_then(pacemaker_ms).is_some_and(|it| it > 0) || watchdog.as_deref() == Some("-1");
+    let by_watchdog = watchdog.and_then(pacemaker_ms).is_some_and(|it| it > 0) || watchdog == Some("-1");
     let levels = configuration.first("fencing-topology").is_some_and(|it| !it.children.is_empty());
-    let timeout = default("op_defaults", "timeout").as_deref().and_then(pacemaker_ms).unwrap_or(DEFAULT_TIMEOUT);
+    let timeout = default("op_defaults", "timeout").and_then(pacemaker_ms).unwrap_or(DEFAULT_TIMEOUT);
     let frozen = yes(&["maintenance-mode"]) == Some(true);
     let machines = primitives.iter().filter_map(|primitive| {
-        let name = primitive.attribute("template");
-        let template = resources.all("template").find(|it| name.is_some() && it.attribute("id") == name);
-        let both = || std::iter::once(*primitive).chain(template);
-        let agent = |part| primitive.attribute(part).or_else(|| template?.attribute(part));
-        let provider = agent("provider").filter(|it| matches!(*it, "vm-agent" | "heartbeat"))?;
-        agent("type").filter(|it| matches!(*it, "vm" | "VirtualDomain" | "Xen"))?;
-        let meta = |name: &str| {
-            let own =
-                both().flat_map(|it| it.all("meta_attributes")).find_map(|set| pair(set, name)).map(str::to_owned);
-            own.or_else(|| default("rsc_defaults", name))
-        };
-        let yes_meta = |name: &str| meta(name).as_deref().and_then(boolean);
-        let own: Vec<&Element<'_>> = operations_of(primitive);
-        let inherited = template.map(operations_of).unwrap_or_default();
-        let same = |one: &Element<'_>, other: &Element<'_>| {
-            one.attribute("name") == other.attribute("name") && interval(one) == interval(other)
-        };
-        let inherited = inherited.into_iter().filter(|op| !own.iter().any(|its| same(its, op)));
+        let provider = primitive.attribute("provider").filter(|it| matches!(*it, "vm-agent" | "heartbeat"))?;
+        primitive.attribute("type").filter(|it| matches!(*it, "vm" | "VirtualDomain" | "Xen"))?;
+        let meta = |name: &str| primitive.value("meta_attributes", name).or_else(|| default("rsc_defaults", name));
+        let yes_meta = |name: &str| meta(name).and_then(boolean);
         Some(MachineResource {
-            id: primitive.attribute("id").unwrap_or_default().to_owned(),
+            id: primitive.id().to_owned(),
             provider: provider.to_owned(),
-            params: parameters(both().flat_map(|it| &it.children).filter(|it| it.is("instance_attributes"))),
-            cloned: cloned.iter().any(|it| std::ptr::eq(*it, *primitive)),
+            params: owned(&primitive.params()),
+            cloned: primitive.cloned,
             managed: !frozen && yes_meta("is-managed") != Some(false) && yes_meta("maintenance") != Some(true),
             may_move: yes_meta("allow-migrate") == Some(true),
             sticks: meta("resource-stickiness").is_some_and(|it| it.trim() != "0"),
-            operations: own.iter().copied().chain(inherited).map(|op| operation(op, timeout)).collect(),
+            operations: primitive.operations().into_iter().map(|op| operation(op, timeout)).collect(),
         })
     });
     Ok(MachinesOfCluster {
@@ -131,29 +114,17 @@ pub(super) fn of_pacemaker(cib: &[u8]) -> Result<MachinesOfCluster, String> {
         fences: yes(&["stonith-enabled", "fencing-enabled"]) != Some(false),
         has_device: levels || by_watchdog || primitives.iter().any(|it| it.attribute("class") == Some("stonith")),
         unfenced: Vec::new(),
-        ignores_quorum: option(&["no-quorum-policy"]).as_deref() == Some("ignore"),
+        ignores_quorum: option(&["no-quorum-policy"]) == Some("ignore"),
         machines: machines.collect(),
     })
 }
 
-fn operations_of<'a, 't>(of: &'a Element<'t>) -> Vec<&'a Element<'t>> {
-    of.children.iter().filter(|it| it.is("operations")).flat_map(|it| &it.children).filter(|it| it.is("op")).collect()
-}
-
-fn interval(op: &Element<'_>) -> u64 {
-    op.attribute("interval").and_then(pacemaker_ms).unwrap_or_default()
-}
-
 fn operation(op: &Element<'_>, default: u64) -> OperationSet {
-    let own = |name: &str| {
-        let meta = op.all("meta_attributes").find_map(|set| pair(set, name));
-        meta.or_else(|| op.attribute(name)).map(str::to_owned)
-    };
     OperationSet {
         name: op.attribute("name").unwrap_or_default().to_owned(),
         interval_ms: interval(op),
-        timeout_ms: own("timeout").as_deref().and_then(pacemaker_ms).unwrap_or(default),
-        on_fail: own("on-fail"),
+        timeout_ms: said_of(op, "timeout").and_then(pacemaker_ms).unwrap_or(default),
+        on_fail: said_of(op, "on-fail").map(str::to_owned),
         id: op.attribute("id").map(str::to_owned),
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pacemaker, asked by its own programs.
 
+use super::primitive::{pair, primitives};
 use super::{LARGEST, Resource, Software, Wanted, tool};
-use crate::model::definition::{Element, read_large};
+use crate::model::definition::read_large;
 use crate::model::params::boolean;
 use crate::sys::child::find_program;
 use crate::sys::text::ascii_line;
@@ -111,57 +112,24 @@ fn of_configuration(
     let maintenance = configuration.first("crm_config").is_some_and(|config| {
         config.all("cluster_property_set").any(|set| pair(set, "maintenance-mode").is_some_and(yes))
     });
-    let mut primitives = Vec::new();
-    primitives_below(resources, &mut primitives);
-    let found = primitives.into_iter().filter_map(|primitive| {
-        // What a primitive does not say itself, the template says that it was made from.
-        let template = primitive.attribute("template");
-        let template = resources.all("template").find(|it| template.is_some() && it.attribute("id") == template);
-        let sets = |set: &'static str| {
-            let both = std::iter::once(primitive).chain(template);
-            both.flat_map(|it| &it.children).filter(move |it| it.is(set))
-        };
-        let says =
-            |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name)).filter(|value| !value.is_empty());
-        let agent = primitive.attribute("type").or_else(|| template?.attribute("type"));
-        let is_it =
-            matches!(agent, Some("vm" | "VirtualDomain" | "Xen")) && wanted(&|name| says("instance_attributes", name));
+    let found = primitives(resources).into_iter().filter_map(|primitive| {
+        let says = |kind: &'static str, name: &str| primitive.value(kind, name).filter(|value| !value.is_empty());
+        let is_it = matches!(primitive.attribute("type"), Some("vm" | "VirtualDomain" | "Xen"))
+            && wanted(&|name| says("instance_attributes", name));
         let unmanaged = says("meta_attributes", "is-managed").is_some_and(|value| !yes(value))
             || says("meta_attributes", "maintenance").is_some_and(yes);
         is_it.then(|| Resource {
-            name: primitive.attribute("id").unwrap_or_default().to_owned(),
+            name: primitive.id().to_owned(),
             managed: !maintenance && !unmanaged,
-            params: parameters(sets("instance_attributes")),
+            params: owned(&primitive.params()),
         })
     });
     Ok(found.collect())
 }
 
-/// The parameters of these sets, in which the first to name one counts.
-pub(super) fn parameters<'a, 't: 'a>(sets: impl Iterator<Item = &'a Element<'t>>) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    for pair in sets.flat_map(|set| set.all("nvpair")) {
-        if let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value"))
-            && found.iter().all(|(known, _)| known != name)
-        {
-            found.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    found
-}
-
-pub(super) fn primitives_below<'a, 't>(element: &'a Element<'t>, to: &mut Vec<&'a Element<'t>>) {
-    for child in &element.children {
-        if child.is("primitive") {
-            to.push(child);
-        } else if child.is("group") || child.is("clone") {
-            primitives_below(child, to);
-        }
-    }
-}
-
-pub(super) fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
-    set.all("nvpair").find(|pair| pair.attribute("name") == Some(name)).and_then(|pair| pair.attribute("value"))
+/// Parameters, to be kept.
+pub(super) fn owned(params: &[(&str, &str)]) -> Vec<(String, String)> {
+    params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]

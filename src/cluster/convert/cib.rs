@@ -8,6 +8,7 @@ mod operations;
 use super::rules::{end_of_maintenance, maintenance};
 use super::words::{Ids, ShellText, escaped, keeps};
 use super::{NotConverted, Wish, unnamed};
+use crate::cluster::primitive::{Primitive, pair, primitives};
 use crate::model::definition::Element;
 use crate::model::params::{Params, boolean, find};
 use crate::sys::text::shown;
@@ -25,12 +26,7 @@ enum Predecessor {
 /// A resource of one of them.
 struct DomainResource<'a, 't> {
     of: Predecessor,
-    primitive: &'a Element<'t>,
-    /// What it is made from.
-    template: Option<&'a Element<'t>>,
-    cloned: bool,
-    /// All of the CIB's resources, where sets that are named by reference stand.
-    resources: &'a Element<'t>,
+    primitive: Primitive<'a, 't>,
 }
 
 /// What becomes of one element, and what is told of it.
@@ -49,8 +45,7 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
     let configuration = if root.is("cib") { root.first("configuration") } else { Some(root) };
     let resources = configuration.and_then(|it| it.first("resources"));
     let resources = resources.ok_or_else(|| NotConverted::Unreadable("it has no <resources>".into()))?;
-    let mut found = Vec::new();
-    below(resources, resources, false, &mut found);
+    let found = found_in(resources);
     let known: Vec<&str> = found.iter().map(DomainResource::id).collect();
     let any = |name: &str| found.iter().any(|it| it.is_called(name));
     unnamed(wish, "resource of ocf:heartbeat:VirtualDomain or Xen", &known, any)?;
@@ -66,7 +61,7 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
     let (mut changes, mut templates) = (Vec::new(), Vec::new());
     for (it, _, change) in all.iter().filter(|(_, wanted, _)| *wanted) {
         let others = all.iter().filter(|(other, ..)| {
-            it.template.is_some_and(|template| other.template.is_some_and(|its| std::ptr::eq(its, template)))
+            it.primitive.template.is_some_and(|own| other.primitive.template.is_some_and(|its| std::ptr::eq(its, own)))
         });
         let hindered = others.clone().find(|(_, wanted, change)| !*wanted || change.is_err());
         match (change, hindered) {
@@ -78,7 +73,7 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
             )),
             (Ok(change), None) => {
                 changes.push((it.id(), change));
-                if let Some(template) = it.template
+                if let Some(template) = it.primitive.template
                     && !templates.iter().any(|(_, known): &(Predecessor, &Element<'_>)| std::ptr::eq(*known, template))
                 {
                     templates.push((it.of, template));
@@ -99,7 +94,7 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
         text.gap();
         text.told(&format!("template {}", shown(template.attribute("id").unwrap_or_default().as_ref())));
         let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
-        let inside = operations(of, template, allows_moves(&[template]), true, &mut ids, &mut change.told);
+        let inside = operations(of, template, allows_moves(template), true, &mut ids, &mut change.told);
         change.modify(template, "", &inside, true);
         change.write(&mut text);
     }
@@ -121,27 +116,17 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
     Ok(text.text())
 }
 
-fn below<'a, 't>(
-    element: &'a Element<'t>,
-    resources: &'a Element<'t>,
-    cloned: bool,
-    found: &mut Vec<DomainResource<'a, 't>>,
-) {
-    for child in &element.children {
-        if child.is("group") || child.is("clone") || child.is("master") {
-            below(child, resources, cloned || !child.is("group"), found);
-        } else if child.is("primitive") {
-            let name = child.attribute("template");
-            let template = resources.all("template").find(|it| name.is_some() && it.attribute("id") == name);
-            let agent = |part| child.attribute(part).or_else(|| template?.attribute(part));
-            let of = match [agent("class"), agent("provider"), agent("type")] {
-                [Some("ocf"), Some("heartbeat"), Some("VirtualDomain")] => Predecessor::VirtualDomain,
-                [Some("ocf"), Some("heartbeat"), Some("Xen")] => Predecessor::Xen,
-                _ => continue,
-            };
-            found.push(DomainResource { of, primitive: child, template, cloned, resources });
-        }
-    }
+/// The predecessors' resources.
+fn found_in<'a, 't>(resources: &'a Element<'t>) -> Vec<DomainResource<'a, 't>> {
+    let theirs = primitives(resources).into_iter().filter_map(|primitive| {
+        let of = match ["class", "provider", "type"].map(|part| primitive.attribute(part)) {
+            [Some("ocf"), Some("heartbeat"), Some("VirtualDomain")] => Predecessor::VirtualDomain,
+            [Some("ocf"), Some("heartbeat"), Some("Xen")] => Predecessor::Xen,
+            _ => return None,
+        };
+        Some(DomainResource { of, primitive })
+    });
+    theirs.collect()
 }
 
 fn ids_below(element: &Element<'_>, ids: &mut Vec<String>) {
@@ -157,11 +142,10 @@ fn in_maintenance(configuration: Option<&Element<'_>>) -> bool {
     })
 }
 
-/// Whether one of these allows live moves.
-fn allows_moves(elements: &[&Element<'_>]) -> bool {
-    let sets = elements.iter().flat_map(|it| it.all("meta_attributes"));
-    let value = sets.flat_map(|set| set.all("nvpair")).find(|it| it.attribute("name") == Some("allow-migrate"));
-    value.and_then(|it| it.attribute("value")).and_then(boolean) == Some(true)
+/// Whether a template allows live moves.
+fn allows_moves(template: &Element<'_>) -> bool {
+    let value = template.all("meta_attributes").find_map(|set| pair(set, "allow-migrate"));
+    value.and_then(boolean) == Some(true)
 }
 
 impl Predecessor {
@@ -176,7 +160,7 @@ impl Predecessor {
 
 impl<'a, 't> DomainResource<'a, 't> {
     fn id(&self) -> &'a str {
-        self.primitive.attribute("id").unwrap_or_default()
+        self.primitive.id()
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -186,38 +170,9 @@ impl<'a, 't> DomainResource<'a, 't> {
         self.id() == name || value("name") == Some(name) || file == Some(name)
     }
 
-    fn elements(&self) -> Vec<&'a Element<'t>> {
-        std::iter::once(self.primitive).chain(self.template).collect()
-    }
-
-    /// The first word on each parameter, its own before its template's.
     fn params(&self) -> Vec<Configured<'a>> {
-        let mut params: Vec<Configured<'a>> = Vec::new();
-        let all = self.elements().into_iter().flat_map(|it| &it.children).filter(|it| it.is("instance_attributes"));
-        for pair in all.filter_map(|set| by_reference(self.resources, set)).flat_map(|set| &set.children) {
-            let Some(pair) = by_reference(self.resources, pair).filter(|it| it.is("nvpair")) else { continue };
-            let (Some(name), Some(value)) = (pair.attribute("name"), pair.attribute("value")) else { continue };
-            if params.iter().all(|known| known.name != name) {
-                params.push(Configured { name, value });
-            }
-        }
-        params
+        self.primitive.params().into_iter().map(|(name, value)| Configured { name, value }).collect()
     }
-}
-
-/// An element, or what it refers to.
-fn by_reference<'a, 't>(resources: &'a Element<'t>, element: &'a Element<'t>) -> Option<&'a Element<'t>> {
-    match element.attribute("id-ref") {
-        None => Some(element),
-        Some(id) => with_id(resources, id),
-    }
-}
-
-fn with_id<'a, 't>(element: &'a Element<'t>, id: &str) -> Option<&'a Element<'t>> {
-    if element.attribute("id") == Some(id) {
-        return Some(element);
-    }
-    element.children.iter().find_map(|child| with_id(child, id))
 }
 
 /// What becomes of a resource.
@@ -225,7 +180,7 @@ fn with_id<'a, 't>(element: &'a Element<'t>, id: &str) -> Option<&'a Element<'t>
 /// # Errors
 /// Why it stays as it is.
 fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result<InPlace, String> {
-    if it.cloned {
+    if it.primitive.cloned {
         return Err("it is a clone, and a machine runs once".into());
     }
     let params = it.params();
@@ -264,7 +219,9 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
             ),
         }
     }
-    let utilization = it.elements().into_iter().flat_map(|it| &it.children).filter(|it| it.is("utilization"));
+    let own = it.primitive.own;
+    let moves = it.primitive.value("meta_attributes", "allow-migrate").and_then(boolean) == Some(true);
+    let utilization = it.primitive.elements().flat_map(|it| it.all("utilization"));
     let keeps_hv = utilization.flat_map(|set| set.all("nvpair")).any(|it| it.attribute("name") == Some("hv_memory"));
     if keeps_hv && value("autoset_utilization_hv_memory").is_none() {
         change.told.push(
@@ -284,7 +241,7 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
             value("monitor_scripts").is_some(),
             "monitor_scripts are run by monitors of depth 10 alone, and after a start",
         ),
-        (!allows_moves(&it.elements()), "it is not moved live, since allow-migrate is not set"),
+        (!moves, "it is not moved live, since allow-migrate is not set"),
     ] {
         if is_set {
             change.told.push(told.into());
@@ -295,9 +252,8 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
             "shutdown_timeout is not set: the guest has all of a stop's time but 20 s; ocf:heartbeat:Xen gave it two thirds".into(),
         );
     }
-    let inside =
-        operations(it.of, it.primitive, allows_moves(&it.elements()), it.template.is_none(), ids, &mut change.told);
-    change.modify(it.primitive, &attributes(it, &added, ids), &inside, it.primitive.attribute("type").is_some());
+    let inside = operations(it.of, own, moves, it.primitive.template.is_none(), ids, &mut change.told);
+    change.modify(own, &attributes(it, &added, ids), &inside, own.attribute("type").is_some());
     Ok(change)
 }
 
@@ -325,7 +281,7 @@ fn attributes(it: &DomainResource<'_, '_>, added: &[(&str, String)], ids: &mut I
     if added.is_empty() {
         return String::new();
     }
-    let own = it.primitive.all("instance_attributes").find(|set| set.first("rule").is_none());
+    let own = it.primitive.own.all("instance_attributes").find(|set| set.first("rule").is_none());
     let set = own.and_then(|set| set.attribute("id")).map(str::to_owned);
     let set = set.unwrap_or_else(|| ids.fresh(&format!("{}-instance_attributes", it.id())));
     let pairs = added.iter().map(|(name, value)| {

@@ -5,14 +5,13 @@
 use crate::cluster::LARGEST;
 use crate::cluster::convert::times::pacemaker_ms;
 use crate::cluster::convert::words::escaped;
+use crate::cluster::primitive::{DEFAULT_TIMEOUT, Primitive, interval, pair, primitives, property, said_of};
 use crate::model::definition::{Element, read_large};
 use crate::model::params::boolean;
 use crate::sys::text::ascii_line;
 use std::ops::Range;
 
-/// Pacemaker's own timeout of an operation that has none, in milliseconds.
-const DEFAULT_TIMEOUT: u64 = 20_000;
-/// The same for fencing.
+/// Pacemaker's own timeout of fencing, in milliseconds.
 const STONITH_TIMEOUT: u64 = 60_000;
 
 /// What of a CIB is asked for.
@@ -85,18 +84,13 @@ impl PlannedCib {
         }
         let nodes = configuration.all("nodes").flat_map(|nodes| nodes.all("node"));
         let resources = configuration.first("resources").ok_or("it has no <resources>")?;
-        let mut primitives = Vec::new();
-        below(resources, &mut primitives);
-        let property = |name: &str| {
-            let mut sets = configuration.all("crm_config").flat_map(|it| it.all("cluster_property_set"));
-            sets.find_map(|set| pair(set, name)).and_then(pacemaker_ms)
-        };
+        let fencing = |name: &str| property(configuration, &[name]).and_then(pacemaker_ms);
         let defaults = configuration.all("op_defaults").flat_map(|it| it.all("meta_attributes"));
         let defaults = defaults.filter_map(|set| pair(set, "timeout")).find_map(pacemaker_ms);
         Ok(Self {
             nodes: nodes.filter_map(|node| node.attribute("uname").map(str::to_owned)).collect(),
-            resources: primitives.into_iter().filter_map(|it| resource(it, resources)).collect(),
-            stonith_timeout: property("stonith-timeout").or(property("fencing-timeout")).unwrap_or(STONITH_TIMEOUT),
+            resources: primitives(resources).iter().filter_map(resource).collect(),
+            stonith_timeout: fencing("stonith-timeout").or(fencing("fencing-timeout")).unwrap_or(STONITH_TIMEOUT),
             default_timeout: defaults.unwrap_or(DEFAULT_TIMEOUT),
         })
     }
@@ -120,50 +114,26 @@ fn root(text: &str) -> Result<Element<'_>, String> {
     if root.is("cib") { Ok(root) } else { Err(format!("it is no CIB, but <{}>", ascii_line(root.name, 40))) }
 }
 
-fn below<'a, 't>(element: &'a Element<'t>, found: &mut Vec<&'a Element<'t>>) {
-    for child in &element.children {
-        if child.is("primitive") {
-            found.push(child);
-        } else if child.is("group") || child.is("clone") {
-            below(child, found);
-        }
-    }
-}
-
-fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
-    set.all("nvpair").find(|it| it.attribute("name") == Some(name))?.attribute("value")
-}
-
-fn resource(primitive: &Element<'_>, resources: &Element<'_>) -> Option<PlannedResource> {
-    let template = primitive.attribute("template");
-    let template = resources.all("template").find(|it| template.is_some() && it.attribute("id") == template);
-    let both = || std::iter::once(primitive).chain(template);
-    let attribute = |name: &str| both().find_map(|it| it.attribute(name));
-    let sets = |set: &'static str| both().flat_map(move |it| it.all(set));
-    let value = |set: &'static str, name: &str| sets(set).find_map(|set| pair(set, name));
+fn resource(primitive: &Primitive<'_, '_>) -> Option<PlannedResource> {
     let yes = |value: Option<&str>| value.and_then(boolean) == Some(true);
-    let kind = attribute("type").unwrap_or_default();
-    let agent: Vec<&str> = [attribute("class"), attribute("provider"), Some(kind)].into_iter().flatten().collect();
-    let operations = sets("operations").flat_map(|set| set.all("op")).filter_map(|op| {
-        let more = |name: &str| {
-            let mut sets = op.all("meta_attributes").chain(op.all("instance_attributes"));
-            op.attribute(name).or_else(|| sets.find_map(|set| pair(set, name)))
-        };
+    let kind = primitive.attribute("type").unwrap_or_default();
+    let agent = [primitive.attribute("class"), primitive.attribute("provider"), Some(kind)];
+    let operation = |op: &Element<'_>| {
         Some(Operation {
             name: op.attribute("name")?.to_owned(),
-            interval: op.attribute("interval").and_then(pacemaker_ms).unwrap_or(0),
-            timeout: more("timeout").and_then(pacemaker_ms),
-            on_fail: more("on-fail").map(str::to_owned),
+            interval: interval(op),
+            timeout: said_of(op, "timeout").and_then(pacemaker_ms),
+            on_fail: said_of(op, "on-fail").map(str::to_owned),
         })
-    });
+    };
     Some(PlannedResource {
-        id: primitive.attribute("id")?.to_owned(),
-        agent: agent.join(":"),
+        id: primitive.own.attribute("id")?.to_owned(),
+        agent: agent.into_iter().flatten().collect::<Vec<_>>().join(":"),
         is_machine: matches!(kind, "vm" | "VirtualDomain" | "Xen"),
-        machine: value("instance_attributes", "name").map(str::to_owned),
-        may_migrate: yes(value("meta_attributes", "allow-migrate")),
-        degraded_when_blind: yes(value("instance_attributes", "degraded_when_blind")),
-        operations: operations.collect(),
+        machine: primitive.value("instance_attributes", "name").map(str::to_owned),
+        may_migrate: yes(primitive.value("meta_attributes", "allow-migrate")),
+        degraded_when_blind: yes(primitive.value("instance_attributes", "degraded_when_blind")),
+        operations: primitive.operations().into_iter().filter_map(operation).collect(),
     })
 }
 

@@ -5,7 +5,7 @@ use super::{told, word};
 use crate::callers::operator::doctor::facts::ExamSeen;
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
-use crate::cluster::{MachineResource, MachinesOfCluster};
+use crate::cluster::{DEFAULT_TIMEOUT, MachineResource, MachinesOfCluster};
 use crate::model::params::Params;
 use std::ffi::OsStr;
 
@@ -40,7 +40,7 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
 
 /// Whether a resource is about the machine of this name.
 pub(super) fn is_of(machine: &MachineResource, name: &str) -> bool {
-    let stem = file(machine).and_then(|file| std::path::Path::new(file).file_stem()?.to_str());
+    let stem = machine.config().and_then(|file| file.file_stem()?.to_str());
     machine.param("name").or(stem).unwrap_or(&machine.id) == name
 }
 
@@ -104,7 +104,7 @@ fn operations(machine: &MachineResource, memory: Option<u64>, found: &mut Vec<Ch
     let quoted = word(id);
     let mut of = |check, text: String, command: String| found.push(CheckFound::of_all(check, text).mend(command));
     let number = |name: &str| machine.param(name).and_then(|text| text.trim().parse::<u64>().ok());
-    let time = |name: &str| machine.all(name).map(|it| it.timeout_ms).min().unwrap_or(DEFAULT);
+    let time = |name: &str| machine.all(name).map(|it| it.timeout_ms).min().unwrap_or(DEFAULT_TIMEOUT);
     let shutdown = number("shutdown_timeout");
     let needs = shutdown.unwrap_or(LEAST).saturating_add(FORCE);
     let stop = seconds(time("stop"));
@@ -158,9 +158,6 @@ fn operations(machine: &MachineResource, memory: Option<u64>, found: &mut Vec<Ch
     }
 }
 
-/// What Pacemaker gives an operation that is not configured, in milliseconds.
-const DEFAULT: u64 = 20_000;
-
 /// Whole seconds of milliseconds.
 const fn seconds(ms: u64) -> u64 {
     ms.div_euclid(1000)
@@ -169,7 +166,8 @@ const fn seconds(ms: u64) -> u64 {
 fn twins(cluster: &MachinesOfCluster, found: &mut Vec<CheckFound>) {
     for (at, one) in cluster.machines.iter().enumerate() {
         if let Some(other) = cluster.machines.iter().skip(at + 1).find(|other| are_one(one, other)) {
-            let name = one.param("name").or_else(|| other.param("name")).or_else(|| file(one)).unwrap_or_default();
+            let name = one.param("name").or_else(|| other.param("name")).map(str::to_owned);
+            let name = name.or_else(|| Some(one.config()?.display().to_string())).unwrap_or_default();
             let text = format!("'{}' and '{}' are both about the machine '{name}'", one.id, other.id);
             found.push(CheckFound::of_all(ExamCheck::TwoResources, text));
         }
@@ -182,11 +180,6 @@ fn are_one(one: &MachineResource, other: &MachineResource) -> bool {
         (Some(name), Some(its)) => name == its,
         (Some(name), None) => is_of(other, name),
         (None, Some(name)) => is_of(one, name),
-        (None, None) => file(one).is_some() && file(one) == file(other),
+        (None, None) => one.config().is_some() && one.config() == other.config(),
     }
-}
-
-/// The file of its definition, where its resource names it.
-fn file(machine: &MachineResource) -> Option<&str> {
-    machine.param("config").or_else(|| machine.param("xmlfile"))
 }

@@ -16,6 +16,7 @@ mod service;
 mod utilization;
 
 use crate::sys::child::{Child, Ended};
+use crate::sys::proc;
 use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
@@ -157,20 +158,13 @@ pub(crate) fn services(kind: Manager, until: Deadline) -> Result<Services, Strin
 
 /// What runs here. Containers of this host have clusters of their own.
 fn software(proc: &Path, root: &Path) -> Software {
-    let namespace = |pid: &str| std::fs::read_link(proc.join(pid).join("ns/pid")).ok();
-    let ours = namespace("self");
     let mut found = Software { rgmanager: rgmanager::runs(root), ..Software::default() };
-    for entry in std::fs::read_dir(proc).into_iter().flatten().flatten() {
-        let Ok(pid) = entry.file_name().into_string() else { continue };
-        if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let name = std::fs::read_to_string(proc.join(&pid).join("comm")).unwrap_or_default();
-        // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
-        let (pacemaker, corosync) = (name.starts_with("pacemaker"), name.trim_end() == "corosync");
-        if (pacemaker || corosync) && namespace(&pid) == ours && is_a_clusters(&proc.join(&pid), root) {
-            found.pacemaker |= pacemaker;
-            found.corosync |= corosync;
+    // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
+    let such = |name: &str| name.starts_with("pacemaker") || name == "corosync";
+    for (process, name) in proc::named_here(proc, such) {
+        if is_a_clusters(&process, root) {
+            found.pacemaker |= name != "corosync";
+            found.corosync |= name == "corosync";
         }
     }
     found

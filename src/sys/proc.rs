@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -32,6 +32,19 @@ pub(crate) struct Stat {
     pub(crate) exiting: bool,
     pub(crate) threads: u64,
     pub(crate) start_time_ticks: u64,
+}
+
+/// The processes of our PID namespace whose names are such, each with its folder. Containers of this host have their own.
+pub(crate) fn named_here(proc: &Path, is_such: impl Fn(&str) -> bool) -> Vec<(PathBuf, String)> {
+    let namespace = |folder: &Path| std::fs::read_link(folder.join("ns/pid")).ok();
+    let ours = namespace(&proc.join("self"));
+    let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
+    let numbered = entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let named = numbered.filter_map(|entry| {
+        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?.trim_end().to_owned();
+        (is_such(&name) && namespace(&entry.path()) == ours).then(|| (entry.path(), name))
+    });
+    named.collect()
 }
 
 impl Stat {

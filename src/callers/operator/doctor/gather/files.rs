@@ -7,9 +7,12 @@ use crate::callers::shutdown;
 use crate::cluster::{self, Manager};
 use crate::model::params::Migration;
 use crate::sys::child::{Child, find_program};
+use crate::sys::connecting;
+use crate::sys::proc::named_here;
 use crate::sys::time::Deadline;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{read_dir, read_link, read_to_string};
+use std::fs::{read_dir, read_to_string};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +38,7 @@ pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadli
         daemons: daemons(&root.join("proc")),
         lock_manager: shutdown::value(&conf, "lock_manager").filter(|it| *it != "nop").map(str::to_owned),
         ports: u32::from(to.saturating_sub(from)) + 1,
-        ports_taken: taken(root, from, to),
+        ports_taken: taken(&root.join("proc"), from, to),
         certificates: wanted_certificates(root, migration)
             .into_iter()
             .map(|it| certificate(root, it, host, until))
@@ -125,17 +128,9 @@ fn lacks_ordering(root: &Path, manager: Option<Manager>) -> bool {
 }
 
 fn daemons(proc: &Path) -> Vec<String> {
-    let namespace = |pid: &str| read_link(proc.join(pid).join("ns/pid")).ok();
-    let ours = namespace("self");
-    let running = read_dir(proc).into_iter().flatten().flatten().filter_map(|entry| {
-        let pid = entry.file_name().into_string().ok()?;
-        let name = read_to_string(entry.path().join("comm")).ok()?.trim().to_owned();
-        (pid.parse::<u32>().is_ok() && DAEMONS.contains(&name.as_str()) && namespace(&pid) == ours).then_some(name)
-    });
-    let mut running: Vec<String> = running.collect();
-    running.sort();
-    running.dedup();
-    running
+    let running: BTreeSet<String> =
+        named_here(proc, |name| DAEMONS.contains(&name)).into_iter().map(|(_, name)| name).collect();
+    running.into_iter().collect()
 }
 
 /// The first and the last of the ports that libvirt gives migrations.
@@ -147,23 +142,9 @@ pub(super) fn port_range(root: &Path) -> (u16, u16) {
 }
 
 /// How many ports of a range are listened at.
-fn taken(root: &Path, from: u16, to: u16) -> u32 {
-    const LISTENS: &str = "0A";
-    let mut ports: Vec<u16> = ["proc/net/tcp", "proc/net/tcp6"]
-        .iter()
-        .filter_map(|file| read_to_string(root.join(file)).ok())
-        .flat_map(|text| {
-            let port = |line: &str| {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                let (local, state) = (words.get(1)?, words.get(3)?);
-                let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
-                (*state == LISTENS && (from..=to).contains(&port)).then_some(port)
-            };
-            text.lines().filter_map(port).collect::<Vec<_>>()
-        })
-        .collect();
-    ports.sort_unstable();
-    ports.dedup();
+fn taken(proc: &Path, from: u16, to: u16) -> u32 {
+    let listening = connecting::listening(proc).into_iter().map(|socket| socket.at.port());
+    let ports: BTreeSet<u16> = listening.filter(|port| (from..=to).contains(port)).collect();
     u32::try_from(ports.len()).unwrap_or(u32::MAX)
 }
 
@@ -244,18 +225,14 @@ mod tests {
     #[test]
     fn ports_that_are_listened_at_are_taken() {
         let root = tempfile::tempdir().unwrap();
-        let head = "  sl  local_address rem_address   st\n";
-        write(
-            root.path(),
-            "proc/net/tcp",
-            &format!("{head}   0: 00000000:C000 00000000:0000 0A 0\n   1: 00000000:C001 0100007F:1234 01 0\n"),
-        );
-        write(
-            root.path(),
-            "proc/net/tcp6",
-            &format!("{head}   0: 0000:C000 0000:0000 0A 0\n   1: 0000:0016 0000:0000 0A 0\n"),
-        );
-        assert_eq!(taken(root.path(), 49152, 49215), 1);
+        let table = |name: &str, sockets: [(&str, &str); 2]| {
+            let line = |(local, state): (&str, &str)| format!("0: {local} {local} {state} 0:0 0:0 0 0 0 7 2\n");
+            write(root.path(), &format!("proc/self/net/{name}"), &format!("  sl\n{}", sockets.map(line).concat()));
+        };
+        table("tcp", [("00000000:C000", "0A"), ("00000000:C001", "01")]);
+        let nowhere = "0".repeat(32);
+        table("tcp6", [(&format!("{nowhere}:C000"), "0A"), (&format!("{nowhere}:0016"), "0A")]);
+        assert_eq!(taken(&root.path().join("proc"), 49152, 49215), 1);
         assert_eq!(port_range(root.path()), (49152, 49215));
         write(root.path(), "etc/libvirt/qemu.conf", "migration_port_min = 5000\n migration_port_max=5010 # few\n");
         assert_eq!(port_range(root.path()), (5000, 5010));

@@ -5,6 +5,7 @@
 # make test     lint and every test (hosts, guests and clusters are real); says what is missing, and installs it on Debian 12
 # make test-cluster  every case and a longer soak under Pacemaker, beside VirtualDomain (docs/CLUSTER.md); more than an hour
 # make test-xen every case in dom0s of Xen, which are emulated (tests/xen); half an hour
+# make test-trixie   hosts with Debian 13's libvirt, QEMU and Pacemaker, and libvirt's modular daemons (tests/hosts); minutes
 # make test-reboot   a whole emulated machine with systemd is rebooted while a guest runs; ten minutes
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
@@ -34,7 +35,7 @@ triple = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 as_root = $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(triple)_RUNNER='sudo --preserve-env')
 
 all: build
-.PHONY: all build deps test test-cluster test-xen test-packages test-reboot unit check lint demo dist deb try-deb rpm bench fuzz \
+.PHONY: all build deps test test-cluster test-xen test-trixie test-packages test-reboot unit check lint demo dist deb try-deb rpm bench fuzz \
 	install installed uninstall need-build need-demo need-test need-deb need-rpm
 
 # Where crates lie on this machine is in no program, so that the same source gives the same bytes anywhere.
@@ -79,6 +80,13 @@ test-cluster: need-test
 test-xen: need-test
 	$(as_root) tests/tell-failed $(CARGO) test --locked --test xen -- --long
 
+# Each of these makes its hosts of that release.
+on_trixie = trixie:: pacemaker_moves_it_live
+test-trixie: need-test
+	$(if $(as_root),sudo) tests/hosts/lab prepare --trixie
+	VM_AGENT_LAB_RELEASE=trixie RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(as_root) \
+		tests/tell-failed $(CARGO) test --locked --no-fail-fast --test real -- --include-ignored $(on_trixie)
+
 test-reboot: need-test
 	$(MAKE) build
 	$(if $(as_root),sudo) tests/reboot/run
@@ -98,7 +106,7 @@ deny = $(CARGO) deny --version >/dev/null 2>&1 \
 		echo "make: the list of advisories cannot be fetched, so advisories are not checked" >&2; \
 		$(CARGO) deny --locked check -A parse-error bans licenses sources; fi
 scripts = .ci/run packaging/need packaging/dist packaging/rpm/build packaging/try-debs tests/tell-failed tests/demo \
-	tests/hosts/lab tests/hosts/host tests/hosts/keeper \
+	tests/hosts/lab tests/hosts/host tests/hosts/keeper tests/hosts/lib/build-modular \
 	tests/hosts/fence-device tests/hosts/fence_lab \
 	tests/reboot/run tests/reboot/story tests/xen/lab $(wildcard $(addprefix tests/xen/,boot/* dom0/* guest/*)) bench/run bench/moves bench/failover bench/hot bench/xen
 lint:

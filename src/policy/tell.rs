@@ -148,6 +148,10 @@ fn explained(message: &str, node: &str) -> String {
     if message.starts_with("Cannot access storage file ") {
         return format!("{message} (on {node}: make it available there)");
     }
+    // Behind the emulator's path it would be cut off.
+    if let Some((_, machine)) = message.split_once(" does not support machine type ") {
+        return format!("QEMU on {node} has no machine type {machine}");
+    }
     message.to_owned()
 }
 
@@ -167,6 +171,15 @@ mod tests {
             let said = plain(message);
             assert!(said.chars().any(char::is_alphabetic) && !said.ends_with(':'), "{message}: {said}");
         }
+    }
+
+    #[test]
+    fn the_machine_type_that_the_other_qemu_lacks_is_named() {
+        let message =
+            "unsupported configuration: Emulator '/usr/bin/qemu-system-x86_64' does not support machine type 'pc-9'";
+        let failure = Failure { at: Some(CallStep::Call), ..Failure::refused(message) };
+        let sentence = sentence(&failure, "node2", "qemu+ssh://node2/system");
+        assert!(sentence.contains("QEMU on node2 has no machine type 'pc-9'"), "{sentence}");
     }
 
     #[test]

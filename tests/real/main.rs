@@ -23,6 +23,7 @@ mod plan;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod tell_failed;
+mod trixie;
 mod worker;
 
 use std::path::Path;

@@ -204,7 +204,7 @@ const A_MOMENT: Duration = Duration::from_millis(50);
 pub(super) fn blind(error: &RpcError) -> Silence {
     let kind = match error {
         RpcError::Connect { .. } if error.is_nobody_listening() => SilenceKind::Dead,
-        RpcError::Closed { .. } => SilenceKind::Dead,
+        RpcError::Closed { .. } | RpcError::Unreached { .. } => SilenceKind::Dead,
         RpcError::Timeout { .. } => SilenceKind::Hung,
         RpcError::Connect { .. }
         | RpcError::AuthenticationRequired(_)

@@ -45,6 +45,11 @@ pub(crate) enum RpcError {
     },
     /// What came is not libvirt's protocol.
     Protocol(String),
+    /// The daemon that answers speaks for another one (virtproxyd), and nobody listens at the socket of that.
+    Unreached {
+        /// libvirt's own words, with the socket.
+        message: String,
+    },
     /// libvirt answered with an error.
     Libvirt {
         /// `virErrorNumber`.
@@ -82,17 +87,19 @@ impl RpcError {
             | Self::Timeout { .. }
             | Self::Closed { .. }
             | Self::Protocol(_)
+            | Self::Unreached { .. }
             | Self::Libvirt { .. } => None,
         }
     }
 
-    /// Whether nobody listens at the socket: it is absent, or nobody accepts connections there.
+    /// Whether nobody listens at the socket, or at the one behind it: it is absent, or nobody accepts connections there.
     #[must_use]
     pub(crate) fn is_nobody_listening(&self) -> bool {
         match self {
             Self::Connect { error, .. } => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
             }
+            Self::Unreached { .. } => true,
             Self::AuthenticationRequired(_)
             | Self::Timeout { .. }
             | Self::Closed { .. }
@@ -115,6 +122,7 @@ impl fmt::Display for RpcError {
                 write!(f, "the connection to libvirt broke while {doing}: {error}")
             }
             Self::Protocol(what) => write!(f, "libvirt's protocol is not kept: {what}"),
+            Self::Unreached { message } => f.write_str(message),
             Self::Libvirt { code, message, .. } => write!(f, "libvirt says: {message} (error {code})"),
         }
     }

@@ -7,6 +7,7 @@
 
 use super::error::RpcError;
 use super::xdr::{Decoder, Encoder, Malformed};
+use rustix::io::Errno;
 
 /// The hypervisors' program (`REMOTE_PROGRAM`), of whose protocol there is one version.
 pub(crate) const REMOTE_PROGRAM: u32 = 0x2000_8086;
@@ -344,15 +345,35 @@ pub(crate) fn demanded_authentication(reply: &mut Decoder<'_>) -> Result<Option<
     Ok(if none { None } else { demanded })
 }
 
+/// `VIR_ERR_SYSTEM_ERROR` and `VIR_FROM_RPC`: by these a daemon says that it could not connect to another one.
+const NO_CONNECTION: (i32, i32) = (38, 7);
+
 /// `remote_error`. Its first three values are what matters; a message that ends after them is understood too.
 pub(crate) fn error(reply: &mut Decoder<'_>) -> RpcError {
     let mut decode = || -> Result<RpcError, Malformed> {
-        // The second is the part of libvirt that it comes from.
-        let (code, _) = (reply.i32()?, reply.i32()?);
+        let (code, from) = (reply.i32()?, reply.i32()?);
         let message = if reply.present()? { reply.words()?.into_owned() } else { "no reason given".to_owned() };
+        let nobody = [Errno::NOENT, Errno::CONNREFUSED].map(Errno::raw_os_error);
+        if (code, from) == NO_CONNECTION && errno(reply).is_ok_and(|errno| nobody.contains(&errno)) {
+            return Ok(RpcError::Unreached { message });
+        }
         Ok(RpcError::Libvirt { code, message })
     };
     decode().unwrap_or_else(RpcError::from)
+}
+
+/// What the kernel said, of an error that is about no domain: behind the level, and texts.
+fn errno(reply: &mut Decoder<'_>) -> Result<i32, Malformed> {
+    reply.i32()?;
+    if reply.present()? {
+        return Err(Malformed("is about a domain"));
+    }
+    for _ in 0..3 {
+        if reply.present()? {
+            reply.words()?;
+        }
+    }
+    reply.i32()
 }
 
 /// A value of `remote_typed_param`.

@@ -147,7 +147,7 @@ fn silence(error: &RpcError) -> Silence {
         }
         RpcError::Closed { .. } => (SilenceKind::Dead, "xenstored closed the connection".into()),
         RpcError::Protocol(what) => (SilenceKind::Refused, format!("xenstored cannot be understood: {what}")),
-        RpcError::AuthenticationRequired(_) | RpcError::Libvirt { .. } => {
+        RpcError::AuthenticationRequired(_) | RpcError::Unreached { .. } | RpcError::Libvirt { .. } => {
             (SilenceKind::Refused, format!("xenstored cannot be asked ({error})"))
         }
     };

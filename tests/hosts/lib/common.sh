@@ -91,6 +91,15 @@ lab_with() {
 	[[ ,$with, == *,"$1",* ]]
 }
 
+# release_of NUMBER: what the host of this number has as its root: the "machine"'s own, or "trixie".
+release_of() {
+	if lab_with trixie || { lab_with mixed && [ "$1" = "$(cat "$lab/.lab/count")" ]; }; then
+		echo trixie
+	else
+		echo machine
+	fi
+}
+
 # name_host HOST: takes h1 or node1; sets $host (h1) and $number (1).
 name_host() {
 	number=${1#h}

@@ -16,6 +16,8 @@ verb_up() {
 		esac
 	done
 	[[ $count == [1-6] ]] || die "up: 1 to 6 hosts, not $count"
+	# Any test's hosts have another release, where whoever runs it wants that.
+	[[ $with == *mixed* || $with == *trixie* ]] || with+=${VM_AGENT_LAB_RELEASE:+,$VM_AGENT_LAB_RELEASE}
 	begin=$(now_ms)
 	mkdir -p -- "$dir"
 	lab=$(realpath -- "$dir")
@@ -47,11 +49,14 @@ check_wishes() {
 	for what in ${1//,/ }; do
 		case $what in
 		ssh | libvirt | cluster | fencing) ;;
+		trixie | mixed)
+			[ -e "$default_cache/.trixie.stamp" ] || die "up: no root of Debian 13 in $default_cache: run lab prepare --trixie"
+			;;
 		migration)
 			[ -e "$default_cache/tools/cert.pem" ] ||
 				die "up: no newer QEMU in $default_cache: run lab prepare --migration"
 			;;
-		*) die "up: --with $what: not ssh, libvirt, migration, cluster or fencing" ;;
+		*) die "up: --with $what: not ssh, libvirt, migration, cluster, fencing, trixie or mixed" ;;
 		esac
 	done
 }
@@ -105,7 +110,7 @@ detach() {
 
 start_keeper() {
 	detach "$lab/.lab/keeper.log" setsid -f unshare --mount --net --pid --fork "$here/keeper" "$lab"
-	if ! wait_until 20 test -e "$lab/.lab/lower"; then
+	if ! wait_until 20 test -e "$lab/.lab/layered"; then
 		show_log "$lab/.lab/keeper.log"
 		die "the lab's keeper did not start"
 	fi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The layer between the machine's root and a host's own files: what all hosts of a lab have in common.
-# It is made through an overlay of its own, so that "rm" in it hides what the machine has.
+# The layer between the machine's root, or Debian 13's, and a host's own files: what all hosts of a lab that have this root
+# have in common. It is made through an overlay of its own, so that "rm" in it hides what the root has.
 
 # The hosts start empty: no guests, networks, cluster or keys of the machine.
 hidden="var/lib/libvirt var/log/libvirt etc/libvirt/qemu etc/libvirt/nwfilter etc/libvirt/secrets
@@ -14,15 +14,27 @@ uninstalled="usr/lib/ocf/resource.d/vm-agent usr/local/lib/ocf/resource.d/vm-age
 	usr/share/cluster/vm.sh.rgmanager usr/local/share/cluster/vm.sh usr/lib/systemd/system/resource-agents-deps.target.d/vm-agent.conf
 	usr/lib/systemd/system/rgmanager.service.d/vm-agent.conf"
 
-make_common_layer() {
-	local layers=$lab/.lab/layers root path below=/
-	root=$layers/common.root
-	mkdir "$layers/common" "$layers/common.work" "$root"
+make_common_layers() {
+	local layers=$lab/.lab/layers below='' release
 	if [ -s "$lab/.lab/below" ]; then
 		cp -a "$(cat "$lab/.lab/below")/." "$layers/below" # a layer must not lie below another one
-		below=$layers/below:/
+		below=$layers/below:
 	fi
-	mount -t overlay -o "lowerdir=$below,upperdir=$layers/common,workdir=$layers/common.work" common "$root"
+	make_keys
+	for release in $(for number in $(seq "$(cat "$lab/.lab/count")"); do release_of "$number"; done | sort -u); do
+		make_common_layer
+	done
+	: >"$lab/.lab/layered" # "up" waits for this file
+}
+
+make_common_layer() {
+	local common=$layers/$release root=$layers/$release.root lower path
+	case $release in
+	machine) lower=$below/ ;;
+	trixie) lower=$below$(cat "$lab/.lab/cache")/trixie/root ;;
+	esac
+	mkdir "$common" "$common.work" "$root"
+	mount -t overlay -o "lowerdir=$lower,upperdir=$common,workdir=$common.work" common "$root"
 
 	for path in $hidden; do
 		if [ -d "$root/$path" ]; then
@@ -38,7 +50,7 @@ make_common_layer() {
 		write_ssh_config
 	fi
 	if lab_with migration; then
-		install_newer_qemu
+		[ "$release" = trixie ] || install_newer_qemu
 		install_certificates
 	fi
 	if lab_with cluster; then
@@ -46,9 +58,21 @@ make_common_layer() {
 	fi
 
 	umount "$root"
-	rm -r "$layers/common.work"
-	echo "$layers/common:$below" >"$lab/.lab/lower.new"
-	mv "$lab/.lab/lower.new" "$lab/.lab/lower" # "up" waits for this file
+	rm -r "$common.work"
+	echo "$common:$lower" >"$lab/.lab/lower.$release"
+}
+
+# One key for root on all hosts, a host key for each, and the key of their cluster: the same in both roots.
+make_keys() {
+	local n
+	mkdir "$lab/.lab/keys"
+	if lab_with ssh; then
+		ssh-keygen -q -t ed25519 -N '' -C lab -f "$lab/.lab/keys/id_ed25519"
+		for ((n = 1; n <= $(cat "$lab/.lab/count"); n++)); do
+			ssh-keygen -q -t ed25519 -N '' -C "node$n" -f "$lab/.lab/keys/key_node$n"
+		done
+	fi
+	head -c 4096 /dev/urandom >"$lab/.lab/keys/authkey"
 }
 
 # Names for six hosts, however many there are. A host's own name is its address on the bridge, never
@@ -72,16 +96,17 @@ write_names() {
 write_libvirt_config() {
 	mkdir -p "$root/etc/libvirt"
 	# The host UUID is the machine-id: hosts with the same UUID refuse to migrate to each other.
-	cat >"$root/etc/libvirt/libvirtd.conf" <<-'CONF'
+	tee "$root/etc/libvirt"/{libvirtd,virtqemud,virtproxyd}.conf >/dev/null <<-'CONF'
 		auth_unix_ro = "none"
 		auth_unix_rw = "none"
 		unix_sock_group = "root"
 		host_uuid_source = "machine-id"
 		log_level = 3
 		log_outputs = "3:stderr"
-		listen_tcp = 1
-		auth_tcp = "none"
 	CONF
+	printf 'listen_tcp = 1\nauth_tcp = "none"\n' >>"$root/etc/libvirt/libvirtd.conf"
+	# It has no --listen.
+	! lab_with migration || printf 'listen_tls = 1\nlisten_tcp = 1\nauth_tcp = "none"\n' >>"$root/etc/libvirt/virtproxyd.conf"
 	cat >"$root/etc/libvirt/qemu.conf" <<-'CONF'
 		user = "root"
 		group = "root"
@@ -104,11 +129,11 @@ write_ssh_config() {
 	local n names
 	mkdir -p "$root/root/.ssh"
 	chmod 700 "$root/root/.ssh"
-	ssh-keygen -q -t ed25519 -N '' -C lab -f "$root/root/.ssh/id_ed25519"
+	cp "$lab/.lab/keys"/id_ed25519* "$root/root/.ssh/"
 	cp "$root/root/.ssh/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
 	rm -f "$root"/etc/ssh/ssh_host_*
+	cp "$lab/.lab/keys"/key_node* "$root/etc/ssh/"
 	for ((n = 1; n <= $(cat "$lab/.lab/count"); n++)); do
-		ssh-keygen -q -t ed25519 -N '' -C "node$n" -f "$root/etc/ssh/key_node$n"
 		names=node$n,node$n-mig,node${n}v6,node${n}v6-mig,10.77.0.$n,10.77.1.$n,fd00::$n,fd00:1::$n
 		echo "$names $(cut -d' ' -f1,2 "$root/etc/ssh/key_node$n.pub")"
 	done >"$root/root/.ssh/known_hosts"
@@ -190,11 +215,13 @@ write_cluster_config() {
 		done
 		echo "}"
 	} >"$root/etc/corosync/corosync.conf"
-	head -c 4096 /dev/urandom >"$root/etc/pacemaker/authkey"
-	chown root:haclient "$root/etc/pacemaker/authkey"
+	install -d "$root/etc/pacemaker" "$root/etc/corosync"
+	# The users' numbers are the root's own.
+	cp "$lab/.lab/keys/authkey" "$root/etc/pacemaker/authkey"
+	chgrp --reference="$root/var/lib/pacemaker/cib" "$root/etc/pacemaker/authkey"
 	chmod 640 "$root/etc/pacemaker/authkey"
 	write_cib "$policy" "$fencing" "$count" >"$root/var/lib/pacemaker/cib/cib.xml"
-	chown hacluster:haclient "$root/var/lib/pacemaker/cib/cib.xml"
+	chown --reference="$root/var/lib/pacemaker/cib" "$root/var/lib/pacemaker/cib/cib.xml"
 	chmod 600 "$root/var/lib/pacemaker/cib/cib.xml"
 }
 

@@ -3,16 +3,24 @@
 # The services of a host: started in the foreground below the host's PID 1, known by a PID file in the
 # host's /run/service (lost with a crash, as it must be), their output in DIR/hN/log/NAME.log.
 
-# service_command NAME: the command line, one word a line.
+# service_command NAME: the command line, one word a line. "libvirtd" is the daemon that has QEMU's machines: of the modular
+# ones virtqemud, beside which virtproxyd has libvirtd's sockets and its place in the network.
 service_command() {
 	case $1 in
 	libvirtd)
 		if lab_with migration; then
-			printf '%s\n' /usr/bin/env "LD_PRELOAD=$(cat "$lab/.lab/cache")/tools/statfs-nfs.so" \
-				"LAB_SHARED=$lab/shared" /usr/sbin/libvirtd --listen
-		else
-			printf '%s\n' /usr/sbin/libvirtd
+			printf '%s\n' /usr/bin/env "LD_PRELOAD=$(cat "$lab/.lab/cache")/tools/statfs-nfs.so" "LAB_SHARED=$lab/shared"
 		fi
+		if is_modular; then
+			echo /usr/sbin/virtqemud
+		else
+			echo /usr/sbin/libvirtd
+			! lab_with migration || echo --listen
+		fi
+		;;
+	virtproxyd)
+		is_modular || die "$host has no virtproxyd, since its libvirtd is the monolithic one"
+		echo /usr/sbin/virtproxyd
 		;;
 	virtlogd) printf '%s\n' /usr/sbin/virtlogd ;;
 	sshd) printf '%s\n' /usr/sbin/sshd -D -e -h "/etc/ssh/key_node$number" ;;
@@ -22,6 +30,9 @@ service_command() {
 	esac
 }
 
+# Debian 12 has the monolithic daemon; what the newer release's hosts run are the modular ones.
+is_modular() { [ "$(release_of "$number")" = trixie ]; }
+
 # service_answers NAME: it does its work, which is more than that it runs.
 service_answers() {
 	local root=/proc/$host_pid/root
@@ -30,6 +41,7 @@ service_answers() {
 		in_host timeout 5 virsh -q -r -c qemu:///system uri &&
 			in_host timeout 5 virsh -q -c qemu:///system uri
 		;;
+	virtproxyd) [ -S "$root/run/libvirt/libvirt-sock" ] && [ -S "$root/run/libvirt/libvirt-sock-ro" ] ;;
 	virtlogd) [ -S "$root/run/libvirt/virtlogd-sock" ] ;;
 	sshd) in_host bash -c ': </dev/tcp/127.0.0.1/22' ;;
 	corosync) in_host timeout 5 corosync-cfgtool -s ;;
@@ -103,6 +115,7 @@ start_services() {
 	if lab_with libvirt; then
 		start_service virtlogd
 		start_service libvirtd
+		! is_modular || start_service virtproxyd
 	fi
 	if lab_with cluster; then
 		start_service corosync

@@ -88,6 +88,11 @@ impl Host {
     pub fn several(count: usize, with: &str) -> Vec<Self> {
         assert!(Path::new(WORKER).is_file(), "{WORKER} was not built");
         assert!(rustix::process::geteuid().is_root(), "these tests make real hosts, and need root for it");
+        if with.split(',').any(|word| matches!(word, "trixie" | "mixed")) {
+            static PREPARED: Once = Once::new();
+            let prepare = || Command::new(lab_program()).args(["prepare", "--trixie"]).output().unwrap();
+            PREPARED.call_once(|| drop(done("lab prepare --trixie", prepare())));
+        }
         let lab = Arc::new(Laboratory(tempfile::tempdir().unwrap()));
         let host = |number| Self { lab: Arc::clone(&lab), number };
         let hosts: Vec<Self> = (1..=count).map(host).collect();

@@ -171,6 +171,14 @@ fn an_error_reply_is_understood_with_and_without_its_tail() {
         let error = error(&mut Decoder::new(bytes));
         assert!(matches!(&error, RpcError::Libvirt { code: 42, message } if message == "Domain not found"));
     }
+    let beyond = |errno: u32| {
+        let bytes = [words(&[38, 7, 1]), string("Failed to connect"), words(&[2, 0, 0, 0, 0, errno, 0, 0])].concat();
+        error(&mut Decoder::new(&bytes))
+    };
+    for nobody in [2, 111] {
+        assert!(matches!(beyond(nobody), RpcError::Unreached { message } if message == "Failed to connect"));
+    }
+    assert!(matches!(beyond(13), RpcError::Libvirt { code: 38, .. }));
     let silent = error(&mut Decoder::new(&words(&[38, 7, 0])));
     assert!(matches!(silent, RpcError::Libvirt { code: 38, .. }));
     assert!(matches!(error(&mut Decoder::new(&whole[..31])), RpcError::Protocol(_)));

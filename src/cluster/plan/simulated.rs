@@ -39,20 +39,47 @@ pub(crate) struct Simulated {
     pub unclean: Vec<String>,
 }
 
-pub(super) fn read(text: &str) -> Result<Simulated, String> {
-    let unreadable = |why: &str| format!("crm_simulate's answer cannot be read: {why}");
-    let root = read_large(text, LARGEST.1).map_err(|error| unreadable(&ascii_line(&error.to_string(), 200)))?;
+/// The same where `printed` tells how it was at the beginning.
+pub(super) fn begun(simulated: Simulated, printed: &str) -> Result<Simulated, String> {
+    let root = root(printed)?;
+    let begin = root.first("cluster_status").ok_or_else(lacking)?;
+    Ok(Simulated { nodes: online(begin), before: runs_on(begin), ..simulated })
+}
+
+fn root(text: &str) -> Result<Element<'_>, String> {
+    read_large(text, LARGEST.1).map_err(|error| unreadable(&ascii_line(&error.to_string(), 200)))
+}
+
+fn unreadable(why: &str) -> String {
+    format!("crm_simulate's answer cannot be read: {why}")
+}
+
+fn lacking() -> String {
+    unreadable("it lacks a part; Pacemaker 2.1 or later is needed")
+}
+
+fn text(element: &Element<'_>, name: &str) -> Option<String> {
+    element.attribute(name).map(str::to_owned)
+}
+
+/// Each member, whether it is online, and whether it is unclean.
+fn members(status: &Element<'_>) -> Vec<(String, bool, bool)> {
+    let nodes = status.all("nodes").flat_map(|nodes| nodes.all("node"));
+    let nodes = nodes.filter(|node| node.attribute("id_as_resource").is_none());
+    let is = |node: &Element<'_>, what: &str| node.attribute(what) == Some("true");
+    nodes.filter_map(|node| Some((text(node, "name")?, is(node, "online"), is(node, "unclean")))).collect()
+}
+
+fn online(status: &Element<'_>) -> Vec<(String, bool)> {
+    members(status).into_iter().map(|(name, online, _)| (name, online)).collect()
+}
+
+pub(super) fn read(printed: &str) -> Result<Simulated, String> {
+    let root = root(printed)?;
     let (Some(begin), Some(actions), Some(end)) =
         (root.first("cluster_status"), root.first("actions"), root.first("revised_cluster_status"))
     else {
-        return Err(unreadable("it lacks a part; Pacemaker 2.1 or later is needed"));
-    };
-    let text = |element: &Element<'_>, name: &str| element.attribute(name).map(str::to_owned);
-    let members = |status: &Element<'_>| -> Vec<(String, bool, bool)> {
-        let nodes = status.all("nodes").flat_map(|nodes| nodes.all("node"));
-        let nodes = nodes.filter(|node| node.attribute("id_as_resource").is_none());
-        let is = |node: &Element<'_>, what: &str| node.attribute(what) == Some("true");
-        nodes.filter_map(|node| Some((text(node, "name")?, is(node, "online"), is(node, "unclean")))).collect()
+        return Err(lacking());
     };
     let fenced = actions.all("node_action").filter(|it| it.attribute("task").is_some_and(|it| it.starts_with("Fence")));
     let act = |it: &Element<'_>| {
@@ -68,7 +95,7 @@ pub(super) fn read(text: &str) -> Result<Simulated, String> {
     let transition = root.all("transition").flat_map(|it| it.all("rsc_action"));
     let operation = |it: &Element<'_>| Some((text(it, "resource")?, text(it, "op")?, text(it, "node")?));
     Ok(Simulated {
-        nodes: members(begin).into_iter().map(|(name, online, _)| (name, online)).collect(),
+        nodes: online(begin),
         fenced: fenced.filter_map(|it| Some((text(it, "node")?, text(it, "reason")))).collect(),
         acts: actions.all("rsc_action").filter_map(act).collect(),
         operations: transition.filter_map(operation).filter(|(_, op, _)| op != "monitor" && op != "cancel").collect(),
@@ -126,6 +153,12 @@ mod tests {
         assert_eq!(sight.operations, [("web".into(), "start".into(), "n1".into())]);
         let told: Vec<_> = sight.acts.iter().map(|it| (it.action.as_str(), it.from.as_deref(), it.blocked)).collect();
         assert_eq!(told, [("move", Some("n2"), false), ("start", Some("n1"), true)]);
+        // Of Pacemaker 3.0.0, where something happens.
+        let later =
+            text.replace("<node name='n2' online='true' unclean='false'/>", "").replace("<node name='n2'/>", "");
+        let cut = text.split_once("<actions>").unwrap().0.to_owned() + "<modifications/></pacemaker-result>";
+        assert!(read(&cut).is_err());
+        assert_eq!(begun(read(&later).unwrap(), &cut), Ok(sight));
         for bad in ["", "<pacemaker-result/>", "<pacemaker-result><actions/></pacemaker-result>"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -72,9 +72,8 @@ pub(super) fn read_conf<'a>(cluster: &'a Element<'_>) -> ClusterConf<'a> {
     };
     conf.domains = FailoverDomain::all(rm);
     conf.central = rm.attribute("central_processing").is_some_and(|it| leading_number(it) != 0);
-    let defaults = rm.first("resource-defaults").and_then(|it| it.children.iter().find(|it| is_vm(it)));
-    let defaults = defaults.map(attributes).unwrap_or_default();
-    let shared: Vec<&Element<'_>> = rm.all("resources").flat_map(|it| &it.children).filter(|it| is_vm(it)).collect();
+    let defaults = rm.first("resource-defaults").map(|it| it.children.as_slice()).unwrap_or_default();
+    let shared: Vec<&Element<'_>> = rm.all("resources").flat_map(|it| &it.children).collect();
     let mut tree = ServiceTree { defaults, shared, conf };
     for top in &rm.children {
         if is_vm(top) {
@@ -92,21 +91,28 @@ fn is_vm(element: &Element<'_>) -> bool {
     element.namespace.is_none() && element.name.eq_ignore_ascii_case("vm")
 }
 
+/// Whether they are resources of one type.
+fn are_alike(one: &Element<'_>, other: &Element<'_>) -> bool {
+    one.namespace.is_none() && one.name.eq_ignore_ascii_case(other.name)
+}
+
 fn attributes<'a>(element: &'a Element<'_>) -> Vec<(&'a str, &'a str)> {
     element.attributes.iter().filter(|it| it.namespace.is_none()).map(|it| (it.name, it.value.as_ref())).collect()
 }
 
 /// The tree of services while it is read.
 struct ServiceTree<'a, 't> {
-    defaults: Vec<(&'a str, &'a str)>,
+    /// What `<resource-defaults>` and `<resources>` have.
+    defaults: &'a [Element<'t>],
     shared: Vec<&'a Element<'t>>,
     conf: ClusterConf<'a>,
 }
 
-impl<'a> ServiceTree<'a, '_> {
-    fn service(&mut self, service: &'a Element<'_>) {
+impl<'a, 't> ServiceTree<'a, 't> {
+    fn service(&mut self, used: &'a Element<'t>) {
+        let Some(service) = self.defined(used) else { return };
         let (mut machines, mut others) = (Vec::new(), Vec::new());
-        below(service, &mut machines, &mut others);
+        below(used, &mut machines, &mut others);
         let name = service.attribute("name").unwrap_or_default();
         if machines.is_empty() {
             let has = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
@@ -118,22 +124,33 @@ impl<'a> ServiceTree<'a, '_> {
         }
     }
 
+    /// What is used: the element itself, or the one of `<resources>` that it refers to, if that exists.
+    fn defined(&mut self, used: &'a Element<'t>) -> Option<&'a Element<'t>> {
+        let Some(name) = used.attribute("ref") else { return Some(used) };
+        let is_it = |it: &&&Element<'_>| are_alike(it, used) && it.attribute("name") == Some(name);
+        let found = self.shared.iter().find(is_it).copied();
+        if found.is_none() {
+            let (kind, name) = (shown(used.name.as_ref()), shown(name.as_ref()));
+            self.conf.told.push(format!("<{kind} ref=\"{name}\"> names nothing in <resources>: rgmanager skips it"));
+        }
+        found
+    }
+
+    /// The attributes of one and, where it has not got one, those of `<resource-defaults>`.
+    fn own(&self, defined: &'a Element<'t>) -> Vec<(&'a str, &'a str)> {
+        let mut own = attributes(defined);
+        let defaults = self.defaults.iter().find(|it| are_alike(it, defined)).map(attributes).unwrap_or_default();
+        for (default, value) in defaults {
+            if default != "name" && own.iter().all(|(known, _)| *known != default) {
+                own.push((default, value));
+            }
+        }
+        own
+    }
+
     /// A `<vm>` where it is used: with a name, or as a reference to one of `<resources>`.
-    fn take(&mut self, used: &'a Element<'_>, service: Option<(&'a str, &'a Element<'_>, &Vec<String>)>) {
-        let refers = used.attribute("ref");
-        let defined = match refers {
-            None => used,
-            Some(name) => match self.shared.iter().find(|it| it.attribute("name") == Some(name)) {
-                Some(found) => found,
-                None => {
-                    let name = shown(name.as_ref());
-                    self.conf
-                        .told
-                        .push(format!("<vm ref=\"{name}\"> names nothing in <resources>: rgmanager skips it"));
-                    return;
-                }
-            },
-        };
+    fn take(&mut self, used: &'a Element<'t>, service: Option<(&'a str, &'a Element<'t>, &Vec<String>)>) {
+        let Some(defined) = self.defined(used) else { return };
         let Some(name) = defined.attribute("name") else {
             self.conf.told.push("a <vm> without a name: rgmanager skips it".into());
             return;
@@ -145,8 +162,8 @@ impl<'a> ServiceTree<'a, '_> {
                 .push(format!("vm:{name} stands there more than once: rgmanager takes the first, and so does this"));
             return;
         }
-        let mut own = attributes(defined);
-        if refers.is_some() {
+        let own = self.own(defined);
+        if used.attribute("ref").is_some() {
             for (ignored, _) in attributes(used).iter().filter(|(it, _)| *it != "ref" && !it.starts_with("__")) {
                 let (name, ignored) = (shown(name.as_ref()), shown(ignored.as_ref()));
                 self.conf
@@ -154,14 +171,9 @@ impl<'a> ServiceTree<'a, '_> {
                     .push(format!("vm:{name}: rgmanager ignores '{ignored}' beside ref; what <resources> says counts"));
             }
         }
-        for (default, value) in &self.defaults {
-            if *default != "name" && own.iter().all(|(known, _)| known != default) {
-                own.push((default, value));
-            }
-        }
         self.conf.machines.push(VmConf {
             name,
-            kept_by: service.map_or_else(|| own.clone(), |(_, element, _)| attributes(element)),
+            kept_by: service.map_or_else(|| own.clone(), |(_, element, _)| self.own(element)),
             attributes: own,
             flags: attributes(used).into_iter().filter(|(it, _)| it.starts_with("__")).collect(),
             actions: defined.all("action").filter_map(ActionConf::of).collect(),

@@ -42,9 +42,20 @@ pub(crate) fn named_here(proc: &Path, is_such: impl Fn(&str) -> bool) -> Vec<(Pa
     let numbered = entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     let named = numbered.filter_map(|entry| {
         let name = std::fs::read_to_string(entry.path().join("comm")).ok()?.trim_end().to_owned();
-        (is_such(&name) && namespace(&entry.path()) == ours).then(|| (entry.path(), name))
+        let is_here = |folder: &Path| match namespace(folder) {
+            Some(its) => Some(its) == ours,
+            None => ours.is_none() || has_one_number(folder),
+        };
+        (is_such(&name) && is_here(&entry.path())).then(|| (entry.path(), name))
     });
     named.collect()
+}
+
+/// Whether a process is in no namespace below that of this table: what its link tells root alone, its numbers tell everybody.
+fn has_one_number(folder: &Path) -> bool {
+    let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().count() == 1)
 }
 
 impl Stat {

@@ -203,6 +203,12 @@ impl List {
         if self.hosts.len() == 1 {
             rows.iter_mut().for_each(|row| drop(row.remove(1)));
         }
+        if rows.len() == 1 {
+            let nodes: Vec<&str> =
+                self.hosts.iter().filter(|it| it.silent.is_none()).map(|it| it.node.as_str()).collect();
+            let nobody = "nothing is known of any machine".to_owned();
+            return if nodes.is_empty() { nobody } else { format!("there is no machine on {}", nodes.join(", ")) };
+        }
         let drift = self.view.resources.iter().filter_map(|resource| resource.drift.as_ref());
         std::iter::once(table(&rows))
             .chain(drift.map(|sentence| format!("drift: {sentence}")))

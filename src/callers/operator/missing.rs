@@ -15,6 +15,13 @@ use crate::sys::text::say;
 use crate::sys::time::Deadline;
 use std::io::stderr;
 
+/// Says where a command failed that root would have got further.
+pub(super) fn tell_of_rights(code: Code) {
+    if let Some(advice) = rights(code) {
+        say(&mut stderr(), &format!("vm-agent: {advice}"));
+    }
+}
+
 /// Says so in one line, where there is anything to say.
 pub(super) fn tell(inv: &Invocation, env: &Environment, code: Code) {
     if let Some(advice) = advice(inv, env, code) {
@@ -22,28 +29,31 @@ pub(super) fn tell(inv: &Invocation, env: &Environment, code: Code) {
     }
 }
 
-fn advice(inv: &Invocation, env: &Environment, code: Code) -> Option<String> {
+const fn may_lack_something(code: Code) -> bool {
     match code {
-        Code::Generic | Code::Installed | Code::Perm => {}
-        Code::Ok
-        | Code::Args
-        | Code::Unimplemented
-        | Code::Configured
-        | Code::NotRunning
-        | Code::StayedHere
-        | Code::Degraded => return None,
+        Code::Generic | Code::Installed | Code::Perm | Code::Degraded => true,
+        Code::Ok | Code::Args | Code::Unimplemented | Code::Configured | Code::NotRunning | Code::StayedHere => false,
     }
-    if serves_user() {
-        // Root's session is another one.
-        return None;
+}
+
+fn rights(code: Code) -> Option<&'static str> {
+    // Root's session is another one.
+    let lacks = may_lack_something(code) && !serves_user() && !rustix::process::geteuid().is_root();
+    lacks.then_some("you are not root, and root may see and do more: try it by sudo")
+}
+
+fn advice(inv: &Invocation, env: &Environment, code: Code) -> Option<String> {
+    if let Some(rights) = rights(code) {
+        return Some(rights.into());
     }
-    if !rustix::process::geteuid().is_root() {
-        return Some("you are not root, and root may see and do more: try it by sudo".into());
-    }
-    if code == Code::Perm {
+    if !may_lack_something(code) || serves_user() || matches!(code, Code::Perm | Code::Degraded) {
         return None;
     }
     let deadline = Deadline::after(inv.budget().share(Share::Hint, inv.timeout));
+    let mut inv = inv.clone();
+    // Where no machine is meant, the answer about any is one of libvirt's.
+    inv.params.name.get_or_insert_with(|| "any".into());
+    let inv = &inv;
     let mut looker = Looker::new(inv, env, Roots::default());
     let seen = looker.look(inv, Depth { process: false, thorough: false }, deadline.left(), deadline);
     let dead = matches!(&seen.here.libvirt, Libvirt::Silent(silence) if silence.kind == SilenceKind::Dead);

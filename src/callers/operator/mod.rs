@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod replay;
 mod status;
+mod terminal;
 mod whereis;
 
 use crate::callers::meta_data::{OCF, RGMANAGER};
@@ -75,7 +76,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {
                 let show = || {
                     let report = status::look(inv, env);
-                    (report.code, if shown.json { report.json() } else { report.text() })
+                    (report.code, if shown.json { report.json() } else { terminal::fit(report.text()) })
                 };
                 let code = match watch {
                     Some(seconds) => progress::watch(Duration::from_secs_f64(seconds), &show),
@@ -148,7 +149,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             let text = match (shown.json, fix_hints) {
                 (true, _) => doctor.json(),
                 (false, true) => doctor.hints(),
-                (false, false) => doctor.text(),
+                (false, false) => terminal::fit(doctor.text()),
             };
             say(&mut stdout(), &text);
             missing::tell(&inv, &env, doctor.code);
@@ -158,7 +159,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             shown.which.options.extend(nodes.map(guard_nodes));
             return with(&shown.which, Action::Status, env, verbose, |inv, env| {
                 let whereis = whereis::look(inv, env);
-                say(&mut stdout(), &if shown.json { whereis.json() } else { whereis.text() });
+                say(&mut stdout(), &if shown.json { whereis.json() } else { terminal::fit(whereis.text()) });
                 Outcome::new(whereis.code, String::new())
             });
         }
@@ -176,7 +177,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
             return with(&which, action, env, verbose, |inv, env| {
                 let inv = Invocation { target: host.or_else(|| inv.target.clone()), ..inv.clone() };
                 let (text, code) = explain::run(&inv, env);
-                say(&mut stdout(), &text);
+                say(&mut stdout(), &terminal::fit(text));
                 let refusal = if which.force { None } else { managed::refusal(&inv, env) };
                 if let Some(refusal) = &refusal {
                     say(&mut stdout(), &format!("by hand it would be refused ({}): {refusal}", Code::Perm.number()));
@@ -250,6 +251,7 @@ const fn explainable(action: Action) -> bool {
 fn told(outcome: &Outcome) -> u8 {
     if !outcome.reason.is_empty() {
         say(&mut stderr(), &format!("vm-agent: {}", outcome.reason));
+        missing::tell_of_rights(outcome.code);
     }
     outcome.code.number()
 }

@@ -5,7 +5,7 @@
 mod told;
 
 use super::command_line::PlanArgs;
-use super::input;
+use super::{input, terminal};
 use crate::cluster::LARGEST;
 use crate::cluster::plan::{self, Event, NoPlan, PlannedCib, PlannedResource, Simulated};
 use crate::model::outcome::{Code, Outcome};
@@ -19,7 +19,7 @@ use told::PlanTold;
 pub(super) fn run(args: &PlanArgs, until: Deadline) -> Outcome {
     match text(args, until) {
         Ok(text) => {
-            say(&mut stdout(), text.trim_end());
+            say(&mut stdout(), &terminal::fit(text.trim_end().to_owned()));
             Outcome::new(Code::Ok, String::new())
         }
         Err(outcome) => outcome,

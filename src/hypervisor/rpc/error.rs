@@ -112,7 +112,12 @@ impl RpcError {
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { socket, error } => write!(f, "cannot connect to {}: {error}", socket.display()),
+            Self::Connect { socket, error } => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    write!(f, "nobody listens at {}", socket.display())
+                }
+                _ => write!(f, "cannot connect to {}: {error}", socket.display()),
+            },
             Self::AuthenticationRequired(kind) => write!(f, "libvirt demands {kind} authentication"),
             Self::Timeout { doing, waited } => {
                 write!(f, "libvirt did not answer within {:.1} s while {doing}", waited.as_secs_f64())

@@ -31,7 +31,7 @@ fn queried(words: &[&str], until: Deadline) -> Result<Vec<u8>, String> {
     let cibadmin = find_program("cibadmin").ok_or("cibadmin is not installed")?;
     match tool(&cibadmin, words, until)? {
         Ok(answer) => Ok(answer),
-        Err(code) if NOT_CONNECTED.contains(&code) => Err("Pacemaker does not run here".into()),
+        Err(code) if NOT_CONNECTED.contains(&code) => Err("cibadmin gets no connection to Pacemaker".into()),
         Err(code) => Err(format!("cibadmin ended with {code}")),
     }
 }
@@ -42,22 +42,14 @@ pub(super) fn resource(
     software: Software,
     until: Deadline,
 ) -> Result<Option<Option<Resource>>, String> {
-    let Some(cibadmin) = find_program("cibadmin") else {
-        // Others use corosync too.
-        return if software.pacemaker {
-            Err("Pacemaker runs here, but cibadmin is not installed".into())
-        } else {
-            Ok(None)
-        };
-    };
+    // Others use corosync too.
+    if !software.pacemaker && find_program("cibadmin").is_none() {
+        return Ok(None);
+    }
     let runs =
         if software.pacemaker { "Pacemaker runs here, but" } else { "corosync runs here, but Pacemaker does not:" };
-    match tool(&cibadmin, &QUERY, until) {
-        Ok(Ok(answer)) => in_configuration(&answer, asked).map(Some).map_err(|why| format!("{runs} {why}")),
-        Ok(Err(code)) if NOT_CONNECTED.contains(&code) => Err(format!("{runs} cibadmin finds no connection")),
-        Ok(Err(code)) => Err(format!("{runs} cibadmin ended with {code}")),
-        Err(why) => Err(format!("{runs} {why}")),
-    }
+    let found = queried(&QUERY, until).and_then(|answer| in_configuration(&answer, asked));
+    found.map(Some).map_err(|why| format!("{runs} {why}"))
 }
 
 /// What an attribute of a node holds; nothing, where the node has none of that name.

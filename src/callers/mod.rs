@@ -6,6 +6,7 @@ pub mod manager;
 pub mod meta_data;
 pub mod operator;
 pub mod program;
+mod qemu_conf;
 pub(crate) mod records;
 mod repeated;
 mod shutdown;

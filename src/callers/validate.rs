@@ -13,7 +13,7 @@ use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Caller, Environment, Invocation};
 use crate::model::definition::{DefinedDomain, EMPTY_TPM, Language, Need, TpmState};
-use crate::model::facts::{Defined, Definition, Facts, Libvirt, Tools};
+use crate::model::facts::{Defined, Definition, Libvirt, Tools};
 use crate::model::lack::{Hinders, Lack};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::SavedMemory;
@@ -217,7 +217,7 @@ fn host(
         inv.budget().share(Share::Look, deadline.left()),
         deadline,
     );
-    if let Some(defined) = libvirts_own(looker, &seen, deadline) {
+    if let Some(defined) = looker.libvirts_own(&seen, deadline) {
         needs = lacks::needs(&defined);
         lacks = lacks_for(inv, looker, &defined, &needs, deadline);
     }
@@ -281,25 +281,6 @@ pub(crate) fn lacks_for(
     };
     let here = lacks::look(needs, &looker.roots, inv.budget().until(Share::Files, deadline));
     lacks::together(here, libvirts)
-}
-
-/// The definition that only libvirt has, of a resource whose parameters name no file.
-fn libvirts_own(looker: &mut Looker, seen: &Facts, deadline: Deadline) -> Option<Defined> {
-    match (&seen.definition, &seen.here.libvirt) {
-        (Definition::None { .. }, Libvirt::Domain(domain)) => {
-            let text = looker.xml(&seen.here.who(), true, deadline)?;
-            let (path, name) = ("libvirt's definition".into(), domain.name.clone());
-            Some(Defined { path, text, language: Language::Xml, name, uuid: Some(domain.uuid) })
-        }
-        (
-            Definition::None { .. }
-            | Definition::File(_)
-            | Definition::NotLooked
-            | Definition::Unchanged { .. }
-            | Definition::Bad(_),
-            _,
-        ) => None,
-    }
 }
 
 /// How a manager takes a lack, and a person hears of one that may be none.

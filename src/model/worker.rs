@@ -101,6 +101,12 @@ pub enum Question {
     PingAgent,
     /// Versions, UUID, name and memory of the host.
     Host,
+    /// The CPU that the host's hypervisor can give, as far as others have it too; alone, with every feature.
+    Cpu {
+        /// `<cpus>` with those of other hosts, if any; on standard input.
+        #[serde(skip)]
+        others: DefinitionText,
+    },
     /// All domains of the host, each with the mark that it bears.
     Domains {
         /// Each with the addresses of its network interfaces too, and the number of its snapshots.
@@ -137,8 +143,8 @@ impl HostChange {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 9] =
-        ["state", "xml", "next-xml", "saved-xml", "from-native", "ping-agent", "host", "domains", "check"];
+    const WORDS: [&str; 10] =
+        ["state", "xml", "next-xml", "saved-xml", "from-native", "ping-agent", "host", "cpu", "domains", "check"];
 
     /// Whether a domain exists, and in which state.
     pub const STATE: Self = Self::State { or_uuid: None };
@@ -149,6 +155,7 @@ impl Question {
             Self::SavedXml { .. }
             | Self::FromNative { .. }
             | Self::Host
+            | Self::Cpu { .. }
             | Self::Domains { .. }
             | Self::Check { .. } => false,
         }

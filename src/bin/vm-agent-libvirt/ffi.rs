@@ -278,6 +278,39 @@ pub(crate) fn compare_cpu(connection: &Connect, facts: &DefinedDomain, cpu: &str
     .map(drop)
 }
 
+/// The CPU that all of these have in common, as the host's hypervisor can give it; with every feature of it, or with those
+/// alone that its model has not.
+pub(crate) fn baseline_cpu(connection: &Connect, cpus: &[String], expand: bool) -> Result<String, Error> {
+    let texts: Vec<CString> = cpus.iter().map(|cpu| CString::new(cpu.as_str())).collect::<Result<_, _>>()?;
+    let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+    let flags = sys::VIR_CONNECT_BASELINE_CPU_MIGRATABLE
+        | if expand { sys::VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES } else { 0 };
+    let none = ptr::null();
+    // SAFETY: the connection is alive as long as the reference; the texts and the array of their pointers, whose length libvirt
+    // is told, live until the end of this function.
+    let found = unsafe {
+        sys::virConnectBaselineHypervisorCPU(
+            connection.as_ptr(),
+            none,
+            none,
+            none,
+            none,
+            pointers.as_mut_ptr(),
+            c_uint::try_from(pointers.len()).unwrap_or(0),
+            flags,
+        )
+    };
+    if found.is_null() {
+        return Err(Error::last_error());
+    }
+    // SAFETY: libvirt gave a text that ends with NUL, and that is ours to free.
+    unsafe {
+        let cpu = text(found);
+        free(found.cast());
+        Ok(cpu)
+    }
+}
+
 /// KiB of the host's memory by kind.
 pub(crate) fn memory(connection: &Connect) -> Result<BTreeMap<String, u64>, Error> {
     let (every_cell, mut count) = (sys::VIR_NODE_MEMORY_STATS_ALL_CELLS, 0);

@@ -2,7 +2,7 @@
 //! What a host lacks for a domain, as far as its libvirt can be asked: before a migration, and for validate-all.
 
 use crate::capabilities::Capabilities;
-use crate::ffi;
+use crate::{cpu, ffi};
 use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
@@ -232,8 +232,8 @@ impl Check<'_> {
         }
     }
 
-    /// Where libvirt chooses the firmware, it must have one of that kind; and it must have what emulates a TPM. What an older
-    /// libvirt does not tell is not missing.
+    /// Where libvirt chooses the firmware, it must have one of that kind; it must have what emulates a TPM, and the model of
+    /// CPU. What an older libvirt does not tell is not missing.
     fn offers(&mut self, capabilities: &str) {
         let Ok(capabilities) = definition::read(capabilities) else { return };
         let lacks = |element: Option<&Element<'_>>, choice: &str, wanted: &str| {
@@ -254,6 +254,11 @@ impl Check<'_> {
         if self.facts.vtpm.is_some() && lacks(tpm, "backendModel", "emulator").is_some() {
             let sentence = format!("libvirt on {there} finds nothing that emulates a TPM: install swtpm there");
             self.miss(LackKind::TpmEmulatorMissing, "swtpm", sentence);
+        }
+        if let Some(model) = cpu::unknown_model(self.connection, &capabilities, self.root) {
+            let sentence =
+                format!("{there} cannot give it the CPU '{model}', which its libvirt or emulator does not know");
+            self.miss(LackKind::CpuIncompatible, &model, sentence);
         }
     }
 

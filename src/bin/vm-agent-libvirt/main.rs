@@ -8,6 +8,7 @@ mod along;
 mod capabilities;
 mod change;
 mod connect;
+mod cpu;
 mod failure;
 mod ffi;
 mod guard;

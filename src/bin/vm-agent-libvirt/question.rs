@@ -4,7 +4,7 @@
 use crate::capabilities::Capabilities;
 use crate::failure::{During, own};
 use crate::lacks::Check;
-use crate::{connect, ffi};
+use crate::{connect, cpu, ffi};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
@@ -66,6 +66,7 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             let domain = connect::find(connection, who()?).during(CallStep::Lookup)?;
             ffi::agent_command(&domain, r#"{"execute":"guest-ping"}"#, AGENT_PATIENCE).map(|_| Answer::default())
         }
+        Question::Cpu { others } => xml(Ok(cpu::common(connection, others)?)),
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(CallStep::Call)

@@ -6,8 +6,8 @@ use super::TPM_KEPT_SINCE;
 use crate::hypervisor::backend;
 use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
-use crate::model::definition::{self, DefinitionText};
-use crate::model::facts::{Fact, Tools};
+use crate::model::definition::{self, DefinitionText, Language};
+use crate::model::facts::{Defined, Definition, Fact, Facts, Libvirt, Tools};
 use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 
@@ -126,6 +126,25 @@ impl Looker {
         }
         let request = Request::domain(&self.uri, who.clone(), Question::Xml { inactive });
         backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?.xml
+    }
+
+    /// The definition that only libvirt has of the domain that was seen, where the parameters name no file.
+    pub(crate) fn libvirts_own(&mut self, seen: &Facts, deadline: Deadline) -> Option<Defined> {
+        match (&seen.definition, &seen.here.libvirt) {
+            (Definition::None { .. }, Libvirt::Domain(domain)) => {
+                let text = self.xml(&seen.here.who(), true, deadline)?;
+                let (path, name) = ("libvirt's own definition".into(), domain.name.clone());
+                Some(Defined { path, text, language: Language::Xml, name, uuid: Some(domain.uuid) })
+            }
+            (
+                Definition::None { .. }
+                | Definition::File(_)
+                | Definition::NotLooked
+                | Definition::Unchanged { .. }
+                | Definition::Bad(_),
+                _,
+            ) => None,
+        }
     }
 
     /// An open connection over which more can be asked, if there is one.

@@ -119,7 +119,10 @@ impl Request {
     #[must_use]
     pub fn input(&self) -> Option<&str> {
         match &self.ask {
-            Ask::Question(_, Question::Check { xml, .. } | Question::FromNative { text: xml, .. })
+            Ask::Question(
+                _,
+                Question::Check { xml, .. } | Question::FromNative { text: xml, .. } | Question::Cpu { others: xml },
+            )
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
             | Ask::Host(HostChange::StartResources { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,
@@ -129,7 +132,10 @@ impl Request {
     /// Where the worker puts what it reads from its standard input; nothing is read without it.
     pub fn input_mut(&mut self) -> Option<&mut String> {
         match &mut self.ask {
-            Ask::Question(_, Question::Check { xml, .. } | Question::FromNative { text: xml, .. })
+            Ask::Question(
+                _,
+                Question::Check { xml, .. } | Question::FromNative { text: xml, .. } | Question::Cpu { others: xml },
+            )
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
             | Ask::Host(HostChange::StartResources { xml }) => Some(xml),
             Ask::Question(..) | Ask::Change(..) => None,

@@ -84,7 +84,7 @@ pub struct Answer {
     /// The domain: state, xml, create, start; as it is at the destination: migrate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
-    /// XML: xml, saved-xml.
+    /// XML: xml, saved-xml, cpu.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xml: Option<DefinitionText>,
     /// The host: host.

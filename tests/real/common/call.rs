@@ -462,7 +462,8 @@ impl Answer {
         let changes_or_watches = matches!(action, "stop" | "kill" | "status" | "monitor");
         assert!(!(code == 6 && changes_or_watches), "6 ends a healthy machine everywhere: {self}");
         let may_degrade = matches!(call.dialect, Pacemaker | VirtualDomain) && action == "monitor" && call.recurring;
-        assert!(code != 190 || may_degrade || action == "whereis", "190 to a caller that does not know it: {self}");
+        let by_findings = matches!(action, "whereis" | "doctor");
+        assert!(code != 190 || may_degrade || by_findings, "190 to a caller that does not know it: {self}");
         let tells = |word: &str| action.starts_with(word);
         let may_tell = changes_or_watches || ["explain", "migrate", "whereis"].into_iter().any(tells);
         assert!(code != 7 || may_tell, "7 tells of a state: {self}");

@@ -4,6 +4,7 @@
 use crate::common::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const RESOURCE: &str = "<primitive id='a' class='ocf' provider='vm-agent' type='vm'><instance_attributes id='a-i'>\
     <nvpair id='a-name' name='name' value='a'/><nvpair id='a-path' name='path' value='/etc/vm'/></instance_attributes>\
@@ -29,6 +30,32 @@ fn healthy_pair() -> Cluster {
     let resource = cluster.host(1).file("a.cib", RESOURCE);
     cluster.host(1).run("cibadmin", &["-C", "-o", "resources", "--xml-file", resource.to_str().unwrap()]);
     cluster
+}
+
+/// Another QEMU, whose processor lacks something: what libvirt remembers of the one that it knows is changed.
+const ANOTHER_QEMU: &str = "sed -i -e 's|<version>[0-9]*<|<version>7002000<|' -e \"/name='avx2'/s/'true'/'false'/\" /var/cache/libvirt/qemu/capabilities/*.xml";
+
+/// What is wrong with a host itself, as it can be made without another kernel. Somebody listens at all ports for migrations,
+/// and at one of a console.
+const IS_SET_UP_BADLY: &str = "sed -i /host_uuid_source/d /etc/libvirt/libvirtd.conf
+    echo 'migration_port_min = 49214' >>/etc/libvirt/qemu.conf
+    /usr/sbin/sshd -h /etc/ssh/key_$(uname -n) -o PidFile=none -o Port=49214 -o Port=49215
+    mount -t tmpfs none /sys/fs; mkdir /sys/fs/selinux; echo 1 >/sys/fs/selinux/enforce
+    /usr/bin/python3 -c 'import os; os.setxattr(\"/root/.ssh/authorized_keys\", \"security.selinux\", b\"u:object_r:user_home_t:s0\")'
+    rm -rf /usr/lib/systemd/system/resource-agents-deps.target.d /etc/systemd/system/resource-agents-deps.target.d
+    mkdir -p /run/systemd/system
+    cp /bin/sleep /run/virtqemud; setsid -f /run/virtqemud 600 >/dev/null 2>&1
+    hostname node2.nowhere";
+
+/// Puts another version of the agent onto a host, with another libvirt and a clock of its own; but for that it says what this
+/// one does, since the hosts share a kernel.
+fn has_another_version(host: &Host) {
+    let says = r#"/run/this/vm-agent-by-hand "$@" |
+        sed -E 's/"version":"[^"]*"/"version":"0.0.9"/; s/"clock":[0-9]+/"clock":1000/; s/"daemon_version":[0-9]+/"daemon_version":6000000/'"#;
+    let script = host.script("another", says);
+    let folder = Path::new(BY_HAND).parent().unwrap().display();
+    let script = script.display();
+    shell(host, &format!("mkdir /run/this; mount --bind {folder} /run/this; mount --bind {script} {BY_HAND}"));
 }
 
 /// Holds what doctor has found against codes, each with where it is mended.
@@ -158,7 +185,10 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
         "crm_attribute -n stonith-enabled -v true; cibadmin -M -o resources -X \"<op id='a-stop' timeout='120s'/>\"",
     );
     shell(one, "cibadmin -M -o resources -X \"<op id='a-move' on-fail='block'/>\"");
-    finds(&cluster, 0, &[]);
+    // All is mended; but a member goes by two names, which makes more members than may be without quorum.
+    one.run("crm_attribute", &["-n", "no-quorum-policy", "-v", "ignore"]);
+    let by_two_names = one.call(Human, "doctor").named("a").arg("--nodes").arg("node2,node2v6").arg("--json");
+    assert_found(&["VA213 all", "VA509 node2v6"], &by_two_names.timeout(60.0).gives(1).stdout);
 
     // What the cluster is configured with, all at once; the second resource is a clone of the predecessor's.
     let other = "<clone id='c'><meta_attributes id='c-m'><nvpair id='c-role' name='target-role' value='Stopped'/>\
@@ -182,9 +212,26 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
         one,
         "cibadmin -M -o resources -X \"<op id='a-stop' on-fail='ignore'/>\"; cibadmin -D -X \"<primitive id='fence'/>\"",
     );
-    let all = ["VA202", "VA203", "VA207", "VA210", "VA211", "VA212", "VA214", "VA215", "VA216", "VA217"];
-    let all = all.map(|code| format!("{code} all"));
-    finds(&cluster, 1, &all.each_ref().map(String::as_str));
+    one.run("crm_resource", &["-r", "a", "--set-parameter=config", "-v", "/etc/vm/a.xml"]);
+    one.run("crm_resource", &["-r", "a", "--delete-parameter=name"]);
+    one.run("crm_resource", &["-r", "a", "--delete-parameter=path"]);
+    let uuid = one.virsh(&["capabilities"]);
+    let uuid = uuid.split_once("<uuid>").and_then(|(_, rest)| Some(rest.split_once("</uuid>")?.0)).unwrap().to_owned();
+    has_another_version(two);
+    shell(
+        two,
+        &format!("echo 'host_uuid = \"{uuid}\"' >>/etc/libvirt/libvirtd.conf; {ANOTHER_QEMU}; {IS_SET_UP_BADLY}"),
+    );
+    defines(two, "a", "-e '/<disk/,/<.disk>/d'");
+    two.virsh(&["start", "a"]);
+    two.virsh(&["managedsave", "a"]);
+    two.service("stop", "libvirtd");
+    two.service("start", "libvirtd");
+    let of_all = ["VA202", "VA203", "VA204", "VA207", "VA210", "VA211", "VA212", "VA214", "VA215", "VA216", "VA217"];
+    let of_two =
+        ["VA003", "VA004", "VA110", "VA309", "VA504", "VA505", "VA507", "VA508", "VA509", "VA510", "VA511", "VA601"];
+    let all = of_all.map(|code| format!("{code} all")).into_iter().chain(of_two.map(|code| format!("{code} node2")));
+    finds(&cluster, 1, &all.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]
@@ -248,23 +295,59 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     let needs = "sed -e '/<uuid>/d;s|<on_poweroff>destroy|<on_poweroff>restart|;s|<memory unit=.MiB.>16<|<memory unit=\"TiB\">16<|' \
         -e 's|<interface type=.user.>|<interface type=\"bridge\"><source bridge=\"nobr\"/>|' -e 's|</devices>|<hostdev mode=\"subsystem\" \
         type=\"pci\"><source><address domain=\"0\" bus=\"0xfe\" slot=\"0\" function=\"0\"/></source></hostdev></devices>|' \
-        -e 's|<source file=[^>]*>|<source file=\"/none.raw\"/>|' -e 's|</type>|&<loader readonly=\"yes\" \
+        -e 's|<source file=[^>]*>|<source file=\"/none.raw\"><encryption format=\"luks\"><secret type=\"passphrase\" \
+        uuid=\"22222222-0000-4000-8000-000000000000\"/></encryption></source>|' \
+        -e 's|<vcpu>|<cpu mode=\"custom\"><model>Nonesuch</model></cpu>&|' \
+        -e 's|<devices>|&<tpm model=\"tpm-crb\"><backend type=\"emulator\" version=\"2.0\"/></tpm>\
+        <graphics type=\"vnc\" port=\"5999\" autoport=\"no\"/><disk type=\"block\" device=\"disk\">\
+        <source dev=\"'$disk'\"/><target dev=\"vdb\"/></disk>|' -e 's|</type>|&<loader readonly=\"yes\" \
         type=\"pflash\">/none.fd</loader><nvram>/var/lib/none.fd</nvram>|' /run/a.xml >/etc/vm/a.xml";
-    shell(two, "printf 'Host *\\n  StrictHostKeyChecking no\\n' >/root/.ssh/config");
+    let needs = format!("disk={}; {needs}", one.shared().join("a.raw").display());
+    shell(two, "printf 'Host *\\n  StrictHostKeyChecking no\\n' >/root/.ssh/config; mv /usr/bin/swtpm /run");
+    shell(two, "/usr/sbin/sshd -h /etc/ssh/key_node2 -o PidFile=none -o Port=5999");
     shell(one, "cibadmin -D -X \"<op id='a-monitor'/>\"");
     for host in [one, two] {
-        shell(host, needs);
+        shell(host, &needs);
     }
-    let on_both = ["VA410", "VA411", "VA412", "VA413", "VA415"]
+    let on_both = ["VA410", "VA411", "VA412", "VA413", "VA415", "VA416", "VA417", "VA419"]
         .into_iter()
         .flat_map(|code| [1, 2].map(|node| format!("{code} node{node}")));
-    let once = ["VA112 node2", "VA206 all", "VA209 all", "VA308 node1", "VA405 all", "VA406 all", "VA409 all"]
-        .map(str::to_owned);
+    let once = [
+        "VA112 node2",
+        "VA206 all",
+        "VA209 all",
+        "VA308 node1",
+        "VA405 all",
+        "VA406 all",
+        "VA407 all",
+        "VA409 all",
+        "VA414 node2",
+        "VA418 node2",
+    ]
+    .map(str::to_owned);
     let all: Vec<String> = on_both.chain(once).collect();
     finds(&cluster, 1, &all.iter().map(String::as_str).collect::<Vec<_>>());
     for host in [one, two] {
+        shell(
+            host,
+            "sed -e \"s|type='qemu'>|type='kvm'>|\" -e \"s|<vcpu>|<cpu mode='host-passthrough'/>&|\" /run/a.xml >/etc/vm/a.xml",
+        );
+    }
+    // A member with a kernel of its own, and a processor of another maker.
+    shell(
+        two,
+        "cat /proc/sys/kernel/random/uuid >/run/boot; mount --bind /run/boot /proc/sys/kernel/random/boot_id
+         sed -i \"s/'AuthenticAMD'/'GenuineIntel'/;/name='avx2'/s/'true'/'false'/\" /var/cache/libvirt/qemu/capabilities/*.xml",
+    );
+    two.service("stop", "libvirtd");
+    two.service("start", "libvirtd");
+    let all = ["VA112 node2", "VA209 all", "VA401 node1", "VA401 node2", "VA402 node2", "VA408 node2", "VA512 all"];
+    finds(&cluster, 1, &all);
+    for host in [one, two] {
         shell(host, "cp /run/a.xml /etc/vm/a.xml");
     }
+    shell(two, &format!("mount -t tmpfs none {}", Path::new(BY_HAND).parent().unwrap().display()));
+    finds(&cluster, 190, &["VA002 node2", "VA209 all"]);
     // One that takes connections and says nothing; one that is gone.
     for what in ["freeze", "kill"] {
         two.service(what, "sshd");

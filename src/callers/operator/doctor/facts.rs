@@ -19,6 +19,20 @@ pub(super) struct ExamSeen {
     /// Whether migrations connect by ssh, and whether by TLS.
     pub by_ssh: bool,
     pub by_tls: bool,
+    /// The CPU that all members have.
+    pub common_cpu: CommonCpu,
+}
+
+/// What libvirt here says of the members' CPUs together.
+pub(super) enum CommonCpu {
+    /// They are alike, or less than two are known.
+    NotAsked,
+    /// Its XML.
+    Is(String),
+    /// There is none, in libvirt's words.
+    None(String),
+    /// libvirt does not say.
+    Unknown(String),
 }
 
 /// A member.
@@ -181,8 +195,7 @@ pub(super) struct FilesSeen {
     pub ports: u32,
     pub ports_taken: u32,
     pub certificates: Vec<CertificateSeen>,
-    /// The CPU's model and flags.
-    pub cpu: String,
+    /// The CPU's flags.
     pub cpu_flags: Vec<String>,
 }
 
@@ -203,6 +216,8 @@ pub(super) struct CertificateSeen {
 pub(super) struct LibvirtSeen {
     pub host: HostFacts,
     pub domains: Vec<DomainListed>,
+    /// The CPU that its hypervisor can give, as XML with each feature.
+    pub cpu: Option<String>,
 }
 
 /// The machine that is asked about, as a host finds it.
@@ -221,7 +236,7 @@ pub(super) struct MachineSeen {
     pub nvram: Option<String>,
     pub tpm: bool,
     pub on_poweroff: Option<String>,
-    /// `host-passthrough`, ...
+    /// `host-passthrough`, ...; where the machine is not emulated, and its host's processor counts.
     pub cpu_mode: Option<String>,
     /// What this host lacks for it.
     pub lacks: Vec<Lack>,

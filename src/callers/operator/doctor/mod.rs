@@ -22,6 +22,9 @@ use table::Level;
 /// The version of its table in docs/JSON.md.
 const VERSION: u32 = 1;
 
+/// A CPU is described in as many characters, at the most.
+const LONGEST_COMMAND: usize = 8000;
+
 /// The words by which another host's doctor calls this program; nobody types them.
 pub(super) const ASKED: [&str; 2] = ["doctor", "--gather"];
 
@@ -146,7 +149,7 @@ impl FindingSaid {
             what: row.what,
             why: row.why,
             mend: row.mend,
-            commands: found.commands.iter().map(|command| ascii_line(command, 1000)).collect(),
+            commands: found.commands.iter().map(|command| ascii_line(command, LONGEST_COMMAND)).collect(),
         }
     }
 }

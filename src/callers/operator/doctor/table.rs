@@ -289,7 +289,7 @@ checks! {
     OtherCpu Warning "VA408":
         "the machine has its host's CPU, and the members' differ",
         "A machine that was started on the better one cannot be moved to the other.",
-        "Name a CPU model in the definition that all members have ('virsh hypervisor-cpu-baseline').";
+        "Give it a CPU in the definition that all members have; --fix-hints prints it.";
     GuestRestarts Notice "VA409":
         "libvirt starts the machine again when its guest shuts itself down",
         "The cluster does not see that the guest wanted to be off, and nobody can turn it off from within.",
@@ -319,7 +319,7 @@ checks! {
         "The machine cannot be started there.",
         "Have the device there at the same address, free and with its IOMMU on, or keep the machine from that member.";
     LesserCpu Error "VA416":
-        "a member's CPU lacks what the machine's CPU has",
+        "a member lacks the machine's CPU, or a part of it",
         "The machine cannot be started there, or be moved to it.",
         "Name a CPU model in the definition that all members have ('virsh hypervisor-cpu-baseline').";
     NoSecret Error "VA417":
@@ -376,6 +376,14 @@ checks! {
         "a member's libvirt calls itself by a name that leads nowhere from here",
         "Without a network of its own a migration's memory is sent to that name.",
         "Give the host a name that all members resolve, or set migration_network_suffix.";
+    OtherCpus Notice "VA511":
+        "the members' CPUs differ",
+        "A machine that has its host's CPU moves only to a member whose CPU has all that it was started with.",
+        "Give machines that are to move a CPU in their definition that all members have; --fix-hints prints it.";
+    NoCommonCpu Warning "VA512":
+        "the members' hypervisors have no CPU in common",
+        "No machine is moved live between them, but one whose processor is emulated.",
+        "Keep each machine on members whose processors are of one maker, by location rules.";
 
     // The network between them.
     PortsTaken Warning "VA601":

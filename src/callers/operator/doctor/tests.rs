@@ -42,7 +42,6 @@ fn exam(node: &str, other: &str) -> HostExam {
         ssh: vec![path("/root", 0o700), path("/root/.ssh", 0o700), path("/root/.ssh/authorized_keys", 0o644)],
         daemons: vec!["libvirtd".into()],
         ports: 64,
-        cpu: "a CPU".into(),
         cpu_flags: vec!["sse".into(), "avx".into()],
         certificates: vec![CertificateSeen {
             path: "/etc/pki/libvirt/servercert.pem".into(),
@@ -87,7 +86,7 @@ fn exam(node: &str, other: &str) -> HostExam {
         clock: 1000,
         ways: vec![way],
         files,
-        libvirt: Some(LibvirtSeen { host, domains: Vec::new() }),
+        libvirt: Some(LibvirtSeen { host, domains: Vec::new(), cpu: Some(cpu(&["sse", "avx"])) }),
         libvirt_silent: None,
         machine: Some(machine),
     }
@@ -138,7 +137,20 @@ fn healthy() -> ExamSeen {
         name: Some("a".into()),
         by_ssh: true,
         by_tls: true,
+        common_cpu: CommonCpu::NotAsked,
     }
+}
+
+/// A CPU with such features.
+fn cpu(features: &[&str]) -> String {
+    let features = features.iter().map(|name| format!("  <feature policy='require' name='{name}'/>\n"));
+    format!("<cpu mode='custom'>\n  <model>EPYC</model>\n{}</cpu>", features.collect::<String>())
+}
+
+/// The second member's has not all that the first one's has.
+fn lesser_cpu(seen: &mut ExamSeen) {
+    node2(seen).libvirt.as_mut().unwrap().cpu = Some(cpu(&["sse"]));
+    seen.common_cpu = CommonCpu::Is(cpu(&["sse"]));
 }
 
 fn node2(seen: &mut ExamSeen) -> &mut HostExam {
@@ -287,7 +299,7 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::NoHostDevice, |it| lacks(it, LackKind::PciMissing)),
     (ExamCheck::LesserCpu, |it| lacks(it, LackKind::CpuIncompatible)),
     (ExamCheck::NoSecret, |it| lacks(it, LackKind::SecretMissing)),
-    (ExamCheck::LackingNow, |it| lacks(it, LackKind::HugePages)),
+    (ExamCheck::LackingNow, |it| lacks(it, LackKind::PortInUse)),
     (ExamCheck::PerhapsLacking, |it| lacks(it, LackKind::PciGroupShared)),
     (ExamCheck::LocalDisk, |it| {
         both(it, |machine| {
@@ -317,8 +329,20 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::OwnTpm, |it| both(it, |machine| machine.tpm = true)),
     (ExamCheck::OtherCpu, |it| {
         both(it, |machine| machine.cpu_mode = Some("host-passthrough".into()));
+        lesser_cpu(it);
+    }),
+    // Of a libvirt that does not tell it, by the kernel's word.
+    (ExamCheck::OtherCpu, |it| {
+        both(it, |machine| machine.cpu_mode = Some("host-model".into()));
+        node2(it).libvirt.as_mut().unwrap().cpu = None;
         node2(it).files.cpu_flags.pop();
     }),
+    (ExamCheck::OtherCpus, lesser_cpu),
+    (ExamCheck::NoCommonCpu, |it| {
+        lesser_cpu(it);
+        it.common_cpu = CommonCpu::None("CPU vendors do not match".into());
+    }),
+    (ExamCheck::NotKnown, |it| it.common_cpu = CommonCpu::Unknown("it did not answer in time".into())),
     (ExamCheck::GuestRestarts, |it| both(it, |machine| machine.on_poweroff = Some("restart".into()))),
     (ExamCheck::SmallMember, |it| {
         node2(it).libvirt.as_mut().unwrap().host.memory_kib.insert("total".into(), 1 << 20);
@@ -437,6 +461,32 @@ fn commands_are_printed_below_what_they_mend_and_hostile_names_stay_words() {
     assert!(lines.contains(&"virsh autostart --disable 'x; reboot #'"), "{hints}");
     let commands = lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#'));
     assert_eq!(commands.count(), 1, "{hints}");
+}
+
+#[test]
+fn the_cpu_that_all_members_have_is_printed_for_the_definition() {
+    let mut seen = healthy();
+    lesser_cpu(&mut seen);
+    let doctor = Doctor::of(&seen);
+    assert!(doctor.text().contains("the CPU of node2 lacks avx, which node1 has"), "{}", doctor.text());
+    let cpu =
+        "# for the definition: <cpu mode='custom'><model>EPYC</model><feature policy='require' name='sse'/></cpu>";
+    assert!(doctor.hints().lines().any(|line| line == cpu), "{}", doctor.hints());
+}
+
+#[test]
+fn a_name_that_nobody_has_is_told_once_with_the_one_that_was_meant() {
+    let mut seen = healthy();
+    seen.name = Some("locla".into());
+    both(&mut seen, |machine| {
+        *machine = MachineSeen { no_file: Some("there is none".into()), ..MachineSeen::default() }
+    });
+    let text = Doctor::of(&seen).text();
+    assert!(
+        text.contains("VA307  no member has a definition of 'locla': there is none; did you mean 'local'?"),
+        "{text}"
+    );
+    assert_eq!(text.matches("VA307").count(), 1, "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! certificates and the CPU. What cannot be read says nothing.
 
 use crate::callers::operator::doctor::facts::{CertificateSeen, FilesSeen, SshPath};
+use crate::callers::qemu_conf::QemuConf;
 use crate::callers::shutdown;
 use crate::cluster::{self, Manager};
 use crate::model::params::Migration;
@@ -19,32 +20,28 @@ use std::path::{Path, PathBuf};
 
 /// libvirt's daemons for machines, the monolithic one first.
 const DAEMONS: [&str; 4] = ["libvirtd", "virtqemud", "virtxend", "virtlxcd"];
-/// The ports that libvirt gives migrations, unless qemu.conf has others.
-const PORTS: (u16, u16) = (49152, 49215);
 /// A certificate that ends within so many seconds is told of: 30 days.
 const SOON: &str = "2592000";
 
 /// Looks; `host` is the name by which a migration connects here.
 pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadline) -> FilesSeen {
-    let (from, to) = port_range(root);
-    let (cpu, cpu_flags) = cpu(&read_to_string(root.join("proc/cpuinfo")).unwrap_or_default());
-    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
+    let conf = QemuConf::read(root);
+    let (from, to) = conf.ports();
     FilesSeen {
         ssh: ssh_paths(root),
         root_login: root_login(root),
         guests_service: shutdown::ends_guests(root),
-        auto_shutdown: shutdown::by_itself(root).into_iter().map(str::to_owned).collect(),
+        auto_shutdown: conf.ends_machines().into_iter().map(str::to_owned).collect(),
         no_ordering: lacks_ordering(root, cluster::here().and_then(cluster::Software::manager)),
         daemons: daemons(&root.join("proc")),
-        lock_manager: shutdown::value(&conf, "lock_manager").filter(|it| *it != "nop").map(str::to_owned),
+        lock_manager: conf.value("lock_manager").filter(|it| *it != "nop").map(str::to_owned),
         ports: u32::from(to.saturating_sub(from)) + 1,
         ports_taken: taken(&root.join("proc"), from, to),
-        certificates: wanted_certificates(root, migration)
+        certificates: wanted_certificates(&conf, migration)
             .into_iter()
             .map(|it| certificate(root, it, host, until))
             .collect(),
-        cpu,
-        cpu_flags,
+        cpu_flags: cpu_flags(&read_to_string(root.join("proc/cpuinfo")).unwrap_or_default()),
     }
 }
 
@@ -133,14 +130,6 @@ fn daemons(proc: &Path) -> Vec<String> {
     running.into_iter().collect()
 }
 
-/// The first and the last of the ports that libvirt gives migrations.
-pub(super) fn port_range(root: &Path) -> (u16, u16) {
-    let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
-    let port = |key: &str| shutdown::value(&conf, key).and_then(|text| text.trim().parse().ok());
-    let (from, to) = (port("migration_port_min").unwrap_or(PORTS.0), port("migration_port_max").unwrap_or(PORTS.1));
-    if from <= to { (from, to) } else { PORTS }
-}
-
 /// How many ports of a range are listened at.
 fn taken(proc: &Path, from: u16, to: u16) -> u32 {
     let listening = connecting::listening(proc).into_iter().map(|socket| socket.at.port());
@@ -151,7 +140,7 @@ fn taken(proc: &Path, from: u16, to: u16) -> u32 {
 /// A certificate that is needed, and whether it must bear the host's name.
 type Wanted = (String, bool);
 
-fn wanted_certificates(root: &Path, migration: &Migration) -> Vec<Wanted> {
+fn wanted_certificates(conf: &QemuConf, migration: &Migration) -> Vec<Wanted> {
     let mut wanted: Vec<(&str, bool)> = Vec::new();
     if migration.transport.as_deref() == Some("tls") {
         wanted.extend([
@@ -162,10 +151,8 @@ fn wanted_certificates(root: &Path, migration: &Migration) -> Vec<Wanted> {
     }
     let mut wanted: Vec<Wanted> = wanted.into_iter().map(|(path, names)| (path.to_owned(), names)).collect();
     if migration.tls {
-        let conf = read_to_string(root.join("etc/libvirt/qemu.conf")).unwrap_or_default();
-        let folder = ["migrate_tls_x509_cert_dir", "default_tls_x509_cert_dir"]
-            .iter()
-            .find_map(|key| shutdown::value(&conf, key));
+        let folders = ["migrate_tls_x509_cert_dir", "default_tls_x509_cert_dir"];
+        let folder = folders.iter().find_map(|key| conf.value(key));
         let folder = folder.unwrap_or("/etc/pki/qemu").trim_start_matches('/');
         wanted.extend([(format!("{folder}/ca-cert.pem"), false), (format!("{folder}/server-cert.pem"), true)]);
     }
@@ -203,14 +190,14 @@ fn is_for(said: &str) -> Option<bool> {
     (no || said.contains("does match certificate")).then_some(!no)
 }
 
-/// The first processor's model and flags.
-fn cpu(text: &str) -> (String, Vec<String>) {
+/// The first processor's flags.
+fn cpu_flags(text: &str) -> Vec<String> {
     let value = |key: &str| {
         let line = text.lines().find(|line| line.split(':').next().is_some_and(|its| its.trim() == key))?;
-        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+        line.split_once(':').map(|(_, value)| value.trim())
     };
     let flags = value("flags").or_else(|| value("Features")).unwrap_or_default();
-    (value("model name").unwrap_or_default(), flags.split_whitespace().map(str::to_owned).collect())
+    flags.split_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -233,9 +220,6 @@ mod tests {
         let nowhere = "0".repeat(32);
         table("tcp6", [(&format!("{nowhere}:C000"), "0A"), (&format!("{nowhere}:0016"), "0A")]);
         assert_eq!(taken(&root.path().join("proc"), 49152, 49215), 1);
-        assert_eq!(port_range(root.path()), (49152, 49215));
-        write(root.path(), "etc/libvirt/qemu.conf", "migration_port_min = 5000\n migration_port_max=5010 # few\n");
-        assert_eq!(port_range(root.path()), (5000, 5010));
     }
 
     #[test]
@@ -281,9 +265,6 @@ mod tests {
         write(root.path(), "home/root/.ssh/authorized_keys", "ssh-ed25519 A\n");
         let paths: Vec<String> = ssh_paths(root.path()).into_iter().map(|it| it.path).collect();
         assert_eq!(paths, ["/home/root", "/home/root/.ssh", "/home/root/.ssh/authorized_keys"]);
-        assert_eq!(
-            cpu("model name\t: X\nflags\t\t: a b\n\nmodel name\t: X\n"),
-            ("X".into(), vec!["a".into(), "b".into()])
-        );
+        assert_eq!(cpu_flags("model name\t: X\nflags\t\t: a b\n\nmodel name\t: X\n"), ["a", "b"]);
     }
 }

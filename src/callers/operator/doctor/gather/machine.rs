@@ -5,78 +5,59 @@ use crate::callers::operator::doctor::facts::{MachineDisk, MachineSeen};
 use crate::callers::validate;
 use crate::host::aside;
 use crate::host::lacks;
-use crate::host::look::Looker;
-use crate::hypervisor::backend;
+use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
-use crate::model::definition::{self, DefinedDomain, DefinitionText, Element, Language};
-use crate::model::facts::{Defined, Definition};
-use crate::model::worker::{Lookup, Question, Request, Who};
+use crate::model::definition::{self, DefinedDomain, Element, Language};
+use crate::model::facts::{Defined, Definition, Fact, Libvirt};
 use crate::sys::roots::Roots;
 use crate::sys::time::Deadline;
 use std::path::Path;
 
-/// What libvirt's own definition is called in a file's place.
-const LIBVIRTS: &str = "libvirt's own definition";
+/// The type of a domain whose processors QEMU emulates.
+const EMULATED: &str = "qemu";
 
 pub(super) fn look(inv: &Invocation, env: &Environment, deadline: Deadline) -> MachineSeen {
     let mut looker = Looker::new(inv, env, Roots::default());
     looker.choose_tools(inv);
     looker.read_definition(inv);
     let mut seen = MachineSeen::default();
-    let own = match looker.definition() {
-        Definition::File(_) => None,
-        Definition::Bad(outcome) => {
-            seen.no_file = Some(outcome.reason.clone());
-            None
-        }
-        Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } => {
-            match libvirts_own(&looker, deadline) {
-                Ok(text) => {
-                    let name = looker.name().unwrap_or_default().to_owned();
-                    Some(Defined { path: LIBVIRTS.into(), text, language: Language::Xml, name, uuid: None })
-                }
-                Err(why) => {
-                    seen.no_file = Some(why);
-                    None
-                }
-            }
-        }
+    let own = if matches!(looker.definition(), Definition::None { .. }) {
+        libvirts_own(&mut looker, inv, deadline)
+    } else {
+        Err(String::new())
     };
     let defined = match looker.definition() {
-        Definition::File(defined) => Some(&**defined),
-        Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } | Definition::Bad(_) => {
-            own.as_ref()
-        }
+        Definition::File(defined) => Ok(&**defined),
+        Definition::Bad(outcome) => Err(&outcome.reason),
+        Definition::None { .. } | Definition::NotLooked | Definition::Unchanged { .. } => own.as_ref(),
     };
-    if let Some(it) = defined {
+    seen.no_file = defined.err().cloned();
+    if let Ok(it) = defined {
         seen.file = Some((it.path.display().to_string(), it.sha256()));
         if let Some(facts) = it.facts() {
             let root =
                 Some(&it.text).filter(|_| it.language == Language::Xml).and_then(|text| definition::read(text).ok());
             defined_as(&mut seen, &facts, root.as_ref(), inv.budget().until(Share::Files, deadline));
         }
-        seen.lacks = validate::lacks_for(inv, &looker, it, &lacks::needs(it), deadline);
+        let needs = lacks::needs(it);
+        seen.lacks = validate::lacks_for(inv, &looker, it, &needs, deadline);
+        seen.lacks.extend(lacks::ports(&needs, &looker.roots));
     }
     seen
 }
 
-/// libvirt's own definition of it.
-fn libvirts_own(looker: &Looker, deadline: Deadline) -> Result<DefinitionText, String> {
-    let name = looker.name().ok_or("its name is not known")?;
-    let request = Request::domain(&looker.uri, Who::Name(name.to_owned()), Question::Xml { inactive: true });
-    let answer = backend::ask_worker(&request, deadline);
-    let none = || format!("there is no file of '{name}', and libvirt has no definition of it");
-    match answer {
-        Ok(answer) => match (answer.lookup, answer.xml) {
-            (Some(Lookup::Found(facts)), Some(xml)) if facts.persistent == Some(true) => Ok(xml),
-            (_, _) => Err(none()),
-        },
-        Err(why) => {
-            log::debug!("libvirt does not show '{name}': {why}");
-            Err(none())
-        }
+/// libvirt's own definition of it, which outlives a stop; else why there is none.
+fn libvirts_own(looker: &mut Looker, inv: &Invocation, deadline: Deadline) -> Result<Defined, String> {
+    let depth = Depth { process: false, thorough: false };
+    let seen = looker.look(inv, depth, inv.budget().share(Share::Look, deadline.left()), deadline);
+    let name = looker.name().unwrap_or_default().to_owned();
+    if let Libvirt::Silent(silence) = &seen.here.libvirt {
+        return Err(format!("there is no file of '{name}', and whether libvirt has one is not known: {}", silence.why));
     }
+    let own = looker.libvirts_own(&seen, deadline);
+    let kept = own.filter(|_| matches!(looker.kept(&seen.here.who(), deadline), Fact::Known(true)));
+    kept.ok_or_else(|| format!("there is no file of '{name}', and libvirt has no definition of it"))
 }
 
 fn defined_as(seen: &mut MachineSeen, facts: &DefinedDomain, root: Option<&Element<'_>>, until: Deadline) {
@@ -86,7 +67,7 @@ fn defined_as(seen: &mut MachineSeen, facts: &DefinedDomain, root: Option<&Eleme
     seen.nvram = facts.has_nvram.then(|| facts.nvram.clone().unwrap_or_default());
     seen.tpm = facts.vtpm.is_some();
     seen.on_poweroff.clone_from(&facts.on_poweroff);
-    let cpu = root.and_then(|root| root.first("cpu"));
+    let cpu = root.filter(|_| facts.domain_type != EMULATED).and_then(|root| root.first("cpu"));
     seen.cpu_mode = cpu.and_then(|cpu| cpu.attribute("mode")).map(str::to_owned);
     let devices = root.and_then(|root| root.first("devices"));
     let cache = |target: &str| {

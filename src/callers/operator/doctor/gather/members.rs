@@ -3,17 +3,19 @@
 //! to look at itself. Where that is not possible its libvirt is asked from here, and the rest of it is not known.
 
 use super::{exam, way};
-use crate::callers::operator::doctor::facts::{ExamQuestion, ExamSeen, HostExam, MemberSeen, Untold};
+use crate::callers::operator::doctor::facts::{CommonCpu, ExamQuestion, ExamSeen, HostExam, MemberSeen, Untold};
 use crate::callers::operator::managed;
 use crate::callers::operator::members::as_configured;
 use crate::cluster::{self, Cluster, MachinesOfCluster, Member, Software};
 use crate::host::look::Looker;
 use crate::host::peers::{self, at_once};
+use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::standing::Standing;
 use crate::model::uri::Uri;
-use crate::model::worker::DomainListed;
+use crate::model::worker::{DomainListed, Question, Request};
 use crate::sys::child::Ended;
 use crate::sys::hosts;
 use crate::sys::roots::Roots;
@@ -22,6 +24,8 @@ use crate::sys::time::{self, Deadline};
 
 /// The most that a member may answer, in bytes.
 const LONGEST_ANSWER: usize = 16 << 20;
+/// libvirt's error number for CPUs that have nothing in common.
+const OPERATION_FAILED: u32 = 9;
 /// How a shell ends that does not find a program, or may not run it.
 const NO_PROGRAM: [i32; 2] = [126, 127];
 /// Programs of other names of this executable are asked by this one.
@@ -63,6 +67,7 @@ pub(in super::super) fn all(inv: &Invocation, env: &Environment) -> ExamSeen {
         member.own_name = name.map(|name| hosts::addresses(&name, deadline).iter().map(ToString::to_string).collect());
     }
     members.extend(unknown.map(|why| MemberSeen { told: Err(Untold::Why(why)), ..nobody("the other members") }));
+    let common_cpu = common_cpu(&members, &source, deadline);
     let uris: Vec<_> = others.iter().filter_map(|it| way::to(&it.node, inv, &source).ok()).collect();
     let migration = &inv.params.migration;
     ExamSeen {
@@ -71,6 +76,26 @@ pub(in super::super) fn all(inv: &Invocation, env: &Environment) -> ExamSeen {
         name: inv.params.name.clone(),
         by_ssh: uris.iter().any(|(_, uri)| way::by_ssh(uri)),
         by_tls: migration.tls || migration.transport.as_deref() == Some("tls"),
+        common_cpu,
+    }
+}
+
+/// Has libvirt here compare the CPUs of all members, where they differ.
+fn common_cpu(members: &[MemberSeen], source: &str, until: Deadline) -> CommonCpu {
+    let cpu = |member: &MemberSeen| member.told.as_ref().ok()?.libvirt.as_ref()?.cpu.clone();
+    let mut cpus: Vec<String> = members.iter().filter_map(cpu).collect();
+    cpus.sort();
+    cpus.dedup();
+    if cpus.len() < 2 {
+        return CommonCpu::NotAsked;
+    }
+    let question = Question::Cpu { others: format!("<cpus>{}</cpus>", cpus.concat()).into() };
+    match backend::ask_worker(&Request::host(source, question), until) {
+        Ok(answer) => {
+            answer.xml.map_or_else(|| CommonCpu::Unknown("it did not say".into()), |xml| CommonCpu::Is(xml.to_string()))
+        }
+        Err(Failure { kind: FailureKind::Refused(Some(OPERATION_FAILED)), said, .. }) => CommonCpu::None(said),
+        Err(why) => CommonCpu::Unknown(why.to_string()),
     }
 }
 

@@ -8,15 +8,17 @@ mod members;
 mod way;
 
 use super::facts::{ExamQuestion, FilesSeen, HostExam, LibvirtSeen, MachineSeen, WaySeen};
+use crate::callers::qemu_conf::QemuConf;
 use crate::host::look::Looker;
 use crate::host::peers::at_once;
 use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
+use crate::model::lack::LackKind;
 use crate::model::outcome::Code;
 use crate::model::target::Target;
 use crate::model::uri::Uri;
-use crate::model::worker::{Question, Request};
+use crate::model::worker::{DomainListed, Question, Request};
 use crate::sys::roots::Roots;
 use crate::sys::text::{ascii_line, say};
 use crate::sys::time::{self, Deadline};
@@ -106,8 +108,9 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
     let own = way::to(&question.node, &inv, &source).ok().and_then(|(_, uri)| uri.host).unwrap_or_default();
     let migration = &inv.params.migration;
     let tries_port = source.starts_with("qemu") && !migration.tunnelled && migration.port.is_none();
+    let port = tries_port.then(|| QemuConf::read(Path::new("/")).ports().1);
     let look = |part: &ExamPart| match part {
-        ExamPart::Way(way) => PartSeen::Way(way::look(&way.node, &way.target, &way.uri, tries_port, until)),
+        ExamPart::Way(way) => PartSeen::Way(way::look(&way.node, &way.target, &way.uri, port, until)),
         ExamPart::Files => PartSeen::Files(files::look(Path::new("/"), &own, migration, until)),
         ExamPart::Libvirt => PartSeen::Libvirt(libvirt(&source, until)),
         ExamPart::Machine => PartSeen::Machine(machine::look(&inv, &env, until)),
@@ -124,6 +127,15 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
             PartSeen::Machine(machine) => seen.machine = Some(machine),
         }
     }
+    let own = |libvirt: &LibvirtSeen| {
+        let is_it = |it: &DomainListed| it.facts.id.is_some() && inv.params.name.as_ref() == Some(&it.facts.name);
+        libvirt.domains.iter().any(is_it)
+    };
+    let may_run = inv.params.name.is_none() || seen.libvirt.as_ref().is_none_or(own);
+    if let (Some(machine), true) = (&mut seen.machine, may_run) {
+        // It is the machine itself that has them, or may be.
+        machine.lacks.retain(|lack| lack.kind != LackKind::PortInUse);
+    }
     seen
 }
 
@@ -131,5 +143,8 @@ fn libvirt(source: &str, until: Deadline) -> Result<LibvirtSeen, String> {
     let ask = |question| backend::ask_worker(&Request::host(source, question), until).map_err(|why| why.to_string());
     let host = ask(Question::Host)?.host.unwrap_or_default();
     let domains = ask(Question::Domains { whole: true })?.domains.ok_or("it lists no domains")?;
-    Ok(LibvirtSeen { host, domains })
+    // Not every hypervisor tells it.
+    let cpu =
+        ask(Question::Cpu { others: "<cpus/>".into() }).ok().and_then(|answer| answer.xml).map(|xml| xml.to_string());
+    Ok(LibvirtSeen { host, domains, cpu })
 }

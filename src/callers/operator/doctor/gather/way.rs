@@ -3,7 +3,7 @@
 //! changed by trying it: ssh learns no key, and the port is the last of its range, at which a migration that waits is met
 //! only where all others are taken (who connects to a waiting one ends it).
 
-use super::files::{home, port_range};
+use super::files::home;
 use crate::callers::operator::doctor::facts::{KeySeen, Login, Reach, SshSeen, WaySeen};
 use crate::host::peers;
 use crate::hypervisor::xen::remote;
@@ -64,15 +64,15 @@ pub(super) fn ssh(uri: &Uri, command: &str, input: &[u8], most: usize, until: De
     Child::new(&program).args(args).stdin(input).capture(most).run(until).map_err(|why| why.to_string())
 }
 
-/// Goes the way to a node.
-pub(super) fn look(node: &str, target: &Target, uri: &Uri, tries_port: bool, until: Deadline) -> WaySeen {
+/// Goes the way to a node, and tries a port there.
+pub(super) fn look(node: &str, target: &Target, uri: &Uri, port: Option<u16>, until: Deadline) -> WaySeen {
     let host = uri.host.clone().unwrap_or_default();
     let addresses = addresses(&host, until);
     let data_host = target.data_uri.as_deref().and_then(|uri| Uri::parse(uri).ok()?.host).filter(|it| *it != host);
     let data = data_host.as_deref().map(|host| self::addresses(host, until));
-    let port = match data.as_ref().unwrap_or(&addresses).first() {
-        Some(address) if tries_port => reach((*address, port_range(Path::new("/")).1), until),
-        Some(_) | None => Reach::NotTried,
+    let port = match (data.as_ref().unwrap_or(&addresses).first(), port) {
+        (Some(address), Some(port)) => reach((*address, port), until),
+        (Some(_) | None, _) => Reach::NotTried,
     };
     let data_resolves = data.as_ref().is_none_or(|all| !all.is_empty());
     let ssh = by_ssh(uri).then(|| by_ssh_to(node, uri, until));

@@ -6,6 +6,7 @@ use crate::callers::operator::doctor::facts::{CertificateSeen, ExamSeen, FilesSe
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::worker::HostFacts;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The most seconds that two clocks may be apart.
@@ -66,7 +67,11 @@ fn files(seen: &ExamSeen, node: &str, files: &FilesSeen, found: &mut Vec<CheckFo
         );
     }
     if files.ports > 0 && files.ports_taken >= files.ports {
-        at(ExamCheck::PortsTaken, format!("all {} ports for migrations are taken on {node}", files.ports), "ss -tlnp");
+        at(
+            ExamCheck::PortsTaken,
+            format!("none of the {} ports for migrations is free on {node}", files.ports),
+            "ss -tlnp",
+        );
     }
     if seen.by_tls {
         for CertificateSeen { path, there, ends, names_host } in &files.certificates {
@@ -118,6 +123,14 @@ fn hostname(member: &MemberSeen, found: &mut Vec<CheckFound>) {
 }
 
 fn compare(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+    for (member, exam) in told(seen) {
+        let Some(uuid) = exam.libvirt.as_ref().and_then(|it| it.host.uuid.as_deref()) else { continue };
+        if let Some(other) = known.insert(uuid, &member.node) {
+            let text = format!("{other} and {} both have the host UUID {uuid}", member.node);
+            found.push(CheckFound::at(ExamCheck::SameHostUuid, &member.node, text));
+        }
+    }
     let mut members = told(seen);
     let Some((first, ours)) = members.next() else { return };
     let own = |exam: &HostExam| exam.libvirt.as_ref().map(|it| it.host.clone()).unwrap_or_default();
@@ -139,10 +152,6 @@ fn compare(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
             let (here, there) = (version(here), version(there));
             let what = our.hypervisor.as_deref().unwrap_or("the hypervisor");
             at(ExamCheck::OtherQemu, format!("{what} is {here} on {} and {there} on {node}", first.node));
-        }
-        if our.uuid.is_some() && our.uuid == their.uuid {
-            let uuid = our.uuid.as_deref().unwrap_or_default();
-            at(ExamCheck::SameHostUuid, format!("{} and {node} both have the host UUID {uuid}", first.node));
         }
         let lock = |files: &FilesSeen| files.lock_manager.clone().unwrap_or_else(|| "none".into());
         let (here, there) = (lock(&ours.files), lock(&theirs.files));

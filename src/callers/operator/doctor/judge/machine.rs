@@ -2,11 +2,11 @@
 //! The machine that is asked about, as each member finds it: its definition, its disks, what it needs. Pure.
 
 use super::{told, word};
+use crate::callers::operator::by_hand::meant;
 use crate::callers::operator::doctor::facts::{ExamSeen, HostExam, MachineDisk, MachineSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::lack::{Hinders, LackKind};
-use crate::model::worker::HostFacts;
 use crate::sys::disk_identity::Storage;
 
 /// The first QEMU that can let go of a host's cache, so that libvirt moves a disk that has one.
@@ -24,7 +24,7 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         .filter_map(|(member, exam)| Some(Finder { node: &member.node, exam, machine: exam.machine.as_ref()? }))
         .collect();
     let name = seen.name.as_deref().unwrap_or("the machine");
-    definition(name, &finders, found);
+    definition(seen, name, &finders, found);
     for it in &finders {
         for lack in &it.machine.lacks {
             let text = format!("on {}: {} ({})", it.node, lack.sentence, lack.kind.code());
@@ -40,7 +40,6 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
             same_disk(first, disk, &finders, found);
         }
         own_state(name, first, found);
-        cpus(name, first, &finders, found);
     }
     if first.machine.on_poweroff.as_deref() == Some("restart") {
         let text = format!("on_poweroff of '{name}' is restart");
@@ -109,11 +108,18 @@ fn check_of(kind: LackKind) -> ExamCheck {
     }
 }
 
-fn definition(name: &str, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
-    for it in finders {
-        if let Some(why) = &it.machine.no_file {
-            let text = format!("{} has no definition of '{name}' that can be used: {why}", it.node);
-            found.push(CheckFound::at(ExamCheck::FileMissing, it.node, text));
+fn definition(seen: &ExamSeen, name: &str, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
+    let missing = || finders.iter().filter_map(|it| Some((it, it.machine.no_file.as_ref()?)));
+    match missing().next() {
+        Some((_, why)) if finders.len() > 1 && finders.iter().all(|it| it.machine.no_file.as_ref() == Some(why)) => {
+            let text = format!("no member has a definition of '{name}': {why}{}", mistyped(seen, name));
+            found.push(CheckFound::of_all(ExamCheck::FileMissing, text));
+        }
+        Some(_) | None => {
+            for (it, why) in missing() {
+                let text = format!("{} has no definition of '{name}': {why}{}", it.node, mistyped(seen, name));
+                found.push(CheckFound::at(ExamCheck::FileMissing, it.node, text));
+            }
         }
     }
     let mut files = finders.iter().filter_map(|it| Some((it.node, it.machine.file.as_ref()?)));
@@ -130,6 +136,17 @@ fn definition(name: &str, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
         let text = format!("the definition of '{name}' has no <uuid>");
         found.push(CheckFound::at(ExamCheck::NoUuid, it.node, text).mend("uuidgen"));
     }
+}
+
+/// Whom one may have meant by a name that nobody has.
+fn mistyped(seen: &ExamSeen, name: &str) -> String {
+    let domains = seen.members.iter().filter_map(|member| member.domains.as_ref().ok()).flatten();
+    let resources = seen.cluster.iter().flatten().flat_map(|cluster| &cluster.machines);
+    let mut known: Vec<&str> = domains.map(|it| it.facts.name.as_str()).collect();
+    known.extend(resources.filter_map(|machine| machine.param("name")));
+    known.sort_unstable();
+    known.dedup();
+    if known.contains(&name) { String::new() } else { meant(name, known.into_iter()) }
 }
 
 fn cache(it: &Finder<'_>, disk: &MachineDisk, found: &mut Vec<CheckFound>) {
@@ -221,33 +238,5 @@ fn own_state(name: &str, first: &Finder<'_>, found: &mut Vec<CheckFound>) {
         let text =
             format!("'{name}' has an emulated TPM, whose state is each member's own unless its folder is shared");
         found.push(CheckFound::of_all(ExamCheck::OwnTpm, text));
-    }
-}
-
-fn cpus(name: &str, first: &Finder<'_>, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
-    let of_host = matches!(first.machine.cpu_mode.as_deref(), Some("host-passthrough" | "host-model"));
-    // Emulated, every member's CPU is the same.
-    let by_kvm = |host: &HostFacts| host.hypervisor.as_deref().is_none_or(|it| it == "QEMU" || it == "Xen");
-    if !of_host || !first.exam.libvirt.as_ref().is_none_or(|it| by_kvm(&it.host)) {
-        return;
-    }
-    let ours = &first.exam.files;
-    for it in finders.iter().filter(|it| it.node != first.node) {
-        let theirs = &it.exam.files;
-        let lacks = |one: &[String], other: &[String]| -> Vec<String> {
-            one.iter().filter(|flag| !other.contains(flag)).take(5).cloned().collect()
-        };
-        for (node, other, flags) in [
-            (it.node, first.node, lacks(&ours.cpu_flags, &theirs.cpu_flags)),
-            (first.node, it.node, lacks(&theirs.cpu_flags, &ours.cpu_flags)),
-        ] {
-            if !flags.is_empty() {
-                let text = format!(
-                    "'{name}' has its host's CPU, and that of {node} lacks {}, which {other} has",
-                    flags.join(", ")
-                );
-                found.push(CheckFound::at(ExamCheck::OtherCpu, node, text));
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! that, once for each member or thing, and never counts as well.
 
 mod cluster;
+mod cpus;
 mod hosts;
 mod machine;
 mod machines;
@@ -22,6 +23,7 @@ pub(super) fn judge(seen: &ExamSeen) -> Vec<CheckFound> {
     machines::judge(seen, &mut found);
     machine::judge(seen, &mut found);
     hosts::judge(seen, &mut found);
+    cpus::judge(seen, &mut found);
     found.sort_by(|a, b| (a.check.row().level, a).cmp(&(b.check.row().level, b)));
     found.dedup_by(|a, b| (a.check, &a.node, &a.text) == (b.check, &b.node, &b.text));
     found

@@ -54,6 +54,10 @@ pub(crate) fn run(inv: &Invocation, env: &Environment, line: &mut dyn FnMut(&str
         }
         host(inv, &mut looker, facts.as_ref(), deadline, &mut findings, line);
     }
+    if findings.is_empty() && inv.caller == Caller::Human && inv.check_level < 10 {
+        let looked = "no problem was found in its parameters; with -o OCF_CHECK_LEVEL=10 this host is looked at too";
+        return Outcome::new(Code::Ok, looked);
+    }
     outcome(findings, line)
 }
 

@@ -68,8 +68,19 @@ fn seen_in(text: &str, services: &mut [Service]) -> Result<(), String> {
                 service.nodes.extend(nodes.map(str::to_owned));
             }
         }
+        // While it is stopped, Pacemaker does not call it failed, whatever stopped it.
+        service.failed |= service.nodes.is_empty() && failed_to_start(&status, &service.resource);
     }
     Ok(())
+}
+
+/// Whether a failed start of a resource is on record, and nobody has cleaned it up.
+fn failed_to_start(status: &Element<'_>, resource: &str) -> bool {
+    let mut failures = status.all("failures").flat_map(|it| it.all("failure"));
+    failures.any(|failure| {
+        let key = failure.attribute("op_key").unwrap_or_default();
+        key.strip_suffix("_start_0").map(instance) == Some(resource)
+    })
 }
 
 /// The resource of this name, or its instances.
@@ -182,6 +193,7 @@ mod tests {
             let status = format!(
                 "<pacemaker-result><resources><clone id='c'><resource id='web:0' {attributes}><node name='n2'/></resource>\
                  </clone><resource id='web2' role='Started' active='true'><node name='n9'/></resource></resources>\
+                 <failures><failure op_key='web:0_start_0' node='n1'/><failure op_key='web2_start_0' node='n1'/></failures>\
                  </pacemaker-result>"
             );
             let resource = super::super::Resource { name: name.into(), managed: true, params: Vec::new() };
@@ -198,7 +210,8 @@ mod tests {
         assert_eq!(seen("web", moving), all("migrating", "n2", [true, true, false, false]));
         let blocked = "role='Started' active='true' managed='false' failed='true' blocked='true'";
         assert_eq!(seen("web", blocked), all("started", "n2", [false, false, true, true]));
-        assert_eq!(seen("web", "role='Stopped' active='false'"), all("stopped", "", [false, true, false, false]));
+        assert_eq!(seen("web", "role='Stopped' active='false'"), all("stopped", "", [false, true, true, false]));
+        assert_eq!(seen("web2", ""), all("started", "n9", [false, true, false, false]));
         assert_eq!(seen("mail", started), all("unknown", "", [false, true, false, false]));
         for bad in ["", "<pacemaker-result/>", "<resources>"] {
             assert!(seen_in(bad, &mut []).is_err(), "{bad}");

@@ -72,13 +72,29 @@ pub(super) fn look(inv: &Invocation, env: &Environment, lines: usize) -> (String
     let logs = EMULATORS.iter().filter(|_| !name.contains('/')).map(|folder| format!("{folder}/{name}.log"));
     for file in logs {
         if let Some(text) = end(&file, deadline) {
-            shown.part(&format!("emulator, {file}"), Some(&text), |_| true);
+            shown.part(&format!("emulator, {file}"), Some(&without_commands(&text)), |_| true);
         }
     }
     for file in consoles {
         shown.part(&format!("console, {file}"), end(&file, deadline).as_deref(), |_| true);
     }
     (shown.text.trim_end().to_owned(), if shown.found { Code::Ok } else { Code::Generic })
+}
+
+/// An emulator's log without the words of its command, a line each, which is long: what happened is behind it.
+fn without_commands(text: &str) -> String {
+    let (mut kept, mut inside) = (String::new(), false);
+    for line in text.lines() {
+        let goes_on = line.ends_with('\\');
+        if !inside && !goes_on {
+            kept.push_str(line);
+            kept.push('\n');
+        } else if !inside {
+            kept.push_str("(the command of a start)\n");
+        }
+        inside = goes_on;
+    }
+    kept
 }
 
 /// The text as far as it is written.
@@ -156,6 +172,15 @@ mod tests {
         for line in ["webserver runs", "my-web runs", "web-1 runs", "axb", ""] {
             assert!(!mentions(line, &names), "{line}");
         }
+    }
+
+    #[test]
+    fn of_an_emulators_log_what_happened_is_shown_and_not_its_command() {
+        let log = "2026: starting up\nLC_ALL=C \\\n/usr/bin/qemu \\\n-S\n2026: tainted\nqemu: no such file\n";
+        assert_eq!(
+            without_commands(log),
+            "2026: starting up\n(the command of a start)\n2026: tainted\nqemu: no such file\n"
+        );
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct PlannedResource {
     pub is_machine: bool,
     /// The machine's name, where it is configured.
     pub machine: Option<String>,
+    /// Whether somebody wants it stopped, or left as it is.
+    pub is_left: bool,
     /// Whether it may move while it runs.
     pub may_migrate: bool,
     /// Whether a monitor answers 190 while libvirt is silent (`degraded_when_blind`).
@@ -131,6 +133,8 @@ fn resource(primitive: &Primitive<'_, '_>) -> Option<PlannedResource> {
         agent: agent.into_iter().flatten().collect::<Vec<_>>().join(":"),
         is_machine: matches!(kind, "vm" | "VirtualDomain" | "Xen"),
         machine: primitive.value("instance_attributes", "name").map(str::to_owned),
+        is_left: primitive.value("meta_attributes", "target-role").is_some_and(|it| it.eq_ignore_ascii_case("stopped"))
+            || primitive.value("meta_attributes", "is-managed").and_then(boolean) == Some(false),
         may_migrate: yes(primitive.value("meta_attributes", "allow-migrate")),
         degraded_when_blind: yes(primitive.value("instance_attributes", "degraded_when_blind")),
         operations: primitive.operations().into_iter().filter_map(operation).collect(),

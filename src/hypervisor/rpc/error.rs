@@ -112,12 +112,14 @@ impl RpcError {
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { socket, error } => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    write!(f, "nobody listens at {}", socket.display())
+            Self::Connect { socket, error } => {
+                let socket = socket.display();
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+                    write!(f, "nobody listens at {socket}")
+                } else {
+                    write!(f, "cannot connect to {socket}: {error}")
                 }
-                _ => write!(f, "cannot connect to {}: {error}", socket.display()),
-            },
+            }
             Self::AuthenticationRequired(kind) => write!(f, "libvirt demands {kind} authentication"),
             Self::Timeout { doing, waited } => {
                 write!(f, "libvirt did not answer within {:.1} s while {doing}", waited.as_secs_f64())

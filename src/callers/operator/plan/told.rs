@@ -87,13 +87,13 @@ impl<'a> PlanTold<'a> {
             let nodes = if on { of.before.get(id) } else { of.after.get(id) };
             nodes.is_some_and(|nodes| !nodes.is_empty())
         };
-        for machine in self.cib.resources.iter().filter(|it| it.is_machine) {
-            if runs(sight, &machine.id, true) && !runs(sight, &machine.id, false) {
-                lines.push(format!(
-                    "{} does NOT run at the end: 'crm_mon -1 --failcounts' shows which nodes failures have closed to it",
-                    machine.id
-                ));
-            }
+        for PlannedResource { id, .. } in self.cib.resources.iter().filter(|it| it.is_machine && !it.is_left) {
+            let (what, closed) = match (runs(sight, id, true), runs(sight, id, false)) {
+                (_, true) => continue,
+                (true, false) => ("does NOT run at the end", "which nodes failures have closed to it"),
+                (false, false) => ("does not run, and is not started", "whether failures keep it from nodes"),
+            };
+            lines.push(format!("{id} {what}: 'crm_mon -1 --failcounts' shows {closed}"));
         }
         if lines.is_empty() {
             lines.push("nothing is done".into());

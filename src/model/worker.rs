@@ -27,8 +27,9 @@ pub const NO_DOMAIN: u32 = 42;
 /// libvirt's error number for a call that the hypervisor's driver does not have.
 pub const NO_SUPPORT: u32 = 3;
 
-/// libvirt's error number for a guest's agent that is not there, or does not answer.
-pub const AGENT_UNRESPONSIVE: u32 = 86;
+/// libvirt's error numbers for a guest's agent that is not there, or does not answer; the second since libvirt 11.2, to what
+/// follows the greeting.
+pub const AGENT_SILENT: [u32; 2] = [86, 112];
 /// Seconds that libvirt waits for the guest's agent. Meanwhile others wait for libvirt with what they have for the agent.
 pub const AGENT_PATIENCE: u32 = 5;
 

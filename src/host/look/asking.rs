@@ -112,6 +112,15 @@ impl Looker {
             if let RpcError::Libvirt { code: NO_CONNECT, message, .. } = error {
                 return Err(Unconnected::NoDriver(message));
             }
+            // virtproxyd knows no daemon for it, and neither its socket nor its program is here. (Processes tell of
+            // all other drivers' domains.)
+            if let (RpcError::Unreached { message }, Driver::Other | Driver::Xen, Some(own)) =
+                (&error, self.driver, &first)
+                && own.is_absent_socket()
+                && !has_daemon(own.socket())
+            {
+                return Err(Unconnected::NoDriver(message.clone()));
+            }
             if !error.is_nobody_listening() {
                 return Err(Unconnected::Silent(blind(&error)));
             }

@@ -8,7 +8,7 @@ use crate::hypervisor::backend;
 use crate::model::budget::Share;
 use crate::model::facts::{Fact, Facts, GuestAgent, Libvirt, Silence};
 use crate::model::failure::FailureKind;
-use crate::model::worker::{AGENT_UNRESPONSIVE, Question, Request};
+use crate::model::worker::{AGENT_SILENT, Question, Request};
 use crate::sys::run_dir;
 
 impl Host<'_> {
@@ -36,7 +36,8 @@ impl Host<'_> {
                 note(0);
                 Fact::Known(GuestAgent::Answers)
             }
-            (Err(failure), record) if failure.kind == FailureKind::Refused(Some(AGENT_UNRESPONSIVE)) => {
+            (Err(failure), record) if matches!(failure.kind, FailureKind::Refused(Some(code)) if AGENT_SILENT.contains(&code)) =>
+            {
                 let why = failure.said;
                 let Some(before) = record else { return Fact::Known(GuestAgent::NeverYet(why)) };
                 let times = before.saturating_add(1);

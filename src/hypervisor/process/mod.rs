@@ -191,8 +191,13 @@ pub(crate) fn silent(roots: &Roots, who: &Identity<'_>, pid: u32, found_by: Foun
     if host::is_named_for_another(roots, who, pid) {
         return Verdict::Foreign;
     }
-    let comm = ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat()).map(|stat| stat.comm);
-    let comm = comm.map(|comm| String::from_utf8_lossy(&comm).into_owned()).unwrap_or_default();
+    let comm = match ProcessDir::open(&roots.proc, pid).and_then(|process| process.stat()) {
+        Ok(stat) if !stat.has_ended() => String::from_utf8_lossy(&stat.comm).into_owned(),
+        // It has ended while it was waited for.
+        Ok(_) => return Verdict::Gone,
+        Err(error) if is_gone(error) => return Verdict::Gone,
+        Err(_) => String::new(),
+    };
     Verdict::MayBe(format!(
         "process {pid} ({comm}) hangs with its memory locked, so that it does not show its arguments,"
     ))

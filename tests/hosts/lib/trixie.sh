@@ -8,7 +8,7 @@
 # The first lines of prepare.sh say how a finished part is recognised.
 
 # What a host needs: what the lab starts in it, and what the agent may use.
-trixie_packages="mount,iproute2,procps,openssh-server,openssh-client,netcat-openbsd,busybox-static
+trixie_packages="mount,iproute2,procps,openssh-server,openssh-client,netcat-openbsd,busybox-static,cpio
 	libvirt-daemon,libvirt-daemon-log,libvirt-daemon-driver-qemu,libvirt-clients,qemu-system-x86,qemu-utils
 	corosync,pacemaker,pacemaker-cli-utils"
 # What the daemons' own files need to be compiled and linked.

@@ -119,6 +119,15 @@ impl Host {
         format!("node{}", self.number)
     }
 
+    /// The daemon that has QEMU's machines there, and how its sockets are called.
+    pub fn daemon(&self) -> (&'static str, [&'static str; 2]) {
+        let root = PathBuf::from(format!("/proc/{}/root", self.first_process().unwrap()));
+        match root.join("usr/sbin/virtqemud").exists() {
+            true => ("virtqemud", ["virtqemud-sock", "virtqemud-sock-ro"]),
+            false => ("libvirtd", ["libvirt-sock", "libvirt-sock-ro"]),
+        }
+    }
+
     /// Its PID 1 as this machine numbers it; none while it is down.
     pub fn first_process(&self) -> Option<u32> {
         let pid = std::fs::read_to_string(self.lab.0.path().join(self.name()).join("pid")).ok()?;

@@ -34,16 +34,14 @@ pub fn folder(host: &Host) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root/run/libvirt", pid.split_whitespace().next().unwrap()))
 }
 
-const SOCKETS: [&str; 2] = ["libvirt-sock", "libvirt-sock-ro"];
-
 fn hide_sockets(host: &Host) {
-    for socket in SOCKETS {
+    for socket in host.daemon().1 {
         std::fs::rename(folder(host).join(socket), folder(host).join(format!("{socket}.away"))).unwrap();
     }
 }
 
 fn show_sockets(host: &Host) {
-    for socket in SOCKETS {
+    for socket in host.daemon().1 {
         let _ = std::fs::rename(folder(host).join(format!("{socket}.away")), folder(host).join(socket));
     }
 }
@@ -62,7 +60,7 @@ fn a_daemon_that_was_killed_is_told_from_a_machine_that_is_gone() {
     dead(fault.set(|host, _| host.service("kill", "libvirtd")).clear(|host| host.service("start", "libvirtd"))).play();
     host.service("kill", "libvirtd");
     let start = host.guest("b").written().call(Pacemaker, "start").timeout(2.0).gives(1);
-    start.says(&["/run/libvirt/libvirt-sock-ro: Connection"]);
+    start.says(&[&format!("/run/libvirt/{}: Connection", host.daemon().1[1])]);
 }
 
 #[test]
@@ -147,8 +145,8 @@ fn a_socket_that_accepts_and_is_silent_costs_its_share_of_the_timeout() {
     let silent: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let set = |host: &Host, _: Option<&Process>| {
         hide_sockets(host);
-        let listen = |socket: &&str| UnixListener::bind(folder(host).join(socket)).unwrap();
-        *silent.lock().unwrap() = SOCKETS.iter().map(listen).collect();
+        let listen = |socket: &str| UnixListener::bind(folder(host).join(socket)).unwrap();
+        *silent.lock().unwrap() = host.daemon().1.map(listen).into();
     };
     let clear = |host: &Host| {
         silent.lock().unwrap().clear();
@@ -208,13 +206,13 @@ fn no_kill_is_respected_without_libvirt() {
 #[test]
 fn a_daemon_without_room_for_another_client_is_one_that_hangs() {
     let host = Host::up();
-    let conf = "printf 'max_clients = 6\\nmax_anonymous_clients = 0\\n' >>/etc/libvirt/libvirtd.conf";
-    host.run("sh", &["-c", conf]);
+    let conf = "printf 'max_clients = 6\\nmax_anonymous_clients = 0\\n' >>/etc/libvirt/$1.conf";
+    host.run("sh", &["-c", conf, "sh", host.daemon().0]);
     host.service("kill", "libvirtd");
     host.service("start", "libvirtd");
     let clients: Mutex<Vec<UnixStream>> = Mutex::new(Vec::new());
     let set = |host: &Host, _: Option<&Process>| {
-        let connect = |at: usize| UnixStream::connect(folder(host).join(SOCKETS[at % 2])).unwrap();
+        let connect = |at: usize| UnixStream::connect(folder(host).join(host.daemon().1[at % 2])).unwrap();
         *clients.lock().unwrap() = (0..16).map(connect).collect();
     };
     let clear = |_: &Host| {

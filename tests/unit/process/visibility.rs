@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use vm_agent::hypervisor::process::{Evidence, FoundBy, find};
+use vm_agent::hypervisor::process::{Evidence, FoundBy, Verdict, find, silent};
 use vm_agent::sys::roots::Roots;
 
 use super::host::{HOME, Host, Made, QEMU, alive, domain, found, libvirt_user, made, why};
@@ -29,6 +29,17 @@ fn an_emulator_that_is_ending_counts_for_the_pid_file_that_names_it_whoever_it_r
     assert_eq!(host.find(&qemu("web")), Evidence::Absent);
     host.write("run/libvirt/qemu/web.pid", "300");
     assert_eq!(why(&host.find(&qemu("web"))), "process 300 (qemu-system-x86) is starting or ending");
+}
+
+#[test]
+fn an_emulator_that_has_ended_while_its_arguments_were_waited_for_is_no_doubt() {
+    let host = Host::new();
+    host.add(&domain(300, "guest=web"));
+    host.add(&Made { state: "Z", threads: 1, ..domain(301, "guest=web") });
+    let of = |pid| silent(&host.roots, &qemu("web"), pid, FoundBy::Scan);
+    let Verdict::MayBe(why) = of(300) else { panic!("{:?}", of(300)) };
+    assert!(why.starts_with("process 300 (qemu-system-x86) hangs with its memory locked"), "{why}");
+    assert_eq!([of(301), of(302)], [Verdict::Gone, Verdict::Gone]);
 }
 
 #[test]

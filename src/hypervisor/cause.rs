@@ -5,7 +5,7 @@
 /// What QEMU's last words stand behind, and what is said in its place.
 const LAST_WORDS: [(&str, &str); 2] = [
     ("process exited while connecting to monitor", "QEMU did not start: "),
-    ("qemu unexpectedly closed the monitor", "QEMU ended: "),
+    ("unexpectedly closed the monitor", "QEMU ended: "),
 ];
 
 /// What is said where libvirt has no words of QEMU's.
@@ -25,7 +25,7 @@ pub(super) fn cause(message: &str) -> String {
     }
     for (before, instead) in LAST_WORDS {
         if let Some((_, words)) = message.split_once(before) {
-            let words = last_words(words.trim_start_matches([':', ' ']));
+            let words = last_words(without_machine(words).trim_start_matches([':', ' ']));
             return format!("{instead}{}", if words.is_empty() { WORDLESS } else { words });
         }
     }
@@ -106,6 +106,11 @@ fn last_words(words: &str) -> &str {
     behind.map_or(last, |(_, said)| said)
 }
 
+/// What stands behind the machine's name, which newer libvirts put there.
+fn without_machine(words: &str) -> &str {
+    words.strip_prefix(" (vm='").and_then(|rest| rest.split_once("')")).map_or(words, |(_, words)| words)
+}
+
 /// The last line of QEMU's without its name: of what it does not like in its options it says no time.
 fn without_program(words: &str) -> &str {
     let line = words.rfind("\nqemu").and_then(|at| words.get(at + 1..)).unwrap_or(words);
@@ -173,6 +178,12 @@ mod tests {
             ),
             ("internal error: process exited while connecting to monitor: ", "QEMU did not start: it did not say why"),
             ("internal error: qemu unexpectedly closed the monitor", "QEMU ended: it did not say why"),
+            ("internal error: QEMU unexpectedly closed the monitor (vm='a: b')", "QEMU ended: it did not say why"),
+            (
+                "internal error: QEMU unexpectedly closed the monitor (vm='web'): 2026-12-01T03:37:34.594738Z \
+                 qemu-system-x86_64: -device {\"driver\":\"virtio-blk-pci\",\"id\":\"a\"}: no such bus",
+                "QEMU ended: no such bus",
+            ),
             (
                 "Hook script execution failed: internal error: Child process (LC_ALL=C PATH=/bin \
                  /etc/libvirt/hooks/qemu web prepare begin -) unexpected exit status 1: no storage today",

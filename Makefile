@@ -96,8 +96,8 @@ unit: need-build
 	$(CARGO) test --locked --lib unit::
 
 check:
-# The tests on real hosts wait more than they compute.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(as_root) \
+# The tests on real hosts compute for 2 s each and wait for 15.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} $(as_root) \
 		tests/tell-failed $(CARGO) test --locked --no-fail-fast
 
 # Licences, sources and advisories (deny.toml). The list of advisories comes from the network; without it the rest is checked.

@@ -156,6 +156,15 @@ impl Uri {
         (!sockets.is_empty()).then_some(sockets)
     }
 
+    /// Whether it leads to one of the system's own daemons, where it names a socket; what another daemon's machines are like
+    /// here is not known.
+    #[must_use]
+    pub(crate) fn is_of_the_system(&self, run_dir: &Path) -> bool {
+        let Some(socket) = self.parameter("socket") else { return true };
+        let socket = PathBuf::from(OsString::from_vec(socket));
+        [false, true].iter().any(|read_only| candidate_sockets(&self.driver, *read_only, run_dir).contains(&socket))
+    }
+
     /// What the daemon is asked to open: the URI without its transport, its host, and the parameters that only concern
     /// the client; or what its parameter "name" says.
     #[must_use]

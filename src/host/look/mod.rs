@@ -144,17 +144,19 @@ impl Looker {
         };
         let fault =
             fault(inv).or_else(|| Some(format!("hypervisor '{uri}' cannot be used: {}", parsed.as_ref().err()?)));
-        // Only the system's own domains are found in the process table by their names.
+        // Only the system's own domains are found in the process table by their names: a session has others, and so has a
+        // daemon with a socket of its own.
         let driver = match (&channel, &parsed) {
-            (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" => match uri.driver.as_str() {
-                "qemu" => Driver::Qemu,
-                "lxc" => Driver::Lxc,
-                "xen" => Driver::Xen,
-                _ => Driver::Other,
-            },
+            (Channel::Rpc { .. }, Ok(uri)) if uri.path != "/session" && uri.is_of_the_system(&roots.run) => {
+                match uri.driver.as_str() {
+                    "qemu" => Driver::Qemu,
+                    "lxc" => Driver::Lxc,
+                    "xen" => Driver::Xen,
+                    _ => Driver::Other,
+                }
+            }
             (Channel::Rpc { .. } | Channel::Worker | Channel::Xl | Channel::None, _) => Driver::Other,
         };
-        let own_socket = parsed.is_ok_and(|uri| uri.parameter("socket").is_some());
         let config = inv.params.definition_is_from().map(Path::to_path_buf);
         let known = config.as_ref().filter(|_| inv.params.name.is_none() && !inv.instance.is_empty());
         let known = known.and_then(|config| records::known(&roots.run, config));
@@ -172,7 +174,7 @@ impl Looker {
             config,
             instance: inv.instance.clone(),
             fault,
-            has_status_files: driver.folder().is_some() && !own_socket,
+            has_status_files: driver.folder().is_some(),
             known,
             reading,
             read_once: false,

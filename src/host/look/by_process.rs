@@ -33,8 +33,9 @@ impl Looker {
         if answered && self.driver == Driver::Other {
             return Process::NotLooked;
         }
-        if self.is_anothers {
-            // The process of that name is known, and is not this machine's.
+        if self.is_anothers && !active {
+            // The process of that name is known, and is not this machine's; one that libvirt found by its UUID or by its
+            // mark is not that one.
             return Process::Gone;
         }
         if self.driver == Driver::Xen {
@@ -103,7 +104,12 @@ impl Looker {
                 }
                 // That is why it is not found, though libvirt has not noticed yet.
                 Ok(None) if active && matches!(process, Process::Unknown(_)) => return Process::Gone,
-                Ok(None) | Err(_) => self.process = None,
+                Ok(None) => self.process = None,
+                Err(error) => {
+                    return Process::Unknown(format!(
+                        "process {pid} of '{name}' ran, and whether it does still cannot be told: {error}"
+                    ));
+                }
             },
         }
         process

@@ -120,8 +120,9 @@ impl Judge<'_> {
         let emulator = self.runs_an_emulator()?;
         Ok(match (by_libvirt, emulator) {
             (true, true) => self.alive(name, claim.incoming, claim.uuid),
-            // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that.
-            (true, false) if same_name && (self.who.uuid.is_none() || same_uuid) => {
+            // A tracer of the domain, or an emulator under a name that nobody knows: only libvirt writes all of that, and its
+            // pid file.
+            (true, false) if by_pid_file || same_name && (self.who.uuid.is_none() || same_uuid) => {
                 Verdict::MayBe(format!("{its} has its arguments, but is no known emulator"))
             }
             // Started by hand, as another machine.

@@ -136,7 +136,11 @@ pub(crate) fn find_by(
             findings.add(who, examine(&candidates, FoundBy::Scan));
         }
     }
-    findings.evidence()
+    match findings.evidence() {
+        // Whatever an administrator's emulator is called, and whatever it shows: the lock on its pid file is libvirt's.
+        seen @ (Evidence::Absent | Evidence::Namesake(_)) => held_by_libvirt(roots, who).map_or(seen, Evidence::Alive),
+        seen @ (Evidence::Alive(_) | Evidence::MayBe(_) | Evidence::Unknown(_)) => seen,
+    }
 }
 
 /// The process that libvirt's pid file names, if it lives and is the domain. Its absence proves nothing.

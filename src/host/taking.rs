@@ -26,11 +26,12 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// The other agent, if it may start what this one has stopped.
+    /// The other agent, if it may start what this one has stopped. One that could not say what it is at may.
     pub(super) fn starter(&self) -> Option<&str> {
         let Self::Beside(holder) = self else { return None };
-        let starts = [Action::Start, Action::Restart, Action::Recover];
-        starts.iter().any(|action| holder.starts_with(action.word())).then_some(holder)
+        let word = holder.split_once(',').map(|(word, _)| word);
+        let starts_nothing = [Action::Stop, Action::Kill, Action::Migrate, Action::MigrateTo];
+        (!starts_nothing.iter().any(|action| word == Some(action.word()))).then_some(holder)
     }
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn take_lock(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
             Err(format!("nothing was done: another vm-agent is at '{name}' ({holder}) and did not end in time"))
         }
         Err(NotLocked::Impossible(error)) => {
-            log::debug!("acting without a lock: {error}");
+            log::warn!("{} without a lock, so another vm-agent may be at '{name}' too: {error}", inv.action.word());
             Ok(Taken::Needless)
         }
     }

@@ -58,7 +58,10 @@ pub(crate) fn interrupt_holder(roots: &Roots, name: &str, such: impl Fn(&str) ->
 fn said(file: &File) -> String {
     let mut text = [0; 200];
     let length = file.read_at(&mut text, 0).unwrap_or(0);
-    String::from_utf8_lossy(text.get(..length).unwrap_or_default()).trim().to_owned()
+    match String::from_utf8_lossy(text.get(..length).unwrap_or_default()).trim() {
+        "" => "it does not say what it does".to_owned(),
+        said => said.to_owned(),
+    }
 }
 
 /// The process that has locked `file`, as `/proc/locks` (proc_locks(5)) names it.
@@ -93,7 +96,8 @@ pub(crate) fn take(roots: &Roots, name: &str, action: &str, deadline: Deadline) 
             Err(errno) => return Err(impossible(errno)),
         }
     }
-    // For the message of whoever waits; losing it costs a word.
+    // For whoever waits. It is lost where /run is full; then nobody interrupts this action, and a stop that goes on beside it
+    // takes it for a start.
     let _ = file.set_len(0);
     let _ = write!(file, "{action}, process {}", std::process::id());
     Ok(Locked { _file: file })

@@ -9,12 +9,14 @@ use crate::sys::child;
 use crate::sys::text::ascii_line;
 use crate::sys::time::{Deadline, utc};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::fs::OFlags;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest line that is logged.
@@ -33,8 +35,10 @@ struct Sinks {
     syslog: Option<u8>,
     file: Option<PathBuf>,
     debug_file: Option<PathBuf>,
-    /// A program that logs for us: ha_logger or clulog; syslog when it is missing or fails.
+    /// A program that logs for us: ha_logger or clulog; syslog when it is missing, and from its first failure on.
     program: Option<&'static str>,
+    /// See `program`.
+    program_failed: AtomicBool,
 }
 
 /// Turns logging on for this caller; `instance` is the resource's name in the cluster.
@@ -65,6 +69,7 @@ pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: b
             file: None,
             debug_file: None,
             program: Some("clulog"),
+            program_failed: AtomicBool::new(false),
         }
     } else {
         Sinks {
@@ -76,6 +81,7 @@ pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: b
             file: env.get("HA_LOGFILE").map(PathBuf::from),
             debug_file: env.get("HA_DEBUGLOG").map(PathBuf::from),
             program: (yes("HA_LOGD") || yes("HA_use_logd")).then_some("ha_logger"),
+            program_failed: AtomicBool::new(false),
         }
     };
     if log::set_boxed_logger(Box::new(sinks)).is_ok() {
@@ -140,8 +146,17 @@ fn facility(name: &str) -> Option<u8> {
 }
 
 impl Sinks {
-    /// Whether the program took the line.
+    /// Whether the program took the line. One that failed is not asked again: it would cost its time for each line.
     fn by_program(&self, record: &Record<'_>, line: &str) -> bool {
+        if self.program_failed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let taken = self.run_program(record, line);
+        self.program_failed.store(!taken, Ordering::Relaxed);
+        taken
+    }
+
+    fn run_program(&self, record: &Record<'_>, line: &str) -> bool {
         let Some(program) = self.program.and_then(child::find_program) else { return false };
         let args: Vec<OsString> = if self.program == Some("clulog") {
             ["-m", "vm", "-s"]
@@ -158,7 +173,9 @@ impl Sinks {
     }
 
     fn append(&self, path: &Path, line: &str) {
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+        // A FIFO that nobody reads holds nobody up.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path);
         if let Ok(mut file) = file {
             let _ = writeln!(file, "{} {}: {line}", utc(SystemTime::now()), self.tag);
         }

@@ -8,10 +8,12 @@ use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::boolean;
 use crate::sys::text::shown;
 use crate::sys::time::utc;
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{IsTerminal, stderr, stdin};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,8 +25,10 @@ const VARLIB: &str = "/var/lib/heartbeat";
 enum TraceTo {
     /// A descriptor that the caller has opened.
     Descriptor(String),
-    /// A file, which is of this call alone; its folder is made.
+    /// A file that the caller has named; its folder is made.
     File(PathBuf),
+    /// A file, which is of this call alone, below a folder of many; both are made.
+    Below(PathBuf, PathBuf),
     /// Where a person who calls sees it.
     Terminal,
 }
@@ -52,19 +56,38 @@ fn open(to: &TraceTo) -> std::io::Result<File> {
     match to {
         TraceTo::Descriptor(number) => OpenOptions::new().append(true).open(Path::new("/dev/fd").join(number)),
         TraceTo::File(path) => {
-            if let Some(folder) = path.parent() {
-                DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            make_folder_of(path)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flag(OFlags::NONBLOCK)).open(path)
+        }
+        TraceTo::Below(folder, file) => {
+            let path = folder.join(file);
+            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            // Whoever may write there could have put a link in this file's place, or in its folder's.
+            let facts = std::fs::metadata(folder)?;
+            if facts.mode() & 0o022 != 0 || ![0, geteuid().as_raw()].contains(&facts.uid()) {
+                return Err(std::io::Error::other("others may write in that folder"));
             }
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+            make_folder_of(&path)?;
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
         }
         TraceTo::Terminal => Ok(File::from(stderr().as_fd().try_clone_to_owned()?)),
     }
+}
+
+fn make_folder_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o755).create(folder))
+}
+
+fn flag(flag: OFlags) -> i32 {
+    flag.bits().cast_signed()
 }
 
 fn name_of(to: &TraceTo) -> String {
     match to {
         TraceTo::Descriptor(number) => format!("OCF_TRACE_FILE: descriptor {number} cannot be written to"),
         TraceTo::File(path) => format!("{} cannot be written", path.display()),
+        TraceTo::Below(folder, file) => format!("{} cannot be written", folder.join(file).display()),
         TraceTo::Terminal => "stderr cannot be written to".to_owned(),
     }
 }
@@ -99,7 +122,7 @@ fn destination(action: Action, env: &Environment, at_a_terminal: bool, now: &str
     }
     let (instance, now) = (text("OCF_RESOURCE_INSTANCE", "default"), now.trim_end_matches('Z').replace('T', "."));
     let file = format!("{instance}.{}.{now}", action.word());
-    (Some(TraceTo::File(folder.join(text("OCF_RESOURCE_TYPE", "vm")).join(file))), trouble)
+    (Some(TraceTo::Below(folder, Path::new(&text("OCF_RESOURCE_TYPE", "vm")).join(file))), trouble)
 }
 
 /// The call in a sentence.
@@ -128,15 +151,20 @@ mod tests {
         (Some(TraceTo::File(path.into())), None)
     }
 
+    fn below(folder: &str, file: &str) -> (Option<TraceTo>, Option<String>) {
+        (Some(TraceTo::Below(folder.into(), file.into())), None)
+    }
+
     const NAMED: [(&str, &str); 2] = [("OCF_RESOURCE_INSTANCE", "web"), ("OCF_RESOURCE_TYPE", "VirtualDomain")];
-    const PLACE: &str = "/var/lib/heartbeat/trace_ra/VirtualDomain/web.stop.2026-11-22.04:50:00";
+    const FOLDER: &str = "/var/lib/heartbeat/trace_ra";
+    const PLACE: &str = "VirtualDomain/web.stop.2026-11-22.04:50:00";
 
     #[test]
     fn a_trace_stands_where_other_agents_leave_theirs() {
-        assert_eq!(of(&NAMED, false), file(PLACE));
+        assert_eq!(of(&NAMED, false), below(FOLDER, PLACE));
         assert_eq!(of(&NAMED, true), (Some(TraceTo::Terminal), None));
         let elsewhere = of(&[("OCF_RESKEY_trace_dir", "/t"), ("OCF_RESOURCE_INSTANCE", "../a")], false);
-        assert_eq!(elsewhere, file("/t/vm/.._a.stop.2026-11-22.04:50:00"));
+        assert_eq!(elsewhere, below("/t", "vm/.._a.stop.2026-11-22.04:50:00"));
         let (none, why) = of(&[("OCF_RESKEY_trace_dir", "t")], false);
         assert!(none.is_none() && why.is_some_and(|why| why.starts_with("trace_dir: 't' is not an absolute path")));
     }
@@ -148,7 +176,7 @@ mod tests {
         assert_eq!(with("/tmp/trace"), file("/tmp/trace"));
         for other in ["0", "2", "10", "trace", "/trace", "/"] {
             let (to, why) = with(other);
-            assert_eq!(to, file(PLACE).0, "{other}");
+            assert_eq!(to, below(FOLDER, PLACE).0, "{other}");
             assert!(why.is_some_and(|why| why.contains("descriptor from 3 to 9")), "{other}");
         }
     }
@@ -160,6 +188,20 @@ mod tests {
         };
         assert!(wanted("1", "") && wanted("yes", "0") && wanted("", "true"));
         assert!(!wanted("0", "1") && !wanted("", "") && !wanted("", "no") && !wanted("perhaps", "1"));
+    }
+
+    #[test]
+    fn a_file_below_a_folder_of_traces_is_new_and_nobody_else_may_write_there() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let traces = folder.path().join("traces");
+        let to = |name: &str| TraceTo::Below(traces.clone(), Path::new("vm").join(name));
+        assert!(open(&to("a")).is_ok());
+        assert!(open(&to("a")).is_err(), "what was there is kept");
+        std::os::unix::fs::symlink(folder.path().join("victim"), traces.join("vm/b")).unwrap();
+        assert!(open(&to("b")).is_err() && !folder.path().join("victim").exists());
+        std::fs::set_permissions(&traces, PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(open(&to("c")).is_err_and(|why| why.to_string().contains("others may write")));
     }
 
     #[test]

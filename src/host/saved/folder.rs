@@ -13,6 +13,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fstatfs, fsync, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -63,16 +64,18 @@ pub(super) fn obey(place: &StatePlace, order: &FolderOrder) -> Result<FolderAnsw
     }
 }
 
-/// One in which anybody may write is none to restore memory from.
+/// One in which another user may write is none to restore memory from: it becomes a machine of root's.
 fn open(place: &StatePlace) -> Result<OwnedFd, String> {
     let cannot = |errno: Errno| match errno {
         Errno::NOENT => format!("there is no folder {}", place.folder),
         errno => format!("the folder {} cannot be opened: {errno}", place.folder),
     };
     let folder = open_folder(Path::new(&place.folder)).map_err(cannot)?;
-    let mode = Mode::from_raw_mode(fstat(&folder).map_err(cannot)?.st_mode);
-    if mode.contains(Mode::WOTH) {
-        return Err(format!("anybody may write in the folder {}: that must be root's alone (chmod o-w)", place.folder));
+    let facts = fstat(&folder).map_err(cannot)?;
+    let mode = Mode::from_raw_mode(facts.st_mode);
+    let owned = facts.st_uid == 0 || facts.st_uid == geteuid().as_raw();
+    if !owned || mode.contains(Mode::WOTH) || mode.contains(Mode::WGRP) && facts.st_gid != 0 {
+        return Err(format!("others may write in the folder {0}: chown root {0}; chmod go-w {0}", place.folder));
     }
     Ok(folder)
 }

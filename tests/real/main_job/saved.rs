@@ -406,8 +406,8 @@ fn a_folder_that_cannot_be_trusted_or_read_is_told_of_and_nothing_is_followed_ou
         elsewhere("start").gives(1).says(&["there is no folder"]);
         elsewhere("validate-all").depth(10).gives(5).says(&["snapshot: there is no folder"]);
         std::fs::set_permissions(&states, std::fs::Permissions::from_mode(0o777)).unwrap();
-        call("start").gives(1).says(&["anybody may write in the folder"]);
-        call("validate-all").depth(10).gives(5).says(&["anybody may write"]);
+        call("start").gives(1).says(&["others may write in the folder"]);
+        call("validate-all").depth(10).gives(5).says(&["others may write in the folder"]);
         assert!(!vm.lives());
         std::fs::set_permissions(&states, std::fs::Permissions::from_mode(0o700)).unwrap();
         call("validate-all").depth(10).gives(0);

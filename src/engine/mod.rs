@@ -93,7 +93,7 @@ pub(crate) fn play(inv: &Invocation, world: &mut dyn World, recording: &mut Reco
             Next::Ask(query) => {
                 world.ask(query, &mut facts, &done);
                 if query == Query::Members {
-                    done.members_asked.get_or_insert(done.spent);
+                    done.note_members(world.time().0);
                 }
                 fresh = query.outdates_the_look();
             }

@@ -18,6 +18,9 @@ use crate::model::presence::Presence;
 use crate::model::standing::Standing;
 use std::time::Duration;
 
+/// How long the members' word holds: whoever starts it elsewhere meanwhile, while its storage is waited for here, is not in
+/// it.
+const FRESH: Duration = Duration::from_secs(10);
 /// How long a libvirt daemon may take to restart, as far as a start waits for a socket that is not there.
 const RESTART: Duration = Duration::from_secs(3);
 
@@ -41,6 +44,7 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
             )));
         }
         Fact::Silent(_) => return None,
+        Fact::Known(_) if is_old(done) && !done.left.is_zero() => return Some(Next::Ask(Query::Members)),
         Fact::Known(peers) => peers,
     };
     if let Some((peer, how)) = peers.iter().find_map(|peer| Some((peer, runs(peer)?))) {
@@ -59,6 +63,21 @@ pub(super) fn members(inv: &Invocation, seen: &Facts, done: &History) -> Option<
         "'{name}' was not started: whether it runs on {}{lost} is not known: {why}; mend that, or set guard=off",
         silent.node
     )))
+}
+
+/// Whether what the members said may not be true any more.
+fn is_old(done: &History) -> bool {
+    done.members_told.is_some_and(|told| done.spent.saturating_sub(told) > FRESH)
+}
+
+impl History {
+    /// The members have been asked, until `now`.
+    pub(crate) fn note_members(&mut self, now: Duration) {
+        if self.members_asked.is_none() || is_old(self) {
+            self.members_asked = Some(self.spent);
+        }
+        self.members_told = Some(now);
+    }
 }
 
 /// The members that said nothing, and that a start goes on without: a sentence for each.

@@ -24,8 +24,10 @@ pub(crate) struct History {
     pub moved_to: Option<String>,
     /// How far it is on its way from here by a migration.
     pub outward: Outward,
-    /// When the cluster's members were first asked.
+    /// When the cluster's members were first asked, or first again after their word had become old.
     pub members_asked: Option<Duration>,
+    /// When they last gave it.
+    pub members_told: Option<Duration>,
     /// Result of deleting its saved memory, when tried.
     pub dropped: Option<Result<(), Failure>>,
     /// Result of starting the networks and pools that it needs, when tried.

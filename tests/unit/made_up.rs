@@ -304,7 +304,7 @@ prop_compose! {
             killed_run: None,
             name: None,
             left, spent, waited, resources, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,
-            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, locked, locked_at_last, beside,
+            outward, dropped, rebooted, interrupted: false, moving: Moving::default(), first_monitor, members_asked: None, members_told: None, locked, locked_at_last, beside,
         }
     }
 }

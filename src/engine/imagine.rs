@@ -97,6 +97,10 @@ pub(crate) struct Imagined {
     pub uri: String,
     /// How it is at the migration's target.
     pub there: Place,
+    /// The target answers after it was asked so often in vain.
+    pub target_silent: u32,
+    /// libvirt was told to pause the guest until it has moved.
+    pub paused_late: bool,
     /// A try to move it fails, as often as this is told; then one succeeds.
     pub move_fails: Vec<Failed>,
     /// What is seen after a try that failed.
@@ -155,6 +159,8 @@ impl Default for Imagined {
             own: "here".into(),
             uri: "qemu:///system".into(),
             there: Place::by_word(Libvirt::NoDomain),
+            target_silent: 0,
+            paused_late: false,
             move_fails: Vec::new(),
             after_move: None,
             stuck: false,

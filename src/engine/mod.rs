@@ -94,6 +94,8 @@ pub(crate) fn play(inv: &Invocation, world: &mut dyn World, recording: &mut Reco
                 world.ask(query, &mut facts, &done);
                 if query == Query::Members {
                     done.note_members(world.time().0);
+                } else if query == Query::Target {
+                    done.moving.heard(facts.answers.target.as_ref(), done.spent);
                 }
                 fresh = query.outdates_the_look();
             }

@@ -26,7 +26,7 @@ use crate::model::change::Change;
 use crate::model::facts::{Domain, Fact, Facts, Place};
 use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
-use crate::model::state::{Motion, State};
+use crate::model::state::{Motion, Pause, State};
 use crate::model::target::{self, Target};
 use crate::model::worker::Side;
 use crate::sys::text::shown;
@@ -169,8 +169,11 @@ fn gone(inv: &Invocation, why: &str, seen: &Facts, done: &History) -> Next {
 fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Next {
     let (moving, name) = (&done.moving, &tried.name);
     let here = at_source(&seen.here);
+    // The order to pause it until it has moved came too late, and nobody else takes it back.
+    let paused_by_us = tried.paused && here == Presence::Active(AtSource::Runs(State::Paused(Pause::User)));
     if let (Presence::Active(AtSource::Runs(_)), Some(failed)) = (&here, &tried.failed)
         && failed.looks != NEVER
+        && !paused_by_us
     {
         return match moving.looks < failed.looks {
             true => Next::Wait(Delay::Fixed(LOOK_AGAIN)),
@@ -211,12 +214,19 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
             // Where it went stays on record: a start here asks there first.
             over(inv, End::Moved(moved), vec![Tidy::NoteMoved])
         }
+        Then::Stayed if paused_by_us && done.left >= LAST && matches!(there, Presence::Off(_)) => {
+            put_right(Side::Source, Change::Resume)
+        }
         Then::Stayed => {
             let why = why.unwrap_or("libvirt said that it moved, but it did not");
             let hope = tried.failed.as_ref().map_or(Hope::Lost, |failed| failed.hope);
             let sentence = match &here {
                 Presence::Blind { .. } | Presence::Stray { .. } => {
                     format!("'{name}' not moved ({why}), runs on here: {}", tell::in_words_here(&seen.here))
+                }
+                Presence::Active(_) | Presence::Off(_) | Presence::Unknown(_) if paused_by_us => {
+                    let resume = seen.here.tools.resume();
+                    format!("'{name}' not moved ({why}), and is still paused here for that: '{resume}' it")
                 }
                 Presence::Active(_) | Presence::Off(_) | Presence::Unknown(_) => tell::stayed(name, why),
             };
@@ -228,9 +238,14 @@ fn settling(inv: &Invocation, seen: &Facts, done: &History, tried: &Tried) -> Ne
         }
         Then::Unclear => over(inv, End::Unclear(tell::unclear(name, node, &seen.here, &target, why)), Vec::new()),
         Then::LookAgain => Next::Wait(Delay::Fixed(LOOK_AGAIN)),
+        Then::ResumeHere if moving.may_have_booted() => over(
+            inv,
+            End::Unclear(tell::may_have_run(name, node, moving.was_silent, seen.here.tools.resume())),
+            Vec::new(),
+        ),
         Then::ResumeHere => put_right(Side::Source, Change::Resume),
         Then::DestroyHere => put_right(Side::Source, Change::Destroy),
-        Then::DestroyThere => put_right(Side::Destination, Change::Destroy),
+        Then::DestroyThere => put_right(Side::Destination, Change::DestroyWaiting),
         Then::AbortHere => put_right(Side::Source, Change::AbortJob),
     }
 }

@@ -4,6 +4,7 @@
 use super::hope::{self, Hope};
 use crate::model::facts::Place;
 use crate::model::failure::Failure;
+use crate::model::presence::Presence;
 use crate::model::target::Target;
 use crate::model::worker::CallStep;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 /// For a migration that had begun: the target is always asked.
 pub(crate) const NEVER: u32 = u32::MAX;
+/// No host is back with its libvirt sooner after a crash; a libvirt that is only restarted is.
+const BOOT: Duration = Duration::from_secs(5);
 
 /// A migration: where it goes, and how far it has come.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,6 +33,10 @@ pub(crate) struct Moving {
     pub looks: u32,
     /// Why the try before was given up.
     pub gave_up: Option<String>,
+    /// Since when the target has not answered.
+    pub silent_since: Option<Duration>,
+    /// How long it did not, at the longest, before it answered again.
+    pub was_silent: Duration,
 }
 
 /// A try that is over for libvirt.
@@ -45,6 +52,10 @@ pub(crate) struct Tried {
     pub there: Option<Place>,
     /// Why it failed, as far as the call says.
     pub failed: Option<Failed>,
+    /// libvirt was told to pause the guest until it has moved. The order may have come too late for that, and pauses what
+    /// stays.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// A migration that did not succeed, as far as the call says.
@@ -92,6 +103,20 @@ impl Moving {
         let tried = self.tried.as_mut()?;
         self.looks += 1;
         tried.there.take()
+    }
+
+    /// The target was asked, at this time since the action began.
+    pub(crate) fn heard(&mut self, there: Option<&Place>, at: Duration) {
+        if there.is_none_or(|there| matches!(there.presence(), Presence::Unknown(_))) {
+            self.silent_since.get_or_insert(at);
+        } else if let Some(since) = self.silent_since.take() {
+            self.was_silent = self.was_silent.max(at.saturating_sub(since));
+        }
+    }
+
+    /// Whether the target may have been booted anew since the migration, so that it tells nothing of what ran there before.
+    pub(super) fn may_have_booted(&self) -> bool {
+        self.was_silent >= BOOT
     }
 
     /// What a try came to.

@@ -304,7 +304,7 @@ impl fmt::Display for Step {
             Self::StopAtTarget { only_half: true } => f.write_str("end what is left of it at the migration's target"),
             Self::Move => f.write_str("move it to the target"),
             Self::PutRight { at: Side::Source, change: Change::Destroy } => f.write_str("end the copy left here"),
-            Self::PutRight { at: Side::Destination, change: Change::Destroy } => {
+            Self::PutRight { at: Side::Destination, change: Change::DestroyWaiting } => {
                 f.write_str("remove the placeholder left at the target")
             }
             Self::PutRight { at: Side::Source, change } => write!(f, "{change} here"),

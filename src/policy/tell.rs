@@ -8,6 +8,7 @@ use crate::model::facts::Place;
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::model::worker::CallStep;
+use std::time::Duration;
 
 /// What failed, with the place where it did.
 #[must_use]
@@ -108,6 +109,15 @@ pub(crate) fn unclear(name: &str, node: &str, here: &Place, there: &Place, why: 
         }
         _ => format!("'{name}': here {}, on {node} {told}{why}", in_words_here(here)),
     }
+}
+
+/// It stands still here, and what its target has done since is forgotten there.
+pub(crate) fn may_have_run(name: &str, node: &str, silent: Duration, resume: &str) -> String {
+    format!(
+        "'{name}' is paused for a migration and was left so: {node} does not run it, but was silent for {} s, and may have \
+         run it until it crashed; if it did not, '{resume}' it here, else stop and start it",
+        silent.as_secs()
+    )
 }
 
 /// How it is at a migration's source.

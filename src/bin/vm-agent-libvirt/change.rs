@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What changes a domain.
 
-use crate::failure::During;
+use crate::failure::{During, own};
 use crate::{connect, ffi, migrate};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
 use vm_agent::model::change::{Change, ShutdownMode, Wake};
+use vm_agent::model::state::State;
 use vm_agent::model::worker::{Answer, CallStep, ErrorReply, Lookup, MARK_NAMESPACE, MARK_PREFIX, Who};
 
 /// The kind of metadata that belongs to a namespace (libvirt also keeps a title and a description).
@@ -43,6 +44,16 @@ pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, Erro
         Change::Suspend => done(&Domain::suspend),
         Change::Shutdown { mode } => done(&|domain| domain.shutdown_flags(shutdown_flags(*mode))),
         Change::Destroy => done(&Domain::destroy),
+        Change::DestroyWaiting => {
+            let connection = connect::open(uri, CallStep::Connect)?;
+            let domain = connect::find(&connection, who).during(CallStep::Lookup)?;
+            let (state, reason) = ffi::state(&domain).during(CallStep::Call)?;
+            let state = State::from_numbers(state, reason);
+            if !state.may_be_arriving() {
+                return Err(own(CallStep::Call, format!("it is {state} now")));
+            }
+            domain.destroy().map(|()| Answer::default()).during(CallStep::Call)
+        }
         Change::Save { path, bypass_cache } => done(&|domain| ffi::save(domain, path, bypass(*bypass_cache))),
         Change::DropSaved => done(&|domain| domain.managed_save_remove(0)),
         Change::AbortJob => done(&ffi::abort_job),

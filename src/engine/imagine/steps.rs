@@ -23,7 +23,7 @@ const MOVE: Duration = Duration::from_secs(2);
 
 impl Imagined {
     /// Answers a question, and says how long it takes.
-    pub(super) fn ask(&self, query: Query, seen: &mut Facts, answers: &mut Answers, left: Duration) -> Duration {
+    pub(super) fn ask(&mut self, query: Query, seen: &mut Facts, answers: &mut Answers, left: Duration) -> Duration {
         match query {
             Query::Definition => {
                 seen.definition = self.definition.clone().unwrap_or(Definition::None { looked_at: Vec::new() });
@@ -34,6 +34,10 @@ impl Imagined {
             Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
             Query::Members => answers.peers = self.peers.clone(),
             Query::Storage => answers.open_elsewhere = self.open_elsewhere.clone(),
+            Query::Target if self.target_silent > 0 => {
+                self.target_silent -= 1;
+                answers.target = Some(Place::silent("no route to host"));
+            }
             Query::Target => answers.target = Some(self.there.clone()),
             Query::Rehearsal => answers.rehearsed = unless(&self.in_the_way),
             Query::Switched => answers.switched = Fact::Known(self.switched.clone()),
@@ -236,7 +240,7 @@ impl Imagined {
             }
         }
         let (name, began) = (seen.here.name.clone().unwrap_or_default(), done.spent);
-        done.moving.note_try(Tried { name, began, ended: began + MOVE, there: None, failed });
+        done.moving.note_try(Tried { name, began, ended: began + MOVE, there: None, failed, paused: self.paused_late });
         MOVE
     }
 
@@ -244,7 +248,7 @@ impl Imagined {
         match (at, change) {
             (Side::Source, Change::Resume) => run(seen),
             (Side::Source, Change::Destroy) => end(seen, Off::Destroyed, None),
-            (Side::Destination, Change::Destroy) => self.there = Place::by_word(Libvirt::NoDomain),
+            (Side::Destination, Change::DestroyWaiting) => self.there = Place::by_word(Libvirt::NoDomain),
             (Side::Source, Change::AbortJob) => {
                 if let Libvirt::Domain(domain) = &mut seen.here.libvirt {
                     domain.motion = Motion::None;

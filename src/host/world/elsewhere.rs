@@ -90,15 +90,18 @@ impl Host<'_> {
             .uri;
         let who = self.looker.last().map_or(Who::Name(name), |d| Who::Uuid(uuid_text(&d.uuid)));
         let ask = || there(&uri, &who, self.until(Share::Target));
-        match at_target(&ask()?) {
+        let end = match at_target(&ask()?) {
             Presence::Off(_) => return Ok(format!("it does not run at {uri} either")),
             Presence::Active(AtTarget::Whole(state)) if only_half => {
                 return Ok(format!("at {uri} it is {state}; that was left alone"));
             }
-            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {}
-        }
+            Presence::Active(AtTarget::Arriving) if only_half => Change::DestroyWaiting,
+            Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } | Presence::Unknown(_) => {
+                Change::Destroy
+            }
+        };
         let backend = Backend { uri: uri.clone(), use_virsh: false };
-        let destroyed = backend.call(&Change::Destroy, &who, self.inv.budget().keeping(Share::Target, self.deadline));
+        let destroyed = backend.call(&end, &who, self.inv.budget().keeping(Share::Target, self.deadline));
         // It may have ended by itself meanwhile: what counts is what is there now.
         if matches!(ask()?.presence(), Presence::Off(_)) {
             return Ok(format!("it was ended at {uri}"));

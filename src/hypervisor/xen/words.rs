@@ -35,7 +35,7 @@ pub(crate) fn words(change: &Change, id: u32) -> Result<(Vec<OsString>, Option<&
         Change::Shutdown { mode: ShutdownMode::Acpi } => {
             (["trigger".into(), id.to_string().into(), "power".into()].into(), None)
         }
-        Change::Destroy => (with(&["destroy"]), None),
+        Change::Destroy | Change::DestroyWaiting => (with(&["destroy"]), None),
         Change::Shutdown { mode: ShutdownMode::Agent | ShutdownMode::Initctl | ShutdownMode::Signal }
         | Change::Restore { .. }
         | Change::Start

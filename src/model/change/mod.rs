@@ -47,6 +47,8 @@ pub enum Change {
     },
     /// End it without asking the guest.
     Destroy,
+    /// End it, if it still waits for its memory, as at the target of a migration; nothing else is ended.
+    DestroyWaiting,
     /// Write its memory to a file, and end it.
     Save {
         /// The file; an existing one is overwritten.
@@ -136,6 +138,7 @@ impl fmt::Display for Change {
             Self::Suspend => f.write_str("pause the guest"),
             Self::Shutdown { mode } => write!(f, "ask the guest to shut down (mode {})", mode.word()),
             Self::Destroy => f.write_str("destroy it"),
+            Self::DestroyWaiting => f.write_str("destroy it if it still waits for its memory"),
             Self::Save { path, .. } => write!(f, "save its memory to {path}"),
             Self::DropSaved => f.write_str("discard its saved memory"),
             Self::AbortJob => f.write_str("abort the migration"),

@@ -58,6 +58,7 @@ fn change() -> impl Strategy<Value = Change> {
             Change::Wake,
             Change::Suspend,
             Change::Destroy,
+            Change::DestroyWaiting,
             Change::DropSaved,
             Change::AbortJob,
             Change::StartPostcopy,

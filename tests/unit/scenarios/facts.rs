@@ -148,6 +148,8 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "check" => world.check_fails = said(),
             "to" => target = Some(rest.into()),
             "there" => world.there = there(rest),
+            "silent-first" => world.target_silent = rest.parse().unwrap(),
+            "paused-late" => world.paused_late = true,
             "move-fails" => world.move_fails.push(failed(rest)),
             "after-move" => world.after_move = Some(libvirt(rest)),
             "rehearse" => world.rehearse = true,

@@ -70,7 +70,9 @@ impl<'a> Host<'a> {
             Ok(lookup) => (lookup.map(|lookup| Place::by_word(Libvirt::told(lookup))), None),
             Err(failed) => (None, Some(failed)),
         };
-        done.moving.note_try(Tried { name: domain.name, began, ended: self.began.elapsed(), there, failed });
+        let paused = mover.paused;
+        let tried = Tried { name: domain.name, began, ended: self.began.elapsed(), there, failed, paused };
+        done.moving.note_try(tried);
     }
 
     fn mover<'h>(&'h mut self, seen: &Facts, done: &History) -> Option<(Mover<'h, 'a>, Domain)> {
@@ -82,7 +84,7 @@ impl<'a> Host<'a> {
         if let Some(word) = &asked.unknown {
             log::info!("migrate_options are handed to virsh: '{}' is not known here", ascii_line(word, 40));
         }
-        Some((Mover { host: self, target, asked }, domain.clone()))
+        Some((Mover { host: self, target, asked, paused: false }, domain.clone()))
     }
 
     /// Puts right what a migration left behind.
@@ -131,6 +133,8 @@ struct Mover<'h, 'a> {
     target: Target,
     /// What `migrate_options` ask for.
     asked: Asked,
+    /// See [`Tried`].
+    paused: bool,
 }
 
 impl Mover<'_, '_> {

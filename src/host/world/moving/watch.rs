@@ -229,7 +229,8 @@ impl Mover<'_, '_> {
     }
 
     /// Has libvirt change the migration; whether it did.
-    fn order(&self, change: &Change, who: &Who) -> bool {
+    fn order(&mut self, change: &Change, who: &Who) -> bool {
+        self.paused |= *change == Change::Suspend;
         let result = self.host.backend.call(change, who, self.order_until(self.host.deadline));
         match &result {
             Ok(()) => self.say(&format!("libvirt was told to {change}")),

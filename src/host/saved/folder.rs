@@ -2,7 +2,7 @@
 //! What is done in the folder of `snapshot`. It is opened once, and nothing is followed out of it. An image is never
 //! removed but where it was used, or where nobody has finished writing it.
 
-use super::{FolderAnswer, FolderOrder, StatePlace};
+use super::{FolderAnswer, FolderOrder, StatePlace, file_time};
 use crate::model::definition;
 use crate::model::saved_state::{
     RunOf, Stamp, StateFolder, StateImage, StateRecord, new_record, partial, record, restoring,
@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// What the images of libvirt's QEMU driver begin with: one that is whole, and one that is being written.
 const MAGIC: [&[u8]; 2] = [b"LibvirtQemudSave", b"LibvirtQemudPart"];
@@ -37,14 +38,10 @@ pub(super) fn obey(place: &StatePlace, order: &FolderOrder) -> Result<FolderAnsw
     let done = |paths: Vec<String>| Ok(FolderAnswer::Done(paths));
     match order {
         FolderOrder::Look { disks } => Ok(FolderAnswer::Seen(Box::new(look(place, &folder, disks)?))),
-        FolderOrder::Clear => {
-            clear(place, &folder)?;
-            done(Vec::new())
-        }
+        FolderOrder::Clear => done(clear(place, &folder)?.into_iter().collect()),
         FolderOrder::Drop => {
             remove(place, &folder, &restoring(&place.name))?;
-            clear(place, &folder)?;
-            done(Vec::new())
+            done(clear(place, &folder)?.into_iter().collect())
         }
         FolderOrder::SetAside { time } => done(set_aside(place, &folder, time)?),
         FolderOrder::Take { file } => {
@@ -159,10 +156,33 @@ fn remove(place: &StatePlace, folder: &OwnedFd, file: &str) -> Result<(), String
     }
 }
 
-/// What a save on this host has not finished.
-fn clear(place: &StatePlace, folder: &OwnedFd) -> Result<(), String> {
-    remove(place, folder, &partial(&place.name, &place.node))?;
-    remove(place, folder, &new_record(&place.name, &place.node))
+/// What a save on this host has not finished. An image that is whole, though nobody has put that on record, is the guest's
+/// only memory: it is set aside, as that path.
+fn clear(place: &StatePlace, folder: &OwnedFd) -> Result<Option<String>, String> {
+    let file = partial(&place.name, &place.node);
+    let whole = read_image(folder, &file)
+        .map_err(|errno| format!("{} cannot be read: {errno}", place.path(&file)))?
+        .is_some_and(|image| image.whole);
+    let aside = if whole {
+        let [own, _] = &place.spellings;
+        let new = free_name(folder, own, &file_time(SystemTime::now()), 0);
+        rename(place, folder, &file, &new)?;
+        Some(place.path(&new))
+    } else {
+        remove(place, folder, &file)?;
+        None
+    };
+    remove(place, folder, &new_record(&place.name, &place.node))?;
+    Ok(aside)
+}
+
+/// A name for what is set aside that nothing has yet.
+fn free_name(folder: &OwnedFd, plain: &str, time: &str, number: usize) -> String {
+    let mut names = (number..1000).map(|number| match number {
+        0 => format!("{plain}.aside-{time}"),
+        number => format!("{plain}.aside-{time}-{number}"),
+    });
+    names.find(|new| !exists(folder, new)).unwrap_or_else(|| format!("{plain}.aside"))
 }
 
 fn rename(place: &StatePlace, folder: &OwnedFd, from: &str, to: &str) -> Result<(), String> {
@@ -179,16 +199,12 @@ fn set_aside(place: &StatePlace, folder: &OwnedFd, time: &str) -> Result<Vec<Str
     let mut paths = Vec::new();
     for (number, file) in files.enumerate() {
         let plain = if file.starts_with('.') { own.clone() } else { file.clone() };
-        let new = (number..1000).map(|number| match number {
-            0 => format!("{plain}.aside-{time}"),
-            number => format!("{plain}.aside-{time}-{number}"),
-        });
-        let new = new.into_iter().find(|new| !exists(folder, new)).unwrap_or_else(|| format!("{plain}.aside"));
+        let new = free_name(folder, &plain, time, number);
         rename(place, folder, &file, &new)?;
         paths.push(place.path(&new));
     }
     fsync(folder).map_err(|errno| format!("{} cannot be synced: {errno}", place.folder))?;
-    clear(place, folder)?;
+    paths.extend(clear(place, folder)?);
     Ok(paths)
 }
 
@@ -257,4 +273,29 @@ fn write_record(place: &StatePlace, folder: &OwnedFd, written: &StateRecord) -> 
     output.write_all(&text).and_then(|()| output.sync_all()).map_err(cannot)?;
     rename(place, folder, &new, &file)?;
     fsync(folder).map_err(|errno| format!("{} cannot be synced: {errno}", place.folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_whole_is_never_cleared_away_and_one_that_is_half_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let spellings = ["web.state".to_owned(), "web.save".to_owned()];
+        let place = StatePlace { folder: path, name: "web".into(), node: "n1".into(), spellings };
+        let unfinished = folder.path().join(partial("web", "n1"));
+        for (magic, kept) in [(MAGIC[0], true), (MAGIC[1], false)] {
+            let mut image = magic.to_vec();
+            image.resize(HEADER, 0);
+            std::fs::write(&unfinished, [&image[..], b"<domain/>"].concat()).unwrap();
+            for order in [FolderOrder::Clear, FolderOrder::Drop] {
+                let FolderAnswer::Done(paths) = obey(&place, &order).unwrap() else { panic!() };
+                let first = matches!(order, FolderOrder::Clear);
+                assert_eq!(paths.len(), usize::from(kept && first), "{paths:?}");
+                assert!(!unfinished.exists() && paths.iter().all(|path| Path::new(path).exists()), "{paths:?}");
+            }
+        }
+    }
 }

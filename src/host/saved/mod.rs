@@ -12,9 +12,10 @@ use crate::model::saved_state::{self, SavedState, StateFolder, StateRecord, Want
 use crate::sys::child::aside::{self, Patience};
 use crate::sys::hosts;
 use crate::sys::text::sha256_hex;
-use crate::sys::time::Deadline;
+use crate::sys::time::{Deadline, utc};
 use serde::{Deserialize, Serialize};
 use std::io::{Write, stdout};
+use std::time::SystemTime;
 
 /// The first word of the question to the process aside.
 pub(super) const WORD: &str = "saved";
@@ -76,6 +77,11 @@ pub(crate) enum FolderAnswer {
     Done(Vec<String>),
     /// It was not done, and why.
     Refused(String),
+}
+
+/// The time as it stands in the names of what is set aside.
+pub(crate) fn file_time(now: SystemTime) -> String {
+    utc(now).replace([':', '-'], "")
 }
 
 /// What lies in the folder, and whether a start from the definition that was read may restore it; and the number of the

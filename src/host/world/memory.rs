@@ -8,9 +8,10 @@ use crate::hypervisor::backend::Call;
 use crate::model::budget::Share;
 use crate::model::change::Change;
 use crate::model::definition::{self, DefinedDomain};
-use crate::model::facts::{Defined, Definition, Fact, Facts, Silence};
+use crate::model::facts::{Defined, Definition, Domain, Fact, Facts, Libvirt, Silence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::saved_state::{self, RunOf, SavedState, Stamp, StateFolder, StateRecord, room_for, written_disks};
+use crate::model::state::{Pause, State};
 use crate::model::worker::Who;
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::hosts;
@@ -68,7 +69,7 @@ impl Host<'_> {
     /// Gives what lies there another name; in a sentence, what was done.
     pub(super) fn set_state_aside(&self, why: &str) -> Result<String, Failure> {
         let place = self.state_place().ok_or_else(|| Failure::refused("there is no folder"))?;
-        let time = utc(SystemTime::now()).replace([':', '-'], "");
+        let time = saved::file_time(SystemTime::now());
         let paths = place.change(&FolderOrder::SetAside { time }, self.until(Share::StateFolder))?;
         let sentence = format!("its saved memory was set aside: {why} ({})", paths.join(", "));
         log::warn!("'{}': {sentence}", place.name);
@@ -87,8 +88,11 @@ impl Host<'_> {
 
     fn change_state(&self, order: &FolderOrder) {
         let Some(place) = self.state_place() else { return };
-        if let Err(failure) = place.change(order, self.until(Share::StateFolder)) {
-            log::warn!("the folder of snapshot was not cleared up: {failure}");
+        match place.change(order, self.until(Share::StateFolder)) {
+            Ok(aside) => aside.iter().for_each(|path| {
+                log::warn!("a whole image of its memory of which nothing was on record was set aside: {path}");
+            }),
+            Err(failure) => log::warn!("the folder of snapshot was not cleared up: {failure}"),
         }
     }
 
@@ -117,8 +121,15 @@ impl Host<'_> {
         let call = self.backend.spawn(&change, &who, self.deadline)?;
         let saved = self.await_save(call, &who, until);
         if let Err(failure) = saved {
-            // libvirt has removed it, too, unless it is still at it.
-            let _ = place.change(&FolderOrder::Clear, self.until(Share::StateFolder));
+            if !matches!(failure.kind, FailureKind::Refused(_)) {
+                // Whoever asked for it is gone, and libvirt may be at it yet.
+                let _ = self.backend.call(&Change::AbortJob, &who, self.until(Share::SaveEnds));
+            }
+            // libvirt has removed it, too. While it may be at it, the guest's memory may be about to be there alone.
+            let runs_on = |domain: &Domain| domain.state.active() && domain.state != State::Paused(Pause::Save);
+            if matches!(&self.observe(self.last_look).here.libvirt, Libvirt::Domain(domain) if runs_on(domain)) {
+                self.clear_state();
+            }
             return Err(failure);
         }
         // From here on the machine is off, and its memory in that file.

@@ -108,10 +108,9 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let mut looker = Looker::new(inv, env, Roots::default());
     let depth = Depth { process: true, thorough: false };
     let seen = looker.look(inv, depth, inv.budget().share(Share::StatusLook, deadline.left()), deadline);
-    let xml = looker.ask_last(deadline, |connection, domain| connection.xml(domain, 0));
-    let facts = xml.and_then(|text| definition::parse(text.as_bytes()).ok());
-    let persistent = looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain));
-    let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
+    let of_libvirt = told_of_domain(&mut looker, &seen, deadline);
+    let facts = of_libvirt.xml.and_then(|text| definition::parse(text.as_bytes()).ok());
+    let (persistent, autostart) = (of_libvirt.persistent, of_libvirt.autostart);
     looker.read_definition(inv);
     // xl does not tell a domain's definition in words that are read here; its file says what it was made from.
     let facts = facts.or_else(|| match looker.definition() {
@@ -162,7 +161,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
         members: Vec::new(),
         warnings: Vec::new(),
     };
-    if looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain)) == Some(true) {
+    if of_libvirt.saved == Some(true) {
         report
             .warnings
             .push("libvirt has saved its memory: the parameter saved_memory says what a start does with it".into());
@@ -180,6 +179,34 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     report.warn();
     report.ask_cluster(inv, env, &seen, deadline);
     report
+}
+
+/// What libvirt tells of a domain beside its state.
+#[derive(Default)]
+struct ToldOfDomain {
+    xml: Option<definition::DefinitionText>,
+    persistent: Option<bool>,
+    autostart: Option<bool>,
+    saved: Option<bool>,
+}
+
+/// Asks for it: libvirt itself, or by the worker where that is how it is reached (an ordinary user's own libvirt).
+fn told_of_domain(looker: &mut Looker, seen: &Facts, deadline: Deadline) -> ToldOfDomain {
+    if looker.last().is_some() {
+        return ToldOfDomain {
+            xml: looker.ask_last(deadline, |connection, domain| connection.xml(domain, 0)).map(Into::into),
+            persistent: looker.ask_last(deadline, |connection, domain| connection.is_persistent(domain)),
+            autostart: looker.ask_last(deadline, |connection, domain| connection.autostart(domain)),
+            saved: looker.ask_last(deadline, |connection, domain| connection.has_managed_save(domain)),
+        };
+    }
+    if seen.here.tools == Tools::Xl || !matches!(seen.here.libvirt, Libvirt::Domain(_)) {
+        return ToldOfDomain::default();
+    }
+    looker.by_worker(&seen.here.who(), deadline).map_or_else(ToldOfDomain::default, |(xml, facts)| {
+        let (persistent, autostart, saved) = (facts.persistent, facts.autostart, facts.saved);
+        ToldOfDomain { xml, persistent, autostart, saved }
+    })
 }
 
 fn state(inv: &Invocation, seen: &Facts) -> (&'static str, String, Code) {

@@ -8,7 +8,7 @@ use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
 use crate::model::definition::{self, DefinitionText, Language};
 use crate::model::facts::{Defined, Definition, Fact, Facts, Libvirt, Tools};
-use crate::model::worker::{Lookup, NO_SUPPORT, Question, Request, Who};
+use crate::model::worker::{DomainFacts, Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 
 /// `VIR_DOMAIN_XML_INACTIVE`: the definition for the next start.
@@ -115,6 +115,16 @@ impl Looker {
     pub(crate) fn mark(&mut self, deadline: Deadline) -> Option<definition::Mark> {
         let xml = self.ask_last(deadline, |rpc, domain| rpc.xml(domain, 0))?;
         definition::parse(xml.as_bytes()).ok()?.mark
+    }
+
+    /// What the worker tells of the domain `who`: how it runs, or is defined, without passwords, and more.
+    pub(crate) fn by_worker(&self, who: &Who, deadline: Deadline) -> Option<(Option<DefinitionText>, DomainFacts)> {
+        let request = Request::domain(&self.uri, who.clone(), Question::Xml { inactive: false });
+        let answer = backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?;
+        match answer.lookup? {
+            Lookup::Found(facts) => Some((answer.xml, facts)),
+            Lookup::Absent => None,
+        }
     }
 
     /// The XML of the domain that was last seen, `who`, without passwords: as it runs, or what libvirt would start it from,

@@ -51,6 +51,9 @@ fn a_users_own_machine_is_started_watched_and_stopped_by_the_user_and_root_sees_
     assert_eq!(virsh(), "running");
     let (code, told) = call("status", &[]);
     assert!(code == 0 && told.starts_with("own: running\n"), "{code}: {told}");
+    // By the worker it is told as root's machines are.
+    let started = format!("  started     from {}, unchanged since\n", file.display());
+    assert!(told.contains(&started) && told.contains(" for 'by hand'\n") && told.contains(" vCPU, "), "{told}");
     let (_, text) = said(&host, "virsh", &["-q", "-c", "qemu:///session", "dumpxml", "own"]);
     assert!(text.contains("instance=\"by hand\""), "it bears no mark: {text}");
     let (code, told) = call("start", &["-o", &config]);

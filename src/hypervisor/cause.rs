@@ -20,7 +20,7 @@ const OPEN_ELSEWHERE: &str = "find out where the machine runs or who uses the di
 /// The cause that a message ends with, and what it is the cause of.
 #[must_use]
 pub(super) fn cause(message: &str) -> String {
-    if let Some(sentence) = of_lock(message) {
+    if let Some(sentence) = of_lock(message).or_else(|| of_namesake(message)) {
         return sentence;
     }
     for (before, instead) in LAST_WORDS {
@@ -70,6 +70,20 @@ fn of_lock(message: &str) -> Option<String> {
         "a disk",
         &if why.is_empty() { "sanlock's lease of it".into() } else { format!("sanlock's lease of it, {why}") },
     ))
+}
+
+/// That libvirt keeps another definition of this name, or of this UUID, and what to do; in few words, which are not cut off.
+fn of_namesake(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("domain '")?;
+    let told = |between: &str| rest.split_once(between).map(|(name, uuid)| (name.to_owned(), uuid.trim().to_owned()));
+    if let Some((name, uuid)) = told("' already exists with uuid ") {
+        return Some(format!(
+            "libvirt keeps '{name}' as {uuid}: take that UUID, or rename one of the two ('virsh domrename {name} NEW')"
+        ));
+    }
+    told("' is already defined with uuid ").map(|(name, uuid)| {
+        format!("libvirt keeps '{name}' with this UUID: rename that ('virsh domrename'), or take another UUID ({uuid})")
+    })
 }
 
 /// The words of a script behind `exit status 1: `, if it had any.
@@ -130,6 +144,16 @@ fn is_stamp(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As libvirt 9.0 says it.
+    #[test]
+    fn a_namesake_or_another_of_this_uuid_is_told_with_what_to_do() {
+        let uuid = "0cc175b9-c0f1-46a8-81c3-99e269772661";
+        let told = cause(&format!("operation failed: domain 'a' already exists with uuid {uuid}"));
+        assert!(told.starts_with(&format!("libvirt keeps 'a' as {uuid}: take that UUID, or rename")), "{told}");
+        let told = cause(&format!("operation failed: domain 'old' is already defined with uuid {uuid}"));
+        assert!(told.starts_with("libvirt keeps 'old' with this UUID: rename that ('virsh domrename'), or"), "{told}");
+    }
 
     #[test]
     fn the_cause_stays_and_what_stands_before_it_goes() {

@@ -239,13 +239,14 @@ impl Looker {
                 let mark = it.mark.as_ref();
                 it.name != name && mark.is_some_and(|mark| mark.instance == self.instance && mark.name == it.name)
             };
-            self.recorded(&Sought::Marked, own).flatten().map(|found| (found.uuid, "bears this resource's mark"))
+            let marked = ("bears this resource's mark", "stop it, or see docs/TROUBLESHOOTING.md on marks");
+            self.recorded(&Sought::Marked, own).flatten().map(|found| (found.uuid, marked))
         };
-        let same_uuid = self.defined_uuid().map(|uuid| (uuid, "has the UUID of this definition"));
-        for (uuid, why) in marked.into_iter().chain(same_uuid) {
+        let same = ("has the UUID of this definition", "stop it, or give one of the two another UUID");
+        let same_uuid = self.defined_uuid().map(|uuid| (uuid, same));
+        for (uuid, (why, way_out)) in marked.into_iter().chain(same_uuid) {
             let found = told(self.open_connection()?, |connection| connection.lookup_by_uuid(&uuid))?;
             if let Some((domain, _)) = found.filter(|(domain, state)| state.active() && domain.name != name) {
-                let way_out = "stop that machine first, or see docs/TROUBLESHOOTING.md on marks";
                 return Ok(Some(format!("'{}' runs here and {why}; {way_out}", domain.name)));
             }
         }

@@ -4,7 +4,7 @@
 use crate::shared::meta_data::{default, kind, name, published, without_doctype};
 use std::collections::BTreeSet;
 use vm_agent::callers::meta_data::{OCF, RGMANAGER};
-use vm_agent::model::call::{Action, Caller};
+use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::definition::{Element, read};
 use vm_agent::model::params::{Param, Use, find, table};
 
@@ -85,6 +85,38 @@ fn ocf_publishes_every_parameter_of_both_predecessors_and_what_does_nothing_here
         assert!(!words.contains("Not supported yet"), "{}: {words}", row.name);
         assert_eq!(words.contains("Read by rgmanager"), row.used() == Use::Manager, "{}: {words}", row.name);
     }
+}
+
+/// As resources of theirs are found to say it: in any spelling of no, as 0, with nothing, and as their own default.
+#[test]
+fn each_parameter_of_both_predecessors_may_be_switched_off_to_each_manager() {
+    let words = ["no", "No", "0", "false", "FALSE", "off", "n", ""];
+    let off = |kind: &str, own: Option<&'static str>| -> Vec<&'static str> {
+        let all = match kind {
+            "boolean" => words.to_vec(),
+            "integer" => vec!["0", ""],
+            _ => vec![""],
+        };
+        all.into_iter().chain(own).collect()
+    };
+    let theirs = VIRTUAL_DOMAIN.iter().map(|(name, kind)| (*name, off(kind, None)));
+    let vm_sh = VM_SH.iter().map(|(name, _, kind, own)| (*name, off(kind, *own)));
+    // Texts that are read as a switch, too.
+    let switches =
+        ["tunnelled", "use_virsh", "snapshot", "backingfile", "copyindirs"].map(|name| (name, words.to_vec()));
+    let mut tried = 0;
+    for (name, values) in theirs.chain(vm_sh).chain(switches) {
+        for (caller, value) in
+            [Caller::Pacemaker, Caller::Rgmanager].into_iter().flat_map(|it| values.iter().map(move |v| (it, *v)))
+        {
+            let named = if name == "name" { vec![] } else { vec![("OCF_RESKEY_name".into(), "a".into())] };
+            let pairs = named.into_iter().chain([(format!("OCF_RESKEY_{name}").into(), value.into())]);
+            let inv = Invocation::from_manager(caller, Action::Start, None, &Environment::from_pairs(pairs));
+            assert!(inv.params.problems.is_empty(), "{caller:?} {name}={value}: {:?}", inv.params.problems);
+            tried += 1;
+        }
+    }
+    assert!(tried > 250, "{tried}");
 }
 
 #[test]

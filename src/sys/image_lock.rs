@@ -24,6 +24,8 @@ pub enum InUse {
     Missing,
     /// No lock keeps a writer out.
     No,
+    /// None of this host does; on a file system of this kind, which may carry no locks between hosts.
+    NotHere(String),
     /// Somebody's lock does.
     Locked {
         /// How it is used.
@@ -92,7 +94,10 @@ fn look(path: &Path) -> io::Result<InUse> {
         let local = rustix::fs::fstatfs(&file).is_ok_and(|fs| file_system::is_local(fs.f_type));
         return Ok(InUse::Locked { by, process: process(&file, holder.l_pid), local });
     }
-    Ok(InUse::No)
+    Ok(match file_system::without_others_locks(rustix::fs::fstatfs(&file)?.f_type) {
+        Some(kind) => InUse::NotHere(kind.to_owned()),
+        None => InUse::No,
+    })
 }
 
 /// The lock that would keep out one who wants this byte for himself.
@@ -150,7 +155,9 @@ mod tests {
         let how = || match of(&path) {
             InUse::Locked { by, .. } => Some(by),
             InUse::No => None,
-            other @ (InUse::Missing | InUse::Device(..) | InUse::Unknown(_)) => unreachable!("{other:?}"),
+            other @ (InUse::Missing | InUse::NotHere(_) | InUse::Device(..) | InUse::Unknown(_)) => {
+                unreachable!("{other:?}")
+            }
         };
         // As QEMU 7.2 was seen to lock: a guest's raw disk, one that it shares, a reader, virtlockd, a reader of all.
         for (locks, expected) in [

@@ -9,32 +9,40 @@ use super::{drbd, scsi};
 use crate::sys::time::Deadline;
 use std::path::Path;
 
-/// A witness: which devices it knows, and what it says of one.
+/// A witness: which devices it knows, and what it says of one, also for other hosts.
 struct Witness {
     knows: fn(&Device) -> bool,
     ask: fn(&Device, Deadline) -> Word,
 }
 
-const WITNESSES: [Witness; 3] = [
-    Witness { knows: |_| true, ask: |device, _| mounted(device, Path::new("/proc")) },
+const WITNESSES: [Witness; 2] = [
     Witness { knows: |device| device.name.starts_with("drbd"), ask: drbd::ask },
     Witness { knows: |device| device.scsi().is_some(), ask: scsi::ask },
 ];
 
-/// Asks all witnesses that know the device of these numbers. One that is open counts more than one that cannot tell.
+/// Asks this host, and all witnesses that know the device of these numbers or what it lies on (LVM on DRBD). One that is
+/// open counts more than one that cannot tell.
 pub(super) fn ask(numbers: (u32, u32), deadline: Deadline) -> Word {
     let Some(device) = Device::of(Path::new("/sys"), numbers) else {
         return Word::Unknown("its device is not found in /sys".into());
     };
-    let mut sum = Word::Free;
-    for witness in WITNESSES.iter().filter(|witness| (witness.knows)(&device)) {
-        match (witness.ask)(&device, deadline) {
-            Word::Free => {}
-            open @ Word::Open(..) => return open,
-            unknown @ Word::Unknown(_) => sum = unknown,
+    let here = mounted(&device, Path::new("/proc"));
+    if matches!(here, Word::Open(..)) {
+        return here;
+    }
+    let mut sum = None;
+    for part in device.below() {
+        for witness in WITNESSES.iter().filter(|witness| (witness.knows)(&part)) {
+            let replaced = matches!(sum, None | Some(Word::Free));
+            match (witness.ask)(&part, deadline) {
+                open @ Word::Open(..) => return open,
+                unknown @ Word::Unknown(_) => sum = Some(unknown),
+                word @ (Word::Free | Word::Untold(_)) if replaced => sum = Some(word),
+                Word::Free | Word::Untold(_) => {}
+            }
         }
     }
-    sum
+    sum.unwrap_or_else(|| Word::Untold(format!("no witness for {}", device.name)))
 }
 
 /// Whether a file system that lies on it is mounted here. A mount names a device by its numbers, but for file systems over

@@ -43,6 +43,24 @@ impl Device {
         slaves.iter().find_map(|slave| Some(slave.file_name()?.to_str()?.to_owned()))
     }
 
+    /// Itself, and what it lies on.
+    pub(super) fn below(&self) -> Vec<Self> {
+        let mut found: Vec<Self> = Self::at(&self.folder, self.minor).into_iter().collect();
+        let mut next = 0;
+        while let Some(device) = found.get(next).filter(|_| next < 64) {
+            let below: Vec<Self> = device.listed("slaves").iter().filter_map(|path| Self::at_own(path)).collect();
+            found.extend(below);
+            next += 1;
+        }
+        found
+    }
+
+    /// By its folder, which tells its numbers.
+    fn at_own(path: &Path) -> Option<Self> {
+        let numbers = std::fs::read_to_string(path.join("dev")).ok()?;
+        Self::at(path, numbers.trim().split_once(':')?.1.parse().ok()?)
+    }
+
     /// Itself, its partitions, and what is stacked upon them.
     pub(super) fn stack(&self) -> Vec<Self> {
         let mut found: Vec<Self> = Self::at(&self.folder, self.minor).into_iter().collect();
@@ -76,7 +94,9 @@ pub(super) fn made() -> tempfile::TempDir {
     file("devices/dm-1/dev", "253:1\n");
     file("devices/dm-1/dm/uuid", "mpath-3600140\n");
     file("devices/sdb/dev", "8:16\n");
-    for folder in ["dev/block", "devices/sda/sda1/holders", "devices/dm-1/slaves"] {
+    file("devices/dm-2/dev", "253:2\n");
+    file("devices/drbd3/dev", "147:3\n");
+    for folder in ["dev/block", "devices/sda/sda1/holders", "devices/dm-1/slaves", "devices/dm-2/slaves"] {
         std::fs::create_dir_all(sys.path().join(folder)).unwrap();
     }
     for (link, target) in [
@@ -84,6 +104,8 @@ pub(super) fn made() -> tempfile::TempDir {
         ("dev/block/253:1", "devices/dm-1"),
         ("devices/sda/sda1/holders/dm-0", "devices/dm-0"),
         ("devices/dm-1/slaves/sdb", "devices/sdb"),
+        ("dev/block/253:2", "devices/dm-2"),
+        ("devices/dm-2/slaves/drbd3", "devices/drbd3"),
     ] {
         symlink(sys.path().join(target), sys.path().join(link)).unwrap();
     }
@@ -93,6 +115,14 @@ pub(super) fn made() -> tempfile::TempDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_device_lies_on_is_found_with_its_number() {
+        let sys = made();
+        let below = Device::of(sys.path(), (253, 2)).unwrap().below();
+        let below: Vec<_> = below.iter().map(|device| (device.name.as_str(), device.minor)).collect();
+        assert_eq!(below, [("dm-2", 2), ("drbd3", 3)]);
+    }
 
     #[test]
     fn a_scsi_disk_is_known_also_below_a_multipath_device() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! DRBD: a peer that is Primary while we are Secondary has the device open. Where both are Primary, the role tells nothing:
-//! it is made so beforehand, for live migration.
+//! it is made so beforehand, for live migration; and neither does a peer that is not connected.
 
 use super::device::Device;
 use super::tool;
@@ -15,8 +15,18 @@ pub(super) fn ask(device: &Device, deadline: Deadline) -> Word {
         .unwrap_or_else(|| tool::ask("drbdsetup", &["status", "--json"], deadline, |text| tools(text, device.minor)))
 }
 
-fn word(peer: Option<&str>) -> Word {
-    peer.map_or(Word::Free, |peer| Word::Open(format!("its DRBD is Primary on {peer}"), true))
+/// What the roles say: this host's, and those of the peers with their names.
+fn word<'a>(own: &str, peers: impl Iterator<Item = (&'a str, &'a str)>) -> Word {
+    let mut sum = Word::Free;
+    for (peer, role) in peers {
+        match role {
+            "Primary" if own != "Primary" => return Word::Open(format!("its DRBD is Primary on {peer}"), true),
+            "Primary" => sum = Word::Untold(format!("its DRBD is Primary here and on {peer}")),
+            "Secondary" => {}
+            _ => sum = Word::Untold(format!("{peer} of its DRBD does not tell its role")),
+        }
+    }
+    sum
 }
 
 /// ` 0: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----`
@@ -24,7 +34,7 @@ fn kernels(text: &str, minor: u32) -> Option<Word> {
     let number = format!("{minor}:");
     let line = text.lines().map(str::trim_start).find(|line| line.starts_with(&number))?;
     let (own, peer) = line.split(' ').find_map(|word| word.strip_prefix("ro:"))?.split_once('/')?;
-    Some(word((own != "Primary" && peer == "Primary").then_some("the peer")))
+    Some(word(own, std::iter::once(("the peer", peer))))
 }
 
 #[derive(Deserialize)]
@@ -51,8 +61,8 @@ struct DrbdConnection {
 fn tools(text: &str, minor: u32) -> Option<Word> {
     let resources: Vec<DrbdResource> = serde_json::from_str(text).ok()?;
     let resource = resources.iter().find(|one| one.devices.iter().any(|volume| volume.minor == minor))?;
-    let primary = resource.connections.iter().find(|peer| peer.peer_role == "Primary");
-    Some(word(primary.filter(|_| resource.role != "Primary").map(|peer| peer.name.as_str())))
+    let peers = resource.connections.iter().map(|peer| (peer.name.as_str(), peer.peer_role.as_str()));
+    Some(word(&resource.role, peers))
 }
 
 #[cfg(test)]
@@ -71,15 +81,21 @@ mod tests {
 
     #[test]
     fn a_peer_has_it_open_that_is_primary_where_we_are_not() {
-        let open = |peer: &str| Some(Word::Open(format!("its DRBD is Primary on {peer}"), true));
-        for (own, peer, is_open) in [
-            ("Secondary", "Primary", true),
-            ("Primary", "Primary", false),
-            ("Primary", "Secondary", false),
-            ("Secondary", "Secondary", false),
-            ("Secondary", "Unknown", false),
+        let expected = |own: &str, peer: &str, name: &str| match (own, peer) {
+            ("Primary", "Primary") => Word::Untold(format!("its DRBD is Primary here and on {name}")),
+            (_, "Primary") => Word::Open(format!("its DRBD is Primary on {name}"), true),
+            (_, "Unknown") => Word::Untold(format!("{name} of its DRBD does not tell its role")),
+            (_, _) => Word::Free,
+        };
+        for (own, peer) in [
+            ("Secondary", "Primary"),
+            ("Primary", "Primary"),
+            ("Primary", "Secondary"),
+            ("Secondary", "Secondary"),
+            ("Secondary", "Unknown"),
+            ("Primary", "Unknown"),
         ] {
-            let expected = |name| if is_open { open(name) } else { Some(Word::Free) };
+            let expected = |name| Some(expected(own, peer, name));
             assert_eq!(tools(&status(own, peer), 2), expected("n1"), "{own} {peer}");
             let kernel = format!(
                 "version: 8.4.11 (api:1/proto:86-101)\n 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n    \

@@ -15,7 +15,7 @@ pub(super) fn ask(path: &Path, deadline: Deadline) -> Word {
     match tool::ask("lvs", &args, deadline, read) {
         open @ Word::Open(..) => open,
         // There is no such volume either, or LVM does not say.
-        Word::Free | Word::Unknown(_) => Word::Free,
+        Word::Free | Word::Unknown(_) | Word::Untold(_) => Word::Free,
     }
 }
 

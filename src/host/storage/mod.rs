@@ -3,7 +3,8 @@
 //!
 //! Each witness is a file of its own: it says that a disk is open, that it is not, or that it cannot tell. What is no
 //! evidence of a second writer is none here: a device that is merely known to other layers, a peer that is Primary beside
-//! us, an old record in a lease. sanlock's leases are left to sanlock, which alone knows whether their owner lives.
+//! us, an old record in a lease. sanlock's leases are left to sanlock, which alone knows whether their owner lives. A disk
+//! of which no witness knows anything is untold, which is no more than silence to who wants to be certain.
 
 mod block;
 mod device;
@@ -17,7 +18,7 @@ mod word;
 
 use crate::host::aside;
 use crate::model::definition::{Disk, DiskKind};
-use crate::model::facts::{Fact, Silence};
+use crate::model::facts::{Fact, Silence, SilenceKind};
 use crate::model::storage::OpenDisk;
 use crate::sys::image_lock::InUse;
 use crate::sys::time::Deadline;
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use word::Word;
 
 /// Asks about the disks that a machine alone is to write. The first that is open is the answer; without one, that
-/// something could not be told.
+/// something could not be told, or (as missing) that there is nobody who could.
 pub(crate) fn open_elsewhere(disks: &[Disk], deadline: Deadline) -> Fact<Option<OpenDisk>> {
     let disks: Vec<&Disk> = disks.iter().filter(|disk| disk.has_one_writer()).collect();
     let lockspace = files::lockspace();
@@ -38,14 +39,25 @@ pub(crate) fn open_elsewhere(disks: &[Disk], deadline: Deadline) -> Fact<Option<
     let paths: Vec<&Path> = asked.iter().map(|(_, path)| path.as_path()).collect();
     let in_use = if paths.is_empty() { Vec::new() } else { aside::in_use(&paths, deadline) };
     let words = asked.iter().zip(in_use).map(|((disk, path), in_use)| (*disk, said(path, in_use, deadline)));
-    let by_network = disks.iter().filter(|disk| disk.kind == DiskKind::Network);
-    summed_up(words.chain(by_network.map(|disk| (*disk, rbd::ask(disk, deadline)))))
+    let others = disks.iter().filter(|disk| disk.path().is_none_or(|path| !path.is_absolute()));
+    summed_up(words.chain(others.map(|disk| (*disk, without_path(disk, deadline)))))
+}
+
+/// What is known of a disk that has no path on this host.
+fn without_path(disk: &Disk, deadline: Deadline) -> Word {
+    match &disk.kind {
+        DiskKind::Network => rbd::ask(disk, deadline),
+        DiskKind::File | DiskKind::Block | DiskKind::Dir | DiskKind::Volume | DiskKind::Other(_) => {
+            Word::Untold("no witness for disks of this kind".into())
+        }
+    }
 }
 
 /// What is known of a path, and of the device that it is.
 fn said(path: &Path, in_use: InUse, deadline: Deadline) -> Word {
     match in_use {
         InUse::No => Word::Free,
+        InUse::NotHere(kind) => Word::Untold(format!("no witness of other hosts' locks on {kind}")),
         InUse::Missing => lvm::ask(path, deadline),
         InUse::Locked { by, process, local } => files::word(by, process, local),
         InUse::Device(major, minor) => block::ask((major, minor), deadline),
@@ -54,7 +66,7 @@ fn said(path: &Path, in_use: InUse, deadline: Deadline) -> Word {
 }
 
 fn summed_up<'a>(words: impl Iterator<Item = (&'a Disk, Word)>) -> Fact<Option<OpenDisk>> {
-    let mut unknown = None;
+    let (mut unknown, mut untold) = (None, None);
     for (disk, word) in words {
         let (name, place) = (disk.target.clone(), disk.source.clone().unwrap_or_default());
         let name = name.unwrap_or_else(|| "a disk".into());
@@ -62,9 +74,14 @@ fn summed_up<'a>(words: impl Iterator<Item = (&'a Disk, Word)>) -> Fact<Option<O
             Word::Free => {}
             Word::Open(by, lapses) => return Fact::Known(Some(OpenDisk { disk: name, place, by, lapses })),
             Word::Unknown(why) => drop(unknown.get_or_insert(format!("{name}: {why} ({place})"))),
+            Word::Untold(why) => drop(untold.get_or_insert(format!("{name}: {why} ({place})"))),
         }
     }
-    unknown.map_or(Fact::Known(None), |why| Fact::Silent(Silence::refused(why)))
+    match (unknown, untold) {
+        (Some(why), _) => Fact::Silent(Silence::refused(why)),
+        (None, Some(why)) => Fact::Silent(Silence { kind: SilenceKind::Missing, why }),
+        (None, None) => Fact::Known(None),
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +118,12 @@ mod tests {
         assert_eq!(summed_up([(one, Word::Free), (two, Word::Free)].into_iter()), Fact::Known(None));
         let said = summed_up([(one, unknown()), (two, Word::Free)].into_iter());
         assert_eq!(said, Fact::Silent(Silence::refused("vda: it hangs (/a)")));
+        let untold = || Word::Untold("nobody knows".into());
+        let said = summed_up([(one, untold()), (two, unknown())].into_iter());
+        assert_eq!(said, Fact::Silent(Silence::refused("a disk: it hangs (/b)")));
+        let said = summed_up([(one, Word::Free), (two, untold())].into_iter());
+        let missing = Silence { kind: SilenceKind::Missing, why: "a disk: nobody knows (/b)".into() };
+        assert_eq!(said, Fact::Silent(missing));
         let open = summed_up([(one, unknown()), (two, Word::Open("its lock".into(), true))].into_iter());
         let Fact::Known(Some(open)) = open else { unreachable!("{open:?}") };
         assert_eq!((open.to_string().as_str(), open.lapses), ("a disk is open elsewhere: its lock (/b)", true));

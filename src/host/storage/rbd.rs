@@ -8,7 +8,9 @@ use crate::sys::time::Deadline;
 use serde::Deserialize;
 
 pub(super) fn ask(disk: &Disk, deadline: Deadline) -> Word {
-    let Some(image) = disk.source.as_deref().and_then(|source| source.strip_prefix("rbd:")) else { return Word::Free };
+    let Some(image) = disk.source.as_deref().and_then(|source| source.strip_prefix("rbd:")) else {
+        return Word::Untold("no witness for disks of this kind".into());
+    };
     let args = words(image, disk);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     tool::ask("rbd", &args, deadline, read)

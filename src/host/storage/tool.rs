@@ -6,11 +6,10 @@ use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 
-/// What a program's output says. Where it is not installed, nobody is there to ask.
+/// What a program's output says. Where it is not installed, nobody can tell.
 pub(super) fn ask(name: &str, args: &[&str], deadline: Deadline, read: impl Fn(&str) -> Option<Word>) -> Word {
     let Some(program) = find_program(name) else {
-        log::debug!("{name} is not installed: it was not asked who has a disk open");
-        return Word::Free;
+        return Word::Untold(format!("{name}, which would tell, is missing"));
     };
     let finished = match Child::new(&program).args(args.iter().copied()).run(deadline) {
         Ok(finished) => finished,

@@ -10,4 +10,6 @@ pub(super) enum Word {
     Open(String, bool),
     /// Cannot be told, and why.
     Unknown(String),
+    /// There is nobody who could tell, and why. Only who wants to be certain is hindered by that.
+    Untold(String),
 }

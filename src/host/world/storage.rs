@@ -3,7 +3,7 @@
 
 use super::{Host, pause};
 use crate::model::budget::Share;
-use crate::model::facts::{Fact, Facts};
+use crate::model::facts::{Fact, Facts, SilenceKind};
 use crate::model::storage::OpenDisk;
 use crate::sys::interrupt;
 use crate::sys::time::Deadline;
@@ -20,6 +20,8 @@ impl Host<'_> {
             let answer = self.looker.open_elsewhere(seen, self.until(Share::Storage));
             let open = match &answer {
                 Fact::Known(Some(open)) => open,
+                // Of many disks nobody ever tells: that is no news.
+                Fact::Silent(silence) if silence.kind == SilenceKind::Missing => return answer,
                 Fact::Silent(silence) => {
                     log::warn!("whether its disks are open elsewhere is not known: {}", silence.why);
                     return answer;

@@ -266,7 +266,7 @@ pub(super) static ROWS: &[Param] = &[
              one of its writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, \
              mounts of this host). try: it fails where that is so, and where a node is \
              silent of which the cluster does not know that it runs nothing; strict: it fails also where that cannot be \
-             told; off: it does not ask.",
+             told, as of a disk that no witness knows (most block devices); off: it does not ask.",
         )
         .readme("Whether a start asks the other nodes if it runs there, and the storage if its disks are open elsewhere: try, strict (fails also where that cannot be told) or off")
         .vm_sh(

@@ -124,10 +124,10 @@ fn a_block_device_may_stand_in_path_and_one_without_a_definition_starts_nothing(
 }
 
 /// A loop device in a host, over a file there; detached at the end.
-struct LoopIn<'a>(&'a Host, String);
+pub(super) struct LoopIn<'a>(&'a Host, pub(super) String);
 
 impl<'a> LoopIn<'a> {
-    fn over(host: &'a Host, file: &Path) -> Self {
+    pub(super) fn over(host: &'a Host, file: &Path) -> Self {
         let attach = "mknod /dev/loop-control c 10 237; for n in $(seq 0 31); do mknod /dev/loop$n b 7 $n; done; \
                       losetup --find --show \"$1\"";
         Self(host, host.run("sh", &["-c", attach, "sh", file.to_str().unwrap()]))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Disks that somebody else has open: by QEMU's own locks, by virtlockd's, and on storage that does not say.
 
+use super::no_file::LoopIn;
 use crate::common::{BOTH, Dialect::*, Hanging, Host, Vm, until};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -107,6 +108,33 @@ fn a_disk_on_storage_that_hangs_costs_a_start_its_share_and_hinders_only_the_str
     storage.answers();
     let answer = start.answer();
     assert_eq!(answer.code, 0, "{answer}");
+}
+
+/// Storage of a protocol that has no witness, a volume of a pool, and a block device.
+#[test]
+fn whoever_wants_to_be_certain_starts_nothing_from_a_disk_of_which_nobody_tells() {
+    let host = Host::up();
+    let image = host.file("image", "");
+    host.run("truncate", &["--size=1M", image.to_str().unwrap()]);
+    let device = LoopIn::over(&host, &image);
+    let nbd = "<source protocol='nbd' name='a'><host name='127.0.0.1' port='1'/></source>";
+    let block = format!("<source dev='{}'/>", device.1);
+    for (kind, source, why, starts) in [
+        ("network", nbd, "vda: no witness for disks of this kind", 1),
+        ("volume", "<source pool='p' volume='v'/>", "vda: no witness for disks of this kind", 1),
+        ("block", &block, "vda: no witness for loop", 0),
+    ] {
+        let guest = host.guest("a").option("--disk", "/disk.img");
+        let guest = guest.edit("<disk type='file'", &format!("<disk type='{kind}'"));
+        let vm = guest.edit("<source file='/disk.img'/>", source).written();
+        for dialect in BOTH {
+            vm.call(dialect, "start").param("guard", "strict").gives(1).says(&["guard is strict", why]);
+            // By default nothing is said of that, and libvirt is asked for what may not be there.
+            let start = vm.call(dialect, "start").gives(starts);
+            assert!(!start.to_string().contains("disks are open elsewhere"), "{start}");
+            vm.call(dialect, "stop").param("force_stop", "yes").gives(0);
+        }
+    }
 }
 
 /// No Ceph is here: a program in its place says what `rbd status` says.

@@ -37,6 +37,8 @@ pub(crate) struct Imagined {
     pub drop_fails: Option<Failure>,
     /// What is in the folder of `snapshot`.
     pub state: Fact<SavedState>,
+    /// A save that is under way is an agent's, which did not live to end it.
+    pub own_save: Fact<bool>,
     /// Restoring it fails.
     pub restore_fails: Option<Failure>,
     /// Setting it aside fails.
@@ -129,6 +131,7 @@ impl Default for Imagined {
             saved: Fact::Known(false),
             drop_fails: None,
             state: Fact::Known(SavedState::Nothing),
+            own_save: Fact::Known(false),
             restore_fails: None,
             aside_fails: None,
             save_fails: None,

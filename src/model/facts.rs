@@ -72,6 +72,8 @@ pub(crate) struct Answers {
     pub saved: Fact<bool>,
     /// The memory of it in the folder of `snapshot`.
     pub state: Fact<SavedState>,
+    /// Whether a save that is under way is an agent's, which did not live to end it.
+    pub own_save: Fact<bool>,
     /// How it is where its last migration from here went, when that host was asked.
     pub elsewhere: Option<Place>,
     /// How it is at the cluster's other members, when they were asked.

@@ -127,6 +127,8 @@ pub(crate) struct StateFolder {
     pub others: Vec<String>,
     /// A restore was begun, and nobody took the image away.
     pub restoring: bool,
+    /// A save was begun on this host, and not ended.
+    pub unfinished: bool,
     /// The record.
     pub record: Option<StateRecord>,
     /// The disks as they are now.

@@ -7,6 +7,7 @@ use crate::model::change::ShutdownMode;
 use crate::model::facts::{Fact, Facts, Libvirt, Noted, RunId};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
+use crate::model::state::{Pause, State};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ pub(crate) struct History {
     pub saving: Option<Result<String, Failure>>,
     /// How long that took.
     pub save_took: Duration,
+    /// Until when a save that is not this action's was under way, as far as it was seen.
+    pub saved_by_others: Option<Duration>,
+    /// Whether that was so at the last look.
+    pub sees_a_save: bool,
     /// Result of resuming, when tried.
     pub resume: Option<Result<(), Failure>>,
     /// Result of having the cluster keep it stopped, when tried.
@@ -125,6 +130,11 @@ impl History {
             if domain.state.active() {
                 self.name = Some(domain.name.clone());
             }
+            let saves = domain.state == State::Paused(Pause::Save) && self.saving.is_none();
+            if saves || self.sees_a_save {
+                self.saved_by_others = Some(self.spent);
+            }
+            self.sees_a_save = saves;
             self.outward.remember(domain);
         }
     }

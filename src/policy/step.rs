@@ -41,6 +41,8 @@ pub(crate) enum Query {
     Saved,
     /// Whether the folder of `snapshot` has memory of the machine, and what it is good for.
     State,
+    /// Whether a save that is under way is one that an agent has begun in that folder, and did not live to end.
+    OwnSave,
     /// How it is on the host that it last migrated to.
     Elsewhere,
     /// How it is at the cluster's other members.
@@ -73,6 +75,7 @@ impl Query {
             | Self::Kept
             | Self::Saved
             | Self::State
+            | Self::OwnSave
             | Self::Elsewhere
             | Self::Members
             | Self::Storage
@@ -116,8 +119,11 @@ pub(crate) enum Step {
     },
     /// Save its memory to that folder, which ends it; at most so long.
     Save(Duration),
-    /// Abort a save that another agent has begun, and did not live to end.
-    AbortSave,
+    /// Abort a save that is under way.
+    AbortSave {
+        /// Another agent has begun it, and did not live to end it; else somebody else is at it.
+        ours: bool,
+    },
     /// Let a paused domain run on.
     Resume,
     /// Have the cluster keep it stopped: its guest has shut down.
@@ -188,7 +194,7 @@ impl Step {
             | Self::StartDefined
             | Self::Restore
             | Self::Save(_)
-            | Self::AbortSave
+            | Self::AbortSave { .. }
             | Self::Resume
             | Self::KeepStopped
             | Self::Wake
@@ -264,6 +270,7 @@ impl fmt::Display for Query {
             Self::Kept => "ask whether libvirt keeps a definition of it",
             Self::Saved => "ask whether libvirt has saved memory of it",
             Self::State => "look for its memory in the folder of snapshot",
+            Self::OwnSave => "look whose save is under way",
             Self::Elsewhere => "ask the host that it last migrated to",
             Self::Members => "ask the cluster's other members whether it runs there",
             Self::Storage => "ask its storage whether somebody else has its disks open",
@@ -290,7 +297,8 @@ impl fmt::Display for Step {
             Self::Save(longest) => {
                 write!(f, "save its memory to the folder of snapshot, in at most {} s", longest.as_secs())
             }
-            Self::AbortSave => f.write_str("abort the save that was cut short"),
+            Self::AbortSave { ours: true } => f.write_str("abort the save that was cut short"),
+            Self::AbortSave { ours: false } => f.write_str("abort the save that somebody else has begun"),
             Self::Resume => f.write_str("resume it"),
             Self::KeepStopped => f.write_str("have the cluster keep it stopped"),
             Self::Wake => f.write_str("wake the guest"),

@@ -54,6 +54,10 @@ pub(super) fn stop(inv: &Invocation, seen: &Facts, done: &History) -> Next {
             ok(format!("'{name}' does not run here; a migration to {uri} was begun once, see whether it runs there"))
         }
         Presence::Off(_) if acted => ok(ended_after(name, done)),
+        Presence::Off(_) if done.saved_by_others.is_some() => {
+            let seconds = done.spent.as_secs_f32();
+            ok(format!("'{name}' ended after {seconds:.1} s, with a save that somebody else had begun"))
+        }
         Presence::Off(why) => match &seen.hindrance {
             Some(hindrance) => ok(format!("{why}; a start would be refused: {hindrance}")),
             None => ok(why),
@@ -144,7 +148,8 @@ fn patience(inv: &Invocation, done: &History) -> Duration {
     let free = inv.budget().free(kept_for_there(inv, done));
     match inv.params.shutdown_timeout {
         Some(seconds) => {
-            let asked_for = done.spent.saturating_sub(done.save_took);
+            let saving = done.save_took.max(done.saved_by_others.unwrap_or_default());
+            let asked_for = done.spent.saturating_sub(saving);
             free.min(Duration::from_secs(seconds).saturating_sub(asked_for))
         }
         None => free,
@@ -293,6 +298,9 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     if let Some(step) = saving(inv, domain, ask, done) {
         return Next::Do(step);
     }
+    if let Some(next) = save_under_way(inv, state, seen, done).filter(|_| ask) {
+        return next;
+    }
     if ask && !patience.is_zero() {
         // A guest that is paused cannot answer: it is let run, so that it may end in an orderly way.
         if matches!(state, State::Paused(Pause::User | Pause::FromSnapshot)) && done.resume.is_none() {
@@ -315,14 +323,32 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
     destroy(inv, name, seen, done)
 }
 
-/// What is done to save its memory, where that is wanted: once, of a machine that runs well. One save that an agent did not
-/// live to end is aborted, not waited for: nobody would know its image as whole.
+/// What is done about a save that is under way already. One that an agent did not live to end is aborted: nobody would know
+/// its image as whole. Any other is somebody's who wants the guest's state, and ends the machine, too: it is waited for as
+/// long as one of ours may take, and aborted then, which lets the guest run on and shut down in the other half of the time.
+fn save_under_way(inv: &Invocation, state: State, seen: &Facts, done: &History) -> Option<Next> {
+    if state != State::Paused(Pause::Save) || done.saving.is_some() {
+        return None;
+    }
+    let ours = match &seen.answers.own_save {
+        // Beside another agent it may be that agent's, which lives.
+        Fact::NotAsked if inv.params.snapshot.is_some() && done.locked => return Some(Next::Ask(Query::OwnSave)),
+        Fact::Known(ours) => *ours,
+        Fact::NotAsked | Fact::Silent(_) => false,
+    };
+    let longest = inv.budget().share(Share::SaveMemory, done.left.saturating_add(done.waited));
+    match longest.saturating_sub(done.waited) {
+        left if !ours && !left.is_zero() => Some(Next::Wait(Delay::UntilChange(left))),
+        _ => Some(Next::Do(Step::AbortSave { ours })),
+    }
+}
+
+/// What is done to save its memory, where that is wanted: once, of a machine that runs well.
 fn saving(inv: &Invocation, domain: &Domain, ask: bool, done: &History) -> Option<Step> {
     // Beside another agent, which may be at the same image, nothing is saved.
     let wanted = inv.action == Action::Stop && ask && done.locked && done.saving.is_none();
     inv.params.snapshot.as_ref().filter(|_| wanted)?;
     match domain.state {
-        State::Paused(Pause::Save) => Some(Step::AbortSave),
         // One that was let run on only to be asked was not well.
         State::Running(Running::Plain)
             if done.asked.is_empty()

@@ -210,7 +210,7 @@ fn peers() -> impl Strategy<Value = Fact<Vec<Peer>>> {
 prop_compose! {
     fn answers()(
         kept in fact(&[true, false]),
-        saved in fact(&[true, false]),
+        (saved, own_save) in (fact(&[true, false]), fact(&[true, false])),
         elsewhere in proptest::option::of(libvirt().prop_map(Place::by_word)),
         peers in peers(),
         queue_passed in fact(&[()]),
@@ -222,7 +222,7 @@ prop_compose! {
         state in state(),
     ) -> Answers {
         Answers {
-            kept, saved, state, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause, agent }
+            kept, saved, state, own_save, elsewhere, peers, target: None, rehearsed: Fact::NotAsked, queue_passed, guest, switched, open_elsewhere, cause, agent }
     }
 }
 
@@ -300,7 +300,7 @@ prop_compose! {
         let restored = start.clone().filter(|_| restored);
         let asked = asked.into_iter().map(|result| (ShutdownMode::Default, result)).collect();
         History {
-            restored, set_aside, saving, save_took: Duration::ZERO,
+            restored, set_aside, saving, save_took: Duration::ZERO, saved_by_others: None, sees_a_save: false,
             killed_run: None,
             name: None,
             left, spent, waited, resources, start, resume, woken, kept_stopped, asked, destroyed, killed, aborted, at_target, moved_to, stopped, saved,

@@ -31,6 +31,7 @@ impl Imagined {
             Query::Kept => answers.kept = self.kept.clone(),
             Query::Saved => answers.saved = self.saved.clone(),
             Query::State => answers.state = self.state.clone(),
+            Query::OwnSave => answers.own_save = self.own_save.clone(),
             Query::Elsewhere => answers.elsewhere = Some(self.elsewhere.clone()),
             Query::Members => answers.peers = self.peers.clone(),
             Query::Storage => answers.open_elsewhere = self.open_elsewhere.clone(),
@@ -54,6 +55,7 @@ impl Imagined {
             | Query::Kept
             | Query::Saved
             | Query::State
+            | Query::OwnSave
             | Query::Switched
             | Query::Guest
             | Query::Agent
@@ -115,8 +117,9 @@ impl Imagined {
                 done.save_took = if slow { *longest } else { STEP };
                 done.save_took
             }
-            Step::AbortSave => {
-                done.saving = Some(Err(Failure::refused("a save that was cut short was aborted")));
+            Step::AbortSave { ours } => {
+                let which = if *ours { "was cut short" } else { "somebody else has begun" };
+                done.saving = Some(Err(Failure::refused(format!("a save that {which} was aborted"))));
                 run(seen);
                 STEP
             }

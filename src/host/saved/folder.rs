@@ -7,7 +7,7 @@ use crate::model::definition;
 use crate::model::saved_state::{
     RunOf, Stamp, StateFolder, StateImage, StateRecord, new_record, partial, record, restoring,
 };
-use crate::sys::file_system::{self, Hosts};
+use crate::sys::file_system;
 use crate::sys::files::{open_file, open_folder};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fstatfs, fsync, openat, renameat, statat, unlinkat,
@@ -84,9 +84,13 @@ fn look(place: &StatePlace, folder: &OwnedFd, disks: &[String]) -> Result<StateF
     let recorded = record.iter().flat_map(|record| record.disks.iter().map(|disk| &disk.file));
     let mut seen = StateFolder {
         restoring: exists(folder, &restoring(&place.name)),
+        // The room for the record is taken before libvirt is asked.
+        unfinished: [new_record(&place.name, &place.node), partial(&place.name, &place.node)]
+            .iter()
+            .any(|file| exists(folder, file)),
         disks: disks.iter().chain(recorded).filter_map(|path| stamp_of_disk(path)).collect(),
         record,
-        shared: file_system::of_type(space.f_type).is_some_and(|kind| kind.hosts != Hosts::One),
+        shared: is_shared(folder, space.f_type),
         free: space.f_bavail.saturating_mul(u64::try_from(space.f_bsize).unwrap_or(0)),
         ..StateFolder::default()
     };
@@ -99,6 +103,14 @@ fn look(place: &StatePlace, folder: &OwnedFd, disks: &[String]) -> Result<StateF
         }
     }
     Ok(seen)
+}
+
+/// Whether every host sees the image that a start of the machine elsewhere would have used up.
+fn is_shared(folder: &OwnedFd, f_type: impl Into<i64>) -> bool {
+    let Ok(stat) = fstat(folder) else { return false };
+    let numbers = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    file_system::is_shared(f_type, numbers, mounts)
 }
 
 fn exists(folder: &OwnedFd, file: &str) -> bool {

@@ -43,6 +43,13 @@ impl Host<'_> {
             .into()
     }
 
+    /// Whether a save on this host was begun in the folder, and not ended.
+    pub(super) fn own_save(&self) -> Fact<bool> {
+        let Some(place) = self.state_place() else { return Fact::Known(false) };
+        let found = place.look(Vec::new(), self.until(Share::StateFolder));
+        found.map(|found| found.unfinished).map_err(Silence::from).into()
+    }
+
     /// Restores the image that fits. It is called used before: whatever happens then, no start restores it again.
     pub(super) fn restore(&mut self, seen: &Facts) -> Result<(), Failure> {
         let (Some(place), Fact::Known(SavedState::Fits { path, .. })) = (self.state_place(), &seen.answers.state)

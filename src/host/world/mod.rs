@@ -253,6 +253,7 @@ impl World for Host<'_> {
             Query::Kept => facts.answers.kept = self.looker.kept(&facts.here.who(), self.deadline),
             Query::Saved => facts.answers.saved = self.looker.saved(&facts.here.who(), self.deadline),
             Query::State => facts.answers.state = self.saved_state(facts),
+            Query::OwnSave => facts.answers.own_save = self.own_save(),
             Query::Elsewhere => facts.answers.elsewhere = Some(self.ask_elsewhere(&facts.here.who(), done)),
             Query::Members => {
                 if facts.answers.peers.is_asked() {
@@ -350,11 +351,12 @@ impl World for Host<'_> {
                 }
                 (done.saving, done.save_took) = (Some(result), began.elapsed());
             }
-            Step::AbortSave => {
-                log::warn!("a save of its memory that was cut short is aborted");
+            Step::AbortSave { ours } => {
+                let which = if *ours { "was cut short" } else { "somebody else has begun" };
+                log::warn!("a save of its memory that {which} is aborted");
                 let aborted = self.backend.call(&Change::AbortJob, &who, self.until(Share::SaveEnds));
                 let why = aborted.err().map(|why| format!(" ({why})")).unwrap_or_default();
-                done.saving = Some(Err(Failure::refused(format!("a save that was cut short was aborted{why}"))));
+                done.saving = Some(Err(Failure::refused(format!("a save that {which} was aborted{why}"))));
             }
             Step::Resume => done.resume = Some(self.resume(seen)),
             Step::KeepStopped => done.kept_stopped = Some(self.keep_stopped()),

@@ -19,12 +19,17 @@ pub struct Hanging<'a> {
 impl<'a> Hanging<'a> {
     /// Mounts one; it answers.
     pub fn mounted(host: &'a Host) -> Self {
+        Self::mounted_as(host, "fuse")
+    }
+
+    /// Mounts one as what several hosts may mount, by the kernel's word for it; all hosts see the same files.
+    pub fn mounted_as(host: &'a Host, kind: &str) -> Self {
         let (folder, control) = (host.folder("behind"), host.shared().join("silent"));
         let point = PathBuf::from("/mnt/hanging");
         host.run("sh", &["-c", "mkdir -p /mnt/hanging; [ -e /dev/fuse ] || mknod /dev/fuse c 10 229"]);
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/hanging");
         let mut command = host.command(program);
-        command.arg(&point).arg(&folder).arg(&control).stdout(Stdio::null());
+        command.arg(&point).arg(&folder).arg(&control).arg(kind).stdout(Stdio::null());
         let server = command.spawn().unwrap();
         until(20, "the file system", || host.run("cat", &["/proc/mounts"]).contains("/mnt/hanging fuse").then_some(()));
         Self { host, server, folder, point, control }

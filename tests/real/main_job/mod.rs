@@ -17,6 +17,7 @@ mod parameters;
 mod records;
 mod resources;
 mod saved;
+mod saved_faults;
 mod saving;
 mod secrets;
 mod session;

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A folder of root's alone that all hosts see.
-fn folder(host: &Host) -> PathBuf {
+pub(super) fn folder(host: &Host) -> PathBuf {
     let folder = host.folder("states");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     folder
 }
 
 /// The names in it, but for the record, which stays.
-fn files(folder: &Path) -> Vec<String> {
+pub(super) fn files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| name != ".a.saved").collect();
     names.sort();
@@ -24,7 +24,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// The name of the image in each manager's words.
-fn spelled(dialect: Dialect) -> &'static str {
+pub(super) fn spelled(dialect: Dialect) -> &'static str {
     match dialect {
         Rgmanager => "a",
         Pacemaker | VirtualDomain | Ocf | Human => "a.state",
@@ -32,7 +32,7 @@ fn spelled(dialect: Dialect) -> &'static str {
 }
 
 /// The boot of the guest and the number of its last whole tick.
-fn tick(vm: &Vm<'_>) -> (String, u64) {
+pub(super) fn tick(vm: &Vm<'_>) -> (String, u64) {
     until(60, "a tick", || {
         let console = vm.host.console(&vm.name).replace('\r', "");
         let (whole, _) = console.rsplit_once('\n')?;
@@ -41,23 +41,23 @@ fn tick(vm: &Vm<'_>) -> (String, u64) {
     })
 }
 
-fn goes_on(vm: &Vm<'_>, (boot, number): &(String, u64)) {
+pub(super) fn goes_on(vm: &Vm<'_>, (boot, number): &(String, u64)) {
     let now = until(30, "a further tick", || Some(tick(vm)).filter(|now| now.1 != *number));
     assert!(now.0 == *boot && now.1 > *number, "{now:?} after {number} of boot {boot}");
 }
 
 /// The process by which libvirt writes what it saves: it appears when a save begins, and ends with it.
-fn helper(host: &Host) -> Process {
+pub(super) fn helper(host: &Host) -> Process {
     until(20, "libvirt's helper", || host.processes(|args| args[0].ends_with(b"libvirt_iohelper")).into_iter().next())
 }
 
 /// What comes next on its console is the next guest's.
-fn forget_console(vm: &Vm<'_>) {
+pub(super) fn forget_console(vm: &Vm<'_>) {
     std::fs::remove_file(vm.host.shared().join(format!("console-{}.log", vm.name))).unwrap();
 }
 
 /// Whether it was restored, by its own process: libvirt gives it the memory as one that comes in.
-fn was_restored(vm: &Vm<'_>) -> bool {
+pub(super) fn was_restored(vm: &Vm<'_>) -> bool {
     let arguments = std::fs::read(format!("/proc/{}/cmdline", vm.qemu().pid)).unwrap();
     arguments.split(|byte| *byte == 0).any(|word| word == b"-incoming")
 }

@@ -134,6 +134,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "saved" => world.saved = if rest.is_empty() { Fact::Known(true) } else { silent(rest) },
             "drop" => world.drop_fails = fails(),
             "state" => world.state = state(rest),
+            "own-save" => world.own_save = if rest == "yes" { Fact::Known(true) } else { silent(rest) },
             "restore" if rest == "dies" => world.start_dies = true,
             "restore" => world.restore_fails = fails(),
             "set-aside" => world.aside_fails = fails(),

@@ -80,6 +80,7 @@ complete -c vm-agent -n "__fish_vm_agent_using_subcommand history" -l force -d '
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand history" -l json -d 'Each record as one JSON object on a line, with its facts: what replay reads'
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand history" -s v -l verbose -d 'Say more on stderr'
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand history" -s h -l help -d 'Print help'
+complete -c vm-agent -n "__fish_vm_agent_using_subcommand replay" -l story -d 'Print each as a story, facts above a line and what was decided below it, for a file of tests/scenarios'
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand replay" -s v -l verbose -d 'Say more on stderr'
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand replay" -s h -l help -d 'Print help'
 complete -c vm-agent -n "__fish_vm_agent_using_subcommand whereis" -l path -d 'Folders to search for its definition: /folder:/folder' -r

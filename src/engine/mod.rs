@@ -5,6 +5,7 @@ pub(crate) mod imagine;
 mod patch;
 pub(crate) mod recording;
 pub(crate) mod replay;
+pub(crate) mod story;
 mod telling;
 
 use crate::host::Host;

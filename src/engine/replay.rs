@@ -46,37 +46,72 @@ impl ReplayedLook {
     }
 }
 
+/// A record, as it can be worked with.
+pub(super) struct Readable {
+    /// The version of the agent that recorded it.
+    pub agent: String,
+    /// What was asked for.
+    pub call: RecordedCall,
+    /// The same, as the agent reads it.
+    pub inv: Invocation,
+    /// What was seen and decided.
+    pub looks: Vec<SeenLook>,
+    /// Looks that are not in the record.
+    pub left_out: usize,
+}
+
+/// A look, as it was given to the policy, and what was decided.
+pub(super) struct SeenLook {
+    pub facts: Facts,
+    pub done: History,
+    pub next: String,
+}
+
+impl Readable {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// It is none, or one that this version cannot read; a sentence.
+    pub(super) fn of(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => return Err(format!("it is a record of version {version}; expected version {VERSION}")),
+            None => return Err("it is no record: it has no version".to_owned()),
+        }
+        if !times_are_sane(&value) {
+            return Err("it has a time of more than a hundred years".into());
+        }
+        let Record { agent, call, looks, left_out, .. } = read(value, "the record")?;
+        let inv = invocation(&call)?;
+        let (mut seen, mut done) = (Value::Null, Value::Null);
+        let looks = looks.into_iter().enumerate().map(|(place, look)| {
+            apply(&mut seen, look.seen);
+            apply(&mut done, look.done);
+            let what = |which| format!("{which} of look {}", place + 1);
+            let facts = read(seen.clone(), &what("the facts"))?;
+            let done = read(done.clone(), &what("the history"))?;
+            Ok(SeenLook { facts, done, next: look.next })
+        });
+        Ok(Self { agent, inv, looks: looks.collect::<Result<_, String>>()?, left_out, call })
+    }
+}
+
 /// Decides again what a record tells of.
 ///
 /// # Errors
 /// It is no record, or one that this version cannot read; a sentence.
 pub(crate) fn replay(text: &str) -> Result<Replayed, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
-    match value.get("version").and_then(Value::as_u64) {
-        Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => return Err(format!("it is a record of version {version}; expected version {VERSION}")),
-        None => return Err("it is no record: it has no version".to_owned()),
-    }
-    if !times_are_sane(&value) {
-        return Err("it has a time of more than a hundred years".into());
-    }
-    let record: Record = read(value, "the record")?;
-    let inv = invocation(&record.call)?;
-    let (mut seen, mut done) = (Value::Null, Value::Null);
-    let looks = record.looks.into_iter().enumerate().map(|(place, look)| {
-        apply(&mut seen, look.seen);
-        apply(&mut done, look.done);
-        let what = |which| format!("{which} of look {}", place + 1);
-        let facts: Facts = read(seen.clone(), &what("the facts"))?;
-        let done: History = read(done.clone(), &what("the history"))?;
+    let Readable { agent, call, inv, looks, left_out } = Readable::of(text)?;
+    let decided = |SeenLook { facts, done, next }| {
         let today = policy::next(&inv, &facts, &done).to_string();
         let seen = format!("libvirt: {}; process: {}", facts.here.libvirt, facts.here.process_in_words());
-        Ok(ReplayedLook { spent: done.spent, seen, recorded: look.next, today })
-    });
-    let looks = looks.collect::<Result<_, String>>()?;
-    let RecordedCall { caller, action, timeout, otherwise, .. } = record.call;
+        ReplayedLook { spent: done.spent, seen, recorded: next, today }
+    };
+    let looks = looks.into_iter().map(decided).collect();
+    let RecordedCall { caller, action, timeout, otherwise, .. } = call;
     let call = format!("{action}, called by {caller}, within {:.0} s", timeout.as_secs_f64());
-    Ok(Replayed { agent: record.agent, call, looks, otherwise, left_out: record.left_out })
+    Ok(Replayed { agent, call, looks, otherwise, left_out })
 }
 
 fn read<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, String> {

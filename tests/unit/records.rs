@@ -14,6 +14,7 @@ use vm_agent::callers::records::{FACTS, KINDS, write};
 use vm_agent::engine::imagine::{Imagined, play_recorded};
 use vm_agent::engine::recording::Recording;
 use vm_agent::engine::replay::replay;
+use vm_agent::engine::story::story;
 use vm_agent::model::action::{Action, Class};
 use vm_agent::model::call::{Caller, Environment, Invocation};
 use vm_agent::model::definition::Language;
@@ -110,6 +111,25 @@ fn a_fact_that_was_altered_is_decided_otherwise() {
     assert!(replay(&altered).unwrap().looks.iter().any(|look| !look.is_same()));
     let asked_for_otherwise = RECORD.replacen("\"action\":\"start\"", "\"action\":\"stop\"", 1);
     assert!(replay(&asked_for_otherwise).unwrap().looks.iter().any(|look| !look.is_same()));
+}
+
+#[test]
+fn a_record_of_a_real_machine_becomes_a_story_in_the_words_of_a_story() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let made = |name: &str| {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap();
+        story(record[FACTS].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(
+        made("stop-by-force.json"),
+        "# recorded-stop: As vm-agent 0.1.0 has recorded it; say here what is wrong.\n\
+         caller human\naction stop\ntimeout 60\nparam force_stop=yes\nparam path=/srv/vm\nlibvirt running\n\
+         process alive\nend none\n---\ndestroy it\nanswer 0 'foo' was destroyed after 0.6 s\n"
+    );
+    for file in fs::read_dir(&folder).unwrap() {
+        let text = made(file.unwrap().file_name().to_str().unwrap());
+        assert!(text.contains("\n---\n") && text.lines().last().unwrap().starts_with("answer "), "{text}");
+    }
 }
 
 proptest! {

@@ -61,6 +61,9 @@ pub(super) enum Verb {
     Replay {
         /// What history --json has printed, or journalctl --all --output=json; - for standard input
         file: PathBuf,
+        /// Print each as a story, facts above a line and what was decided below it, for a file of tests/scenarios
+        #[arg(long)]
+        story: bool,
     },
     /// Say on which hosts it runs, and where libvirt has a definition of it: this one, and all members of the cluster
     Whereis {

@@ -106,7 +106,7 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Outcome::new(code, String::new())
             });
         }
-        Verb::Replay { file } => return replay::print(&file),
+        Verb::Replay { file, story } => return replay::print(&file, story),
         Verb::List(ListArgs { cluster, nodes, names, json, connect, timeout, mut options }) => {
             let others = cluster || nodes.is_some();
             options.extend(nodes.map(guard_nodes));

@@ -6,6 +6,7 @@ use super::history::{Fields, facts, field, written};
 use super::input;
 use super::logs::plain;
 use crate::engine::replay::{ReplayedLook, replay};
+use crate::engine::story::story;
 use crate::model::outcome::Code;
 use crate::sys::text::say;
 use crate::sys::time::Deadline;
@@ -19,12 +20,12 @@ const MOST: usize = 64 << 20;
 /// How long its storage may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Decides all records of a file again, and prints what comes of it; gives the exit code: 0 where each look is decided as it
-/// was, 1 where one is not, 2 where there is none or one cannot be read.
-pub(super) fn print(file: &Path) -> u8 {
+/// Decides all records of a file again, and prints what comes of it, or prints each as a story; gives the exit code: 0 where
+/// each look is decided as it was, 1 where one is not, 2 where there is none or one cannot be read.
+pub(super) fn print(file: &Path, as_story: bool) -> u8 {
     let from = input::name(file);
     let read = input::read(file, MOST, Deadline::after(PATIENCE)).map_err(|why| format!("it cannot be read: {why}"));
-    let told = read.and_then(|bytes| all(&bytes, &mut |text| say(&mut stdout(), text)));
+    let told = read.and_then(|bytes| all(&bytes, as_story, &mut |text| say(&mut stdout(), text)));
     match told {
         Ok(true) => Code::Ok.number(),
         Ok(false) => Code::Generic.number(),
@@ -39,27 +40,35 @@ pub(super) fn print(file: &Path) -> u8 {
 ///
 /// # Errors
 /// There is none, or one cannot be read; a sentence.
-fn all(bytes: &[u8], tell: &mut dyn FnMut(&str)) -> Result<bool, String> {
+fn all(bytes: &[u8], as_story: bool, tell: &mut dyn FnMut(&str)) -> Result<bool, String> {
     if bytes.len() > MOST {
         return Err(format!("it is larger than {} MiB", MOST >> 20));
     }
     let (mut same, mut count) = (true, 0);
     for record in Deserializer::from_slice(bytes).into_iter::<Value>() {
         count += 1;
-        let replayed = record.map_err(|error| error.to_string()).and_then(|record| one(&record));
+        let replayed = record.map_err(|error| error.to_string()).and_then(|record| one(&record, as_story));
         let (text, as_recorded) = replayed.map_err(|why| format!("record {count}: {why}"))?;
+        if as_story && count > 1 {
+            tell("\n");
+        }
         tell(&text);
         same &= as_recorded;
     }
     if count == 0 { Err("there is no record in it".into()) } else { Ok(same) }
 }
 
-/// One record in words, and whether it is decided as it was.
-fn one(record: &Value) -> Result<(String, bool), String> {
+/// One record in words, or as a story, and whether it is decided as it was.
+fn one(record: &Value, as_story: bool) -> Result<(String, bool), String> {
     let Value::Object(fields) = record else { return Err("expected an object with a record's fields".into()) };
     // What a record's field has may be given alone.
     let alone = fields.contains_key("looks");
-    let replayed = replay(&if alone { record.to_string() } else { facts(fields)? })?;
+    let recorded = if alone { record.to_string() } else { facts(fields)? };
+    let replayed = replay(&recorded)?;
+    if as_story {
+        let same = replayed.looks.iter().all(ReplayedLook::is_same);
+        return Ok((plain_lines(&story(&recorded)?), same));
+    }
     let mut text = if alone { replayed.call.clone() } else { title(fields, &replayed.call) };
     text.push_str(&format!(" (recorded by vm-agent {})\n", replayed.agent));
     replayed.looks.iter().for_each(|look| text.push_str(&in_words(look)));
@@ -106,7 +115,7 @@ mod tests {
     use super::*;
 
     fn refused(bytes: &[u8]) -> String {
-        all(bytes, &mut |_| {}).unwrap_err()
+        all(bytes, false, &mut |_| {}).unwrap_err()
     }
 
     #[test]

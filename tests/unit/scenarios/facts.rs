@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 use vm_agent::engine::imagine::Imagined;
+use vm_agent::engine::story::STATES;
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::definition::Language;
 use vm_agent::model::facts::{
@@ -75,6 +76,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "told-to-run" => seen.here.told_to_run = Some(rest == "yes"),
             "queue" => world.queue_stands = said(),
             "definition" => world.definition = Some(definition(rest)),
+            "known" => seen.definition = definition(rest),
             "guest" if rest == "reboots" => world.reboots = true,
             "guest" => world.stubborn = rest == "stubborn",
             "resources" => world.resources_fail = fails(),
@@ -132,9 +134,9 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             },
             "kept" => world.kept = if rest == "no" { Fact::Known(false) } else { silent(rest) },
             "saved" => world.saved = if rest.is_empty() { Fact::Known(true) } else { silent(rest) },
+            "own-save" => world.own_save = if rest == "yes" { Fact::Known(true) } else { silent(rest) },
             "drop" => world.drop_fails = fails(),
             "state" => world.state = state(rest),
-            "own-save" => world.own_save = if rest == "yes" { Fact::Known(true) } else { silent(rest) },
             "restore" if rest == "dies" => world.start_dies = true,
             "restore" => world.restore_fails = fails(),
             "set-aside" => world.aside_fails = fails(),
@@ -201,14 +203,15 @@ fn libvirt(words: &str) -> Libvirt {
         ["none"] => Libvirt::NoDomain,
         ["unusable", ..] => Libvirt::Unusable(words["unusable ".len()..].to_owned()),
         ["ambiguous", ..] => Libvirt::Ambiguous(words["ambiguous ".len()..].to_owned()),
-        [kind @ ("dead" | "hung" | "busy" | "refused")] => Libvirt::Silent(Silence {
+        [kind @ ("dead" | "hung" | "busy" | "refused" | "missing"), ref why @ ..] => Libvirt::Silent(Silence {
             kind: match kind {
                 "dead" => SilenceKind::Dead,
                 "hung" => SilenceKind::Hung,
                 "busy" => SilenceKind::Busy,
+                "missing" => SilenceKind::Missing,
                 _ => SilenceKind::Refused,
             },
-            why: format!("libvirt is {kind}"),
+            why: if why.is_empty() { format!("libvirt is {kind}") } else { why.join(" ") },
         }),
         [state, ref motion @ ..] => Libvirt::Domain(Domain {
             name: "foo".into(),
@@ -247,6 +250,7 @@ fn peer(words: &str) -> Peer {
         "online" | "believed" => Standing::Online,
         "unknown" => Standing::Unknown,
         "offline" => Standing::Offline,
+        "unfenced" => Standing::Unfenced,
         "unclean" => Standing::Unclean,
         other => panic!("no such standing: {other}"),
     };
@@ -275,6 +279,7 @@ fn failed(words: &str) -> Failed {
 
 fn process(words: &str) -> Process {
     match words {
+        "not-looked" => Process::NotLooked,
         "gone" => Process::Gone,
         "no-domain" => Process::NoDomain,
         "alive" => Process::Alive {
@@ -312,6 +317,7 @@ fn process(words: &str) -> Process {
 
 fn definition(words: &str) -> Definition {
     match words {
+        "unchanged" => Definition::Unchanged { name: "foo".into(), uuid: None },
         "none" => Definition::None { looked_at: vec!["/a/foo".into(), "/a/foo.xml".into()] },
         "file" => Definition::File(Box::new(Defined {
             path: "/a/foo.xml".into(),
@@ -323,42 +329,6 @@ fn definition(words: &str) -> Definition {
         other => Definition::Bad(Outcome::new(Code::Installed, other)),
     }
 }
-
-/// libvirt's two words for a state, as `virsh domstate --reason` would say them, and its two numbers.
-pub(super) const STATES: [(&str, i32, i32); 32] = [
-    ("nostate", 0, 0),
-    ("running", 1, 1),
-    ("running-postcopy", 1, 10),
-    ("running-postcopy-failed", 1, 11),
-    ("blocked", 2, 0),
-    ("paused-unknown", 3, 0),
-    ("paused-user", 3, 1),
-    ("paused-migration", 3, 2),
-    ("paused-save", 3, 3),
-    ("paused-dump", 3, 4),
-    ("paused-ioerror", 3, 5),
-    ("paused-watchdog", 3, 6),
-    ("paused-from-snapshot", 3, 7),
-    ("paused-shutting-down", 3, 8),
-    ("paused-snapshot", 3, 9),
-    ("paused-crashed", 3, 10),
-    ("paused-starting", 3, 11),
-    ("paused-postcopy", 3, 12),
-    ("paused-postcopy-failed", 3, 13),
-    ("paused-api-error", 3, 14),
-    ("in-shutdown", 4, 0),
-    ("off", 5, 0),
-    ("off-shutdown", 5, 1),
-    ("off-destroyed", 5, 2),
-    ("off-crashed", 5, 3),
-    ("off-migrated", 5, 4),
-    ("off-saved", 5, 5),
-    ("off-failed", 5, 6),
-    ("crashed", 6, 0),
-    ("crashed-panicked", 6, 1),
-    ("pmsuspended", 7, 0),
-    ("unheard-of", 99, 0),
-];
 
 fn named(word: &str) -> State {
     let found = STATES.iter().find(|(known, _, _)| *known == word);

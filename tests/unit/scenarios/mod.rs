@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use vm_agent::engine::imagine;
 use vm_agent::engine::recording::Recording;
 use vm_agent::engine::replay::replay;
+use vm_agent::engine::story::{by_turns, repeated, story};
 use vm_agent::sys::text::ascii_line;
 
 fn folder() -> PathBuf {
@@ -71,6 +72,37 @@ fn every_story_is_decided_the_same_again_by_its_record() {
     assert!(longest < 50_000, "{longest}");
 }
 
+/// What a record is told as is read as a story again, and comes to the same: each step, and the answer. A record knows no more
+/// of the world than the action has met, and no more looks than there is room for.
+#[test]
+fn every_story_that_is_made_of_a_record_comes_to_what_was_recorded() {
+    // A monitor that stays says nothing of it in its record, and a long wait fills one.
+    const NOT_TOLD: [&str; 2] = ["end-is-told-at-once", "leaves-and-the-end-is-not-noted"];
+    let (mut same, mut other) = (0, Vec::new());
+    for told in all_stories().iter().filter(|told| !NOT_TOLD.contains(&name(told).unwrap())) {
+        let (above, below) = told.split_once("\n---\n").unwrap();
+        let (inv, seen, world) = facts::read(above);
+        let mut recording = Recording::begin();
+        let (_, outcome) = imagine::play_recorded(&inv, &seen, &world, &mut recording);
+        let made = story(&recording.text(&inv, &outcome.unwrap())).unwrap();
+        let (again, decided) = made.split_once("\n---\n").unwrap();
+        assert!(name(again).is_some(), "{made}");
+        // What was refused before anything was seen has no facts.
+        if decided.trim().is_empty() {
+            assert!(made.contains("# Not told: anything, since it ended before it had looked"), "{made}");
+            continue;
+        }
+        let lines = play(again).told();
+        let answer = |lines: &str| lines.trim().lines().last().map(str::to_owned);
+        if lines.trim() == below.trim() && answer(decided) == answer(below) {
+            same += 1;
+        } else {
+            other.push(format!("{told}\n=== is made\n{made}=== which comes to\n{lines}"));
+        }
+    }
+    assert!(other.is_empty() && same > 340, "{same} are the same, {} are not:\n{}", other.len(), other.join("\n\n\n"));
+}
+
 /// The stories of all files.
 fn all_stories() -> Vec<String> {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
@@ -112,24 +144,4 @@ fn play(facts: &str) -> Played {
     assert_eq!(outcome.reason, ascii_line(&outcome.reason, 1000), "a reason that is not one plain line");
     let steps = steps.iter().map(ToString::to_string).collect();
     Played { steps: by_turns(repeated(steps)), code: outcome.code.number(), reason: outcome.reason }
-}
-
-/// The same step again and again.
-fn repeated(steps: Vec<String>) -> Vec<String> {
-    let runs = steps.chunk_by(|one, next| one == next);
-    runs.map(|run| if run.len() > 1 { format!("{} ({} times)", run[0], run.len()) } else { run[0].clone() }).collect()
-}
-
-/// Two steps in turn, again and again.
-fn by_turns(steps: Vec<String>) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut rest = steps.as_slice();
-    while let [first, ..] = rest {
-        let turns = rest.chunks_exact(2).take_while(|pair| *pair == &rest[..2]).count();
-        let (line, told) =
-            if turns > 2 { (format!("{first}, {} ({turns} times)", rest[1]), 2 * turns) } else { (first.clone(), 1) };
-        lines.push(line);
-        rest = &rest[told..];
-    }
-    lines
 }

@@ -2,9 +2,9 @@
 //! What monitor, start and stop do and answer, for each state of libvirt's and for each that libvirt and the process table
 //! together can show: one row a state, in the words of the stories.
 
-use super::facts::STATES;
 use super::{Played, folder, play, update};
 use std::collections::BTreeSet;
+use vm_agent::engine::story::STATES;
 use vm_agent::model::state::State;
 
 /// An action's table: the columns of its callers, each with the lines that make its call.

@@ -217,7 +217,7 @@ fn host(
     }
     let seen = looker.look(
         inv,
-        Depth { process: false, thorough: false },
+        Depth { process: false, thorough: false, hardware: false },
         inv.budget().share(Share::Look, deadline.left()),
         deadline,
     );

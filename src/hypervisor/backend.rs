@@ -20,7 +20,7 @@ use crate::sys::time::Deadline;
 use rustix::fs::statvfs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The daemon whose emulators' logs are at hand.
 pub(crate) const SYSTEM_QEMU: &str = "qemu:///system";
@@ -67,8 +67,14 @@ impl Backend {
     /// # Errors
     /// As of [`Backend::call`].
     pub(crate) fn start(&self, change: &Change, who: &Who, name: &str, deadline: Deadline) -> Result<(), Failure> {
+        let began = SystemTime::now();
         let failure = match self.call(change, who, deadline) {
             Err(failure) if self.uri == SYSTEM_QEMU => failure,
+            // The cause is in libxl's words alone, which libvirt does not pass on.
+            Err(failure) if failure.said.contains("libxenlight failed to create") => {
+                let said = xen::driver_log::cause(began, deadline).map(|said| ascii_line(&said, 500));
+                return Err(Failure { said: said.unwrap_or_else(|| failure.said.clone()), ..failure });
+            }
             result => return result,
         };
         let words = cause::with_words(&failure.said, || emulator_log::words(name, deadline));

@@ -71,6 +71,8 @@ pub enum LackKind {
     EmulatorMissing,
     /// The emulator's file cannot be executed.
     EmulatorNotExecutable,
+    /// No device model of Xen's is where its packages put it.
+    DeviceModelMissing,
     /// The firmware's file does not exist.
     FirmwareMissing,
     /// The kernel or the initial RAM disk does not exist.
@@ -150,6 +152,7 @@ impl LackKind {
             Self::PortInUse => ("port-in-use", Passing),
             Self::EmulatorMissing => ("emulator-missing", Lasting),
             Self::EmulatorNotExecutable => ("emulator-not-executable", Lasting),
+            Self::DeviceModelMissing => ("device-model-missing", Perhaps),
             Self::FirmwareMissing => ("firmware-missing", Lasting),
             Self::BootFileMissing => ("boot-file-missing", Lasting),
             Self::NvramTemplateMissing => ("nvram-template-missing", Lasting),

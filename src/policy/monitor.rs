@@ -4,7 +4,7 @@
 use super::history::History;
 use super::step::{Delay, Next, Query};
 use super::stop::{pass_queue, queue_passed};
-use super::words::{advice, as_process, end_of, its_process, still_starting, stray};
+use super::words::{advice, as_process, end_of, ending, its_process, still_starting, stray};
 use super::{
     agent, answer, degraded, ended, guest_check, meant_is_unknown, paused, share, starting_up, wait_or, with_problems,
 };
@@ -81,7 +81,7 @@ pub(super) fn monitor(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         Presence::Blind { run, name, ending: true, silence, .. } => second_look().unwrap_or_else(|| {
             let its = its_process(run, name, seen.here.label());
-            answer(Code::Generic, format!("{its} was killed or ends, and has not come to its end; {}", silence.why))
+            answer(Code::Generic, format!("{its} {}; {}", ending(run), silence.why))
         }),
         Presence::Blind { ran: false, run, name, silence, .. } => {
             wait_or(done, word, || still_starting(seen.here.label(), (run, name), silence))

@@ -4,7 +4,9 @@
 use super::guard;
 use super::history::History;
 use super::step::{Delay, Next, Query, Step};
-use super::words::{advice, as_process, end_of, has_saved_memory, its_process, no_definition, still_starting, stray};
+use super::words::{
+    advice, as_process, end_of, ending, has_saved_memory, its_process, no_definition, still_starting, stray,
+};
 use super::{PAUSE_BETWEEN_CHECKS, answer, fail, guest_check, meant_is_unknown, ok, over, refused, share, wait_or};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
@@ -40,7 +42,7 @@ pub(super) fn start(inv: &Invocation, seen: &Facts, done: &History) -> Next {
         }
         Presence::Blind { run, name, ending: true, silence, .. } => wait_or(done, inv.timeout, || {
             let its = its_process(run, name, seen.here.label());
-            format!("not started: {its} was killed or ends, and has not come to its end; {}", silence.why)
+            format!("not started: {its} {}; {}", ending(run), silence.why)
         }),
         // To call that started would leave a machine that never runs, and that every monitor calls well.
         Presence::Blind { ran: false, run, name, silence, .. } => {

@@ -26,16 +26,27 @@ pub(super) fn end_of(seen: &Facts, domain: &Domain) -> Option<String> {
     let (Domain { name, state, .. }, tools) = (domain, seen.here.tools);
     match &seen.here.process {
         Process::Gone => Some(format!("the process of '{name}' is gone, but {tools} says that it is {state}")),
-        Process::Alive { run, ending: true, .. } => Some(format!(
-            "{run} of '{name}' was killed or ends, and has not come to its end: it waits for a device, or for \
-             storage that is gone; {tools} says that it is {state}"
+        Process::Alive { run: run @ RunId::Process { .. }, ending: true, .. } => Some(format!(
+            "{run} of '{name}' {}: it waits for a device, or for storage that is gone; {tools} says that it is {state}",
+            ending(*run)
         )),
+        Process::Alive { run: run @ RunId::XenDomain(_), ending: true, .. } => {
+            Some(format!("{run} of '{name}' {}", ending(*run)))
+        }
         Process::Alive { ending: false, .. }
         | Process::NotLooked
         | Process::MayBe(_)
         | Process::Namesake(_)
         | Process::NoDomain
         | Process::Unknown(_) => None,
+    }
+}
+
+/// What is wrong with a run that is ending.
+pub(super) const fn ending(run: RunId) -> &'static str {
+    match run {
+        RunId::Process { .. } => "was killed or ends, and has not come to its end",
+        RunId::XenDomain(_) => "stands still, though Xen runs it: its device model (QEMU) has ended",
     }
 }
 

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
-use vm_agent::hypervisor::xen::{DomainSight, Listed, find, is_dom0, keeper, list_of, word};
+use vm_agent::hypervisor::xen::driver_log::cause_in;
+use vm_agent::hypervisor::xen::{
+    DomainSight, Listed, failure, find, has_lost_its_hardware, is_dom0, keeper, list_of, word,
+};
 use vm_agent::model::facts::Place;
 use vm_agent::model::facts::{Libvirt, Silence, SilenceKind};
 use vm_agent::model::presence::Presence;
 use vm_agent::sys::roots::Roots;
-use vm_agent::sys::time::Deadline;
+use vm_agent::sys::time::{Deadline, from_utc};
 
 const HEAD: &str = "Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID                            Reason-Code\tSecurity Label\n\
     Domain-0                                     0   640     1     r-----      70.1 00000000-0000-0000-0000-000000000000        -                -\n";
@@ -297,4 +300,78 @@ fn the_process_that_xl_left_behind_is_known_by_the_log_of_its_domain() {
 #[test]
 fn a_silent_xl_is_a_silence_of_its_kind() {
     assert_eq!(list_of("").unwrap_err().kind, SilenceKind::Refused);
+}
+
+#[test]
+fn an_hvm_guest_stands_still_where_its_device_model_has_ended_and_it_has_no_drivers_for_xen() {
+    let lost = |said: &[(&str, &str)], arguments: Option<&str>| {
+        let mut store = store(&[(7, Some("web"), WEB, true)]);
+        for (path, word) in said {
+            store.insert((2, format!("/local/domain/7/{path}")), word.as_bytes().to_vec());
+        }
+        let (folder, roots) = host(move |stream| answers(&store, stream));
+        if let Some(arguments) = arguments {
+            std::fs::create_dir(folder.path().join("211")).unwrap();
+            std::fs::write(folder.path().join("211/cmdline"), arguments.replace(' ', "\0")).unwrap();
+        }
+        has_lost_its_hardware(&roots, 7, soon())
+    };
+    let model = ("image/device-model-pid", "211");
+    assert!(!lost(&[model], Some("/q -xen-domid 7 -name web ")));
+    // It is gone, or ends, or its number is another's.
+    for arguments in [None, Some(""), Some("/q -xen-domid 8 -name 7 "), Some("vi 7 -xen-domid ")] {
+        assert!(lost(&[model], arguments), "{arguments:?}");
+        assert!(!lost(&[model, ("control/feature-poweroff", "1")], arguments));
+        assert!(lost(&[model, ("control/feature-poweroff", "0")], arguments));
+    }
+    // It needs none, or it is a domain of its own.
+    assert!(!lost(&[], None) && !lost(&[("image/device-model-domid", "3")], None));
+    let (_folder, silent) = host(drop);
+    assert!(!has_lost_its_hardware(&silent, 7, soon()));
+}
+
+const NO_MODEL: &str = "libxl: error: libxl_dm.c:2909:libxl__spawn_local_dm: Domain 5:device model /q is not executable: No such file or directory
+libxl: error: libxl_dm.c:2911:libxl__spawn_local_dm: Domain 5:Please install the qemu-system-xen package for this domain to work
+libxl: error: libxl_dm.c:3161:device_model_spawn_outcome: Domain 5:(null): spawn failed (rc=-3)
+";
+const NO_FIRMWARE: &str = "Parsing config from /srv/web
+xc: error: panic: xg_dom_core.c:205: failed to open file '/x/hvmloader': No such file or directory: Internal error
+libxl: error: libxl_dom.c:942:libxl__domain_firmware: xc_dom_{kernel_file/ramdisk_file} failed: No such file or directory
+";
+
+#[test]
+fn what_an_hvm_guest_lacks_is_one_sentence_of_libxls_many() {
+    for (text, expected) in [
+        (NO_MODEL, "the device model (QEMU) /q cannot be run: No such file or directory; install it (qemu-system-xen)"),
+        (NO_FIRMWARE, "/x/hvmloader, which it needs, cannot be opened: No such file or directory"),
+        (
+            "libxl: error: libxl_dm.c:3161:device_model_spawn_outcome: Domain 7:domain 7 device model: spawn failed (rc=-3)\n\
+             libxl: error: libxl_aoutils.c:646:libxl__kill_xs_path: Device Model already exited\n",
+            "the device model (QEMU) did not start; it says why in /var/log/xen/qemu-dm-NAME.log, or in /var/log/libvirt/libxl",
+        ),
+        ("libxl: error: libxl_a.c:1:fn: Domain 7:failed to open file 'cut", "failed to open file 'cut"),
+        (
+            "libxl: error: libxl_utils.c:1:fn: cannot connect to xenstore: Refused",
+            "xenstored does not run, or does not answer",
+        ),
+        ("device model is not executable: \n", "device model is not executable:"),
+    ] {
+        assert_eq!(failure(text.as_bytes()).said, expected);
+    }
+}
+
+#[test]
+fn libxls_words_of_a_domain_that_libvirt_could_not_create_are_those_since_the_call_and_of_one_domain() {
+    let stamped = |second: u32, text: &str| -> String {
+        let line = |line: &str| format!("2026-12-01 02:44:{second:02}.781+0000: {}\n", line.replace(": error:", ":"));
+        text.lines().filter(|text| text.contains(": error: ")).map(line).collect()
+    };
+    let began = from_utc("2026-12-01 02:44:17").unwrap();
+    let said = |log: &str| cause_in(log, began).unwrap_or_default();
+    let (old, new) = (stamped(3, NO_FIRMWARE), stamped(17, NO_MODEL));
+    assert!(said(&format!("{old}{new}")).contains("device model (QEMU) /q cannot be run"));
+    assert!(said(&stamped(50, NO_FIRMWARE)).contains("/x/hvmloader, which it needs"));
+    assert_eq!(said(&old), "");
+    assert_eq!(said(&format!("{new}{}", new.replace("Domain 5", "Domain 6"))), "", "whose words are whose");
+    assert_eq!(said("nonsense: of: many\n: :\n"), "");
 }

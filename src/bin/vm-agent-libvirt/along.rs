@@ -36,6 +36,7 @@ pub(crate) fn host_devices(other: &Connect, needs: &[Need], there: &str) -> Vec<
         | Need::Nvram { .. }
         | Need::TpmEmulator
         | Need::Virtiofsd
+        | Need::XenDeviceModel
         | Need::Bridge { .. }
         | Need::NetworkDevice(_)
         | Need::Port(_) => None,

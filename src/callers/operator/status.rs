@@ -13,7 +13,7 @@ use crate::host::look::{Depth, Looker};
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Environment, Invocation};
 use crate::model::definition::{self, DefinedDomain, Mark, TpmState};
-use crate::model::facts::{Definition, Facts, Libvirt, RunId, Tools};
+use crate::model::facts::{Definition, Facts, Libvirt, Process, RunId, Tools};
 use crate::model::outcome::Code;
 use crate::policy::health;
 use crate::sys::roots::Roots;
@@ -106,7 +106,7 @@ struct Told {
 pub(super) fn look(inv: &Invocation, env: &Environment) -> Report {
     let deadline = inv.budget().deadline();
     let mut looker = Looker::new(inv, env, Roots::default());
-    let depth = Depth { process: true, thorough: false };
+    let depth = Depth { process: true, thorough: false, hardware: true };
     let seen = looker.look(inv, depth, inv.budget().share(Share::StatusLook, deadline.left()), deadline);
     let of_libvirt = told_of_domain(&mut looker, &seen, deadline);
     let facts = of_libvirt.xml.and_then(|text| definition::parse(text.as_bytes()).ok());
@@ -216,6 +216,9 @@ fn state(inv: &Invocation, seen: &Facts) -> (&'static str, String, Code) {
     match &seen.here.libvirt {
         Libvirt::Domain(domain) if domain.state.active() => {
             let health = health::health(domain.state, domain.motion);
+            if matches!(seen.here.process, Process::Alive { run: RunId::XenDomain(_), ending: true, .. }) {
+                return ("running", reason, Code::Generic);
+            }
             if code == Code::Generic && health != health::Health::Failed {
                 return ("unknown", reason, code);
             }

@@ -31,7 +31,12 @@ pub(super) fn look(needs: &[Need], roots: &Roots) -> Vec<Lack> {
             Lack::new(LackKind::ScsiMissing, address, sentence)
         }),
         // Not while the domain itself may have it.
-        Need::Port(_) | Need::Path(..) | Need::Nvram { .. } | Need::TpmEmulator | Need::Virtiofsd => None,
+        Need::Port(_)
+        | Need::Path(..)
+        | Need::Nvram { .. }
+        | Need::TpmEmulator
+        | Need::Virtiofsd
+        | Need::XenDeviceModel => None,
     });
     lacks.collect()
 }

@@ -12,6 +12,17 @@ use std::path::{Path, PathBuf};
 /// Where QEMU's companions say what they serve.
 const VHOST_USER: [&str; 2] = ["/usr/share/qemu/vhost-user", "/etc/qemu/vhost-user"];
 
+/// Where the device model of Xen's HVM guests is: in Debian, with a QEMU that is also KVM's, and where Xen itself puts it.
+const DEVICE_MODELS: [&str; 7] = [
+    "/usr/libexec/xen-qemu-system-i386",
+    "/usr/bin/qemu-system-i386",
+    "/usr/bin/qemu-system-x86_64",
+    "/usr/lib/xen/bin/qemu-system-i386",
+    "/usr/lib64/xen/bin/qemu-system-i386",
+    "/usr/libexec/xen/bin/qemu-system-i386",
+    "/usr/local/lib/xen/bin/qemu-system-i386",
+];
+
 /// What of them is missing, or is something else.
 pub(super) fn look(needs: &[Need], roots: &Roots, patience: Deadline) -> Vec<Lack> {
     let asked: Vec<PathBuf> = needs.iter().flat_map(|need| paths(need, roots)).collect();
@@ -35,6 +46,7 @@ fn paths(need: &Need, roots: &Roots) -> Vec<PathBuf> {
             let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
             [file, folder].into_iter().chain(template.as_ref().map(PathBuf::from)).collect()
         }
+        Need::XenDeviceModel => DEVICE_MODELS.map(PathBuf::from).into(),
         Need::TpmEmulator
         | Need::Virtiofsd
         | Need::Bridge { .. }
@@ -63,6 +75,14 @@ pub(super) fn judge(need: &Need, found: &[There]) -> Option<Lack> {
                 Lack::new(LackKind::VirtiofsdMissing, "virtiofsd", sentence.into())
             })
         }
+        Need::XenDeviceModel => found.iter().all(|there| *there == There::Nothing).then(|| {
+            let [usual, ..] = DEVICE_MODELS;
+            let sentence = format!(
+                "an HVM guest needs a device model (QEMU for Xen), and this host has none in the usual places \
+                 ({usual}, ...): install it (qemu-system-xen), or name it"
+            );
+            Lack::new(LackKind::DeviceModelMissing, usual, sentence)
+        }),
         Need::Bridge { .. }
         | Need::NetworkDevice(_)
         | Need::Pci { .. }

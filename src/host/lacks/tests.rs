@@ -134,6 +134,12 @@ fn each_path_is_what_the_definition_takes_it_for() {
         assert_eq!(code(role, There::Silent), Some("storage-silent"), "{role:?}");
         assert_eq!(code(role, There::Unseen), Some("unseen"), "{role:?}");
     }
+    // One of the usual places is enough, and what cannot be seen is no lack.
+    let model = |found: &[There]| files::judge(&Need::XenDeviceModel, found).map(|lack| lack.kind.code());
+    assert_eq!(model(&[There::Nothing, There::Nothing]), Some("device-model-missing"));
+    for there in [There::Program, There::Silent, There::Unseen] {
+        assert_eq!(model(&[There::Nothing, there]), None, "{there:?}");
+    }
     for (role, there, expected) in [
         (Role::Emulator, There::Program, None),
         (Role::Emulator, There::File, Some("emulator-not-executable")),

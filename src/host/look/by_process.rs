@@ -39,10 +39,10 @@ impl Looker {
             return Process::Gone;
         }
         if self.driver == Driver::Xen {
-            return if active && !depth.process {
+            return if active && !depth.process && !depth.hardware {
                 Process::NotLooked
             } else {
-                self.xen_domain(libvirt, &who, deadline)
+                self.xen_domain(libvirt, &who, depth, deadline)
             };
         }
         if active {

@@ -4,7 +4,7 @@
 //! A machine whose definition is an xl file is xl's, unless the parameters ask for libvirt. Its word is xl's own list, and
 //! libvirt is not needed. Of a machine that is libvirt's xenstore is the second witness.
 
-use super::{Channel, Looker};
+use super::{Channel, Depth, Looker};
 use crate::hypervisor::process::Identity;
 use crate::hypervisor::xen::{self, DomainSight};
 use crate::model::budget::Share;
@@ -86,7 +86,13 @@ impl Looker {
     }
 
     /// What the host itself shows of a domain of Xen's.
-    pub(super) fn xen_domain(&self, libvirt: &Libvirt, who: &Identity<'_>, deadline: Deadline) -> Process {
+    pub(super) fn xen_domain(
+        &self,
+        libvirt: &Libvirt,
+        who: &Identity<'_>,
+        depth: Depth,
+        deadline: Deadline,
+    ) -> Process {
         let silent = matches!(libvirt, Libvirt::Silent(_));
         let sight = match &self.by_xl {
             Some(sight) if self.tools() == Tools::Xl && !silent => sight.clone(),
@@ -99,7 +105,8 @@ impl Looker {
         let active = matches!(libvirt, Libvirt::Domain(domain) if domain.state.active());
         match sight {
             DomainSight::There { id, name, incoming } => {
-                Process::Alive { run: RunId::XenDomain(id), incoming, name, ending: false }
+                let ending = depth.hardware && xen::has_lost_its_hardware(&self.roots, id, deadline);
+                Process::Alive { run: RunId::XenDomain(id), incoming, name, ending }
             }
             DomainSight::Absent if active => Process::Unknown("xenstore does not have it".into()),
             // Whoever acts on the guest's reboot is there, so a new domain may come at once.

@@ -117,6 +117,8 @@ pub(crate) struct Depth {
     pub process: bool,
     /// Look for the resource's mark when no domain has the name, and whether the domain is migrating.
     pub thorough: bool,
+    /// Whether what emulates the hardware of a domain of Xen's still lives, which costs a look at that domain.
+    pub hardware: bool,
 }
 
 impl Depth {
@@ -125,7 +127,7 @@ impl Depth {
     pub(crate) const fn of(inv: &Invocation) -> Self {
         let acts = !inv.action.watches() && !matches!(inv.action, Action::MigrateFrom);
         // A monitor that stays watches the process, too.
-        Self { process: acts || inv.may_stay(), thorough: acts }
+        Self { process: acts || inv.may_stay(), thorough: acts, hardware: acts || inv.check_level >= 10 }
     }
 }
 

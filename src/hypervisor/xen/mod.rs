@@ -5,6 +5,7 @@
 //! "There is no such domain" is only said when everything was read. xenstored that was started anew knows no domain that
 //! was there before; then the hypervisor's own list has domains without names, and nothing is proven.
 
+pub(crate) mod driver_log;
 mod list;
 mod moving;
 pub(crate) mod remote;
@@ -28,7 +29,7 @@ pub(crate) use list::{Listed, list, word};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
-use store::Stored;
+use store::{Hardware, Stored};
 pub(crate) use words::failure;
 
 /// What xl appends to the name of a domain that arrives by a migration.
@@ -82,6 +83,23 @@ pub(crate) enum DomainSight {
 /// It does not.
 pub(crate) fn answers(roots: &Roots, deadline: Deadline) -> Result<(), Silence> {
     store::domains(roots, deadline).map(drop)
+}
+
+/// Whether the process that emulates the hardware of this domain has ended, and the guest has no drivers by which it may do
+/// without: then it stands still, though Xen calls it running. What cannot be told is no such end.
+#[must_use]
+pub(crate) fn has_lost_its_hardware(roots: &Roots, id: u32, deadline: Deadline) -> bool {
+    let Ok(Hardware { process: Some(pid), drivers: false }) = store::hardware(roots, id, deadline) else {
+        return false;
+    };
+    match std::fs::read(roots.proc.join(pid.to_string()).join("cmdline")) {
+        // The number may be another process's by now; of one that ends no arguments are left.
+        Ok(arguments) => {
+            let words: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
+            !words.windows(2).any(|pair| pair == [b"-xen-domid", id.to_string().as_bytes()])
+        }
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Looks for the machine `name`, or of this UUID, in xenstore. The hypervisor is asked, by `list`, where xenstore alone

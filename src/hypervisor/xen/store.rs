@@ -49,6 +49,30 @@ pub(crate) fn domains(roots: &Roots, deadline: Deadline) -> Result<Vec<Stored>, 
     Store::open(roots, deadline).and_then(|mut store| store.domains()).map_err(|error| silence(&error))
 }
 
+/// What xenstore says of who emulates a domain's hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hardware {
+    /// The process of its device model; none where it has none, or that is a domain.
+    pub process: Option<u32>,
+    /// Whether the guest has drivers for Xen, which may need no such process.
+    pub drivers: bool,
+}
+
+/// Who emulates the hardware of the domain of this number.
+///
+/// # Errors
+/// xenstored does not say.
+pub(crate) fn hardware(roots: &Roots, id: u32, deadline: Deadline) -> Result<Hardware, Silence> {
+    let asked = |mut store: Store| {
+        let pid = store.ask(READ, &format!("{DOMAINS}/{id}/image/device-model-pid"))?;
+        // A guest's drivers say there that they take requests.
+        let drivers = store.ask(READ, &format!("{DOMAINS}/{id}/control/feature-poweroff"))?;
+        let process = pid.and_then(|pid| std::str::from_utf8(&pid).ok()?.parse().ok());
+        Ok(Hardware { process, drivers: drivers.is_some_and(|word| word.starts_with(b"1")) })
+    };
+    Store::open(roots, deadline).and_then(asked).map_err(|error| silence(&error))
+}
+
 /// A connection to xenstored.
 struct Store {
     socket: Socket,

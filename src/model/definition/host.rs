@@ -30,6 +30,8 @@ pub enum Need {
     TpmEmulator,
     /// What serves shared folders, where libvirt is to find it.
     Virtiofsd,
+    /// What emulates the hardware of an HVM guest of Xen's, where Xen is to find it.
+    XenDeviceModel,
     /// A bridge; Open vSwitch's or the kernel's, where that is said.
     Bridge {
         /// Its name.
@@ -111,6 +113,9 @@ pub fn needs(facts: &DefinedDomain, root: Option<&Element<'_>>) -> Vec<Need> {
     for shared in &facts.filesystems {
         let role = if qemu && shared.kind == "mount" { Role::SharedFolder } else { Role::Shared };
         needs.extend(shared.source.as_deref().and_then(|path| at(role, path)));
+    }
+    if facts.domain_type == "xen" && facts.os_type.as_deref() == Some("hvm") && facts.emulator.is_none() {
+        needs.push(Need::XenDeviceModel);
     }
     match root {
         Some(root) => of_document(facts, root, qemu, &mut needs),

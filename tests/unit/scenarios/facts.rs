@@ -289,6 +289,9 @@ fn process(words: &str) -> Process {
             ending: false,
         },
         "domain" => Process::Alive { run: RunId::XenDomain(7), incoming: false, name: "foo".into(), ending: false },
+        "still-domain" => {
+            Process::Alive { run: RunId::XenDomain(7), incoming: false, name: "foo".into(), ending: true }
+        }
         "renamed" => Process::Alive {
             run: RunId::Process { pid: 4711, start: 99 },
             incoming: false,

@@ -99,6 +99,20 @@ fn an_xl_file_needs_its_disks_bridges_and_devices() {
 }
 
 #[test]
+fn an_hvm_guest_of_xens_needs_a_device_model_unless_it_names_one() {
+    let model = |needs: Vec<Need>| needs.contains(&Need::XenDeviceModel);
+    let xl = |text: &str| model(needs(&parse_xl(format!("name = 'a'\n{text}\n").as_bytes()).unwrap(), None));
+    assert!(xl("type = 'hvm'") && xl("builder = 'hvm'"));
+    assert!(!xl("type = 'pv'") && !xl("type = 'pvh'") && !xl("type = 'hvm'\ndevice_model_override = '/q'"));
+    let xml = |domain: &str, os: &str, more: &str| {
+        let os = format!("<os><type>{os}</type></os>");
+        model(of(&format!("<domain type='{domain}'><name>a</name>{os}<devices>{more}</devices></domain>")))
+    };
+    assert!(xml("xen", "hvm", "") && !xml("xen", "hvm", "<emulator>/q</emulator>"));
+    assert!(!xml("xen", "xenpvh", "") && !xml("xen", "linux", "") && !xml("kvm", "hvm", ""));
+}
+
+#[test]
 fn of_a_definition_without_measure_only_so_much_is_looked_at() {
     let disk = |number: usize| format!("<disk><source file='/{number}'/><target dev='a{number}'/></disk>");
     let disks: String = (0..2 * MOST).map(disk).collect();

@@ -69,9 +69,11 @@ fn check_of(kind: LackKind) -> ExamCheck {
         Hinders::Lasting => {}
     }
     match kind {
-        LackKind::DomainType | LackKind::MachineType | LackKind::EmulatorMissing | LackKind::EmulatorNotExecutable => {
-            ExamCheck::NoEmulator
-        }
+        LackKind::DomainType
+        | LackKind::MachineType
+        | LackKind::EmulatorMissing
+        | LackKind::EmulatorNotExecutable
+        | LackKind::DeviceModelMissing => ExamCheck::NoEmulator,
         LackKind::NetworkMissing
         | LackKind::NetworkInactive
         | LackKind::BridgeMissing

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What libxl said of a domain that libvirt could not create: libvirt itself tells only that it could not. It is in a log that
+//! all domains share.
+
+use crate::sys::child::end_of_file;
+use crate::sys::time::{Deadline, from_utc};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+/// Where libvirt's Xen driver has libxl's errors.
+const LOG: &str = "/var/log/libvirt/libxl/libxl-driver.log";
+/// As much of its end as is read.
+const END: usize = 16 * 1024;
+
+/// The sentence for what was said since `began`, if that was of one domain alone.
+#[must_use]
+pub(crate) fn cause(began: SystemTime, deadline: Deadline) -> Option<String> {
+    // Its times are read in whole seconds.
+    cause_in(&end_of_file(LOG, END, deadline)?, began.checked_sub(Duration::from_secs(1))?)
+}
+
+/// The same of a log: its lines begin with a time and the library that speaks.
+pub(crate) fn cause_in(log: &str, began: SystemTime) -> Option<String> {
+    let since: Vec<(&str, &str)> = log
+        .lines()
+        .filter_map(|line| {
+            let (stamp, said) = line.split_once(": ")?;
+            let (library, words) = said.split_once(": ")?;
+            (from_utc(stamp)? >= began).then_some((library, words))
+        })
+        .collect();
+    let number = |words: &str| words.split_once("Domain ")?.1.split(':').next()?.parse::<u32>().ok();
+    let domains: BTreeSet<u32> = since.iter().filter_map(|(_, words)| number(words)).collect();
+    if since.is_empty() || domains.len() > 1 {
+        return None;
+    }
+    // As the same libraries speak where xl runs them.
+    let text: String = since.iter().map(|(library, words)| format!("{library}: error: {words}\n")).collect();
+    Some(super::failure(text.as_bytes()).said)
+}

@@ -19,7 +19,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Starts it, for the second time too, and waits for the guest; gives its boot.
-fn started(guest: &Guest<'_>, dialect: Dialect, before: &str) -> String {
+pub fn started(guest: &Guest<'_>, dialect: Dialect, before: &str) -> String {
     guest.watch(dialect).gives(7);
     guest.call(dialect, "start").gives(0);
     let id = guest.id().unwrap_or_else(|| panic!("a start said 0, but there is no '{}'", guest.name));
@@ -30,7 +30,7 @@ fn started(guest: &Guest<'_>, dialect: Dialect, before: &str) -> String {
 }
 
 /// Stops it, which must ask the guest.
-fn stopped(guest: &Guest<'_>, dialect: Dialect, boot: &str) {
+pub fn stopped(guest: &Guest<'_>, dialect: Dialect, boot: &str) {
     guest.call(dialect, "stop").gives(0);
     assert_eq!(guest.id(), None);
     assert!(guest.was_asked(boot), "the guest was not asked");

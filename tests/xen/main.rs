@@ -9,6 +9,7 @@
 mod common;
 mod dom0;
 mod faults;
+mod hvm;
 mod life;
 mod moves;
 #[path = "../shared/mod.rs"]
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         });
         Part { name: (*name).into(), share: *share, run }
     };
-    let cases = [faults::CASES, moves::CASES, life::CASES].concat();
+    let cases = [faults::CASES, moves::CASES, life::CASES, hvm::CASES].concat();
     let Some(played) = choice.play(cases.iter().map(part).collect()) else { return ExitCode::SUCCESS };
     played.end()
 }

@@ -3,7 +3,7 @@
 # lab prepare: a Xen host's parts, made once from Debian's packages and kept in the cache of tests/hosts.
 #
 #   xen/     the hypervisor, the kernel (an ELF, for dom0 and for guests), its modules, the initramfs that finds the root
-#   domu/    a guest's user space
+#   domu/    a guest's user space, and the disks of HVM guests
 #   dom0/    the root's image and the keys by which it is entered
 #   booted/  a disk with the state of a host that has just booted
 #
@@ -23,7 +23,7 @@ prepare() {
 	work_name=.xen.work # under a lock of its own, so what tests/hosts clears away may not have its name
 	rm -rf "$cache"/.xen.work.*
 	part "$cache" xen "$here/lib/prepare.sh" "$here/boot"
-	part "$cache" domu "$here/lib/prepare.sh" "$here/guest"
+	part "$cache" domu "$here/lib/prepare.sh" "$here/guest" "$here/hvm"
 	part "$cache" dom0 "$here/lib/prepare.sh" "$here/dom0" "$cache/.xen.stamp" "$cache/.domu.stamp"
 	part "$cache" booted "$cache/.dom0.stamp" "$here/lib/hosts.sh" /usr/bin/qemu-system-x86_64
 }
@@ -92,6 +92,16 @@ make_domu() {
 	install -m 755 "$here/guest/poweroff" root/sbin/reboot
 	(cd root && find . | cpio -o -H newc --quiet | gzip -1) >guest.gz
 	rm -r root
+	make_disk 0 hvm.img
+	make_disk 1 deaf.img
+}
+
+# make_disk DEAF FILE: the disk of an HVM guest, which has nothing but a boot sector.
+make_disk() {
+	as --32 --defsym "DEAF=$1" -o boot.o "$here/hvm/boot.s"
+	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o "$2" boot.o
+	truncate -s 1M "$2"
+	rm boot.o
 }
 
 # The machine's own Debian sources, by what apt has read of them.
@@ -109,7 +119,7 @@ make_dom0() {
 	debian_sources >sources
 	mmdebstrap --quiet --variant=essential --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
-		--include="$utils,xenstore-utils,libvirt-daemon,libvirt-daemon-driver-xen,libvirt-clients" \
+		--include="$utils,xenstore-utils,qemu-system-xen,libvirt-daemon,libvirt-daemon-driver-xen,libvirt-clients" \
 		--include=openssh-server,openssh-client,netcat-openbsd,iproute2,kmod,mount,procps \
 		"$(. /etc/os-release && echo "$VERSION_CODENAME")" root sources
 	ssh-keygen -q -t ed25519 -N '' -C lab -f key
@@ -125,7 +135,7 @@ furnish() {
 	rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root/sbin/init"
 	mkdir -p "$root/lab" "$root/var/log/xen/console" "$root/var/log/libvirt" "$root/root/.ssh"
 	cp -r "$cache/xen/modules/lib/modules" "$root/usr/lib/"
-	cp "$cache/xen/vmlinux" "$cache/domu/guest.gz" /bin/busybox "$root/lab/"
+	cp "$cache/xen/vmlinux" "$cache"/domu/* /bin/busybox "$root/lab/"
 	install -m 755 "$here"/dom0/* "$root/lab/"
 	ln -s /lab/busybox "$root/usr/sbin/init"
 	printf '::sysinit:/lab/services\n::shutdown:/bin/true\n' >"$root/etc/inittab"

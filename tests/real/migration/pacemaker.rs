@@ -54,6 +54,12 @@ fn settled(cluster: &Cluster) {
     cluster.host(1).run("crm_resource", &["--wait", "--timeout=100s"]);
 }
 
+/// Whether the cluster leaves its resources alone, in the words of Pacemaker 2.1 or 3.
+fn is_in_maintenance(host: &Host) -> Option<()> {
+    let status = host.run("crm_mon", &["-1"]);
+    (status.contains("unmanaged") || status.contains("(maintenance")).then_some(())
+}
+
 /// Nothing has failed, and nobody was fenced.
 fn all_is_well(cluster: &Cluster) {
     let status = cluster.host(1).run("crm_mon", &["-1"]);
@@ -173,7 +179,7 @@ fn a_start_asks_where_it_went_last_unless_the_cluster_has_fenced_that_node() {
     wait();
     guest.runs_only_on(other);
     set("maintenance-mode", "true");
-    until(20, "maintenance", || here.run("crm_mon", &["-1"]).contains("unmanaged").then_some(()));
+    until(20, "maintenance", || is_in_maintenance(here));
     for service in ["pacemakerd", "corosync"] {
         gone.service("stop", service);
     }
@@ -219,7 +225,7 @@ fn a_machine_that_an_administrator_moved_by_virsh_is_taken_over_where_it_is_and_
     }
     assert_eq!(utilization(&cluster).1, epoch);
     here.run("crm_attribute", &["-n", "maintenance-mode", "-v", "true"]);
-    until(20, "maintenance", || here.run("crm_mon", &["-1"]).contains("unmanaged").then_some(()));
+    until(20, "maintenance", || is_in_maintenance(here));
     cluster.host(other).virsh(&["migrate", "--live", "a", &format!("qemu+ssh://{to}/system")]);
     let drifted = list();
     let a = &drifted["resources"][0];

@@ -9,6 +9,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::presence::Presence;
 use crate::model::state::{Motion, Off, State};
 use crate::policy::hope::Hope;
+use crate::policy::moving::NEVER;
 
 /// What a failure says, behind its kind where that decides something.
 fn failed(failure: &Failure) -> String {
@@ -82,7 +83,8 @@ fn moves(looks: &[SeenLook], lines: &mut Lines) {
             Hope::Soon => "soon",
             Hope::Silent => "silent",
         };
-        lines.tell("move-fails", &format!("{hope} {} {}", failed.looks, failed.why));
+        let looks = if failed.looks == NEVER { "begun".into() } else { failed.looks.to_string() };
+        lines.tell("move-fails", &format!("{hope} {looks} {}", failed.why));
         if failed.held {
             lines.leave("libvirt said nothing of the domain's job after a try".into());
         }
@@ -96,16 +98,33 @@ fn moves(looks: &[SeenLook], lines: &mut Lines) {
             break;
         }
     }
-    let target = looks.iter().find_map(|look| look.facts.answers.target.as_ref().map(|place| (look, place)));
-    if let Some((look, place)) = target
+    if looks.iter().any(|look| look.done.moving.tried.as_ref().is_some_and(|tried| tried.paused)) {
+        lines.tell("paused-late", "");
+    }
+    target(looks, lines);
+    let puts_right = |next: &str| next.ends_with(" here") || next.ends_with(" at the target");
+    if looks.windows(2).any(|pair| matches!(pair, [one, two] if puts_right(&one.next) && one.next == two.next)) {
+        lines.tell("stuck", "");
+    }
+}
+
+/// How it was at the target, and how often that was asked in vain before.
+fn target(looks: &[SeenLook], lines: &mut Lines) {
+    let told = || {
+        let asked = behind(looks, "ask the target whether");
+        asked.filter_map(|look| look.facts.answers.target.as_ref().map(|place| (look, place)))
+    };
+    let silent = told().take_while(|(_, place)| matches!(place.presence(), Presence::Unknown(_))).count();
+    let answered = told().nth(silent);
+    if silent > 0 && answered.is_some() {
+        lines.tell("silent-first", &silent.to_string());
+    }
+    // After a move that succeeded it is there in any case.
+    if let Some((look, place)) = answered.or_else(|| told().next())
         && look.done.moving.tried.as_ref().is_none_or(|tried| tried.failed.is_some())
         && words::there(place) != "off"
     {
         lines.tell("there", &words::there(place));
-    }
-    let puts_right = |next: &str| next.ends_with(" here") || next.ends_with(" at the target");
-    if looks.windows(2).any(|pair| matches!(pair, [one, two] if puts_right(&one.next) && one.next == two.next)) {
-        lines.tell("stuck", "");
     }
 }
 

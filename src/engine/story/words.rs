@@ -93,6 +93,7 @@ pub(super) fn process(process: &Process, label: Option<&str>) -> String {
         Process::NotLooked => "not-looked".into(),
         Process::Gone => "gone".into(),
         Process::NoDomain => "no-domain".into(),
+        Process::Alive { run: RunId::XenDomain(_), ending: true, .. } => "still-domain".into(),
         Process::Alive { ending: true, .. } => "ending".into(),
         Process::Alive { incoming: true, .. } => "incoming".into(),
         Process::Alive { run: RunId::XenDomain(_), .. } => "domain".into(),

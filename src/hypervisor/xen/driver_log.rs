@@ -12,11 +12,13 @@ const LOG: &str = "/var/log/libvirt/libxl/libxl-driver.log";
 /// As much of its end as is read.
 const END: usize = 16 * 1024;
 
+/// The times in it are read in whole seconds.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
+
 /// The sentence for what was said since `began`, if that was of one domain alone.
 #[must_use]
 pub(crate) fn cause(began: SystemTime, deadline: Deadline) -> Option<String> {
-    // Its times are read in whole seconds.
-    cause_in(&end_of_file(LOG, END, deadline)?, began.checked_sub(Duration::from_secs(1))?)
+    cause_in(&end_of_file(LOG, END, deadline)?, began.checked_sub(WHOLE_SECOND)?)
 }
 
 /// The same of a log: its lines begin with a time and the library that speaks.

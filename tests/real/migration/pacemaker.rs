@@ -27,7 +27,7 @@ fn cluster_with_a_as(agent: &str) -> (Cluster, std::path::PathBuf) {
          <instance_attributes id='a-i'>{}</instance_attributes><meta_attributes id='a-m'>{}</meta_attributes>\
          <operations>{}{}{}{}{}</operations></primitive>",
         pairs("a-i", &[("name", "a"), ("path", folder.to_str().unwrap())]),
-        pairs("a-m", &[("allow-migrate", "true")]),
+        pairs("a-m", &[("allow-migrate", "true"), ("resource-stickiness", "100")]),
         op("monitor", "2s", "10s"),
         op("start", "0", "15s"),
         op("stop", "0", "40s"),

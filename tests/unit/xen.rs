@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::time::Duration;
 use vm_agent::hypervisor::xen::driver_log::cause_in;
 use vm_agent::hypervisor::xen::{
@@ -304,6 +305,7 @@ fn a_silent_xl_is_a_silence_of_its_kind() {
 
 #[test]
 fn an_hvm_guest_stands_still_where_its_device_model_has_ended_and_it_has_no_drivers_for_xen() {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
     let lost = |said: &[(&str, &str)], arguments: Option<&str>| {
         let mut store = store(&[(7, Some("web"), WEB, true)]);
         for (path, word) in said {
@@ -314,10 +316,16 @@ fn an_hvm_guest_stands_still_where_its_device_model_has_ended_and_it_has_no_driv
             std::fs::create_dir(folder.path().join("211")).unwrap();
             std::fs::write(folder.path().join("211/cmdline"), arguments.replace(' ', "\0")).unwrap();
         }
-        has_lost_its_hardware(&roots, 7, soon())
+        has_lost_its_hardware(&roots, 7, soon(), read)
     };
     let model = ("image/device-model-pid", "211");
     assert!(!lost(&[model], Some("/q -xen-domid 7 -name web ")));
+    // One whose arguments do not come has not ended.
+    let mut its = store(&[(7, Some("web"), WEB, true)]);
+    its.insert((2, "/local/domain/7/image/device-model-pid".into()), b"211".to_vec());
+    let (folder, hung) = host(move |stream| answers(&its, stream));
+    std::fs::create_dir(folder.path().join("211")).unwrap();
+    assert!(!has_lost_its_hardware(&hung, 7, soon(), |_| None));
     // It is gone, or ends, or its number is another's.
     for arguments in [None, Some(""), Some("/q -xen-domid 8 -name 7 "), Some("vi 7 -xen-domid ")] {
         assert!(lost(&[model], arguments), "{arguments:?}");
@@ -327,7 +335,7 @@ fn an_hvm_guest_stands_still_where_its_device_model_has_ended_and_it_has_no_driv
     // It needs none, or it is a domain of its own.
     assert!(!lost(&[], None) && !lost(&[("image/device-model-domid", "3")], None));
     let (_folder, silent) = host(drop);
-    assert!(!has_lost_its_hardware(&silent, 7, soon()));
+    assert!(!has_lost_its_hardware(&silent, 7, soon(), read));
 }
 
 const NO_MODEL: &str = "libxl: error: libxl_dm.c:2909:libxl__spawn_local_dm: Domain 5:device model /q is not executable: No such file or directory

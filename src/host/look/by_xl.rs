@@ -12,8 +12,13 @@ use crate::model::call::{Caller, Invocation};
 use crate::model::definition::Language;
 use crate::model::facts::{Definition, Libvirt, Process, RunId, Silence, Tools};
 use crate::model::tools::XL_HERE;
+use crate::sys::child::end_of_file;
 use crate::sys::time::Deadline;
+use std::path::Path;
 use std::time::Duration;
+
+/// The most bytes of a device model's arguments.
+const ARGUMENTS: usize = 1 << 20;
 
 impl Looker {
     /// Who controls the machine.
@@ -105,7 +110,8 @@ impl Looker {
         let active = matches!(libvirt, Libvirt::Domain(domain) if domain.state.active());
         match sight {
             DomainSight::There { id, name, incoming } => {
-                let ending = depth.hardware && xen::has_lost_its_hardware(&self.roots, id, deadline);
+                let read = |path: &Path| end_of_file(&path.to_string_lossy(), ARGUMENTS, deadline);
+                let ending = depth.hardware && xen::has_lost_its_hardware(&self.roots, id, deadline, read);
                 Process::Alive { run: RunId::XenDomain(id), incoming, name, ending }
             }
             DomainSight::Absent if active => Process::Unknown("xenstore does not have it".into()),

@@ -27,7 +27,7 @@ use list::list_at;
 pub(crate) use list::list_of;
 pub(crate) use list::{Listed, list, word};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use store::{Hardware, Stored};
 pub(crate) use words::failure;
@@ -86,20 +86,27 @@ pub(crate) fn answers(roots: &Roots, deadline: Deadline) -> Result<(), Silence> 
 }
 
 /// Whether the process that emulates the hardware of this domain has ended, and the guest has no drivers by which it may do
-/// without: then it stands still, though Xen calls it running. What cannot be told is no such end.
+/// without: then it stands still, though Xen calls it running. What cannot be told is no such end. A process' arguments are
+/// in its memory, which may be locked for ever, so that `read` must end by itself.
 #[must_use]
-pub(crate) fn has_lost_its_hardware(roots: &Roots, id: u32, deadline: Deadline) -> bool {
+pub(crate) fn has_lost_its_hardware(
+    roots: &Roots,
+    id: u32,
+    deadline: Deadline,
+    read: impl Fn(&Path) -> Option<String>,
+) -> bool {
     let Ok(Hardware { process: Some(pid), drivers: false }) = store::hardware(roots, id, deadline) else {
         return false;
     };
-    match std::fs::read(roots.proc.join(pid.to_string()).join("cmdline")) {
-        // The number may be another process's by now; of one that ends no arguments are left.
-        Ok(arguments) => {
-            let words: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
-            !words.windows(2).any(|pair| pair == [b"-xen-domid", id.to_string().as_bytes()])
-        }
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    let process = roots.proc.join(pid.to_string());
+    if process.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return true;
     }
+    // The number may be another process's by now; of one that ends no arguments are left.
+    read(&process.join("cmdline")).is_some_and(|arguments| {
+        let words: Vec<&str> = arguments.split('\0').collect();
+        !words.windows(2).any(|pair| pair == ["-xen-domid", &id.to_string()])
+    })
 }
 
 /// Looks for the machine `name`, or of this UUID, in xenstore. The hypervisor is asked, by `list`, where xenstore alone

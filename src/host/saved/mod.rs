@@ -38,7 +38,7 @@ pub(crate) struct StatePlace {
 pub(crate) enum FolderOrder {
     /// What is there; and how these disks are, and those of the record.
     Look { disks: Vec<String> },
-    /// Remove what a save on this host has left.
+    /// Remove what a save on this host has left; an image that is whole is set aside.
     Clear,
     /// Remove the image that was restored, and what a save on this host has left.
     Drop,

@@ -96,9 +96,7 @@ impl Host<'_> {
     fn change_state(&self, order: &FolderOrder) {
         let Some(place) = self.state_place() else { return };
         match place.change(order, self.until(Share::StateFolder)) {
-            Ok(aside) => aside.iter().for_each(|path| {
-                log::warn!("a whole image of its memory of which nothing was on record was set aside: {path}");
-            }),
+            Ok(aside) => tell_of(&aside),
             Err(failure) => log::warn!("the folder of snapshot was not cleared up: {failure}"),
         }
     }
@@ -115,7 +113,7 @@ impl Host<'_> {
         let (facts, record) = self.what_to_record(&who)?;
         let (files, untold) = written_disks(&facts);
         let record = StateRecord { untold, ..record };
-        place.change(&FolderOrder::Drop, self.budget_for_folder(until))?;
+        tell_of(&place.change(&FolderOrder::Drop, self.budget_for_folder(until))?);
         self.set_older_aside(&place, until)?;
         let found = place.look(files.clone(), self.budget_for_folder(until))?;
         if let Some(failure) = hindrance(&place, &found, &facts, &files, &record) {
@@ -128,10 +126,6 @@ impl Host<'_> {
         let call = self.backend.spawn(&change, &who, self.deadline)?;
         let saved = self.await_save(call, &who, until);
         if let Err(failure) = saved {
-            if !matches!(failure.kind, FailureKind::Refused(_)) {
-                // Whoever asked for it is gone, and libvirt may be at it yet.
-                let _ = self.backend.call(&Change::AbortJob, &who, self.until(Share::SaveEnds));
-            }
             // libvirt has removed it, too. While it may be at it, the guest's memory may be about to be there alone.
             let runs_on = |domain: &Domain| domain.state.active() && domain.state != State::Paused(Pause::Save);
             if matches!(&self.observe(self.last_look).here.libvirt, Libvirt::Domain(domain) if runs_on(domain)) {
@@ -225,7 +219,19 @@ impl Host<'_> {
             fds.extend(interrupt::descriptor().map(|signals| PollFd::from_borrowed_fd(signals, PollFlags::IN)));
             let _ = poll(&mut fds, Some(&timespec(until.left())));
         }
-        call.answer(self.deadline).map(drop)
+        call.answer(self.deadline).map(drop).inspect_err(|failure| {
+            if !matches!(failure.kind, FailureKind::Refused(_)) {
+                // Whoever asked for it is gone, and libvirt may be at it yet.
+                let _ = self.backend.call(&Change::AbortJob, who, self.until(Share::SaveEnds));
+            }
+        })
+    }
+}
+
+/// Tells of images that were found where only leavings of a save are cleared away.
+fn tell_of(aside: &[String]) {
+    for path in aside {
+        log::warn!("a whole image of its memory of which nothing was on record was set aside: {path}");
     }
 }
 

@@ -31,7 +31,6 @@ pub(super) fn words<'a>(uri: &str, change: &'a Change, who: &Who) -> (Vec<OsStri
         Change::Wake => add(&["dompmwakeup"]),
         Change::Shutdown { mode: ShutdownMode::Default } => add(&["shutdown"]),
         Change::Shutdown { mode } => add(&["shutdown", "--mode", mode.word()]),
-        // What comes behind it in one call of virsh would be done all the same, so only the worker looks before.
         Change::Destroy | Change::DestroyWaiting => add(&["destroy"]),
         Change::Save { path, bypass_cache } => {
             add(&["save", "--file", path]);

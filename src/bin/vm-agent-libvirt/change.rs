@@ -19,11 +19,11 @@ pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, Erro
     let here = |act: &dyn Fn(&Connect) -> Result<Answer, Error>| {
         act(&connect::open(uri, CallStep::Connect)?).during(CallStep::Call)
     };
-    let call = |act: &dyn Fn(&Domain) -> Result<Answer, Error>| {
+    let found = |act: &dyn Fn(&Domain) -> Result<Answer, ErrorReply>| {
         let connection = connect::open(uri, CallStep::Connect)?;
-        let domain = connect::find(&connection, who).during(CallStep::Lookup)?;
-        act(&domain).during(CallStep::Call)
+        act(&connect::find(&connection, who).during(CallStep::Lookup)?)
     };
+    let call = |act: &dyn Fn(&Domain) -> Result<Answer, Error>| found(&|domain| act(domain).during(CallStep::Call));
     let done = |act: &dyn Fn(&Domain) -> Result<(), Error>| call(&|domain| act(domain).map(|()| Answer::default()));
     match change {
         Change::Create { xml } => here(&|connection| Ok(started(&connection.create_domain_xml(xml, 0)?))),
@@ -44,16 +44,14 @@ pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, Erro
         Change::Suspend => done(&Domain::suspend),
         Change::Shutdown { mode } => done(&|domain| domain.shutdown_flags(shutdown_flags(*mode))),
         Change::Destroy => done(&Domain::destroy),
-        Change::DestroyWaiting => {
-            let connection = connect::open(uri, CallStep::Connect)?;
-            let domain = connect::find(&connection, who).during(CallStep::Lookup)?;
-            let (state, reason) = ffi::state(&domain).during(CallStep::Call)?;
+        Change::DestroyWaiting => found(&|domain| {
+            let (state, reason) = ffi::state(domain).during(CallStep::Call)?;
             let state = State::from_numbers(state, reason);
             if !state.may_be_arriving() {
                 return Err(own(CallStep::Call, format!("it is {state} now")));
             }
             domain.destroy().map(|()| Answer::default()).during(CallStep::Call)
-        }
+        }),
         Change::Save { path, bypass_cache } => done(&|domain| ffi::save(domain, path, bypass(*bypass_cache))),
         Change::DropSaved => done(&|domain| domain.managed_save_remove(0)),
         Change::AbortJob => done(&ffi::abort_job),

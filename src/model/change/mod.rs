@@ -47,7 +47,8 @@ pub enum Change {
     },
     /// End it without asking the guest.
     Destroy,
-    /// End it, if it still waits for its memory, as at the target of a migration; nothing else is ended.
+    /// End it, if it still waits for its memory, as at the target of a migration. virsh and xl, which stand in for a worker
+    /// that is missing, cannot look before: by them it is ended as it is.
     DestroyWaiting,
     /// Write its memory to a file, and end it.
     Save {

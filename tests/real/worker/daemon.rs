@@ -60,6 +60,9 @@ fn a_transient_domain_lives_from_create_to_destroy() {
     assert_eq!(daemon.state("web"), Some((1, 1)));
     ok(&daemon.of("web", Change::Suspend));
     assert_eq!(daemon.state("web"), Some((3, 1)));
+    // Only what waits for its memory is ended by this.
+    let error = failure(&daemon.of("web", Change::DestroyWaiting));
+    assert!(error.message.contains("it is paused") && daemon.state("web") == Some((3, 1)), "{error:?}");
     ok(&daemon.of("web", Change::Resume));
     assert_eq!(daemon.state("web"), Some((1, 5)));
     let error = failure(&daemon.of("web", Change::Create { xml: definition("web").into() }));

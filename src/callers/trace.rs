@@ -57,8 +57,8 @@ fn open(to: &TraceTo) -> std::io::Result<File> {
         TraceTo::Descriptor(number) => OpenOptions::new().append(true).open(Path::new("/dev/fd").join(number)),
         TraceTo::File(path) => {
             make_folder_of(path)?;
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flag(OFlags::NONBLOCK)).open(path)
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(flags).open(path)
         }
         TraceTo::Below(folder, file) => {
             let path = folder.join(file);
@@ -77,10 +77,6 @@ fn open(to: &TraceTo) -> std::io::Result<File> {
 
 fn make_folder_of(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o755).create(folder))
-}
-
-fn flag(flag: OFlags) -> i32 {
-    flag.bits().cast_signed()
 }
 
 fn name_of(to: &TraceTo) -> String {

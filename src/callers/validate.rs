@@ -215,12 +215,7 @@ fn host(
         needs = lacks::needs(defined);
         lacks = lacks_for(inv, looker, defined, &needs, deadline);
     }
-    let seen = looker.look(
-        inv,
-        Depth { process: false, thorough: false, hardware: false },
-        inv.budget().share(Share::Look, deadline.left()),
-        deadline,
-    );
+    let seen = looker.look(inv, Depth::default(), inv.budget().share(Share::Look, deadline.left()), deadline);
     if let Some(defined) = looker.libvirts_own(&seen, deadline) {
         needs = lacks::needs(&defined);
         lacks = lacks_for(inv, looker, &defined, &needs, deadline);

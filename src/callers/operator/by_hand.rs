@@ -39,8 +39,7 @@ impl Hint {
     pub(super) fn look(inv: &Invocation, env: &Environment) -> Option<Self> {
         let deadline = Deadline::after(inv.budget().share(Share::Hint, inv.timeout));
         let mut looker = Looker::new(inv, env, Roots::default());
-        let seen =
-            looker.look(inv, Depth { process: false, thorough: false, hardware: false }, deadline.left(), deadline);
+        let seen = looker.look(inv, Depth::default(), deadline.left(), deadline);
         match &seen.here.libvirt {
             Libvirt::Silent(silence) => match silence.kind {
                 SilenceKind::Dead | SilenceKind::Hung => Some(Self::Waits(silence.why.clone())),

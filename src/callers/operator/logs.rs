@@ -39,7 +39,7 @@ const LINE: usize = 1000;
 pub(super) fn look(inv: &Invocation, env: &Environment, lines: usize) -> (String, Code) {
     let deadline = inv.budget().deadline();
     let mut looker = Looker::new(inv, env, Roots::default());
-    let depth = Depth { process: false, thorough: false, hardware: false };
+    let depth = Depth::default();
     looker.look(inv, depth, inv.budget().share(Share::StatusLook, deadline.left()), deadline);
     let live = looker.ask_last(deadline, |connection, domain| connection.xml(domain, 0));
     looker.read_definition(inv);

@@ -77,7 +77,7 @@ pub(super) fn refusal(
 ) -> Option<String> {
     let inv = as_configured(inv, env, resource);
     let mut looker = Looker::new(&inv, env, Roots::default());
-    let depth = Depth { process: true, thorough: false, hardware: false };
+    let depth = Depth { process: true, ..Depth::default() };
     let seen = looker.look(&inv, depth, inv.budget().share(Share::LookHere, until.left()), until);
     match seen.here.presence() {
         Presence::Active(_) | Presence::Blind { .. } | Presence::Stray { .. } => return None,

@@ -55,7 +55,7 @@ fn advice(inv: &Invocation, env: &Environment, code: Code) -> Option<String> {
     inv.params.name.get_or_insert_with(|| "any".into());
     let inv = &inv;
     let mut looker = Looker::new(inv, env, Roots::default());
-    let seen = looker.look(inv, Depth { process: false, thorough: false, hardware: false }, deadline.left(), deadline);
+    let seen = looker.look(inv, Depth::default(), deadline.left(), deadline);
     let dead = matches!(&seen.here.libvirt, Libvirt::Silent(silence) if silence.kind == SilenceKind::Dead);
     let driver = looker.uri.split([':', '+']).next().unwrap_or_default();
     let sockets = candidate_sockets(driver, false, &looker.roots.run);

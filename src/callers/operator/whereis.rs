@@ -178,7 +178,7 @@ const fn in_words(copies: Copies) -> (&'static str, Code) {
 
 impl Asking<'_> {
     fn here(&mut self) -> Place {
-        let depth = Depth { process: true, thorough: false, hardware: false };
+        let depth = Depth { process: true, ..Depth::default() };
         let patience = self.inv.budget().share(Share::StatusLook, self.deadline.left());
         self.looker.look(self.inv, depth, patience, self.deadline).here
     }

@@ -110,8 +110,8 @@ pub(crate) struct Looker {
     may_be_xl: bool,
 }
 
-/// How much is worth finding out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much is worth finding out; as it stands, no more than libvirt says of the domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Depth {
     /// Find the process even though libvirt says that the domain is active. (Before "not running" it is always looked for.)
     pub process: bool,

@@ -49,7 +49,7 @@ pub(super) fn look(inv: &Invocation, env: &Environment, deadline: Deadline) -> M
 
 /// libvirt's own definition of it, which outlives a stop; else why there is none.
 fn libvirts_own(looker: &mut Looker, inv: &Invocation, deadline: Deadline) -> Result<Defined, String> {
-    let depth = Depth { process: false, thorough: false, hardware: false };
+    let depth = Depth::default();
     let seen = looker.look(inv, depth, inv.budget().share(Share::Look, deadline.left()), deadline);
     let name = looker.name().unwrap_or_default().to_owned();
     if let Libvirt::Silent(silence) = &seen.here.libvirt {

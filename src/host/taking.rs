@@ -79,3 +79,20 @@ pub(crate) fn take_lock(inv: &Invocation, looker: &mut Looker, deadline: Deadlin
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_start_it_is_told_from_who_only_ends_or_moves_it_and_the_silent_one_may() {
+        let starts = |holder: &str| Taken::Beside(holder.to_owned()).starter().is_some();
+        for holder in ["start, process 7", "restart, process 7", "recover, process 7", "it does not say what it does"] {
+            assert!(starts(holder), "{holder}");
+        }
+        for holder in ["stop, process 7", "kill, process 7", "migrate, process 7", "migrate_to, process 7"] {
+            assert!(!starts(holder), "{holder}");
+        }
+        assert!(Taken::Needless.starter().is_none());
+    }
+}

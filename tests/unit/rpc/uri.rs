@@ -139,6 +139,17 @@ fn what_is_not_clearly_a_local_socket_is_left_to_libvirts_library() {
 }
 
 #[test]
+fn a_socket_that_is_none_of_the_systems_leads_to_a_daemon_of_its_own() {
+    let systems = |uri: &str| Uri::parse(uri).unwrap().is_of_the_system(Path::new("/run"));
+    for socket in ["", "?socket=/run/libvirt/libvirt-sock", "?socket=/run/libvirt/virtqemud-sock-ro"] {
+        assert!(systems(&format!("qemu:///system{socket}")), "{socket}");
+    }
+    for socket in ["/run/alt/libvirt-sock", "/run/libvirt/virtlxcd-sock", "/run/user/0/libvirt/libvirt-sock"] {
+        assert!(!systems(&format!("qemu:///system?socket={socket}")), "{socket}");
+    }
+}
+
+#[test]
 fn the_daemon_is_asked_to_open_the_uri_without_what_concerns_the_client() {
     for (uri, expected) in [
         ("qemu:///system", "qemu:///system"),

@@ -18,18 +18,25 @@ prepare() {
 		migration=1
 		shift
 	fi
-	cache=${1:-$default_cache}
-	mkdir -p "$cache"
-	cache=$(realpath -- "$cache")
-	exec 9>"$cache/.lock" # two test runs may prepare at once
-	flock -w 600 9 || die "another prepare holds $cache"
-	rm -rf "$cache"/.work.* # of one that was killed
+	hold_cache "${1:-$default_cache}" '' 600
 	part "$cache" kernel "$here/lib/prepare.sh"
 	part "$cache" guest "$here/lib/prepare.sh" "$here/guest" "$cache/.kernel.stamp"
 	if [ -n "$migration" ]; then
 		part "$cache" qemu "$here/lib/prepare.sh"
 		part "$cache" tools "$here/lib/prepare.sh" "$here/statfs-nfs.c"
 	fi
+}
+
+# hold_cache CACHE GROUP SECONDS: waits for a group of its parts, since two test runs may prepare at once; sets `cache` to its
+# whole path. Each group has a lock and a name for its work, so that it clears away its own alone, of one that was killed.
+hold_cache() {
+	local held
+	mkdir -p "$1"
+	cache=$(realpath -- "$1")
+	exec {held}>"$cache/.${2:+$2.}lock"
+	flock -w "$3" "$held" || die "another prepare holds $cache"
+	work_name=.${2:+$2.}work
+	rm -rf --one-file-system "$cache/$work_name".*
 }
 
 # part CACHE NAME SOURCE...: runs make_NAME in an empty folder and puts the result in place at once,
@@ -43,7 +50,7 @@ part() {
 		return
 	fi
 	begin=$(now_ms)
-	work=$(mktemp -d "$cache/${work_name-.work}.XXXXXX")
+	work=$(mktemp -d "$cache/$work_name.XXXXXX")
 	chmod 755 "$work"
 	# In the background, because "if" would turn off "set -e" inside.
 	(cd "$work" && "make_$name" "$cache") >"$cache/$name.log" 2>&1 &
@@ -102,19 +109,25 @@ make_guest() {
 	rm -r root files
 }
 
-# Debian 12's QEMU 7.2 corrupts guests in live migration when it emulates the processor; the one in the
-# backports suite does not. The suite is read from where the machine gets its Debian packages, with
-# lists of its own: the machine's package lists stay as they are.
-make_qemu() {
-	local archive options package
+# lists_of deb|deb-src SUITE: what another suite has, of the archive from which the machine gets its Debian packages; sets
+# `options`, apt's for it. The machine's own package lists stay as they are. Leaves lists, packages and source.list here.
+lists_of() {
+	local archive
 	archive=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
 		awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
 	[ -n "$archive" ] || die "no source of bookworm main among the machine's package sources"
 	mkdir lists packages
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive bookworm-backports main" >source.list
+	echo "$1 [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $2 main" >source.list
 	options=(-o "Dir::Etc::sourcelist=$PWD/source.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists"
 		-o "Dir::Cache=$PWD/packages" -o APT::Sandbox::User=root)
 	apt-get "${options[@]}" update
+}
+
+# Debian 12's QEMU 7.2 corrupts guests in live migration when it emulates the processor; the one in the
+# backports suite does not.
+make_qemu() {
+	local options package
+	lists_of deb bookworm-backports
 	apt-get "${options[@]}" download qemu-system-x86 qemu-system-common qemu-system-data seabios
 	for package in *.deb; do
 		dpkg-deb -x "$package" .

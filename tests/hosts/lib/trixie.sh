@@ -16,14 +16,9 @@ modular_packages="gcc,libc6-dev,pkgconf,meson,ninja-build,python3,gettext,xz-uti
 	libvirt-dev,libglib2.0-dev,libgnutls28-dev,libxml2-dev,libtirpc-dev,libjson-c-dev"
 
 prepare_trixie() {
-	local cache=${1:-$default_cache}
+	local cache
 	[ "$(id -u)" = 0 ] || die "prepare: a root of Debian packages is made by root only"
-	mkdir -p "$cache"
-	cache=$(realpath -- "$cache")
-	exec 8>"$cache/.trixie.lock" # two test runs may prepare at once
-	flock -w 1800 8 || die "another prepare holds $cache"
-	work_name=.trixie.work # under a lock of its own, so what "prepare" clears away may not have its name
-	rm -rf --one-file-system "$cache"/.trixie.work.*
+	hold_cache "${1:-$default_cache}" trixie 1800
 	part "$cache" modular "$here/lib/trixie.sh" "$here/lib/build-modular"
 	part "$cache" trixie "$here/lib/trixie.sh" "$cache/.modular.stamp"
 }
@@ -35,17 +30,10 @@ trixie_root() {
 		--dpkgopt=force-unsafe-io --include="$(tr -s '\n\t' ',' <<<"${2//$'\n'/,}")" trixie "$1"
 }
 
-# The machine's package lists stay as they are: these are the release's own, of the same archive. apt checks what it fetches.
+# apt checks what it fetches.
 fetch_libvirt_source() {
-	local archive options source
-	archive=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-		awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
-	[ -n "$archive" ] || die "no source of bookworm main among the machine's package sources"
-	mkdir lists packages
-	echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive trixie main" >source.list
-	options=(-o "Dir::Etc::sourcelist=$PWD/source.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists"
-		-o "Dir::Cache=$PWD/packages" -o APT::Sandbox::User=root)
-	apt-get "${options[@]}" update
+	local options source
+	lists_of deb-src trixie
 	read -r -a source < <(apt-get "${options[@]}" --print-uris source libvirt | tr -d "'" | grep '\.orig\.tar\.xz ')
 	/usr/lib/apt/apt-helper "${options[@]}" download-file "${source[0]}" libvirt.tar.xz "${source[3]}"
 	rm -r lists packages source.list

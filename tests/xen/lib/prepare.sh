@@ -14,14 +14,9 @@ boot_modules="virtio_pci virtio_blk ext4"
 dom0_modules="xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkback xen-netback bridge loop tun virtio_net"
 
 prepare() {
-	local cache=${1:-$default_cache}
+	local cache
 	[ "$(id -u)" = 0 ] || die "prepare: a root of Debian packages is made by root only"
-	mkdir -p "$cache"
-	cache=$(realpath -- "$cache")
-	exec 9>"$cache/.xen.lock" # two test runs may prepare at once
-	flock -w 900 9 || die "another prepare holds $cache"
-	work_name=.xen.work # under a lock of its own, so what tests/hosts clears away may not have its name
-	rm -rf "$cache"/.xen.work.*
+	hold_cache "${1:-$default_cache}" xen 900
 	part "$cache" xen "$here/lib/prepare.sh" "$here/boot"
 	part "$cache" domu "$here/lib/prepare.sh" "$here/guest" "$here/hvm"
 	part "$cache" dom0 "$here/lib/prepare.sh" "$here/dom0" "$cache/.xen.stamp" "$cache/.domu.stamp"

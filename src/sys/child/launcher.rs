@@ -62,7 +62,7 @@ fn launch(args: impl IntoIterator<Item = OsString>) -> rustix::io::Result<()> {
     // Not reaped before the sweep below, so the number is still the program's.
     let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
         send(&agent, Message::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()))?;
-        watch(&agent, &pidfd)
+        watch(&agent, &pidfd, pid)
     });
     if let Ok(Some(end)) = watched {
         let _ = send(&agent, end, None);
@@ -90,7 +90,7 @@ fn start(
 }
 
 /// Waits until the program has ended (and says how), or everything shall end: the agent says so, or is gone.
-fn watch(agent: &impl AsFd, program: &OwnedFd) -> rustix::io::Result<Option<Message>> {
+fn watch(agent: &impl AsFd, program: &OwnedFd, pid: Pid) -> rustix::io::Result<Option<Message>> {
     loop {
         let mut fds = [PollFd::new(program, PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -99,7 +99,8 @@ fn watch(agent: &impl AsFd, program: &OwnedFd) -> rustix::io::Result<Option<Mess
         }
         let [program_event, agent_event] = &fds;
         if !program_event.revents().is_empty() {
-            let end = waitid(WaitId::PidFd(program.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+            // By its number, which is the program's until it is reaped: Linux 5.3 waits for no descriptor.
+            let end = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
             return Ok(end.and_then(|end| {
                 end.exit_status().map(Message::Exited).or(end.terminating_signal().map(Message::Signalled))
             }));

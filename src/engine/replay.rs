@@ -47,17 +47,17 @@ impl ReplayedLook {
 }
 
 /// A record, as it can be worked with.
-pub(super) struct Readable {
+pub(crate) struct Readable {
     /// The version of the agent that recorded it.
-    pub agent: String,
+    pub(super) agent: String,
     /// What was asked for.
-    pub call: RecordedCall,
+    pub(super) call: RecordedCall,
     /// The same, as the agent reads it.
-    pub inv: Invocation,
+    pub(super) inv: Invocation,
     /// What was seen and decided.
-    pub looks: Vec<SeenLook>,
+    pub(super) looks: Vec<SeenLook>,
     /// Looks that are not in the record.
-    pub left_out: usize,
+    pub(super) left_out: usize,
 }
 
 /// A look, as it was given to the policy, and what was decided.
@@ -72,7 +72,7 @@ impl Readable {
     ///
     /// # Errors
     /// It is none, or one that this version cannot read; a sentence.
-    pub(super) fn of(text: &str) -> Result<Self, String> {
+    pub(crate) fn of(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         match value.get("version").and_then(Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
@@ -98,11 +98,9 @@ impl Readable {
 }
 
 /// Decides again what a record tells of.
-///
-/// # Errors
-/// It is no record, or one that this version cannot read; a sentence.
-pub(crate) fn replay(text: &str) -> Result<Replayed, String> {
-    let Readable { agent, call, inv, looks, left_out } = Readable::of(text)?;
+#[must_use]
+pub(crate) fn replay(record: Readable) -> Replayed {
+    let Readable { agent, call, inv, looks, left_out } = record;
     let decided = |SeenLook { facts, done, next }| {
         let today = policy::next(&inv, &facts, &done).to_string();
         let seen = format!("libvirt: {}; process: {}", facts.here.libvirt, facts.here.process_in_words());
@@ -111,7 +109,7 @@ pub(crate) fn replay(text: &str) -> Result<Replayed, String> {
     let looks = looks.into_iter().map(decided).collect();
     let RecordedCall { caller, action, timeout, otherwise, .. } = call;
     let call = format!("{action}, called by {caller}, within {:.0} s", timeout.as_secs_f64());
-    Ok(Replayed { agent, call, looks, otherwise, left_out })
+    Replayed { agent, call, looks, otherwise, left_out }
 }
 
 fn read<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, String> {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 use vm_agent::engine::imagine::{Imagined, play};
 use vm_agent::engine::recording::Recording;
-use vm_agent::engine::replay::replay;
+use vm_agent::engine::replay::{Readable, replay};
 use vm_agent::model::call::{Action, Caller, Environment, Invocation};
 use vm_agent::model::change::ShutdownMode;
 use vm_agent::model::definition::Language;
@@ -486,7 +486,7 @@ proptest! {
         let mut recording = Recording::begin();
         recording.note(&seen, &done, &next);
         let text = recording.text(&inv, &Outcome::new(Code::Ok, ""));
-        let replayed = replay(&text).unwrap();
+        let replayed = replay(Readable::of(&text).unwrap());
         let looks = usize::from(!next.is_of_a_good_end());
         prop_assert!(replayed.looks.len() == looks && replayed.looks.iter().all(|it| it.is_same()), "{replayed:?} {text}");
     }

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use vm_agent::callers::records::{FACTS, KINDS, write};
 use vm_agent::engine::imagine::{Imagined, play_recorded};
 use vm_agent::engine::recording::Recording;
-use vm_agent::engine::replay::replay;
+use vm_agent::engine::replay::{Readable, Replayed, replay};
 use vm_agent::engine::story::story;
 use vm_agent::model::action::{Action, Class};
 use vm_agent::model::call::{Caller, Environment, Invocation};
@@ -66,6 +66,11 @@ static RECORD: LazyLock<String> = LazyLock::new(|| {
     recording.text(&inv, &outcome)
 });
 
+/// What is decided of a record again.
+fn again(text: &str) -> Replayed {
+    replay(Readable::of(text).unwrap())
+}
+
 #[test]
 fn no_record_has_a_definitions_text_or_what_may_be_a_password() {
     let inv = call(
@@ -80,7 +85,7 @@ fn no_record_has_a_definitions_text_or_what_may_be_a_password() {
     let (recording, outcome) = start(&inv, Vec::new());
     let text = recording.text(&inv, &outcome);
     assert!(!text.contains("kwort") && text.contains("qemu+tcp://me:-@web/system"), "{text}");
-    assert!(replay(&text).unwrap().looks.iter().all(|look| look.is_same()), "{text}");
+    assert!(again(&text).looks.iter().all(|look| look.is_same()), "{text}");
 }
 
 #[test]
@@ -96,7 +101,7 @@ fn a_record_is_bounded_whatever_was_seen() {
         let (recording, outcome) = start(&inv, (0..count).map(member).collect());
         let text = recording.text(&inv, &outcome);
         assert!(text.len() < 60_000, "{}", text.len());
-        let replayed = replay(&text).unwrap();
+        let replayed = again(&text);
         assert_eq!(replayed.left_out > 0, count == 500, "{replayed:?}");
         assert_eq!(replayed.otherwise, ["migrate_options"]);
     }
@@ -104,13 +109,13 @@ fn a_record_is_bounded_whatever_was_seen() {
 
 #[test]
 fn a_fact_that_was_altered_is_decided_otherwise() {
-    let whole = replay(&RECORD).unwrap();
+    let whole = again(&RECORD);
     assert!(whole.looks.len() > 3 && whole.looks.iter().all(|look| look.is_same()), "{whole:?}");
     let altered = RECORD.replacen("\"NoDomain\"", "{\"Silent\":{\"kind\":\"Hung\",\"why\":\"w\"}}", 1);
     assert_ne!(altered, *RECORD);
-    assert!(replay(&altered).unwrap().looks.iter().any(|look| !look.is_same()));
+    assert!(again(&altered).looks.iter().any(|look| !look.is_same()));
     let asked_for_otherwise = RECORD.replacen("\"action\":\"start\"", "\"action\":\"stop\"", 1);
-    assert!(replay(&asked_for_otherwise).unwrap().looks.iter().any(|look| !look.is_same()));
+    assert!(again(&asked_for_otherwise).looks.iter().any(|look| !look.is_same()));
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn a_record_of_a_real_machine_becomes_a_story_in_the_words_of_a_story() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
     let made = |name: &str| {
         let record: serde_json::Value = serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap();
-        story(record[FACTS].as_str().unwrap()).unwrap()
+        story(&Readable::of(record[FACTS].as_str().unwrap()).unwrap())
     };
     assert_eq!(
         made("stop-by-force.json"),
@@ -143,7 +148,7 @@ proptest! {
         let length = bytes.len();
         changes.into_iter().for_each(|(place, byte)| bytes[place % length] = byte);
         bytes.truncate(cut.map_or(length, |cut| cut % length));
-        let _ = replay(&String::from_utf8_lossy(&bytes));
+        let _ = Readable::of(&String::from_utf8_lossy(&bytes)).map(replay);
     }
 
     #[test]
@@ -154,7 +159,7 @@ proptest! {
         let text: String = parts.iter().enumerate().map(|(at, part)| {
             if at == place { format!("{number}{}", &part[part.len() - 1..]) } else { (*part).to_owned() }
         }).collect();
-        let _ = replay(&text);
+        let _ = Readable::of(&text).map(replay);
     }
 }
 
@@ -245,7 +250,7 @@ fn a_name_of_any_bytes_is_one_line_of_a_record() {
     assert_eq!(text.lines().count(), 1);
     let record: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
     assert!(record.values().all(|value| !value.contains(|c: char| c.is_control())), "{record:?}");
-    replay(&record[FACTS]).unwrap();
+    Readable::of(&record[FACTS]).unwrap();
 }
 
 /// Reports of faults that are mended, and actions of real machines. `UPDATE=1 cargo test --lib records` takes over what is
@@ -258,8 +263,8 @@ fn every_record_that_was_kept_is_decided_as_it_was() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let replayed =
-            replay(record[FACTS].as_str().unwrap()).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        let read = Readable::of(record[FACTS].as_str().unwrap());
+        let replayed = replay(read.unwrap_or_else(|why| panic!("{}: {why}", file.display())));
         let differ: Vec<_> = replayed.looks.iter().filter(|look| !look.is_same()).collect();
         if differ.is_empty() || !std::env::vars().any(|(name, value)| name == "UPDATE" && value == "1") {
             assert!(differ.is_empty(), "{}: {differ:#?}", file.display());

@@ -5,7 +5,7 @@
 use super::history::{Fields, facts, field, written};
 use super::input;
 use super::logs::plain;
-use crate::engine::replay::{ReplayedLook, replay};
+use crate::engine::replay::{Readable, ReplayedLook, replay};
 use crate::engine::story::story;
 use crate::model::outcome::Code;
 use crate::sys::text::say;
@@ -64,10 +64,11 @@ fn one(record: &Value, as_story: bool) -> Result<(String, bool), String> {
     // What a record's field has may be given alone.
     let alone = fields.contains_key("looks");
     let recorded = if alone { record.to_string() } else { facts(fields)? };
-    let replayed = replay(&recorded)?;
-    if as_story {
-        let same = replayed.looks.iter().all(ReplayedLook::is_same);
-        return Ok((plain_lines(&story(&recorded)?), same));
+    let record = Readable::of(&recorded)?;
+    let told = as_story.then(|| plain_lines(&story(&record)));
+    let replayed = replay(record);
+    if let Some(told) = told {
+        return Ok((told, replayed.looks.iter().all(ReplayedLook::is_same)));
     }
     let mut text = if alone { replayed.call.clone() } else { title(fields, &replayed.call) };
     text.push_str(&format!(" (recorded by vm-agent {})\n", replayed.agent));

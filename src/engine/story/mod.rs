@@ -45,11 +45,8 @@ impl Lines {
 }
 
 /// The story of a record.
-///
-/// # Errors
-/// It is no record, or one that this version cannot read; a sentence.
-pub(crate) fn story(text: &str) -> Result<String, String> {
-    let record = Readable::of(text)?;
+#[must_use]
+pub(crate) fn story(record: &Readable) -> String {
     let mut lines = Lines::default();
     call(&record.call, &mut lines);
     if let (Some(first), looks) = (record.looks.first(), record.looks.as_slice()) {
@@ -79,7 +76,7 @@ pub(crate) fn story(text: &str) -> Result<String, String> {
     lines.told.iter().for_each(|line| story.push_str(&format!("{line}\n")));
     story.push_str("---\n");
     story.push_str(&steps::decided(&record.looks));
-    Ok(in_its_name(&story, &record.looks))
+    in_its_name(&story, &record.looks)
 }
 
 /// Its name, and the number of its process or domain, are those of every story.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use vm_agent::engine::imagine;
 use vm_agent::engine::recording::Recording;
-use vm_agent::engine::replay::replay;
+use vm_agent::engine::replay::{Readable, replay};
 use vm_agent::engine::story::{by_turns, repeated, story};
 use vm_agent::sys::text::ascii_line;
 
@@ -61,7 +61,7 @@ fn every_story_is_decided_the_same_again_by_its_record() {
         let mut recording = Recording::begin();
         let (_, outcome) = imagine::play_recorded(&inv, &seen, &world, &mut recording);
         let text = recording.text(&inv, &outcome.unwrap());
-        let replayed = replay(&text).unwrap_or_else(|why| panic!("{why}\n{story}\n{text}"));
+        let replayed = Readable::of(&text).map(replay).unwrap_or_else(|why| panic!("{why}\n{story}\n{text}"));
         for look in &replayed.looks {
             assert!(look.is_same(), "{look:?}\n{story}\n{text}");
         }
@@ -84,7 +84,7 @@ fn every_story_that_is_made_of_a_record_comes_to_what_was_recorded() {
         let (inv, seen, world) = facts::read(above);
         let mut recording = Recording::begin();
         let (_, outcome) = imagine::play_recorded(&inv, &seen, &world, &mut recording);
-        let made = story(&recording.text(&inv, &outcome.unwrap())).unwrap();
+        let made = story(&Readable::of(&recording.text(&inv, &outcome.unwrap())).unwrap());
         let (again, decided) = made.split_once("\n---\n").unwrap();
         assert!(name(again).is_some(), "{made}");
         // What was refused before anything was seen has no facts.

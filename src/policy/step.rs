@@ -248,15 +248,28 @@ pub(crate) enum Tidy {
 /// What a line of the log is about that somebody must act upon at once.
 pub(crate) const CRITICAL: &str = "critical";
 
+/// How many seconds a wait has: whole ones, and tenths where there is less than one, since no wait is none.
+struct WaitLength(Duration);
+
+impl fmt::Display for WaitLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_secs(), self.0.subsec_millis().div_ceil(100)) {
+            (0, 10) => f.write_str("1"),
+            (0, tenths) => write!(f, "0.{}", tenths.max(1)),
+            (seconds, _) => seconds.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ask(query) => query.fmt(f),
             Self::Do(step) => step.fmt(f),
-            Self::Wait(Delay::UntilChange(longest)) => write!(f, "wait up to {} s for a change", longest.as_secs()),
+            Self::Wait(Delay::UntilChange(longest)) => write!(f, "wait up to {} s for a change", WaitLength(*longest)),
             Self::Wait(Delay::Fixed(_)) => f.write_str("look again"),
             Self::Wait(Delay::Stay(longest)) => {
-                write!(f, "stay up to {:.0} s for what may happen to it", longest.as_secs_f32())
+                write!(f, "stay up to {} s for what may happen to it", WaitLength(*longest))
             }
             Self::Answer(outcome, _) => write!(f, "answer {}: {}", outcome.code.number(), outcome.reason),
         }
@@ -295,7 +308,7 @@ impl fmt::Display for Step {
             Self::Restore => f.write_str("restore it from its memory there"),
             Self::SetAside { why } => write!(f, "set its memory there aside ({why})"),
             Self::Save(longest) => {
-                write!(f, "save its memory to the folder of snapshot, in at most {} s", longest.as_secs())
+                write!(f, "save its memory to the folder of snapshot, in at most {} s", WaitLength(*longest))
             }
             Self::AbortSave { ours: true } => f.write_str("abort the save that was cut short"),
             Self::AbortSave { ours: false } => f.write_str("abort the save that somebody else has begun"),
@@ -303,7 +316,7 @@ impl fmt::Display for Step {
             Self::KeepStopped => f.write_str("have the cluster keep it stopped"),
             Self::Wake => f.write_str("wake the guest"),
             Self::Ask { mode, wait } => {
-                write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), wait.as_secs())
+                write!(f, "ask the guest to shut down (mode {}) and wait up to {} s", mode.word(), WaitLength(*wait))
             }
             Self::Destroy => f.write_str("destroy it"),
             Self::EndRun(run) => write!(f, "end its {run}"),
@@ -317,7 +330,7 @@ impl fmt::Display for Step {
             }
             Self::PutRight { at: Side::Source, change } => write!(f, "{change} here"),
             Self::PutRight { at: Side::Destination, change } => write!(f, "{change} at the target"),
-            Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", pause.as_secs()),
+            Self::TryAgain { pause, why } => write!(f, "wait {} s and try again ({why})", WaitLength(*pause)),
             Self::SaveDefinition => f.write_str("save what was changed in it into its definition's file"),
             Self::TakeLock => f.write_str("wait for the lock of another vm-agent"),
             Self::TurnToStart => f.write_str("it is stopped; go on with the start"),

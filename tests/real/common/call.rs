@@ -352,8 +352,10 @@ impl Running<'_> {
         if !self.process.ended_within(longest) {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let stderr = String::from_utf8_lossy(&rest(&self.stderr)).into_owned();
-            panic!("no answer within {longest:?} to {} {:?}: {stderr}", self.call.action, self.call.params);
+            // Who leads into the host (ssh has one connection for all calls) may hold the stream open beyond this call's end.
+            self.early.extend(self.stderr.try_iter().flatten());
+            let (called, said) = (&self.call, String::from_utf8_lossy(&self.early));
+            panic!("no answer within {longest:?} to {} {:?}; so far: {said}", called.action, called.params);
         }
         let (took, unhindered, ended) = (self.began.wall(), self.began.elapsed(), Moment::now());
         let status = self.child.wait().unwrap();
@@ -385,7 +387,7 @@ impl Running<'_> {
     }
 }
 
-/// The rest of a stream. Whoever else holds it open is a process that the agent left behind.
+/// The rest of a stream, whose process has ended. Whoever else holds it open was left behind.
 fn rest(stream: &Receiver<Vec<u8>>) -> Vec<u8> {
     use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
     let mut all = Vec::new();
@@ -393,7 +395,10 @@ fn rest(stream: &Receiver<Vec<u8>>) -> Vec<u8> {
         match stream.recv_timeout(Duration::from_secs(2)) {
             Ok(piece) => all.extend(piece),
             Err(Disconnected) => return all,
-            Err(Timeout) => panic!("a process that the agent left behind holds its output open"),
+            Err(Timeout) => {
+                let said = String::from_utf8_lossy(&all);
+                panic!("the call has ended, and a process that it left behind holds its output open; so far: {said}")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use crate::sys::proc::children_of;
 use crate::sys::proc::parent_of;
@@ -72,6 +72,14 @@ impl AsFd for Held {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
+
+/// Whether the kernel lets us hold processes.
+///
+/// # Errors
+/// It does not, and says why.
+pub(crate) fn can_hold() -> io::Result<()> {
+    pidfd_open(getpid(), PidfdFlags::empty()).map(drop).map_err(io::Error::from)
 }
 
 /// Waits until the descriptor is readable (a pidfd: until its process has ended); whether that came before the

@@ -53,6 +53,8 @@ pub(super) struct MemberSeen {
 pub(super) enum Untold {
     /// It has no such agent at this place.
     NoAgent(String),
+    /// It does not answer, and the cluster knows.
+    Offline,
     /// In words.
     Why(String),
 }
@@ -90,6 +92,8 @@ pub(super) struct HostExam {
     pub libvirt_silent: Option<String>,
     /// The machine that is asked about.
     pub machine: Option<MachineSeen>,
+    /// Why its kernel lets the agent start and end nothing.
+    pub lacks_pidfd: Option<String>,
 }
 
 /// The way from one member to another.

@@ -22,6 +22,9 @@ use table::Level;
 /// The version of its table in docs/JSON.md.
 const VERSION: u32 = 1;
 
+/// Why nobody wonders that a member is silent.
+const OFFLINE: &str = "the cluster has it offline";
+
 /// A CPU is described in as many characters, at the most.
 const LONGEST_COMMAND: usize = 8000;
 
@@ -42,6 +45,9 @@ pub(super) struct Doctor {
     name: Option<String>,
     members: Vec<MemberAsked>,
     findings: Vec<FindingSaid>,
+    /// Nobody has named other hosts, and no cluster does.
+    #[serde(skip)]
+    alone: bool,
 }
 
 #[derive(Serialize)]
@@ -85,10 +91,12 @@ impl Doctor {
             here: at == 0,
             silent: member.told.as_ref().err().map(|untold| match untold {
                 Untold::NoAgent(program) => format!("it has no {program}"),
+                Untold::Offline => OFFLINE.to_owned(),
                 Untold::Why(why) => why.clone(),
             }),
         });
-        Self { version: VERSION, code, name: seen.name.clone(), members: members.collect(), findings }
+        let alone = seen.cluster.is_none() && seen.members.len() == 1;
+        Self { version: VERSION, code, name: seen.name.clone(), members: members.collect(), findings, alone }
     }
 
     /// One line of JSON.
@@ -97,7 +105,7 @@ impl Doctor {
         json::line(self)
     }
 
-    /// Two lines a finding, and a sum.
+    /// Two lines a finding, and a sum; for who asks one host alone, how to ask others.
     #[must_use]
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
@@ -106,16 +114,20 @@ impl Doctor {
             let _ = writeln!(text, "{:<8}        {}", "", it.mend);
         }
         let count = |level: Level| self.findings.iter().filter(|it| it.level == level).count();
-        let asked: Vec<&str> =
-            self.members.iter().filter(|it| it.silent.is_none()).map(|it| it.node.as_str()).collect();
-        let asked = if asked.is_empty() { "nobody".to_owned() } else { asked.join(", ") };
+        let (asked, silent): (Vec<_>, Vec<_>) = self.members.iter().partition(|it| it.silent.is_none());
+        let names = |of: Vec<&MemberAsked>| of.iter().map(|it| it.node.as_str()).collect::<Vec<_>>().join(", ");
+        let asked = if asked.is_empty() { "nobody".to_owned() } else { names(asked) };
+        let silent = if silent.is_empty() { String::new() } else { format!("; silent: {}", names(silent)) };
         let sum: Vec<String> = [Level::Error, Level::Warning, Level::Notice]
             .into_iter()
             .filter(|level| count(*level) > 0)
             .map(|level| format!("{} {}{}", count(level), level.word(), if count(level) == 1 { "" } else { "s" }))
             .collect();
         let sum = if sum.is_empty() { "no fault was found".to_owned() } else { sum.join(", ") };
-        let _ = write!(text, "{sum}; asked: {asked}");
+        let _ = write!(text, "{sum}; asked: {asked}{silent}");
+        if self.alone {
+            text.push_str("\nno cluster runs here, so no other host was looked at; --nodes n2,n3 names them");
+        }
         text
     }
 

@@ -384,6 +384,10 @@ checks! {
         "the members' hypervisors have no CPU in common",
         "No machine is moved live between them, but one whose processor is emulated.",
         "Keep each machine on members whose processors are of one maker, by location rules.";
+    OldKernel Error "VA513":
+        "a member's kernel gives no descriptor of a process (pidfd)",
+        "The agent starts no program and ends no process without one, so that no signal meets another's: there it only watches.",
+        "Boot Linux 5.3 or newer there; where it is a container, let it have pidfd_open.";
 
     // The network between them.
     PortsTaken Warning "VA601":

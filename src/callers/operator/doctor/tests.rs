@@ -89,6 +89,7 @@ fn exam(node: &str, other: &str) -> HostExam {
         libvirt: Some(LibvirtSeen { host, domains: Vec::new(), cpu: Some(cpu(&["sse", "avx"])) }),
         libvirt_silent: None,
         machine: Some(machine),
+        lacks_pidfd: None,
     }
 }
 
@@ -161,6 +162,23 @@ fn ssh(seen: &mut ExamSeen) -> &mut SshSeen {
     node2(seen).ways[0].ssh.as_mut().unwrap()
 }
 
+fn way_of(seen: &mut ExamSeen, member: usize) -> &mut WaySeen {
+    &mut seen.members[member].told.as_mut().unwrap().ways[0]
+}
+
+/// ssh from here to the second member.
+fn way_here(seen: &mut ExamSeen) -> &mut SshSeen {
+    way_of(seen, 0).ssh.as_mut().unwrap()
+}
+
+/// Another member, as well as the others.
+fn third(seen: &mut ExamSeen) {
+    let mut third = healthy().members.remove(1);
+    third.node = "node3".into();
+    third.told.as_mut().unwrap().libvirt.as_mut().unwrap().host.uuid = Some("third".into());
+    seen.members.push(third);
+}
+
 fn denied(seen: &mut ExamSeen) -> &mut SshSeen {
     let ssh = ssh(seen);
     (ssh.login, ssh.said) = (Login::Denied, "Permission denied (publickey).".into());
@@ -211,6 +229,10 @@ const FAULTS: &[Fault] = &[
             machine.disks[0].seen = device;
         });
     }),
+    (ExamCheck::NotKnown, |it| {
+        it.members[1].told = Err(Untold::Offline);
+        way_here(it).login = Login::Silent;
+    }),
     (ExamCheck::NoAgent, |it| it.members[1].told = Err(Untold::NoAgent("/usr/sbin/vm-agent".into()))),
     (ExamCheck::OtherVersion, |it| node2(it).version = "0.2.0".into()),
     (ExamCheck::ClockApart, |it| node2(it).clock = 1020),
@@ -219,6 +241,20 @@ const FAULTS: &[Fault] = &[
         denied(it);
     }),
     (ExamCheck::SshSilent, |it| ssh(it).login = Login::Silent),
+    // A member that nobody gets to, by whomever it was tried.
+    (ExamCheck::SshSilent, |it| {
+        third(it);
+        it.members[1].told = Err(Untold::Why("ssh to it failed: Connection refused".into()));
+        for member in [0, 2] {
+            let way = WaySeen { node: "node2".into(), host: "node2".into(), ..way_of(it, member).clone() };
+            *way_of(it, member) = way;
+            way_of(it, member).ssh.as_mut().unwrap().login = Login::Silent;
+        }
+    }),
+    (ExamCheck::HostKeyChanged, |it| {
+        it.members[1].told = Err(Untold::Why("ssh to it failed: Host key verification failed.".into()));
+        way_here(it).login = Login::KeyChanged;
+    }),
     (ExamCheck::HostKeyUnknown, |it| ssh(it).login = Login::KeyUnknown),
     (ExamCheck::HostKeyChanged, |it| ssh(it).login = Login::KeyChanged),
     (ExamCheck::HostPattern, |it| denied(it).configured_as = Some("node1.example".into())),
@@ -268,10 +304,7 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::OtherAgent, |it| vm(it).provider = "heartbeat".into()),
     (ExamCheck::NoQuorum, |it| {
         cluster(it).ignores_quorum = true;
-        let mut third = healthy().members.remove(1);
-        third.node = "node3".into();
-        third.told.as_mut().unwrap().libvirt.as_mut().unwrap().host.uuid = Some("third".into());
-        it.members.push(third);
+        third(it);
     }),
     (ExamCheck::NotManaged, |it| vm(it).managed = false),
     (ExamCheck::BadParameter, |it| vm(it).params.push(("migrate".into(), "sideways".into()))),
@@ -357,6 +390,17 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::OtherQemu, |it| node2(it).libvirt.as_mut().unwrap().host.hypervisor_version = Some(10_000_000)),
     (ExamCheck::SameHostUuid, |it| node2(it).libvirt.as_mut().unwrap().host.uuid = Some("host of node1".into())),
     (ExamCheck::BadHostname, |it| it.members[1].own_name = Some(Vec::new())),
+    // One that starts no program knows nothing of libvirt, nor of ways, and it is told why.
+    (ExamCheck::OldKernel, |it| {
+        let why = "Linux 4.18.0: Function not implemented";
+        let exam = node2(it);
+        (exam.lacks_pidfd, exam.libvirt_silent, exam.libvirt) = (Some(why.into()), Some(why.into()), None);
+        *ssh(it) = SshSeen { said: why.into(), ..SshSeen::default() };
+    }),
+    (ExamCheck::OldKernel, |it| {
+        it.members[0].told.as_mut().unwrap().lacks_pidfd = Some("Linux 4.18.0: Function not implemented".into());
+        it.members[1].told = Err(Untold::Why("ssh to it failed: Function not implemented".into()));
+    }),
     (ExamCheck::BadHostname, |it| it.members[1].own_name = Some(vec!["127.0.1.1".into()])),
     (ExamCheck::PortsTaken, |it| node2(it).files.ports_taken = 64),
     (ExamCheck::PortsClosed, |it| node2(it).ways[0].port = Reach::Closed),
@@ -377,6 +421,11 @@ fn a_healthy_pair_has_no_fault() {
     let mut alone = healthy();
     (alone.cluster, alone.name) = (None, None);
     assert!(ids(&alone).is_empty());
+    // Without a cluster who else there is must be told.
+    let hint = "--nodes n2,n3 names them";
+    assert!(!Doctor::of(&alone).text().contains(hint));
+    alone.members.pop();
+    assert!(Doctor::of(&alone).text().ends_with(hint), "{}", Doctor::of(&alone).text());
 }
 
 #[test]
@@ -416,7 +465,7 @@ fn a_silent_member_is_not_known_and_what_its_libvirt_told_still_counts() {
     domains(&mut seen, 1)[0] = domain("a", 1, true);
     assert_eq!(ids(&seen), ["VA305", "VA001"]);
     let doctor = Doctor::of(&seen);
-    assert!(doctor.text().ends_with("1 error, 1 warning; asked: node1"), "{}", doctor.text());
+    assert!(doctor.text().ends_with("1 error, 1 warning; asked: node1; silent: node2"), "{}", doctor.text());
     assert_eq!(doctor.members[1].silent.as_deref(), Some("ssh to it failed"));
 }
 

@@ -187,9 +187,7 @@ fn ask(member: &Member, question: &ExamQuestion, inv: &Invocation, source: &str,
     let plain = Uri { user: None, port: None, query: Vec::new(), ..uri.clone() };
     let told = by_ssh(if way::by_ssh(&uri) { &uri } else { &plain }, &question, until).map_err(|untold| {
         match (untold, member.standing) {
-            (Untold::Why(_), Standing::Offline | Standing::Unfenced) => {
-                Untold::Why("the cluster has it offline".into())
-            }
+            (Untold::Why(_), Standing::Offline | Standing::Unfenced) => Untold::Offline,
             (
                 untold,
                 Standing::Online | Standing::Offline | Standing::Unfenced | Standing::Unclean | Standing::Unknown,

@@ -19,6 +19,7 @@ use crate::model::outcome::Code;
 use crate::model::target::Target;
 use crate::model::uri::Uri;
 use crate::model::worker::{DomainListed, Question, Request};
+use crate::sys::held;
 use crate::sys::roots::Roots;
 use crate::sys::text::{ascii_line, say};
 use crate::sys::time::{self, Deadline};
@@ -115,9 +116,13 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
         ExamPart::Libvirt => PartSeen::Libvirt(libvirt(&source, until)),
         ExamPart::Machine => PartSeen::Machine(machine::look(&inv, &env, until)),
     };
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    let kernel = |file: &str| {
+        std::fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default().trim().to_owned()
+    };
+    let boot = kernel("random/boot_id");
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let mut seen = HostExam { version, boot, clock: time::now(), ..HostExam::default() };
+    let lacks_pidfd = held::can_hold().err().map(|why| format!("Linux {}: {why}", kernel("osrelease")));
+    let mut seen = HostExam { version, boot, clock: time::now(), lacks_pidfd, ..HostExam::default() };
     for part in at_once(&parts, look).into_iter().flatten() {
         match part {
             PartSeen::Way(way) => seen.ways.push(way),

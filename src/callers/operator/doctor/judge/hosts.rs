@@ -15,7 +15,10 @@ const APART: u64 = 5;
 pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
     for (member, exam) in told(seen) {
         let node = &member.node;
-        if let Some(why) = &exam.libvirt_silent {
+        if let Some(why) = &exam.lacks_pidfd {
+            let text = format!("the kernel of {node} gives no pidfd: nothing is started or ended there ({why})");
+            found.push(CheckFound::at(ExamCheck::OldKernel, node, text));
+        } else if let Some(why) = &exam.libvirt_silent {
             found.push(CheckFound::at(ExamCheck::LibvirtSilent, node, format!("libvirt on {node}: {why}")));
         }
         files(seen, node, &exam.files, found);

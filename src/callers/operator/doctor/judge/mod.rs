@@ -9,7 +9,7 @@ mod machine;
 mod machines;
 mod ways;
 
-use super::facts::{ExamSeen, HostExam, MemberSeen, Untold};
+use super::facts::{ExamSeen, HostExam, Login, MemberSeen, Untold, WaySeen};
 use super::finding::CheckFound;
 use super::table::ExamCheck;
 use crate::sys::text::shown;
@@ -34,7 +34,19 @@ fn told(seen: &ExamSeen) -> impl Iterator<Item = (&MemberSeen, &HostExam)> {
     seen.members.iter().filter_map(|member| Some((member, member.told.as_ref().ok()?)))
 }
 
+/// Whether it is told why a member cannot be asked from here: there is no way to it, or this host goes none.
+fn told_by_the_way(seen: &ExamSeen, node: &str) -> bool {
+    let Some(Ok(here)) = seen.members.first().map(|member| &member.told) else { return false };
+    let fails = |way: &WaySeen| !way.resolves || way.ssh.as_ref().is_some_and(|ssh| ssh.login != Login::Works);
+    here.lacks_pidfd.is_some() || here.ways.iter().find(|way| way.node == node).is_some_and(fails)
+}
+
 fn unknown(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
+    let of = |member: &MemberSeen, why: &str| {
+        let machines = if member.domains.is_ok() { "but for its machines " } else { "" };
+        let text = format!("of {} {machines}nothing is known: {why}", member.node);
+        CheckFound::at(ExamCheck::NotKnown, &member.node, text)
+    };
     for member in &seen.members {
         match &member.told {
             Ok(_) => {}
@@ -43,11 +55,9 @@ fn unknown(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
                 &member.node,
                 format!("there is no {program} on {}, so it could not look at itself", member.node),
             )),
-            Err(Untold::Why(why)) => {
-                let machines = if member.domains.is_ok() { "but for its machines " } else { "" };
-                let text = format!("of {} {machines}nothing is known: {why}", member.node);
-                found.push(CheckFound::at(ExamCheck::NotKnown, &member.node, text));
-            }
+            Err(Untold::Offline) => found.push(of(member, super::OFFLINE)),
+            Err(Untold::Why(_)) if told_by_the_way(seen, &member.node) => {}
+            Err(Untold::Why(why)) => found.push(of(member, why)),
         }
     }
     if let Some(Err(why)) = &seen.cluster {

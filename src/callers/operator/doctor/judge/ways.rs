@@ -3,9 +3,10 @@
 //! particular is told: it is what the others follow from. Pure.
 
 use super::{told, word};
-use crate::callers::operator::doctor::facts::{ExamSeen, KeySeen, Login, Reach, SshPath, SshSeen, WaySeen};
+use crate::callers::operator::doctor::facts::{ExamSeen, KeySeen, Login, Reach, SshPath, SshSeen, Untold, WaySeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
+use std::collections::BTreeMap;
 
 /// The mode bits by which others than the owner may write, and may do anything at all.
 const OTHERS_WRITE: u32 = 0o022;
@@ -16,8 +17,10 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         .filter(|(_, exam)| matches!(exam.files.root_login.as_deref(), Some("no" | "forced-commands-only")))
         .map(|(member, _)| member.node.as_str())
         .collect();
+    silent(seen, found);
     for (member, exam) in told(seen) {
-        for way in &exam.ways {
+        // Who can start no program goes no way.
+        for way in exam.ways.iter().filter(|_| exam.lacks_pidfd.is_none()) {
             self::way(&member.node, way, out.contains(&way.node.as_str()), found);
         }
         if seen.by_ssh {
@@ -28,6 +31,24 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
             }
             files(&member.node, &exam.files.ssh, found);
         }
+    }
+}
+
+/// The members that no ssh gets to, each told once, whoever has tried; one that is offline is told as that.
+fn silent(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
+    let mut silent: BTreeMap<(&str, &str), (Vec<&str>, &str)> = BTreeMap::new();
+    let is_offline = |node: &str| seen.members.iter().any(|it| it.node == node && it.told == Err(Untold::Offline));
+    for (member, exam) in told(seen) {
+        for way in exam.ways.iter().filter(|way| way.resolves && !is_offline(&way.node)) {
+            let Some(ssh) = way.ssh.as_ref().filter(|ssh| ssh.login == Login::Silent) else { continue };
+            silent.entry((&way.node, &way.host)).or_insert((Vec::new(), &ssh.said)).0.push(&member.node);
+        }
+    }
+    for ((node, host), (from, said)) in silent {
+        let gets = if from.len() == 1 { "gets" } else { "get" };
+        let said = if said.is_empty() { "it did not answer in time" } else { said };
+        let text = format!("{} {gets} no connection by ssh to {host}: {said}", from.join(" and "));
+        found.push(CheckFound::at(ExamCheck::SshSilent, node, text));
     }
 }
 
@@ -70,9 +91,8 @@ fn ssh(from: &str, way: &WaySeen, ssh: &SshSeen, root_is_out: bool, found: &mut 
             let text = format!("whether {from} gets into {host} by ssh is not known: {}", ssh.said);
             found.push(at(ExamCheck::NotKnown, text));
         }
-        Login::Silent => {
-            found.push(at(ExamCheck::SshSilent, format!("{from} gets no connection by ssh to {host}: {}", ssh.said)));
-        }
+        // Told of that member, once.
+        Login::Silent => {}
         Login::KeyChanged => {
             let text = format!("{host} shows {from} another host key than the one that is known");
             found.push(at(ExamCheck::HostKeyChanged, text).mend(format!("ssh-keygen -R {quoted}")));

@@ -3,19 +3,18 @@
 //!
 //! Nothing is set up before the first line is written, since most monitors write none. Losing a line is never an error.
 
-use crate::model::call::{Caller, Environment};
+use super::log_file::LogFile;
+use super::trace::Trace;
+use crate::model::budget::Share;
+use crate::model::call::{Caller, Environment, Invocation};
 use crate::policy::CRITICAL;
 use crate::sys::child;
-use crate::sys::text::ascii_line;
+use crate::sys::text::{ascii_line, say};
 use crate::sys::time::{Deadline, utc};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::fs::OFlags;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,33 +28,41 @@ struct Sinks {
     /// How much goes to all but the trace.
     level: LevelFilter,
     /// Gets everything, each line with the time since the begin.
-    trace: Option<(File, Instant)>,
+    trace: Option<(Trace, Instant)>,
     stderr: bool,
     /// Facility number for syslog, when it is wanted.
     syslog: Option<u8>,
-    file: Option<PathBuf>,
-    debug_file: Option<PathBuf>,
+    file: Option<LogFile>,
+    debug_file: Option<LogFile>,
     /// A program that logs for us: ha_logger or clulog; syslog when it is missing, and from its first failure on.
     program: Option<&'static str>,
     /// See `program`.
     program_failed: AtomicBool,
+    /// Until when the files may be waited for at the end.
+    until: Deadline,
 }
 
-/// Turns logging on for this caller; `instance` is the resource's name in the cluster.
-pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: bool, trace: Option<File>) {
-    let debug = verbose || env.text("HA_debug").is_some_and(|v| v != "0");
-    let level = if debug { LevelFilter::Debug } else { LevelFilter::Info };
-    if caller == Caller::Human {
-        let level = if verbose { level } else { LevelFilter::Warn };
-        let mut terminal = env_logger::Builder::new();
-        terminal.filter_level(level).format(|out, record| {
-            writeln!(out, "vm-agent: {}: {}", word(record), ascii_line(&record.args().to_string(), LINE))
-        });
-        if terminal.try_init().is_ok() {
-            log::set_max_level(level);
-        }
-        return;
+/// Turns logging to a person's terminal on.
+pub(super) fn to_terminal(env: &Environment, verbose: bool) {
+    let level = if verbose { usual(env, true) } else { LevelFilter::Warn };
+    let mut terminal = env_logger::Builder::new();
+    terminal.filter_level(level).format(|out, record| {
+        writeln!(out, "vm-agent: {}: {}", word(record), ascii_line(&record.args().to_string(), LINE))
+    });
+    if terminal.try_init().is_ok() {
+        log::set_max_level(level);
     }
+}
+
+fn usual(env: &Environment, verbose: bool) -> LevelFilter {
+    let debug = verbose || env.text("HA_debug").is_some_and(|v| v != "0");
+    if debug { LevelFilter::Debug } else { LevelFilter::Info }
+}
+
+/// Turns logging on for a cluster manager's call, which begins now.
+pub(super) fn init(inv: &Invocation, env: &Environment, trace: Option<Trace>) {
+    let (caller, instance, level) = (inv.caller, inv.instance.as_str(), usual(env, false));
+    let until = inv.budget().keeping(Share::LogFile, Deadline::after(inv.timeout));
     let trace = trace.map(|file| (file, Instant::now()));
     let most = if trace.is_some() { LevelFilter::Debug } else { level };
     let yes = |name| env.text(name).and_then(crate::model::params::boolean) == Some(true);
@@ -70,6 +77,7 @@ pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: b
             debug_file: None,
             program: Some("clulog"),
             program_failed: AtomicBool::new(false),
+            until,
         }
     } else {
         Sinks {
@@ -78,10 +86,11 @@ pub(super) fn init(caller: Caller, env: &Environment, instance: &str, verbose: b
             trace,
             stderr: true,
             syslog: env.text("HA_LOGFACILITY").or_else(|| env.text("HA_logfacility")).and_then(facility),
-            file: env.get("HA_LOGFILE").map(PathBuf::from),
-            debug_file: env.get("HA_DEBUGLOG").map(PathBuf::from),
+            file: env.get("HA_LOGFILE").map(LogFile::appended),
+            debug_file: env.get("HA_DEBUGLOG").map(LogFile::appended),
             program: (yes("HA_LOGD") || yes("HA_use_logd")).then_some("ha_logger"),
             program_failed: AtomicBool::new(false),
+            until,
         }
     };
     if log::set_boxed_logger(Box::new(sinks)).is_ok() {
@@ -172,13 +181,8 @@ impl Sinks {
         child::Child::new(&program).args(args).run(deadline).is_ok_and(|f| f.ended == child::Ended::Exited(0))
     }
 
-    fn append(&self, path: &Path, line: &str) {
-        // A FIFO that nobody reads holds nobody up.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path);
-        if let Ok(mut file) = file {
-            let _ = writeln!(file, "{} {}: {line}", utc(SystemTime::now()), self.tag);
-        }
+    fn append(&self, file: &LogFile, line: &str) {
+        file.add(&format!("{} {}: {line}", utc(SystemTime::now()), self.tag));
     }
 }
 
@@ -190,9 +194,12 @@ impl Log for Sinks {
     fn log(&self, record: &Record<'_>) {
         let text = ascii_line(&record.args().to_string(), LINE);
         let line = format!("{}: {text}", word(record));
-        if let Some((file, began)) = &self.trace {
-            let mut file = file;
-            let _ = writeln!(file, "{:.3} {line}", began.elapsed().as_secs_f32());
+        if let Some((trace, began)) = &self.trace {
+            let line = format!("{:.3} {line}", began.elapsed().as_secs_f32());
+            match trace {
+                Trace::Terminal(terminal) => say(&mut &*terminal, &line),
+                Trace::File(file) => file.add(&line),
+            }
         }
         if record.level() > self.level {
             return;
@@ -213,5 +220,18 @@ impl Log for Sinks {
         }
     }
 
-    fn flush(&self) {}
+    /// At the end of the action: the files have their lines, or it is told that they have not.
+    fn flush(&self) {
+        let trace = self.trace.as_ref().and_then(|(trace, _)| match trace {
+            Trace::Terminal(_) => None,
+            Trace::File(file) => Some(file),
+        });
+        for why in [trace, self.file.as_ref(), self.debug_file.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|file| file.end(self.until))
+        {
+            say(&mut std::io::stderr(), &format!("WARNING: {}", ascii_line(&why, LINE)));
+        }
+    }
 }

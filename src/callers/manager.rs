@@ -52,7 +52,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     }
     let inv = Invocation::from_manager(caller, action, args.get(1).map(OsString::as_os_str), env);
     let (trace, no_trace) = trace::begin(action, env);
-    logging::init(caller, env, &inv.instance, false, trace);
+    logging::init(&inv, env, trace);
     if let Some(why) = no_trace {
         log::warn!("{why}");
     }
@@ -71,6 +71,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
     if report(&inv, env, &outcome, &recording) {
         records::write(&inv, &recording, &outcome, &Roots::default());
     }
+    log::logger().flush();
     outcome.code.number()
 }
 

@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::{log_file, log_writer};
 use crate::host::aside;
 use crate::model::call::Environment;
 use crate::model::outcome::Code;
@@ -33,6 +34,9 @@ fn live(act: impl FnOnce(&OsStr, &[OsString], &Environment) -> u8) -> u8 {
     }
     if args.first().is_some_and(|word| word == child::ASIDE_WORD) {
         return aside::main(args.into_iter().skip(1));
+    }
+    if args.first().is_some_and(|word| word == log_file::WORD) {
+        return log_writer::main(args.into_iter().skip(1));
     }
     act(&argv0, &args, &Environment::of_this_process())
 }

@@ -4,12 +4,14 @@
 //! What is wanted where is read as ocf-shellfuncs of resource-agents reads it, but that the time is UTC, and that nobody
 //! but the file's owner may read it.
 
+use super::log_file::LogFile;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::boolean;
 use crate::sys::text::shown;
 use crate::sys::time::utc;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{IsTerminal, stderr, stdin};
 use std::os::fd::AsFd;
@@ -33,17 +35,47 @@ enum TraceTo {
     Terminal,
 }
 
+/// What gets the lines of a trace.
+#[derive(Debug)]
+pub(super) enum Trace {
+    Terminal(File),
+    File(LogFile),
+}
+
 /// What to write to, if a trace is wanted; and why there is none, or none where it is wanted. A trace that fails hinders
-/// nothing.
-pub(super) fn begin(action: Action, env: &Environment) -> (Option<File>, Option<String>) {
+/// nothing, and is told of at the end.
+pub(super) fn begin(action: Action, env: &Environment) -> (Option<Trace>, Option<String>) {
     if !is_wanted(env) {
         return (None, None);
     }
     let (to, trouble) = destination(action, env, stdin().is_terminal(), &utc(SystemTime::now()));
-    match to.map(|to| open(&to).map_err(|error| format!("{}: {error}; there is no trace", name_of(&to)))) {
-        Some(Ok(file)) => (Some(file), trouble),
-        Some(Err(why)) => (None, Some(why)),
-        None => (None, trouble),
+    let words = match &to {
+        None => return (None, trouble),
+        Some(TraceTo::Terminal) => {
+            return match stderr().as_fd().try_clone_to_owned() {
+                Ok(terminal) => (Some(Trace::Terminal(terminal.into())), trouble),
+                Err(error) => (None, Some(format!("stderr cannot be written to: {error}; there is no trace"))),
+            };
+        }
+        Some(TraceTo::Descriptor(number)) => vec![DESCRIPTOR.into(), number.into()],
+        Some(TraceTo::File(path)) => vec![FILE.into(), path.into()],
+        Some(TraceTo::Below(folder, file)) => vec![BELOW.into(), folder.into(), file.into()],
+    };
+    (to.map(|to| Trace::File(LogFile::of(trouble_of(&to), words))), trouble)
+}
+
+/// The words for what a trace goes to.
+const DESCRIPTOR: &str = "descriptor";
+const FILE: &str = "file";
+const BELOW: &str = "below";
+
+/// Opens what these words mean. Its storage may hang.
+pub(super) fn opened(words: &[OsString]) -> std::io::Result<File> {
+    match words {
+        [what, number] if what == DESCRIPTOR => open(&TraceTo::Descriptor(number.to_string_lossy().into_owned())),
+        [what, path] if what == FILE => open(&TraceTo::File(path.into())),
+        [what, folder, file] if what == BELOW => open(&TraceTo::Below(folder.into(), file.into())),
+        _ => Err(std::io::Error::other("these words mean no file")),
     }
 }
 
@@ -79,12 +111,15 @@ fn make_folder_of(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o755).create(folder))
 }
 
-fn name_of(to: &TraceTo) -> String {
+/// That it cannot be written, in words.
+fn trouble_of(to: &TraceTo) -> String {
     match to {
-        TraceTo::Descriptor(number) => format!("OCF_TRACE_FILE: descriptor {number} cannot be written to"),
-        TraceTo::File(path) => format!("{} cannot be written", path.display()),
-        TraceTo::Below(folder, file) => format!("{} cannot be written", folder.join(file).display()),
-        TraceTo::Terminal => "stderr cannot be written to".to_owned(),
+        TraceTo::Descriptor(number) => format!("there is no trace, as descriptor {number} cannot be written to"),
+        TraceTo::File(path) => format!("there is no trace, as {} cannot be written", path.display()),
+        TraceTo::Below(folder, file) => {
+            format!("there is no trace, as {} cannot be written", folder.join(file).display())
+        }
+        TraceTo::Terminal => "there is no trace, as stderr cannot be written to".to_owned(),
     }
 }
 
@@ -204,15 +239,10 @@ mod tests {
     fn a_file_of_an_earlier_call_is_written_anew_and_its_folder_made() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/trace");
-        let called = env(&[("OCF_TRACE_RA", "1"), ("OCF_TRACE_FILE", path.to_str().unwrap())]);
         for _ in 0..2 {
-            let (file, why) = begin(Action::Start, &called);
-            std::io::Write::write_all(&mut file.unwrap(), b"begun").unwrap();
-            assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), why), ("begun", None));
+            std::io::Write::write_all(&mut opened(&[FILE.into(), path.clone().into()]).unwrap(), b"begun").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "begun");
         }
-        let below_a_file = path.join("trace");
-        let called = env(&[("OCF_TRACE_RA", "1"), ("OCF_TRACE_FILE", below_a_file.to_str().unwrap())]);
-        let (file, why) = begin(Action::Start, &called);
-        assert!(file.is_none() && why.is_some_and(|why| why.contains("there is no trace")));
+        assert!(opened(&[FILE.into(), path.join("trace").into()]).is_err());
     }
 }

@@ -258,7 +258,7 @@ impl Which {
             say(&mut stderr(), &format!("vm-agent: {why}"));
             Code::Args.number()
         })?;
-        logging::init(Caller::Human, &env, "", verbose, None);
+        logging::to_terminal(&env, verbose);
         Ok((Invocation::from_manager(Caller::Human, action, None, &env), env))
     }
 

@@ -58,6 +58,11 @@ shares! {
         part(Share::Answer, 2),
         "A step that used all its time must still end with what is seen.",
     ),
+    LogFile => row(
+        "of that, kept even from the wait for a log file's storage",
+        part(Share::Answer, 4),
+        "Where it hangs, its lines are given up; the answer is not.",
+    ),
     // A look.
     Look => ShareRow {
         others: &[

@@ -15,6 +15,7 @@
 
 mod again;
 pub(crate) mod aside;
+pub(crate) mod feed;
 mod launcher;
 mod message;
 mod own;

@@ -69,6 +69,36 @@ fn a_logger_that_hangs_or_a_log_that_cannot_be_written_costs_little() {
 }
 
 #[test]
+fn a_log_file_and_a_trace_on_storage_that_hangs_hold_no_action_up_and_are_told_of() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--variant", "none").written();
+    let storage = Hanging::mounted(&host);
+    let names = ["ha.log", "trace"];
+    let [log, trace] = names.map(|name| storage.point.join(name));
+    let logged = |action: &str| {
+        let call = vm.call(Pacemaker, action).var("HA_LOGFILE", &log).var("OCF_TRACE_RA", "1");
+        call.var("OCF_TRACE_FILE", &trace).timeout(20.0).gives(0)
+    };
+    let answer = logged("start");
+    assert!(!answer.stderr.contains("cannot be written"), "{answer}");
+    for name in names {
+        let text = text(&storage.folder.join(name));
+        assert!(text.contains("INFO: start: 'a' was started"), "{name}: {text}");
+    }
+    storage.hangs("all");
+    let answer = logged("kill").within(10.0);
+    for name in names {
+        let told = format!("/{name} cannot be written: its storage does not answer");
+        assert!(answer.stderr.contains(&told), "{answer}");
+    }
+    assert!(!vm.lives());
+    // Who waits in the kernel cannot be ended, and ends with what it waits for.
+    storage.answers();
+    let writes = |args: &[Vec<u8>]| args.iter().any(|arg| arg == b"__log");
+    until(10, "the end of who wrote", || host.processes(writes).is_empty().then_some(()));
+}
+
+#[test]
 fn rgmanagers_log_is_clulog_where_it_is_installed_and_syslog_elsewhere() {
     let host = Host::up();
     let vm = host.guest("a").option("--variant", "none").written();

@@ -6,7 +6,9 @@ mod steps;
 
 use super::recording::Recording;
 use crate::model::call::Invocation;
-use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Noted, Peer, Place, Process};
+use crate::model::facts::{
+    Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Noted, NotedStage, Peer, Place, Process,
+};
 use crate::model::failure::Failure;
 use crate::model::outcome::Outcome;
 use crate::model::saved_state::SavedState;
@@ -23,6 +25,8 @@ pub(crate) struct Imagined {
     pub moved_to: Option<String>,
     /// That migration is not on record as finished.
     pub unfinished: bool,
+    /// libvirt was told to pause the guest until that migration had ended, and nobody has seen its end.
+    pub pausing: bool,
     /// How it is there.
     pub elsewhere: Place,
     /// How it is at the cluster's other members.
@@ -124,6 +128,7 @@ impl Default for Imagined {
         Self {
             moved_to: None,
             unfinished: false,
+            pausing: false,
             elsewhere: Place::by_word(Libvirt::NoDomain),
             peers: Fact::Known(Vec::new()),
             open_elsewhere: Fact::Known(None),
@@ -225,7 +230,12 @@ impl World for Story {
             let moving = Moving { target, rehearse: self.world.rehearse, ..Moving::default() };
             return Ok(History { locked: true, moving, ..History::default() });
         }
-        let noted = self.world.moved_to.clone().map(|uri| Noted { uri, node: None, finished: !self.world.unfinished });
+        let stage = match (self.world.pausing, self.world.unfinished) {
+            (true, _) => NotedStage::Pausing,
+            (false, true) => NotedStage::Begun,
+            (false, false) => NotedStage::Finished,
+        };
+        let noted = self.world.moved_to.clone().map(|uri| Noted { uri, node: None, stage });
         let mut done = History { locked: true, ..History::on_record(noted, None) };
         done.beside = self.world.beside.clone();
         Ok(done)

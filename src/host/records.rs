@@ -2,7 +2,7 @@
 //! What is on record about a machine on this host, in the run folder: where it last migrated to, and what a definition's
 //! file was last seen to mean. Their loss costs little.
 
-use crate::model::facts::{Noted, RunId, Tries};
+use crate::model::facts::{Noted, NotedStage, RunId, Tries};
 use crate::sys::run_dir::{read, remove, write};
 use crate::sys::text::{parse_uuid, sha256_hex, uuid_text};
 use crate::sys::time::now;
@@ -12,24 +12,34 @@ use std::time::Duration;
 
 /// Where a migration of `name` goes, or went: what a `stop` or `start` needs that finds it gone.
 pub(crate) fn note_target(run: &Path, name: &str, noted: &Noted) {
-    let word = if noted.finished { "finished" } else { "begun" };
+    let word = word_of(noted.stage);
     let node = noted.node.as_ref().map(|node| format!(" {node}")).unwrap_or_default();
     if let Err(errno) = write(run, &format!("{name}.target"), &format!("{word} {}{node}", noted.uri)) {
         log::debug!("the migration's target was not noted: {errno}");
-        if noted.finished {
+        if noted.stage == NotedStage::Finished {
             // An untrue note is worse than none.
             forget_target(run, name);
         }
     }
 }
 
-/// The target that was noted.
+const fn word_of(stage: NotedStage) -> &'static str {
+    match stage {
+        NotedStage::Begun => "begun",
+        NotedStage::Pausing => "pausing",
+        NotedStage::Finished => "finished",
+    }
+}
+
+/// The target that was noted. Of a stage that is not known nobody has seen the end.
 #[must_use]
 pub(crate) fn noted_target(run: &Path, name: &str) -> Option<Noted> {
     let text = read(run, &format!("{name}.target"))?;
     let mut parts = text.splitn(3, ' ');
     let (word, uri, node) = (parts.next()?, parts.next()?, parts.next());
-    Some(Noted { uri: uri.to_owned(), node: node.map(str::to_owned), finished: word == "finished" })
+    let known = [NotedStage::Pausing, NotedStage::Finished].into_iter().find(|stage| word_of(*stage) == word);
+    let stage = known.unwrap_or(NotedStage::Begun);
+    Some(Noted { uri: uri.to_owned(), node: node.map(str::to_owned), stage })
 }
 
 /// Forgets the target: the migration is over, and where the machine is has been seen.
@@ -299,8 +309,10 @@ mod tests {
     fn a_noted_target_is_read_until_it_is_forgotten() {
         let run = tempfile::tempdir().unwrap();
         assert_eq!(noted_target(run.path(), "a b"), None);
-        for (finished, node) in [(false, None), (true, Some("n 2".to_owned()))] {
-            let noted = Noted { uri: "qemu+ssh://n2/system".into(), node, finished };
+        let n2 = Some("n 2".to_owned());
+        for (stage, node) in [(NotedStage::Begun, None), (NotedStage::Pausing, n2.clone()), (NotedStage::Finished, n2)]
+        {
+            let noted = Noted { uri: "qemu+ssh://n2/system".into(), node, stage };
             note_target(run.path(), "a b", &noted);
             assert_eq!(noted_target(run.path(), "a b"), Some(noted));
         }

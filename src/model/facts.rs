@@ -367,8 +367,18 @@ pub(crate) struct Noted {
     pub uri: String,
     /// What the cluster calls the target.
     pub node: Option<String>,
-    /// Whether it was seen to have ended, with the machine at the target.
-    pub finished: bool,
+    pub stage: NotedStage,
+}
+
+/// How far a migration that is on record was seen to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotedStage {
+    /// It was begun, and nobody has seen its end.
+    Begun,
+    /// So it was, and libvirt was then told to pause the guest until it has moved, or was about to be.
+    Pausing,
+    /// It was seen to have ended, with the machine at the target.
+    Finished,
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@
 //! ```
 //! A look without libvirt's word on this, or at a machine that is off, changes nothing.
 
-use crate::model::facts::{Domain, Noted};
+use crate::model::facts::{Domain, Noted, NotedStage};
 use crate::model::state::{Motion, Pause, State};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub(crate) enum Outward {
     Unseen(OnRecord),
     /// It is here, and libvirt has said that no migration takes it away.
     Here {
-        /// One was on record as begun: its agent may have paused the guest, and did not live to undo that.
+        /// One was on record for which the guest was paused: its agent did not live to undo that.
         cut_short: bool,
     },
     /// It was seen leaving.
@@ -45,6 +45,8 @@ pub(crate) enum OnRecord {
     Nothing,
     /// One was begun, and nobody has seen its end.
     Begun,
+    /// The same, and its agent had the guest paused for it, or was about to.
+    Pausing,
     /// One that finished while this action waited for the lock.
     Finished,
 }
@@ -70,7 +72,8 @@ impl Outward {
     /// At the begin of an action: by the record `now`, and that of `before` it waited for the lock, where it has that.
     pub(super) fn on_record(now: Option<&Noted>, before: Option<Option<&Noted>>) -> Self {
         match (now, before) {
-            (Some(Noted { finished: false, .. }), _) => Self::Unseen(OnRecord::Begun),
+            (Some(Noted { stage: NotedStage::Begun, .. }), _) => Self::Unseen(OnRecord::Begun),
+            (Some(Noted { stage: NotedStage::Pausing, .. }), _) => Self::Unseen(OnRecord::Pausing),
             // It was moved while this action waited, so it was here when this was asked for.
             (Some(_), Some(before)) if before != now => Self::Leaving(Sight::Whole, OnRecord::Finished),
             (Some(_) | None, _) => Self::default(),
@@ -120,11 +123,12 @@ impl Outward {
         }
     }
 
-    /// Whether an agent may have paused the guest for a migration whose end it did not see.
+    /// Whether an agent may have paused the guest for a migration whose end it did not see. That one was begun is not enough:
+    /// libvirt tells a pause by such an agent from one by a person no further.
     #[must_use]
     pub(crate) const fn was_cut_short(self) -> bool {
         match self {
-            Self::Unseen(record) | Self::Leaving(_, record) => matches!(record, OnRecord::Begun),
+            Self::Unseen(record) | Self::Leaving(_, record) => matches!(record, OnRecord::Pausing),
             Self::Here { cut_short } => cut_short,
         }
     }
@@ -159,9 +163,10 @@ mod tests {
     const STILL: State = State::Paused(Pause::Migration);
     const HALF: State = State::Paused(Pause::PostCopy);
     const BEGUN: Outward = Outward::Unseen(OnRecord::Begun);
+    const PAUSING: Outward = Outward::Unseen(OnRecord::Pausing);
 
-    fn noted(finished: bool) -> Noted {
-        Noted { uri: "qemu+ssh://b/system".into(), node: None, finished }
+    fn noted(stage: NotedStage) -> Noted {
+        Noted { uri: "qemu+ssh://b/system".into(), node: None, stage }
     }
 
     /// After looks that showed these, one after the other.
@@ -174,9 +179,10 @@ mod tests {
 
     #[test]
     fn it_begins_with_what_is_on_record() {
-        let (begun, finished) = (noted(false), noted(true));
+        let (begun, finished) = (noted(NotedStage::Begun), noted(NotedStage::Finished));
         assert_eq!(Outward::on_record(None, Some(None)), Outward::Unseen(OnRecord::Nothing));
         assert_eq!(Outward::on_record(Some(&begun), None), BEGUN);
+        assert_eq!(Outward::on_record(Some(&noted(NotedStage::Pausing)), Some(None)), PAUSING);
         assert_eq!(Outward::on_record(Some(&begun), Some(None)), BEGUN);
         assert_eq!(Outward::on_record(Some(&finished), Some(Some(&finished))), Outward::Unseen(OnRecord::Nothing));
         assert_eq!(Outward::on_record(Some(&finished), None), Outward::Unseen(OnRecord::Nothing));
@@ -184,9 +190,10 @@ mod tests {
 
     #[test]
     fn what_was_moved_while_the_action_waited_for_the_lock_has_left() {
-        let moved = Outward::on_record(Some(&noted(true)), Some(Some(&noted(false))));
+        let finished = noted(NotedStage::Finished);
+        let moved = Outward::on_record(Some(&finished), Some(Some(&noted(NotedStage::Begun))));
         assert_eq!(moved, Outward::Leaving(Sight::Whole, OnRecord::Finished));
-        assert_eq!(Outward::on_record(Some(&noted(true)), Some(None)), moved);
+        assert_eq!(Outward::on_record(Some(&finished), Some(None)), moved);
         assert!(moved.may_be_the_recorded_one() && !moved.was_cut_short());
     }
 
@@ -205,11 +212,13 @@ mod tests {
 
     #[test]
     fn what_stays_here_is_here_and_its_record_is_over() {
-        for before in [BEGUN, after(BEGUN, &[(RUNS, Motion::Leaving)])] {
-            assert!(before.may_be_the_recorded_one() && before.was_cut_short());
-            let here = after(before, &[(RUNS, Motion::None)]);
-            assert_eq!(here, Outward::Here { cut_short: true });
-            assert!(here.is_here() && !here.may_be_the_recorded_one());
+        for (begun, cut_short) in [(BEGUN, false), (PAUSING, true)] {
+            for before in [begun, after(begun, &[(RUNS, Motion::Leaving)])] {
+                assert!(before.may_be_the_recorded_one() && before.was_cut_short() == cut_short);
+                let here = after(before, &[(RUNS, Motion::None)]);
+                assert_eq!(here, Outward::Here { cut_short });
+                assert!(here.is_here() && !here.may_be_the_recorded_one());
+            }
         }
         assert_eq!(after(Outward::default(), &[(RUNS, Motion::None)]), Outward::Here { cut_short: false });
     }

@@ -84,7 +84,7 @@ fn start_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History)
         }),
         // rgmanager re-adopts what runs by a start after any change of its configuration: whoever paused the machine
         // has not asked for it to run on. Only a pause that an agent made for a migration, and did not live to undo, is
-        // ours to end.
+        // ours to end: libvirt gives both the same reason, so it counts that the agent has put it on record before.
         (State::Paused(Pause::User), _) if done.outward.was_cut_short() => match &done.resume {
             None => Next::Do(Step::Resume),
             Some(Ok(())) => fail(format!("'{name}' was resumed but is {state} again")),

@@ -270,7 +270,8 @@ fn seconds(most: u64) -> impl Strategy<Value = Duration> {
 }
 
 fn outward() -> impl Strategy<Value = Outward> {
-    let recorded = || proptest::sample::select(&[OnRecord::Nothing, OnRecord::Begun, OnRecord::Finished][..]);
+    let recorded =
+        || proptest::sample::select(&[OnRecord::Nothing, OnRecord::Begun, OnRecord::Pausing, OnRecord::Finished][..]);
     let sight = proptest::sample::select(&[Sight::Still, Sight::Half, Sight::Whole][..]);
     prop_oneof![
         recorded().prop_map(Outward::Unseen),

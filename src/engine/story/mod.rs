@@ -157,14 +157,20 @@ fn begin(first: &SeenLook, class: Class, lines: &mut Lines) {
         let told = defined(definition, lines);
         lines.tell("known", &told);
     }
-    let unfinished = done.outward.was_cut_short();
-    match (&done.moved_to, unfinished) {
+    let pausing = done.outward.was_cut_short();
+    match (&done.moved_to, pausing) {
         (Some(uri), _) => lines.tell("moved-to", uri),
         // It is here again, and the record of where it went was done with.
         (None, true) => lines.tell("moved-to", "qemu+ssh://elsewhere/system"),
         (None, false) => {}
     }
-    if unfinished {
+    if pausing {
+        lines.tell("pausing", "");
+    } else if matches!(
+        done.outward,
+        Outward::Unseen(OnRecord::Begun) | Outward::Leaving(_, OnRecord::Begun) | Outward::Here { .. }
+    ) && done.moved_to.is_some()
+    {
         lines.tell("unfinished", "");
     }
     if matches!(done.outward, Outward::Leaving(_, OnRecord::Finished)) {

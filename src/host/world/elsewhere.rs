@@ -9,7 +9,7 @@ use crate::hypervisor::backend::{self, Backend};
 use crate::model::budget::Share;
 use crate::model::call::Invocation;
 use crate::model::change::Change;
-use crate::model::facts::{Facts, Libvirt, Noted, Place};
+use crate::model::facts::{Facts, Libvirt, Noted, NotedStage, Place};
 use crate::model::failure::Failure;
 use crate::model::presence::Presence;
 use crate::model::worker::Who;
@@ -45,7 +45,7 @@ impl Host<'_> {
     /// How it is where it last migrated to; a host that is dead must not cost a failover much.
     pub(super) fn ask_elsewhere(&self, who: &Who, done: &History) -> Place {
         // Of a migration whose end nobody saw the cluster's records need not know.
-        if let Some(Noted { node: Some(node), finished: true, .. }) = noted(&self.looker)
+        if let Some(Noted { node: Some(node), stage: NotedStage::Finished, .. }) = noted(&self.looker)
             && self.is_out(&node)
         {
             log::info!("it last migrated to {node}, which is offline by the cluster's word: it is not asked there");
@@ -84,7 +84,8 @@ impl Host<'_> {
     pub(super) fn stop_at_target(&self, seen: &Facts, only_half: bool, done: &History) -> Result<String, Failure> {
         let name = seen.here.name.clone().unwrap_or_default();
         // The record of a finished migration tells of an earlier one, unless it has finished in the meantime.
-        let noted = noted(&self.looker).filter(|noted| !noted.finished || done.outward.may_be_the_recorded_one());
+        let noted = noted(&self.looker)
+            .filter(|noted| noted.stage != NotedStage::Finished || done.outward.may_be_the_recorded_one());
         let uri = noted
             .ok_or_else(|| Failure::refused("where it went is not known here; look for it on the other nodes"))?
             .uri;

@@ -27,7 +27,7 @@ use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::change::Change;
-use crate::model::facts::{Fact, Facts, Process, RunId, Silence};
+use crate::model::facts::{Fact, Facts, NotedStage, Process, RunId, Silence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::outcome::Outcome;
 use crate::model::presence::Presence;
@@ -451,7 +451,7 @@ impl World for Host<'_> {
             Tidy::NoteMonitor { answered } => self.note_monitor(*answered, seen),
             Tidy::KeepUtilization => self.keep_utilization(),
             Tidy::TellDrift => self.tell_drift(seen),
-            Tidy::NoteMoved => self.note_target(seen, done, true),
+            Tidy::NoteMoved => self.note_target(seen, done, NotedStage::Finished),
             Tidy::DropState => self.drop_state(),
             Tidy::ClearState => self.clear_state(),
             Tidy::Warn(sentence) => log::warn!("{sentence}"),

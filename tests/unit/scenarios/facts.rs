@@ -105,6 +105,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
             "lingers" => world.lingers = true,
             "moved-to" => world.moved_to = said(),
             "unfinished" => world.unfinished = true,
+            "pausing" => world.pausing = true,
             "elsewhere" => {
                 world.elsewhere = match rest {
                     "running" => Place::by_word(libvirt("running")),

@@ -11,7 +11,7 @@ use crate::model::budget::Share;
 use crate::model::call::Caller;
 use crate::model::change::{Change, Flag, Migrate, Rehearsal};
 use crate::model::definition::DefinitionText;
-use crate::model::facts::{Domain, Facts, Libvirt, Noted, Place, Tools};
+use crate::model::facts::{Domain, Facts, Libvirt, Noted, NotedStage, Place, Tools};
 use crate::model::failure::Failure;
 use crate::model::params::options::Asked;
 use crate::model::target::Target;
@@ -33,12 +33,16 @@ const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl<'a> Host<'a> {
     /// Puts on record where the machine goes, or went.
-    pub(super) fn note_target(&self, seen: &Facts, done: &History, finished: bool) {
+    pub(super) fn note_target(&self, seen: &Facts, done: &History, stage: NotedStage) {
         let Some(target) = &done.moving.target else { return };
         let moved = done.moving.tried.as_ref().map(|tried| tried.name.clone());
         let name = moved.or_else(|| seen.here.name.clone()).unwrap_or_default();
-        let noted = Noted { uri: target.uri.clone(), node: Some(target.node.clone()), finished };
-        records::note_target(&self.looker.roots.run, &name, &noted);
+        self.note(target, &name, stage);
+    }
+
+    fn note(&self, target: &Target, name: &str, stage: NotedStage) {
+        let noted = Noted { uri: target.uri.clone(), node: Some(target.node.clone()), stage };
+        records::note_target(&self.looker.roots.run, name, &noted);
     }
 
     /// How the domain is at the target.
@@ -62,7 +66,7 @@ impl<'a> Host<'a> {
 
     /// One try.
     pub(super) fn move_it(&mut self, seen: &Facts, done: &mut History) {
-        self.note_target(seen, done, false);
+        self.note_target(seen, done, NotedStage::Begun);
         let began = self.began.elapsed();
         let Some((mut mover, domain)) = self.mover(seen, done) else { return };
         let request = mover.request(&domain);
@@ -84,7 +88,8 @@ impl<'a> Host<'a> {
         if let Some(word) = &asked.unknown {
             log::info!("migrate_options are handed to virsh: '{}' is not known here", ascii_line(word, 40));
         }
-        Some((Mover { host: self, target, asked, paused: false }, domain.clone()))
+        let name = seen.here.name.clone().unwrap_or_default();
+        Some((Mover { host: self, target, name, asked, paused: false }, domain.clone()))
     }
 
     /// Puts right what a migration left behind.
@@ -131,6 +136,8 @@ fn tell_progress(caller: Caller, target: &Target, line: &str) {
 struct Mover<'h, 'a> {
     host: &'h mut Host<'a>,
     target: Target,
+    /// Under which name it is on record.
+    name: String,
     /// What `migrate_options` ask for.
     asked: Asked,
     /// See [`Tried`].

@@ -9,7 +9,7 @@ use crate::hypervisor::rpc::TypedValue;
 use crate::model::budget::{Budget, Share};
 use crate::model::call::Caller;
 use crate::model::change::Change;
-use crate::model::facts::Tools;
+use crate::model::facts::{NotedStage, Tools};
 use crate::model::presence::Presence;
 use crate::model::uri::Uri;
 use crate::model::worker::{Side, Who};
@@ -230,7 +230,11 @@ impl Mover<'_, '_> {
 
     /// Has libvirt change the migration; whether it did.
     fn order(&mut self, change: &Change, who: &Who) -> bool {
-        self.paused |= *change == Change::Suspend;
+        if *change == Change::Suspend {
+            self.paused = true;
+            // Before, since the agent may be killed behind it: who finds the guest paused then knows by whom.
+            self.host.note(&self.target, &self.name, NotedStage::Pausing);
+        }
         let result = self.host.backend.call(change, who, self.order_until(self.host.deadline));
         match &result {
             Ok(()) => self.say(&format!("libvirt was told to {change}")),

@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(holder, format!("stop, process {}", std::process::id()));
         assert_eq!(holder_of(&roots, "a b"), Some(rustix::process::getpid()));
         drop(first);
-        assert_eq!(holder_of(&roots, "a b"), None);
+        // A child that another test starts at this moment has its file too, until it runs its program.
+        crate::shared::until(10, "the lock", || holder_of(&roots, "a b").is_none().then_some(()));
         let _lock = take(&roots, "a b", "start", soon()).unwrap();
     }
 

@@ -139,7 +139,7 @@ impl Bed {
 
     /// Makes a resource as its agent's page recommends; its definition lies on every node.
     pub fn makes(&self, name: &str, wanted: &Resource<'_>) {
-        let mut guest = vec!["--variant", "tick"];
+        let mut guest = vec!["--variant", "tick", "--full", "64"];
         guest.extend(wanted.guest);
         let file = self.host(1).file(&format!("{name}.xml"), &self.host(1).definition(name, &guest));
         for host in self.cluster.hosts() {

@@ -75,7 +75,8 @@ end_process() {
 
 # use_lab DIR: sets $lab and the places below it; fails when there is no lab.
 use_lab() {
-	lab=$(realpath -m -- "$1")
+	lab=$1
+	[[ $lab == /* ]] || lab=$(realpath -m -- "$1")
 	[ -e "$lab/.lab/id" ] || die "no lab at $1"
 }
 

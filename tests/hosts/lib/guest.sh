@@ -3,15 +3,16 @@
 # Guests: their definitions and what they say.
 
 verb_guest() {
-	[ $# -ge 2 ] || die "usage: lab guest DIR NAME [--variant V] [--mem MIB] [--append ARGS] [--on-crash WHAT] [--disk PATH] [--uuid U]"
+	[ $# -ge 2 ] || die "usage: lab guest DIR NAME [--variant V] [--mem MIB] [--full MIB] [--append ARGS] [--on-crash WHAT] [--disk PATH] [--uuid U]"
 	use_lab "$1"
-	local name=$2 variant=tick mem='' append='' on_crash=destroy disk='' uuid=''
+	local name=$2 variant=tick mem='' full='' append='' on_crash=destroy disk='' uuid=''
 	shift 2
 	while [ $# -gt 0 ]; do
 		[ $# -ge 2 ] || die "guest: $1 needs a value"
 		case $1 in
 		--variant) variant=$2 ;;
 		--mem) mem=$2 ;;
+		--full) full=$2 ;;
 		--append) append=$2 ;;
 		--on-crash) on_crash=$2 ;;
 		--disk) disk=$2 ;;
@@ -21,7 +22,7 @@ verb_guest() {
 		shift 2
 	done
 	case $variant in
-	tick | stubborn) mem=${mem:-80} ;;
+	tick | stubborn | linux) mem=${mem:-80} ;;
 	dirty) mem=${mem:-$((96 + $(dirty_size)))} ;;
 	none) mem=${mem:-16} ;;
 	*) die "guest: unknown variant $variant" ;;
@@ -45,8 +46,7 @@ uuid_of() {
 	echo "${sum:0:8}-${sum:8:4}-4${sum:13:3}-8${sum:17:3}-${sum:20:12}"
 }
 
-# The kernel's arguments save time in an emulated processor; "panic=0" lets a crashed guest lie, so
-# that on_crash is libvirt's to decide.
+# A Linux kernel's arguments save time in an emulated processor.
 print_definition() {
 	local cache
 	cache=$(cat "$lab/.lab/cache")
@@ -59,14 +59,23 @@ print_definition() {
 		  <os>
 		    <type arch='x86_64' machine='pc'>hvm</type>
 	XML
-	if [ "$variant" != none ]; then
-		[ -e "$cache/guest/initramfs" ] || die "no guest in $cache: run lab prepare"
+	[ -e "$cache/small/guest" ] || die "no guest in $cache: run lab prepare"
+	case $variant in
+	none) ;;
+	linux)
 		cat <<-XML
-			    <kernel>$cache/guest/vmlinuz</kernel>
-			    <initrd>$cache/guest/initramfs</initrd>
-			    <cmdline>console=ttyS0 quiet panic=0 nokaslr mitigations=off nopti tsc=reliable no_timer_check cryptomgr.notests lab=$variant${append:+ $append}</cmdline>
+			    <kernel>$cache/linux/vmlinuz</kernel>
+			    <initrd>$cache/linux/initramfs</initrd>
+			    <cmdline>console=ttyS0 quiet panic=0 nokaslr mitigations=off nopti tsc=reliable no_timer_check cryptomgr.notests${append:+ $append}</cmdline>
 		XML
-	fi
+		;;
+	*)
+		cat <<-XML
+			    <kernel>$cache/small/guest</kernel>
+			    <cmdline>lab=$variant${full:+ full=$full}${append:+ $append}</cmdline>
+		XML
+		;;
+	esac
 	cat <<-XML
 		  </os>
 		  <features><acpi/></features>

@@ -45,7 +45,7 @@ check_wishes() {
 	for path in "$lab/.lab" "$lab/shared" "$lab"/h[1-6]; do
 		[ ! -e "$path" ] || die "up: there is $path already"
 	done
-	[ -e "$default_cache/guest/initramfs" ] || die "up: no guest in $default_cache: run lab prepare"
+	[ -e "$default_cache/small/guest" ] || die "up: no guest in $default_cache: run lab prepare"
 	for what in ${1//,/ }; do
 		case $what in
 		ssh | libvirt | cluster | fencing) ;;

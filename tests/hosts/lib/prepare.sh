@@ -2,15 +2,16 @@
 #
 # lab prepare: what takes long or needs the package archive, made once and kept in a cache.
 #
-#   guest/vmlinuz, guest/initramfs    Debian's cloud kernel and the lab's own user space
+#   small/guest                       a guest that is no Linux
+#   linux/vmlinuz, linux/initramfs    one that is: Debian's cloud kernel and the lab's own user space
 #   qemu/                             (--migration) a newer QEMU, unpacked
 #   tools/                            (--migration) a shim for libvirtd, a CA and one certificate
 #
 # A finished part is recognised by its stamp, which holds a hash of what it was made from: an edited
-# guest/init makes a new initramfs, and a full cache costs some milliseconds.
+# guest/small.c makes a new guest, and a full cache costs some milliseconds.
 
-# Modules that a guest loads; their dependencies are found here, not in the guest.
-guest_modules="virtio_pci virtio_blk virtio_balloon virtio_net virtio_console button evdev pvpanic-mmio"
+# Modules that a Linux guest loads; their dependencies are found here, not in the guest.
+guest_modules="virtio_pci virtio_blk virtio_console button evdev"
 
 prepare() {
 	local migration='' cache
@@ -20,7 +21,8 @@ prepare() {
 	fi
 	hold_cache "${1:-$default_cache}" '' 600
 	part "$cache" kernel "$here/lib/prepare.sh"
-	part "$cache" guest "$here/lib/prepare.sh" "$here/guest" "$cache/.kernel.stamp"
+	part "$cache" small "$here/lib/prepare.sh" "$here/guest/small.c"
+	part "$cache" linux "$here/lib/prepare.sh" "$here/guest/init" "$here/guest/agent.c" "$cache/.kernel.stamp"
 	if [ -n "$migration" ]; then
 		part "$cache" qemu "$here/lib/prepare.sh"
 		part "$cache" tools "$here/lib/prepare.sh" "$here/statfs-nfs.c"
@@ -83,9 +85,16 @@ make_kernel() {
 	depmod -b . "${package#linux-image-}"
 }
 
+# No library, no file behind it, and where a kernel has its place: QEMU puts it there.
+make_small() {
+	gcc -m32 -Os -Wall -Wextra -ffreestanding -mgeneral-regs-only -fno-pic -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -nostdlib -static -no-pie -s -o guest "$here/guest/small.c" \
+		-Wl,-n,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments
+}
+
 # An uncompressed initramfs: the guest's processor is emulated, and unpacking would cost it more than
 # reading a few MiB costs this machine.
-make_guest() {
+make_linux() {
 	local kernel=$1/kernel version module file
 	version=$(basename "$kernel"/lib/modules/*)
 	cp "$kernel/boot/vmlinuz-$version" vmlinuz
@@ -96,7 +105,6 @@ make_guest() {
 	done
 	cp "$here/guest/init" root/init
 	chmod 755 root/init
-	gcc -O2 -Wall -static -s -o root/bin/dirty "$here/guest/dirty.c"
 	gcc -O2 -Wall -static -s -o root/bin/agent "$here/guest/agent.c"
 	for module in $guest_modules; do
 		modprobe -d "$kernel" -S "$version" --show-depends "$module"

@@ -38,6 +38,8 @@ service_answers() {
 	local root=/proc/$host_pid/root
 	case $1 in
 	libvirtd)
+		# Without its socket to ask it is in vain, and dear.
+		[ -S "$root/run/libvirt/libvirt-sock" ] || [ -S "$root/run/libvirt/virtqemud-sock" ] || return 1
 		in_host timeout 5 virsh -q -r -c qemu:///system uri &&
 			in_host timeout 5 virsh -q -c qemu:///system uri
 		;;

@@ -42,14 +42,14 @@ impl Cluster {
         &self.0
     }
 
-    /// A Linux that is started on the first host, by the agent, from a definition that both hosts know.
+    /// A guest that is started on the first host, by the agent, from a definition that both hosts know.
     pub fn travels(&self, name: &str) -> Traveller<'_> {
         self.departs(self.host(1).guest(name).polite())
     }
 
-    /// The same for this guest.
+    /// The same for this guest, whose memory is no small matter.
     pub fn departs(&self, guest: Guest<'_>) -> Traveller<'_> {
-        let vm = guest.written();
+        let vm = guest.full().written();
         if vm.persistent {
             vm.host.virsh(&["define", vm.file.to_str().unwrap()]);
             vm.host.call(Pacemaker, "start").named(&vm.name).gives(0);
@@ -69,7 +69,7 @@ pub struct Traveller<'a> {
     pub name: String,
     /// The folder with its definition.
     pub folder: PathBuf,
-    /// What its kernel drew at its boot.
+    /// What it drew at its boot.
     pub boot: String,
 }
 

@@ -20,17 +20,32 @@ impl<'a> Guest<'a> {
         Self { host, name: name.into(), options, edits: Vec::new(), persistent: false }
     }
 
-    /// A Linux that powers off when asked to.
+    /// A small one that ticks, and powers off when asked to.
     pub fn polite(self) -> Self {
         self.option("--variant", "tick")
     }
 
-    /// A Linux that tells of requests to shut down on its console, and ignores them.
+    /// A small one that tells of requests to shut down on its console, and ignores them.
     pub fn stubborn(self) -> Self {
         self.option("--variant", "stubborn")
     }
 
-    /// A Linux that panics right after its boot and is left like that.
+    /// A Linux that does what the polite one does.
+    pub fn linux(self) -> Self {
+        self.option("--variant", "linux")
+    }
+
+    /// One whose memory holds as much as a Linux's: to save it or to move it takes its time.
+    pub fn full(self) -> Self {
+        self.option("--full", "64")
+    }
+
+    /// One whose firmware takes so many seconds, in which nobody hears the power button.
+    pub fn slow_to_boot(self, seconds: u32) -> Self {
+        self.edit("</os>", &format!("<bootmenu enable='yes' timeout='{}'/></os>", seconds * 1000))
+    }
+
+    /// One that panics right after its boot and is left like that.
     pub fn crashing(self) -> Self {
         self.polite().option("--append", "crash=1").option("--on-crash", "preserve")
     }
@@ -48,7 +63,7 @@ impl<'a> Guest<'a> {
     /// A Linux that has a channel for an agent, and none that answers there.
     pub fn with_agent_channel(self) -> Self {
         const CHANNEL: &str = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel><memballoon model='none'/>";
-        self.polite().edit("<memballoon model='none'/>", CHANNEL)
+        self.linux().edit("<memballoon model='none'/>", CHANNEL)
     }
 
     /// A Linux that starts its watchdog as soon as it has booted, and never calms it: it fires after some two seconds.
@@ -74,7 +89,7 @@ impl<'a> Guest<'a> {
 
     /// A Linux that has nothing to do but these lines of its shell.
     pub fn doing(self, lines: &str) -> Self {
-        let this = self.polite();
+        let this = self.linux();
         let old = tag(&this.xml(), "initrd");
         let init = format!(
             "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\

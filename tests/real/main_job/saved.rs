@@ -72,7 +72,7 @@ fn with_disk<'a>(guest: Guest<'a>, host: &Host) -> Vm<'a> {
 fn a_saved_guest_goes_on_where_it_was_and_its_image_goes_away_once_it_runs() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = with_disk(host.guest("a").polite(), &host);
+    let vm = with_disk(host.guest("a").polite().full(), &host);
     vm.call(Pacemaker, "start").param("snapshot", &states).gives(0);
     vm.ticks();
     // Whoever saves, both restore; by the worker and by virsh, from a file and from libvirt's own definition.
@@ -116,7 +116,7 @@ fn a_saved_guest_goes_on_where_it_was_and_its_image_goes_away_once_it_runs() {
 fn libvirts_own_definition_is_saved_and_restored_too() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = with_disk(host.guest("a").polite(), &host);
+    let vm = with_disk(host.guest("a").polite().full(), &host);
     host.virsh(&["define", vm.file.to_str().unwrap()]);
     for dialect in BOTH {
         let call = |action| vm.call_by_name(dialect, action).param("snapshot", &states);
@@ -199,7 +199,7 @@ fn an_image_is_stale_once_the_machine_ran_on_another_host() {
 fn in_a_shared_folder_each_host_restores_what_another_has_saved_and_only_once() {
     let hosts = Host::several(2, "libvirt");
     let states = folder(&hosts[0]);
-    let vm = with_disk(hosts[0].guest("a").polite(), &hosts[0]);
+    let vm = with_disk(hosts[0].guest("a").polite().full(), &hosts[0]);
     let call = |host: usize, dialect, action| {
         hosts[host].call(dialect, action).named("a").param("path", &vm.folder).param("snapshot", &states)
     };
@@ -371,7 +371,7 @@ fn a_folder_that_is_full_or_fills_up_ends_in_a_shutdown_and_holds_no_half_image(
 fn a_save_that_hangs_is_aborted_when_half_of_the_time_is_over() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = host.guest("a").polite().written();
+    let vm = host.guest("a").polite().full().written();
     for dialect in BOTH {
         vm.call(dialect, "start").param("snapshot", &states).gives(0);
         vm.ticks();
@@ -498,7 +498,7 @@ fn of_fifty_saves_that_are_killed_at_random_times_no_half_image_is_ever_restored
 fn a_stop_after_one_that_was_killed_in_its_save_aborts_that_and_shuts_the_guest_down() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = host.guest("a").polite().written();
+    let vm = host.guest("a").polite().full().written();
     for dialect in BOTH {
         let call = |action| vm.call(dialect, action).param("snapshot", &states);
         call("start").gives(0);

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 fn a_stop_waits_for_an_administrators_save_and_loses_nothing_of_it() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = host.guest("a").polite().written();
+    let vm = host.guest("a").polite().full().written();
     let own = host.folder("own").join("a.save");
     for dialect in BOTH {
         let call = |action| match dialect {
@@ -48,7 +48,7 @@ fn a_stop_waits_for_an_administrators_save_and_loses_nothing_of_it() {
 fn a_libvirtd_that_is_killed_in_a_save_leaves_no_image_that_is_restored() {
     let host = Host::up();
     let states = folder(&host);
-    let vm = host.guest("a").polite().written();
+    let vm = host.guest("a").polite().full().written();
     for dialect in BOTH {
         let call = |action| vm.call(dialect, action).param("snapshot", &states);
         call("start").gives(0);
@@ -86,7 +86,7 @@ fn a_machine_on_a_block_device_goes_on_on_another_host_from_a_folder_that_both_m
     let number = device.1.strip_prefix("/dev/loop").unwrap().to_owned();
     hosts[1].run("sh", &["-c", &format!("[ -e {0} ] || mknod {0} b 7 {number}", device.1)]);
     let guest =
-        hosts[0].guest("a").polite().option("--disk", &device.1).edit("<disk type='file'", "<disk type='block'");
+        hosts[0].guest("a").polite().full().option("--disk", &device.1).edit("<disk type='file'", "<disk type='block'");
     let vm = guest.edit("<source file=", "<source dev=").written();
     let call = |host: usize, action| {
         let call = hosts[host].call(Pacemaker, action).named("a").param("path", &vm.folder);

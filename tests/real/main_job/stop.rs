@@ -37,7 +37,7 @@ fn stop_of_a_name_that_nobody_knows_answers_0() {
 fn a_guest_that_still_boots_is_asked_again_until_it_hears() {
     let host = Host::up();
     for dialect in BOTH {
-        let vm = host.guest("a").polite().written();
+        let vm = host.guest("a").polite().slow_to_boot(3).written();
         vm.call(dialect, "start").gives(0);
         let answer = vm.call(dialect, "stop").gives(0).within(20.0);
         assert!(host.console("a").contains("button "), "it was destroyed: {answer}");
@@ -262,7 +262,11 @@ fn without_the_daemon_a_running_machine_is_seen_and_stopped_by_its_process() {
 #[test]
 fn a_guest_that_begins_anew_when_it_is_asked_to_shut_down_is_destroyed_in_its_firmware() {
     let host = Host::up();
-    let vm = host.guest("a").polite().edit("<on_poweroff>destroy", "<on_poweroff>restart").written();
+    let restarts = |name| {
+        let guest = host.guest(name).polite().slow_to_boot(6);
+        guest.edit("<on_poweroff>destroy", "<on_poweroff>restart").written()
+    };
+    let vm = restarts("a");
     let boots = || host.console("a").matches("boot ").count();
     for (dialect, created) in [(Rgmanager, false), (Pacemaker, false), (Pacemaker, true)] {
         let before = boots();
@@ -278,8 +282,7 @@ fn a_guest_that_begins_anew_when_it_is_asked_to_shut_down_is_destroyed_in_its_fi
         assert_eq!(boots(), before + 1, "it came up again: {answer}");
         // no_kill forbids it.
         if created {
-            let again =
-                host.guest("b").polite().edit("<on_poweroff>destroy", "<on_poweroff>restart").written().created();
+            let again = restarts("b").created();
             again.ticks();
             again.call(dialect, "stop").param("no_kill", "yes").timeout(8.0).gives(1).says(&["no_kill forbids"]);
             assert!(again.lives());

@@ -288,6 +288,8 @@ pub const CASES: &[Case] = &[
         words: "stopped, started elsewhere by virsh, then by the cluster",
         resource: Resource { stopped: true, ..AS_USUAL },
         play: |bed, _| {
+            // The cluster has looked: who finds it running in his first look stops it, as it is to be stopped.
+            bed.rests();
             // The cluster would take the first.
             bed.host(2).virsh(&["create", "/etc/vm/a.xml"]);
             bed.meta(A, "target-role", "Started");

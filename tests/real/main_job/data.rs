@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What goes with a machine besides its disks: the state of its TPM, its firmware's variables, saved memory, overlays.
 
+use super::saved::{forget_console, goes_on, tick};
 use crate::common::*;
 
 #[test]
@@ -136,14 +137,12 @@ fn saved_memory_is_neither_restored_nor_passed_by_without_being_told_to() {
     host.virsh(&["undefine", "a"]);
     let vm = host.guest("a").polite().written();
     saved(&vm);
+    forget_console(&vm);
     vm.call_by_name(Pacemaker, "start").param("saved_memory", "drop").gives(0);
-    vm.ticks();
-    let boots = |vm: &Vm<'_>| vm.host.console("a").matches("boot ").count();
-    let before = boots(&vm);
+    let before = tick(&vm);
     host.virsh(&["managedsave", "a"]);
     vm.call_by_name(Pacemaker, "start").param("saved_memory", "use").gives(0);
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(boots(&vm), before);
+    goes_on(&vm, &before);
 }
 
 #[test]

@@ -71,19 +71,23 @@ fn start_leaves_a_machine_paused_that_was_restored_paused_from_a_snapshot() {
     }
 }
 
-/// An agent pauses a guest that cannot be moved otherwise, and resumes it; one that was killed meanwhile did not.
+/// An agent pauses a guest that cannot be moved otherwise, and resumes it; one that was killed meanwhile did not. It puts on
+/// record that it will: what a person has paused beside a move that was cut short stays so.
 #[test]
-fn start_resumes_a_machine_that_was_paused_for_a_migration_whose_agent_is_gone() {
+fn start_resumes_a_machine_that_was_paused_for_a_migration_whose_agent_is_gone_and_no_other() {
     let host = Host::up();
     let vm = host.guest("a").written();
-    for dialect in [Rgmanager, Pacemaker, Human] {
-        vm.call(dialect, "start").gives(0);
-        host.run("sh", &["-c", "printf 'begun qemu+ssh://node2/system' >/run/vm-agent/a.target"]);
-        host.virsh(&["suspend", "a"]);
-        let before = vm.qemu().pid;
-        let answer = vm.call(dialect, "start").gives(0);
-        assert_eq!((vm.state().as_str(), vm.qemu().pid), ("running", before), "{answer}");
-        vm.destroy();
+    for (stage, state) in [("pausing", "running"), ("begun", "paused")] {
+        for dialect in [Rgmanager, Pacemaker, Human] {
+            vm.call(dialect, "start").gives(0);
+            let record = format!("printf '{stage} qemu+ssh://node2/system' >/run/vm-agent/a.target");
+            host.run("sh", &["-c", &record]);
+            host.virsh(&["suspend", "a"]);
+            let before = vm.qemu().pid;
+            let answer = vm.call(dialect, "start").gives(0);
+            assert_eq!((vm.state().as_str(), vm.qemu().pid), (state, before), "{stage}: {answer}");
+            vm.destroy();
+        }
     }
 }
 

@@ -70,12 +70,8 @@ impl Backend {
         let began = SystemTime::now();
         let failure = match self.call(change, who, deadline) {
             Err(failure) if self.uri == SYSTEM_QEMU => failure,
-            // The cause is in libxl's words alone, which libvirt does not pass on.
-            Err(failure) if failure.said.contains("libxenlight failed to create") => {
-                let said = xen::driver_log::cause(began, deadline).map(|said| ascii_line(&said, 500));
-                return Err(Failure { said: said.unwrap_or_else(|| failure.said.clone()), ..failure });
-            }
-            result => return result,
+            Err(failure) => return Err(xen::driver_log::explained(failure, began, deadline)),
+            Ok(()) => return Ok(()),
         };
         let words = cause::with_words(&failure.said, || emulator_log::words(name, deadline));
         // A child of libvirt that cannot write its pid file there has no way to say so.
@@ -91,8 +87,9 @@ impl Backend {
     /// # Errors
     /// It could not be begun.
     pub(crate) fn spawn(&self, change: &Change, who: &Who, deadline: Deadline) -> Result<Call, Failure> {
+        let began = SystemTime::now();
         let (tool, running) = self.spawn_tool(change, who, deadline)?;
-        Ok(Call { tool, running, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
+        Ok(Call { tool, running, began, last: Vec::new(), begun: false, asking: None, dirty_rate: None, lost: None })
     }
 
     /// The libvirt XML of an xl file.
@@ -302,6 +299,7 @@ fn child_of<'a>(program: &'a Path, args: Vec<OsString>, input: Option<&'a str>) 
 pub(crate) struct Call {
     tool: Tool,
     running: RunningChild,
+    began: SystemTime,
     last: Vec<u8>,
     begun: bool,
     asking: Option<worker::Side>,
@@ -376,7 +374,7 @@ impl Call {
         if finished.stdout.is_empty() {
             finished.stdout = self.last;
         }
-        judge(&self.tool, &finished)
+        judge(&self.tool, &finished).map_err(|failure| xen::driver_log::explained(failure, self.began, deadline))
     }
 }
 

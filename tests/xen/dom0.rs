@@ -95,7 +95,7 @@ impl Dom0 {
 
     /// A guest of this host, whose file is not written.
     pub fn guest(&self, name: &'static str) -> Guest<'_> {
-        Guest { host: self, name, options: Vec::new(), path: "/srv".into() }
+        Guest { host: self, name, options: Vec::new(), params: Vec::new(), path: "/srv".into() }
     }
 
     /// The names of all domains that Xen has, but for dom0.
@@ -191,6 +191,7 @@ pub struct Guest<'a> {
     pub host: &'a Dom0,
     pub name: &'static str,
     options: Vec<&'static str>,
+    params: Vec<(&'static str, &'static str)>,
     path: String,
 }
 
@@ -198,6 +199,12 @@ impl<'a> Guest<'a> {
     /// An option of `lab guest`, or a further line of the file.
     pub fn option(mut self, option: &'static str) -> Self {
         self.options.push(option);
+        self
+    }
+
+    /// A parameter of all its calls.
+    pub fn param(mut self, name: &'static str, value: &'static str) -> Self {
+        self.params.push((name, value));
         self
     }
 
@@ -227,12 +234,14 @@ impl<'a> Guest<'a> {
 
     /// The same guest on another host, which has the same file.
     pub fn also_on<'b>(&self, host: &'b Dom0) -> Guest<'b> {
-        Guest { host, name: self.name, options: self.options.clone(), path: self.path.clone() }.written()
+        let (options, params, path) = (self.options.clone(), self.params.clone(), self.path.clone());
+        Guest { host, name: self.name, options, params, path }.written()
     }
 
-    /// A call for it: its name and the path.
+    /// A call for it: its name, the path and its own parameters.
     pub fn call(&self, dialect: Dialect, action: &str) -> Call<'a> {
-        self.host.call(dialect, action).named(self.name).param("path", &self.path)
+        let call = self.host.call(dialect, action).named(self.name).param("path", &self.path);
+        self.params.iter().fold(call, |call, (name, value)| call.param(name, value))
     }
 
     /// The recurring status of rgmanager, the recurring monitor of Pacemaker.

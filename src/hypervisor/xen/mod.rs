@@ -235,6 +235,18 @@ pub(crate) fn check_move(
     moving::check(number(&here, who, deadline)?, name, there, thorough, deadline)
 }
 
+/// Whether libvirt can move the domain `who` live; what nobody tells of is not in its way.
+///
+/// # Errors
+/// It cannot.
+pub(crate) fn check_live(who: &Who, deadline: Deadline) -> Result<(), Failure> {
+    let here = Uri::parse(XL_HERE).map_err(|error| Failure::refused(error.to_string()))?;
+    match number(&here, who, deadline).and_then(|id| moving::moves_live(id, deadline)) {
+        Ok(false) => Err(moving::never_live("move it with a pause (migrate=pause)")),
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
 /// A program, its arguments and its input.
 pub(crate) type Command<'a> = (PathBuf, (Vec<OsString>, Option<&'a str>));
 

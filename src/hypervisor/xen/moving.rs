@@ -11,6 +11,9 @@ use crate::sys::time::Deadline;
 use std::ffi::OsString;
 use std::path::Path;
 
+/// The hypervisor's version since which `xl info` surely tells of shadow paging.
+const TELLS_SHADOW: (u32, u32) = (4, 14);
+
 /// The words that move the domain of this number to the host that `uri` names.
 ///
 /// # Errors
@@ -28,17 +31,8 @@ pub(super) fn words(id: u32, uri: &str, deadline: Deadline) -> Result<Vec<OsStri
 /// # Errors
 /// Something does, or nobody tells.
 pub(crate) fn check(id: u32, name: &str, uri: &str, thorough: bool, deadline: Deadline) -> Result<(), Failure> {
-    let xl = find_program("xl").ok_or_else(|| missing("xl"))?;
-    let ask = |program: &Path, args: &[&str], at| {
-        said(program, args.iter().map(|arg| (*arg).to_owned()).collect(), at, deadline)
-    };
-    let here = |args: &[&str]| ask(&xl, args, CallStep::Preflight);
-    let kind = here(&["list", "-l", &id.to_string()]).ok().and_then(|text| kind(&text));
-    let can = here(&["info"])?;
-    if kind.as_deref() == Some("pv") && value(&can, "virt_caps").is_some_and(|caps| !caps.contains("shadow")) {
-        let why = "this hypervisor has no shadow paging, and cannot move a PV guest live: let libvirt move it with a pause \
-                   (use_virsh=1, migrate=pause), or make it PVH";
-        return Err(Failure { at: Some(CallStep::Preflight), ..Failure::refused(why) });
+    if !moves_live(id, deadline)? {
+        return Err(never_live("let libvirt move it with a pause (use_virsh=1, migrate=pause)"));
     }
     let target = Uri::parse(uri).map_err(|error| Failure::refused(error.to_string()))?;
     let at_target = |failure: Failure| Failure { at: Some(CallStep::ConnectDestination), ..failure };
@@ -55,10 +49,38 @@ pub(crate) fn check(id: u32, name: &str, uri: &str, thorough: bool, deadline: De
         args.extend(["--".to_owned(), host, "xl".into(), "info".into()]);
         let ssh = find_program("ssh").ok_or_else(|| missing("ssh"))?;
         let info = said(&ssh, args, CallStep::ConnectDestination, deadline)?;
-        let needs = here(&["list", &id.to_string()]).ok().and_then(|text| memory(&text));
+        let needs = here(&["list", &id.to_string()], deadline).ok().and_then(|text| memory(&text));
         memory_suffices(&info, needs)?;
     }
     Ok(())
+}
+
+/// What keeps a domain from moving live that `moves_live` says no of, with another way to move it.
+pub(super) fn never_live(otherwise: &str) -> Failure {
+    let why =
+        format!("this hypervisor has no shadow paging, and cannot move a PV guest live: {otherwise}, or make it PVH");
+    Failure { at: Some(CallStep::Preflight), ..Failure::refused(why) }
+}
+
+/// Whether the hypervisor can follow what this domain writes while it moves: of a PV guest only with shadow paging, which
+/// older hypervisors have and do not tell of.
+///
+/// # Errors
+/// xl does not tell.
+pub(super) fn moves_live(id: u32, deadline: Deadline) -> Result<bool, Failure> {
+    let info = here(&["info"], deadline)?;
+    let domains = here(&["list", "-l", &id.to_string()], deadline);
+    Ok(!lacks_shadow_paging(&info) || domains.ok().and_then(|text| kind(&text)).as_deref() != Some("pv"))
+}
+
+/// By the answer of `xl info`.
+fn lacks_shadow_paging(info: &str) -> bool {
+    let number = |key| value(info, key).and_then(|number| number.parse::<u32>().ok());
+    let (Some(major), Some(minor), Some(caps)) = (number("xen_major"), number("xen_minor"), value(info, "virt_caps"))
+    else {
+        return false;
+    };
+    (major, minor) >= TELLS_SHADOW && !caps.split(' ').any(|cap| cap == "shadow")
 }
 
 /// Whether the target has the memory. Where its dom0 may give some back, xl makes room by itself.
@@ -72,6 +94,12 @@ fn memory_suffices(info: &str, needs: Option<u64>) -> Result<(), Failure> {
         }
         (_, _) => Ok(()),
     }
+}
+
+/// What xl says here.
+fn here(args: &[&str], deadline: Deadline) -> Result<String, Failure> {
+    let xl = find_program("xl").ok_or_else(|| missing("xl"))?;
+    said(&xl, args.iter().map(|arg| (*arg).to_owned()).collect(), CallStep::Preflight, deadline)
 }
 
 fn said(program: &Path, args: Vec<String>, at: CallStep, deadline: Deadline) -> Result<String, Failure> {
@@ -123,6 +151,12 @@ mod tests {
         let info = "host                   : n2\nvirt_caps              : pv hvm hap\nfree_memory            : 100\n\
                     xen_commandline        : dom0_mem=640M,max:640M console=com1\n";
         assert_eq!(value(info, "virt_caps"), Some("pv hvm hap"));
+        let of = |minor: u32, caps: &str| {
+            format!("xen_major              : 4\nxen_minor              : {minor}\nvirt_caps              : {caps}\n")
+        };
+        assert!(lacks_shadow_paging(&of(17, "pv hvm hap")) && !lacks_shadow_paging(&of(17, "pv hvm hap shadow")));
+        // An older one has it, and does not say so; and what cannot be read forbids nothing.
+        assert!(!lacks_shadow_paging(&of(11, "pv hvm")) && !lacks_shadow_paging(info));
         assert!(memory_suffices(info, Some(96)).is_ok() && memory_suffices(info, Some(128)).is_err());
         assert!(memory_suffices(&info.replace("dom0_mem", "x"), Some(128)).is_ok());
         assert_eq!(kind("[{\"domid\":1,\"config\":{\"c_info\":{\"type\":\"pv\"}}}]").as_deref(), Some("pv"));

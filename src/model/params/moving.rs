@@ -163,9 +163,9 @@ pub(super) static ROWS: &[Param] = &[
         .default("no")
         .told(
             "Daemon to daemon",
-            "yes: the libvirt daemon of the source connects to the target, in place of the agent.",
+            "yes: the libvirt daemon of the source connects to the target, in place of the agent. On Xen it always does.",
         )
-        .readme("The source's libvirtd connects to the target"),
+        .readme("The source's libvirtd connects to the target (on Xen always)"),
     row(Migration, "tunnelled", LaxFlag(|p| &mut p.migration.tunnelled))
         .default("no")
         .told("Tunnel the memory", "yes: the memory goes through the connection between the libvirt daemons.")

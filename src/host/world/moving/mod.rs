@@ -158,10 +158,12 @@ impl Mover<'_, '_> {
     fn request(&self, domain: &Domain) -> Migrate {
         let params = &self.host.inv.params.migration;
         let mut request = self.asked.migrate.clone();
-        let qemu = self.host.looker.uri.starts_with("qemu");
+        let (qemu, xen) = (self.host.looker.uri.starts_with("qemu"), self.host.looker.uri.starts_with("xen"));
         for (wanted, flag) in [
             (params.live, Flag::Live),
-            (params.p2p || params.tunnelled, Flag::P2p),
+            // Of a domain of Xen's nobody but the daemons ends what was begun: with a client that dies in the middle the
+            // guest would stand still on both hosts for ever.
+            (params.p2p || params.tunnelled || xen, Flag::P2p),
             (params.tunnelled, Flag::Tunnelled),
             (params.tls, Flag::Tls),
             (params.parallel > 0, Flag::Parallel),
@@ -195,6 +197,7 @@ impl Mover<'_, '_> {
         let open_ended = self.host.inv.open_ended;
         let who = uuid(domain);
         let by_virsh = params.by_virsh || self.asked.unknown.is_some();
+        self.check_live(domain, request)?;
         let mut kept = None;
         if self.host.looker.tools() == Tools::Xl {
             self.check(domain, Rehearsal::Brief)?;
@@ -263,6 +266,7 @@ impl Mover<'_, '_> {
                 .map_err(|failure| Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) });
         }
         let mut request = self.request(domain);
+        self.check_live(domain, &request)?;
         (request.rehearse, request.measure) = (Some(rehearsal), false);
         let until = self.host.until(Share::Check);
         let spawned = self.host.backend.spawn(&Change::Migrate(Box::new(request)), &uuid(domain), until);
@@ -273,6 +277,15 @@ impl Mover<'_, '_> {
             // It only checks, so nothing can have come there by it.
             Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) }
         })
+    }
+
+    /// Whether libvirt's Xen driver can move it live: libvirt and libxl find out in the middle.
+    fn check_live(&self, domain: &Domain, request: &Migrate) -> Result<(), Failed> {
+        if !(request.flags.contains(&Flag::Live) && self.host.looker.uri.starts_with("xen")) {
+            return Ok(());
+        }
+        let checked = xen::check_live(&uuid(domain), self.host.until(Share::Check));
+        checked.map_err(|failure| Failed { looks: 1, ..Failed::of(&failure, false, self.sentence(&failure)) })
     }
 
     fn sentence(&self, failure: &Failure) -> String {

@@ -205,6 +205,13 @@ fn host(
                 if let (Some(disk), false) = (untold.first(), folder.shared) {
                     missing(format!("snapshot: its memory would not be saved: {}", saved_state::untold(disk)));
                 }
+                let wanted = inv.params.snapshot_channels;
+                if wanted > 0
+                    && let Ok(host) = looker.host_facts(deadline)
+                    && let Some(why) = saved_state::sparse_hindrance(&host)
+                {
+                    line(&format!("vm-agent: warning: {}", saved_state::not_by_channels(wanted, &why)));
+                }
             }
         }
     } else if inv.params.snapshot.is_some() && inv.params.name.is_some() {

@@ -15,8 +15,11 @@ pub(super) fn words<'a>(uri: &str, change: &'a Change, who: &Who) -> (Vec<OsStri
             add(&["create", "/dev/stdin"]);
             input = Some(xml);
         }
-        Change::Restore { path, wake, bypass_cache } => {
+        Change::Restore { path, wake, channels, bypass_cache } => {
             add(&["restore", "--file", path]);
+            if let Some(channels) = channels {
+                add(&["--parallel-channels", &channels.to_string()]);
+            }
             match wake {
                 Some(Wake::Running) => add(&["--running"]),
                 Some(Wake::Paused) => add(&["--paused"]),
@@ -32,8 +35,11 @@ pub(super) fn words<'a>(uri: &str, change: &'a Change, who: &Who) -> (Vec<OsStri
         Change::Shutdown { mode: ShutdownMode::Default } => add(&["shutdown"]),
         Change::Shutdown { mode } => add(&["shutdown", "--mode", mode.word()]),
         Change::Destroy | Change::DestroyWaiting => add(&["destroy"]),
-        Change::Save { path, bypass_cache } => {
+        Change::Save { path, channels, bypass_cache } => {
             add(&["save", "--file", path]);
+            if let Some(channels) = channels {
+                add(&["--image-format", "sparse", "--parallel-channels", &channels.to_string()]);
+            }
             if *bypass_cache {
                 add(&["--bypass-cache"]);
             }

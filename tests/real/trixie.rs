@@ -3,7 +3,6 @@
 //! plays these, and on such hosts the tests of the main job, of faults and of migration too.
 
 use crate::common::*;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 /// One host whose libvirt is virtqemud, with virtproxyd beside it.
@@ -103,30 +102,4 @@ fn a_machine_moves_from_libvirtd_to_virtqemud_and_one_that_is_too_new_for_the_wa
     }
     new.call(2, Pacemaker, "stop").gives(0);
     old.call(1, Pacemaker, "stop").gives(0);
-}
-
-#[test]
-#[ignore = "by make test-trixie"]
-fn memory_that_libvirt_saves_as_a_sparse_image_is_restored() {
-    let host = modular();
-    host.run("sh", &["-c", "echo 'save_image_format = \"sparse\"' >>/etc/libvirt/qemu.conf"]);
-    host.service("kill", "libvirtd");
-    host.service("start", "libvirtd");
-    let states = host.folder("states");
-    std::fs::set_permissions(&states, std::fs::Permissions::from_mode(0o700)).unwrap();
-    let vm = host.guest("a").polite().written();
-    let call = |dialect, action| vm.call(dialect, action).param("snapshot", &states);
-    let boots = || host.console("a").matches("boot ").count();
-    call(Pacemaker, "start").gives(0);
-    vm.ticks();
-    for dialect in BOTH {
-        call(dialect, "stop").gives(0);
-        let images = std::fs::read_dir(&states).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
-        let image = images.max_by_key(MetadataExt::size).unwrap();
-        assert!(image.size() > 64 << 20 && image.blocks() * 512 < image.size(), "{image:?}");
-        let ticks = host.console("a").matches("tick ").count();
-        call(dialect, "start").gives(0);
-        until(30, "a further tick", || (host.console("a").matches("tick ").count() > ticks + 2).then_some(()));
-        assert_eq!(boots(), 1, "it was started afresh");
-    }
 }

@@ -27,13 +27,18 @@ pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, Erro
     let done = |act: &dyn Fn(&Domain) -> Result<(), Error>| call(&|domain| act(domain).map(|()| Answer::default()));
     match change {
         Change::Create { xml } => here(&|connection| Ok(started(&connection.create_domain_xml(xml, 0)?))),
-        Change::Restore { path, wake, bypass_cache } => here(&|connection| {
+        Change::Restore { path, wake, channels, bypass_cache } => here(&|connection| {
             let wake = match wake {
                 None => 0,
                 Some(Wake::Running) => sys::VIR_DOMAIN_SAVE_RUNNING,
                 Some(Wake::Paused) => sys::VIR_DOMAIN_SAVE_PAUSED,
             };
-            connection.restore_domain_flags(path, None, wake | bypass(*bypass_cache)).map(|()| Answer::default())
+            let flags = wake | bypass(*bypass_cache);
+            match channels {
+                None => connection.restore_domain_flags(path, None, flags),
+                Some(channels) => ffi::restore_sparse(connection, path, *channels, flags),
+            }
+            .map(|()| Answer::default())
         }),
         Change::Start => call(&|domain| {
             domain.create_with_flags(0)?;
@@ -52,7 +57,10 @@ pub(crate) fn make(uri: &str, who: &Who, change: &Change) -> Result<Answer, Erro
             }
             domain.destroy().map(|()| Answer::default()).during(CallStep::Call)
         }),
-        Change::Save { path, bypass_cache } => done(&|domain| ffi::save(domain, path, bypass(*bypass_cache))),
+        Change::Save { path, channels, bypass_cache } => done(&|domain| match channels {
+            None => ffi::save(domain, path, bypass(*bypass_cache)),
+            Some(channels) => ffi::save_sparse(domain, path, *channels, bypass(*bypass_cache)),
+        }),
         Change::DropSaved => done(&|domain| domain.managed_save_remove(0)),
         Change::AbortJob => done(&ffi::abort_job),
         Change::SetDowntime { ms } => done(&|domain| domain.migrate_set_max_downtime(*ms, 0)),

@@ -91,6 +91,68 @@ pub(crate) fn save(domain: &Domain, path: &str, flags: u32) -> Result<(), Error>
     check(unsafe { sys::virDomainSaveFlags(domain.as_ptr(), path.as_ptr(), ptr::null(), flags) }).map(drop)
 }
 
+/// Writes the domain's memory to a sparse image by so many channels at once, and ends it. libvirt can since 11.2.0.
+pub(crate) fn save_sparse(domain: &Domain, path: &str, channels: u32, flags: u32) -> Result<(), Error> {
+    type Save = unsafe extern "C" fn(sys::virDomainPtr, sys::virTypedParameterPtr, c_int, c_uint) -> c_int;
+    let found = newer(c"virDomainSaveParams")?;
+    // SAFETY: it is the function of this name, whose type libvirt promises.
+    let save = unsafe { std::mem::transmute::<*mut c_void, Save>(found) };
+    let mut image = ImageParams::new(path, channels)?;
+    image.add(sys::VIR_DOMAIN_SAVE_PARAM_IMAGE_FORMAT, sys::VIR_DOMAIN_SAVE_PARAM_IMAGE_FORMAT_SPARSE)?;
+    // SAFETY: the domain is alive as long as the reference, and so are the parameters, which libvirt only reads.
+    check(unsafe { save(domain.as_ptr(), image.params, image.count, flags) }).map(drop)
+}
+
+/// Restores a domain from a sparse image, which so many channels read at once. libvirt can since 11.2.0.
+pub(crate) fn restore_sparse(connection: &Connect, path: &str, channels: u32, flags: u32) -> Result<(), Error> {
+    type Restore = unsafe extern "C" fn(sys::virConnectPtr, sys::virTypedParameterPtr, c_int, c_uint) -> c_int;
+    let found = newer(c"virDomainRestoreParams")?;
+    // SAFETY: it is the function of this name, whose type libvirt promises.
+    let restore = unsafe { std::mem::transmute::<*mut c_void, Restore>(found) };
+    let image = ImageParams::new(path, channels)?;
+    // SAFETY: the connection is open as long as the reference, and so are the parameters, which libvirt only reads.
+    check(unsafe { restore(connection.as_ptr(), image.params, image.count, flags) }).map(drop)
+}
+
+/// Typed parameters that tell of an image: libvirt's own allocation.
+struct ImageParams {
+    params: sys::virTypedParameterPtr,
+    count: c_int,
+    room: c_int,
+}
+
+impl ImageParams {
+    fn new(path: &str, channels: u32) -> Result<Self, Error> {
+        let mut image = Self { params: ptr::null_mut(), count: 0, room: 0 };
+        image.add(sys::VIR_DOMAIN_SAVE_PARAM_FILE, &CString::new(path)?)?;
+        let (name, channels) = (sys::VIR_DOMAIN_SAVE_PARAM_PARALLEL_CHANNELS, c_int::try_from(channels).unwrap_or(1));
+        let (params, count, room) = (&raw mut image.params, &raw mut image.count, &raw mut image.room);
+        // SAFETY: the three are libvirt's to change, and say together what it has allocated; the name ends with NUL.
+        check(unsafe { sys::virTypedParamsAddInt(params, count, room, name.as_ptr(), channels) })?;
+        Ok(image)
+    }
+
+    fn add(&mut self, name: &CStr, value: &CStr) -> Result<(), Error> {
+        let (params, count, room) = (&raw mut self.params, &raw mut self.count, &raw mut self.room);
+        // SAFETY: as above; both texts end with NUL, and are copied.
+        check(unsafe { sys::virTypedParamsAddString(params, count, room, name.as_ptr(), value.as_ptr()) }).map(drop)
+    }
+}
+
+impl Drop for ImageParams {
+    fn drop(&mut self) {
+        // SAFETY: libvirt has allocated so many; nothing refers to them any more.
+        unsafe { sys::virTypedParamsFree(self.params, self.count) };
+    }
+}
+
+/// A function of libvirt's that is newer than the oldest library that this program runs with.
+fn newer(name: &CStr) -> Result<*mut c_void, Error> {
+    // SAFETY: no library means all that are loaded; the name ends with NUL.
+    let found = unsafe { dlsym(ptr::null_mut(), name.as_ptr()) };
+    if found.is_null() { Err(Error::last_error()) } else { Ok(found) }
+}
+
 /// Aborts the domain's job.
 pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
     // SAFETY: the domain is alive as long as the reference.
@@ -116,11 +178,7 @@ pub(crate) fn start_postcopy(domain: &Domain) -> Result<(), Error> {
 /// Has the hypervisor measure how fast the guest makes its memory dirty. libvirt has the function since 7.2.0.
 pub(crate) fn start_dirty_rate(domain: &Domain, time: Duration) -> Result<(), Error> {
     type Start = unsafe extern "C" fn(sys::virDomainPtr, c_int, c_uint) -> c_int;
-    // SAFETY: no library means all that are loaded; the name ends with NUL.
-    let found = unsafe { dlsym(ptr::null_mut(), c"virDomainStartDirtyRateCalc".as_ptr()) };
-    if found.is_null() {
-        return Err(Error::last_error());
-    }
+    let found = newer(c"virDomainStartDirtyRateCalc")?;
     // SAFETY: it is the function of this name, whose type libvirt promises.
     let start = unsafe { std::mem::transmute::<*mut c_void, Start>(found) };
     let seconds = c_int::try_from(time.as_secs()).unwrap_or(1);

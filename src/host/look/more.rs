@@ -8,7 +8,8 @@ use crate::hypervisor::rpc::{self, Connection, RpcError};
 use crate::model::budget::Share;
 use crate::model::definition::{self, DefinitionText, Language};
 use crate::model::facts::{Defined, Definition, Fact, Facts, Libvirt, Tools};
-use crate::model::worker::{DomainFacts, Lookup, NO_SUPPORT, Question, Request, Who};
+use crate::model::failure::Failure;
+use crate::model::worker::{DomainFacts, HostFacts, Lookup, NO_SUPPORT, Question, Request, Who};
 use crate::sys::time::Deadline;
 
 /// `VIR_DOMAIN_XML_INACTIVE`: the definition for the next start.
@@ -90,16 +91,23 @@ impl Looker {
         connection.lib_version().inspect_err(|error| log::debug!("libvirt did not say: {error}")).ok()
     }
 
+    /// What the host's libvirt tells of itself, and of its hypervisor.
+    ///
+    /// # Errors
+    /// It does not, or could not be asked.
+    pub(crate) fn host_facts(&self, deadline: Deadline) -> Result<HostFacts, Failure> {
+        let request = Request::host(&self.uri, Question::Host);
+        let answer = backend::ask_worker(&request, self.budget.until(Share::Worker, deadline))?;
+        Ok(answer.host.unwrap_or_default())
+    }
+
     /// Whether libvirt keeps the state of a transient domain's emulated TPM when it is told to.
     ///
     /// # Errors
     /// A sentence: it does not, or does not say.
     pub(crate) fn keeps_tpms(&mut self, deadline: Deadline) -> Result<(), String> {
-        let version = self.libvirt_version(deadline).or_else(|| {
-            let request = Request::host(&self.uri, Question::Host);
-            let host = backend::ask_worker(&request, self.budget.until(Share::Worker, deadline)).ok()?.host?;
-            host.daemon_version.map(u64::from)
-        });
+        let version =
+            self.libvirt_version(deadline).or_else(|| self.host_facts(deadline).ok()?.daemon_version.map(u64::from));
         match version {
             Some(version) if version >= TPM_KEPT_SINCE => Ok(()),
             Some(version) => Err(format!(

@@ -24,6 +24,10 @@ use std::time::SystemTime;
 const MAGIC: [&[u8]; 2] = [b"LibvirtQemudSave", b"LibvirtQemudPart"];
 /// Where the domain's XML begins in them.
 const HEADER: usize = 92;
+/// Where they name the form of what follows the XML, and how they name the sparse one.
+const FORM: std::ops::Range<usize> = 28..32;
+/// See `FORM`.
+const SPARSE: [u8; 4] = 6_u32.to_ne_bytes();
 /// The longest XML that is read.
 const LONGEST_XML: u64 = 1 << 20;
 /// The longest record that is read.
@@ -135,11 +139,12 @@ fn read_image(folder: &OwnedFd, file: &str) -> Result<Option<StateImage>, Errno>
         return Ok(None);
     }
     let Some(which) = MAGIC.iter().position(|magic| header.starts_with(magic)) else { return Ok(None) };
+    let sparse = header.get(FORM).is_some_and(|form| form == SPARSE);
     let mut xml = Vec::new();
     input.take(LONGEST_XML).read_to_end(&mut xml).map_err(|_| Errno::IO)?;
     let xml = xml.split(|byte| *byte == 0).next().unwrap_or_default();
     let run = definition::parse(xml).ok().map(|facts| RunOf::of(&facts));
-    Ok(Some(StateImage { stamp: stamp(file, &stat), whole: which == 0, run }))
+    Ok(Some(StateImage { stamp: stamp(file, &stat), whole: which == 0, sparse, run }))
 }
 
 fn stamp(file: &str, stat: &Stat) -> Stamp {

@@ -84,8 +84,7 @@ pub(crate) fn file_time(now: SystemTime) -> String {
     utc(now).replace([':', '-'], "")
 }
 
-/// What lies in the folder, and whether a start from the definition that was read may restore it; and the number of the
-/// run that such a start makes.
+/// What lies in the folder, and whether a start from the definition that was read may restore it; and the record there.
 ///
 /// # Errors
 /// The folder cannot be looked at, or does not answer.
@@ -94,10 +93,9 @@ pub(crate) fn state(
     looker: &mut Looker,
     seen: &Facts,
     deadline: Deadline,
-) -> Result<(SavedState, u64), Failure> {
-    let Some(place) = StatePlace::of(inv, looker) else { return Ok((SavedState::Nothing, 0)) };
+) -> Result<(SavedState, Option<StateRecord>), Failure> {
+    let Some(place) = StatePlace::of(inv, looker) else { return Ok((SavedState::Nothing, None)) };
     let found = place.look(Vec::new(), deadline)?;
-    let generation = found.record.as_ref().map_or(0, |record| record.run.generation) + 1;
     let (definition, uuid) = match &seen.definition {
         Definition::File(defined) => (defined.sha256(), defined.uuid),
         Definition::NotLooked | Definition::Unchanged { .. } | Definition::None { .. } | Definition::Bad(_) => {
@@ -108,7 +106,16 @@ pub(crate) fn state(
     };
     let boot = boot();
     let wanted = WantedState { name: &place.name, uuid, definition: &definition, boot: &boot };
-    Ok((found.judge(&place.folder, &place.spellings, &wanted), generation))
+    let state = found.judge(&place.folder, &place.spellings, &wanted);
+    // One that another node can read is not tried here, which would use it up.
+    if let SavedState::Fits { path, .. } = &state
+        && found.images.iter().any(|image| image.sparse)
+        && let Some(why) = looker.host_facts(deadline).ok().and_then(|host| saved_state::sparse_hindrance(&host))
+    {
+        let why = format!("it is a sparse image, and {why}");
+        return Ok((SavedState::Unfit { path: path.clone(), why }, found.record));
+    }
+    Ok((state, found.record))
 }
 
 /// This boot of this host.

@@ -35,8 +35,9 @@ impl Host<'_> {
         let until = self.until(Share::StateFolder);
         let found = saved::state(self.inv, &mut self.looker, seen, until);
         found
-            .map(|(state, generation)| {
-                self.generation = generation;
+            .map(|(state, record)| {
+                self.generation = record.as_ref().map_or(0, |record| record.run.generation) + 1;
+                self.channels = record.and_then(|record| record.channels);
                 state
             })
             .map_err(Silence::from)
@@ -61,7 +62,7 @@ impl Host<'_> {
         self.looker.expect_a_new_machine();
         self.looker.note_start();
         let path = place.path(&saved_state::restoring(&place.name));
-        let change = Change::Restore { path, wake: None, bypass_cache: false };
+        let change = Change::Restore { path, wake: None, channels: self.channels, bypass_cache: false };
         let who = Who::Name(place.name.clone());
         self.backend.start(&change, &who, &place.name, self.deadline)?;
         let defined = match &seen.definition {
@@ -112,7 +113,7 @@ impl Host<'_> {
         let who = seen.here.who();
         let (facts, record) = self.what_to_record(&who)?;
         let (files, untold) = written_disks(&facts);
-        let record = StateRecord { untold, ..record };
+        let record = StateRecord { untold, channels: self.channels_for(until), ..record };
         tell_of(&place.change(&FolderOrder::Drop, self.budget_for_folder(until))?);
         self.set_older_aside(&place, until)?;
         let found = place.look(files.clone(), self.budget_for_folder(until))?;
@@ -121,7 +122,7 @@ impl Host<'_> {
         }
         place.change(&FolderOrder::Reserve { disks: files.len() }, self.budget_for_folder(until))?;
         let path = place.path(&saved_state::partial(&place.name, &place.node));
-        let change = Change::Save { path: path.clone(), bypass_cache: false };
+        let change = Change::Save { path: path.clone(), channels: record.channels, bypass_cache: false };
         log::info!("saving the memory of '{}' to {}", place.name, place.folder);
         let call = self.backend.spawn(&change, &who, self.deadline)?;
         let saved = self.await_save(call, &who, until);
@@ -143,6 +144,19 @@ impl Host<'_> {
         }
         let [own, _] = &place.spellings;
         Ok(place.path(own))
+    }
+
+    /// By how many channels it is written; where this host cannot do so, it is saved all the same.
+    fn channels_for(&self, until: Deadline) -> Option<u32> {
+        let wanted = u32::try_from(self.inv.params.snapshot_channels).ok().filter(|channels| *channels > 0)?;
+        let host = self.looker.host_facts(until).map_err(|failure| failure.said);
+        match host.map_or_else(Some, |host| saved_state::sparse_hindrance(&host)) {
+            None => Some(wanted),
+            Some(why) => {
+                log::warn!("{}", saved_state::not_by_channels(wanted, &why));
+                None
+            }
+        }
     }
 
     /// An image that lies there while the machine runs is older than its disks: somebody started it past the agent.
@@ -192,6 +206,7 @@ impl Host<'_> {
             image: Stamp { file: String::new(), size: 0, written: (0, 0) },
             disks: Vec::new(),
             untold: Vec::new(),
+            channels: None,
             boot: Some(saved::boot()),
         };
         Ok((facts, record))

@@ -73,6 +73,8 @@ pub(crate) struct Host<'a> {
     disks_recorded: bool,
     /// The number of the run that this start makes, among those of the folder of `snapshot`; 0 without that.
     generation: u64,
+    /// By how many channels the memory that this start restores was written, if by several.
+    channels: Option<u32>,
     /// The hash of the definition, where this stop has saved into its file what was changed in the machine.
     rewritten: Option<String>,
     /// When this restart has seen its machine's end.
@@ -96,6 +98,7 @@ impl<'a> Host<'a> {
             rebooted: false,
             disks_recorded: false,
             generation: 0,
+            channels: None,
             rewritten: None,
             turned_to_start: None,
         }

@@ -26,6 +26,9 @@ pub enum Change {
         path: String,
         /// Running, or paused; else as it was when it was saved.
         wake: Option<Wake>,
+        /// So many channels that read it at once: for a sparse image only.
+        #[serde(default, deserialize_with = "texts::maybe_text")]
+        channels: Option<u32>,
         /// Without leaving the file in the host's cache.
         #[serde(default)]
         bypass_cache: bool,
@@ -54,6 +57,9 @@ pub enum Change {
     Save {
         /// The file; an existing one is overwritten.
         path: String,
+        /// As a sparse image that so many channels write at once; else in the form that libvirt's configuration names.
+        #[serde(default, deserialize_with = "texts::maybe_text")]
+        channels: Option<u32>,
         /// Without leaving the file in the host's cache.
         #[serde(default)]
         bypass_cache: bool,

@@ -239,6 +239,15 @@ pub(super) static ROWS: &[Param] = &[
             "Folder in which a stop saves the virtual machine's memory, in place of shutting the guest down; the next start \
              restores it, unless it may be old: then it is set aside.",
         ),
+    row(Stop, "snapshot_channels", Number(|p| &mut p.snapshot_channels, 255, "a number of channels, up to 255"))
+        .default("0")
+        .told(
+            "Parallel writing of saved memory",
+            "Number of channels by which a stop writes the memory to the folder snapshot at once, as a sparse image; a start \
+             reads it by as many. libvirt 11.2 and QEMU 9.0 can do that, and only they can restore it: on a node that has \
+             older ones a stop saves as with 0, which is the form that libvirt's own configuration names.",
+        )
+        .readme("Channels that write and read the memory in `snapshot` at once, as a sparse image (libvirt 11.2)"),
     row(Start, "snapshot_required", Flag(|p| &mut p.snapshot_required))
         .default("no")
         .told(

@@ -139,6 +139,8 @@ pub struct Params {
     pub saved_memory: SavedMemory,
     /// The folder for its memory, which a stop saves and a start restores.
     pub snapshot: Option<String>,
+    /// By how many channels a stop writes it, and a start reads it, as a sparse image; 0: as libvirt does by itself.
+    pub snapshot_channels: u64,
     /// Whether a start fails where memory there cannot be restored.
     pub snapshot_required: bool,
     /// Whether a start asks who else may have the machine.

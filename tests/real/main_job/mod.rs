@@ -18,6 +18,8 @@ mod records;
 mod resources;
 mod saved;
 mod saved_faults;
+mod saved_sparse;
+mod saved_unfit;
 mod saving;
 mod secrets;
 mod session;

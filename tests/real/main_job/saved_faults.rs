@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Memory that is saved while somebody else does something: an administrator saves it too, libvirt's daemon is killed; and
-//! disks that do not tell when they were written, in a folder that two hosts mount.
+//! Memory that is saved while something goes wrong, or somebody else does something: the folder is full, the save hangs, the
+//! agent or libvirt's daemon is killed, an administrator saves it too; and disks that do not tell when they were written.
 
 use super::no_file::LoopIn;
 use super::saved::{files, folder, forget_console, goes_on, helper, spelled, tick, was_restored};
 use crate::common::*;
 use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// `virsh save` by hand, in the middle of which the stop comes: with the folder of `snapshot`, and without.
 #[test]
@@ -107,6 +109,158 @@ fn a_machine_on_a_block_device_goes_on_on_another_host_from_a_folder_that_both_m
         }
         assert_eq!(files(&mounts[0].folder), [""; 0]);
         call(1, "stop").param("force_stop", "yes").gives(0);
+        forget_console(&vm);
+    }
+}
+
+#[test]
+fn a_folder_that_is_full_or_fills_up_ends_in_a_shutdown_and_holds_no_half_image() {
+    let host = Host::up();
+    let vm = host.guest("a").option("--variant", "dirty").written();
+    let states = "/mnt/states";
+    host.run("mkdir", &[states]);
+    let mount =
+        |size: &str| host.run("mount", &["-t", "tmpfs", "-o", &format!("mode=700,size={size}"), "states", states]);
+    for dialect in BOTH {
+        let call = |action| vm.call(dialect, action).param("snapshot", states);
+        // Too small from the beginning.
+        mount("100m");
+        call("start").gives(0);
+        vm.ticks();
+        let answer = call("stop").gives(0);
+        let told = |word: &str| dialect == Rgmanager || answer.to_string().contains(word);
+        assert!(told("'a' shut down after") && told("MiB free"), "{answer}");
+        assert_eq!(host.run("ls", &["-A", states]), "");
+        host.run("umount", &[states]);
+        forget_console(&vm);
+        // Filled by somebody else while it is saved.
+        mount("230m");
+        call("start").gives(0);
+        vm.ticks();
+        let stop = call("stop").spawn();
+        let helper = helper(&host);
+        helper.signal(Signal::STOP);
+        host.run("sh", &["-c", "dd if=/dev/zero of=/mnt/states/other bs=64k 2>/dev/null || :"]);
+        helper.signal(Signal::CONT);
+        let answer = stop.answer();
+        assert_eq!(answer.code, 0, "{answer}");
+        let told = |word: &str| dialect == Rgmanager || answer.to_string().contains(word);
+        assert!(told("'a' shut down after") && told("its memory was not saved"), "{answer}");
+        assert_eq!(host.run("ls", &["-A", states]), "other");
+        host.run("umount", &[states]);
+        forget_console(&vm);
+    }
+}
+
+#[test]
+fn a_save_that_hangs_is_aborted_when_half_of_the_time_is_over() {
+    let host = Host::up();
+    let states = folder(&host);
+    let vm = host.guest("a").polite().full().written();
+    for dialect in BOTH {
+        vm.call(dialect, "start").param("snapshot", &states).gives(0);
+        vm.ticks();
+        let stop = vm.call(dialect, "stop").param("snapshot", &states).timeout(40.0).spawn();
+        let helper = helper(&host);
+        helper.signal(Signal::STOP);
+        let answer = stop.answer();
+        assert_eq!(answer.code, 0, "{answer}");
+        let told = |word: &str| dialect == Rgmanager || answer.to_string().contains(word);
+        assert!(told("its memory was not saved") && told("took too long"), "{answer}");
+        assert!(!vm.lives());
+        helper.signal(Signal::CONT);
+        until(20, "the end of the helper", || {
+            host.processes(|args| args[0].ends_with(b"libvirt_iohelper")).is_empty().then_some(())
+        });
+        vm.call(dialect, "stop").param("snapshot", &states).gives(0);
+        assert_eq!(files(&states), [""; 0]);
+        forget_console(&vm);
+    }
+}
+
+/// What lies in the folder tells what a start may do: only a whole image with its record is restored, and an agent that was
+/// killed at any moment leaves either that or none.
+#[test]
+fn of_fifty_saves_that_are_killed_at_random_times_no_half_image_is_ever_restored() {
+    let host = Host::up();
+    let states = folder(&host);
+    let vm = host.guest("a").option("--mem", "64").written();
+    let call = |dialect, action| vm.call(dialect, action).param("snapshot", &states);
+    // How long one takes that nobody hinders.
+    call(Pacemaker, "start").gives(0);
+    let began = Instant::now();
+    call(Pacemaker, "stop").gives(0);
+    let whole = began.elapsed();
+    call(Pacemaker, "start").gives(0);
+    assert!(was_restored(&vm));
+    let mut seed: u64 = 0x5eed;
+    let mut outcomes: BTreeMap<&str, u32> = BTreeMap::new();
+    for round in 0..50 {
+        let dialect = BOTH[round % 2];
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = whole.mul_f64((seed >> 33) as f64 / f64::from(1_u32 << 31) * 1.1);
+        let stop = call(dialect, "stop").spawn();
+        std::thread::sleep(at);
+        stop.kill_group();
+        // libvirt goes on with what it was asked for.
+        until(30, "the end of the save", || ["running", "absent"].contains(&vm.state().as_str()).then_some(()));
+        let found = files(&states);
+        let image = states.join(spelled(dialect));
+        let recorded = std::fs::read_to_string(states.join(".a.saved")).unwrap();
+        let whole =
+            image.exists() && recorded.contains(&format!("\"size\":{}", std::fs::metadata(&image).unwrap().len()));
+        let ran = vm.lives();
+        let answer = call(dialect, "start").gives(0);
+        let restored = was_restored(&vm) && !ran;
+        assert!(!restored || whole, "round {round}: {found:?} was restored: {answer}");
+        let partial = |name: &String| name.ends_with(".partial") || name.ends_with(".restoring");
+        assert!(!files(&states).iter().any(partial), "round {round}: {:?}", files(&states));
+        let outcome = match (ran, restored, found.is_empty(), image.exists() || !found.is_empty()) {
+            (true, ..) => "runs on",
+            (false, true, ..) => "restored",
+            (false, false, true, _) => "ended without an image",
+            (false, false, false, _) => "ended with a half image",
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+        for file in files(&states) {
+            assert!(file.contains(".aside-"), "round {round}: {file}");
+            std::fs::remove_file(states.join(file)).unwrap();
+        }
+    }
+    println!("{outcomes:?} of kills within {whole:?}");
+    assert_eq!(outcomes.values().sum::<u32>(), 50);
+    call(Pacemaker, "stop").gives(0);
+    call(Pacemaker, "start").gives(0);
+    assert!(was_restored(&vm));
+}
+
+#[test]
+fn a_stop_after_one_that_was_killed_in_its_save_aborts_that_and_shuts_the_guest_down() {
+    let host = Host::up();
+    let states = folder(&host);
+    let vm = host.guest("a").polite().full().written();
+    for dialect in BOTH {
+        let call = |action| vm.call(dialect, action).param("snapshot", &states);
+        call("start").gives(0);
+        vm.ticks();
+        let stop = call("stop").spawn();
+        let helper = helper(&host);
+        helper.signal(Signal::STOP);
+        stop.kill_group();
+        assert_eq!(vm.state(), "paused");
+        let mut again = call("stop").spawn();
+        if dialect == Pacemaker {
+            again.says("a save of its memory that was cut short is aborted");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        helper.signal(Signal::CONT);
+        let answer = again.answer();
+        assert_eq!(answer.code, 0, "{answer}");
+        assert!(dialect == Rgmanager || answer.to_string().contains("its memory was not saved"), "{answer}");
+        assert_eq!(files(&states), [""; 0]);
+        call("start").gives(0);
+        assert!(!was_restored(&vm));
+        vm.destroy();
         forget_console(&vm);
     }
 }

@@ -64,13 +64,15 @@ fn change() -> impl Strategy<Value = Change> {
             Change::StartPostcopy,
         ]),
         xml().prop_map(|xml| Change::Create { xml: xml.into() }),
-        (word(), wake, any::<bool>()).prop_map(|(path, wake, bypass_cache)| Change::Restore {
-            path,
-            wake,
-            bypass_cache
+        (word(), wake, any::<Option<u32>>(), any::<bool>()).prop_map(|(path, wake, channels, bypass_cache)| {
+            Change::Restore { path, wake, channels, bypass_cache }
         }),
         mode.prop_map(|mode| Change::Shutdown { mode }),
-        (word(), any::<bool>()).prop_map(|(path, bypass_cache)| Change::Save { path, bypass_cache }),
+        (word(), any::<Option<u32>>(), any::<bool>()).prop_map(|(path, channels, bypass_cache)| Change::Save {
+            path,
+            channels,
+            bypass_cache
+        }),
         any::<u64>().prop_map(|ms| Change::SetDowntime { ms }),
         xml().prop_map(|xml| Change::SetMark { xml: xml.into() }),
         // Boxed, as the strategy's value is too large for a test's stack.

@@ -119,10 +119,10 @@ fn a_saved_domain_comes_back_from_its_file() {
     daemon.create("web");
     // The daemon shares this folder with us; the test driver writes the file itself.
     let path = daemon.libvirtd.folder().join("web.save").display().to_string();
-    ok(&daemon.of("web", Change::Save { path: path.clone(), bypass_cache: false }));
+    ok(&daemon.of("web", Change::Save { path: path.clone(), channels: None, bypass_cache: false }));
     assert_eq!(daemon.state("web"), None);
     assert!(ok(&daemon.host(Question::SavedXml { path: path.clone() })).xml.unwrap().contains("<name>web</name>"));
-    ok(&daemon.of("web", Change::Restore { path, wake: None, bypass_cache: false }));
+    ok(&daemon.of("web", Change::Restore { path, wake: None, channels: None, bypass_cache: false }));
     assert_eq!(daemon.state("web").map(|(state, _)| state), Some(1));
 }
 

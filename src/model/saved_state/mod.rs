@@ -12,45 +12,16 @@
 //! | `.NAME.restoring` | used: a restore was begun from it |
 //! | `NAME.state.aside-TIME` | set aside: no start looks at it any more |
 
-use super::caller::Caller;
+mod form;
+mod names;
+
+pub(crate) use form::{not_by_channels, room_for, sparse_hindrance};
+pub(crate) use names::{new_record, partial, record, restoring, spellings};
+
 use super::definition::{DefinedDomain, DiskKind};
 use crate::sys::text::uuid_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// The names that a machine's image may have, the caller's own first: by this it is written.
-#[must_use]
-pub(crate) fn spellings(caller: Caller, name: &str) -> [String; 2] {
-    let (by_virtual_domain, by_vm_sh) = (format!("{name}.state"), name.to_owned());
-    match caller {
-        Caller::Rgmanager => [by_vm_sh, by_virtual_domain],
-        Caller::Pacemaker | Caller::Ocf | Caller::Human => [by_virtual_domain, by_vm_sh],
-    }
-}
-
-/// The image while it is written on this node. Another node's is not ours to remove: it may be at it.
-#[must_use]
-pub(crate) fn partial(name: &str, node: &str) -> String {
-    format!(".{name}.{node}.partial")
-}
-
-/// The image from which a restore was begun.
-#[must_use]
-pub(crate) fn restoring(name: &str) -> String {
-    format!(".{name}.restoring")
-}
-
-/// The record beside the image.
-#[must_use]
-pub(crate) fn record(name: &str) -> String {
-    format!(".{name}.saved")
-}
-
-/// The record while it is written.
-#[must_use]
-pub(crate) fn new_record(name: &str, node: &str) -> String {
-    format!(".{name}.{node}.saved")
-}
 
 /// How a file was when it was last written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +74,9 @@ pub(crate) struct StateRecord {
     pub disks: Vec<Stamp>,
     /// Disks that do not tell when they were written, by their names in the guest.
     pub untold: Vec<String>,
+    /// By how many channels it was written, where it was by several.
+    #[serde(default)]
+    pub channels: Option<u32>,
     /// The boot of the host in which it was written, as long as it is not known to have reached the disk.
     pub boot: Option<String>,
 }
@@ -114,6 +88,9 @@ pub(crate) struct StateImage {
     pub stamp: Stamp,
     /// Whether libvirt has come to its end.
     pub whole: bool,
+    /// Whether its pages lie at fixed places, which an older libvirt cannot read.
+    #[serde(default)]
+    pub sparse: bool,
     /// The run in it, where that can be read.
     pub run: Option<RunOf>,
 }
@@ -281,16 +258,10 @@ pub(crate) fn written_disks(facts: &DefinedDomain) -> (Vec<String>, Vec<String>)
     (files, untold)
 }
 
-/// What an image of so much memory may take: the devices' states and the guest's video memory come on top.
-#[must_use]
-pub(crate) const fn room_for(memory_kib: u64) -> u64 {
-    const MARGIN_KIB: u64 = 32 * 1024;
-    memory_kib.saturating_add(memory_kib >> 5).saturating_add(MARGIN_KIB).saturating_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::caller::Caller;
 
     fn stamp(file: &str, size: u64) -> Stamp {
         Stamp { file: file.into(), size, written: (7, 8) }
@@ -300,7 +271,7 @@ mod tests {
 
     fn folder() -> StateFolder {
         let run = RunOf { name: "a".into(), uuid: uuid_text(&UUID), generation: 3, started: "then".into() };
-        let image = StateImage { stamp: stamp("a.state", 100), whole: true, run: Some(run.clone()) };
+        let image = StateImage { stamp: stamp("a.state", 100), whole: true, sparse: false, run: Some(run.clone()) };
         let record = StateRecord {
             run,
             definition: "sum".into(),
@@ -309,6 +280,7 @@ mod tests {
             image: image.stamp.clone(),
             disks: vec![stamp("/a.img", 9)],
             untold: Vec::new(),
+            channels: None,
             boot: None,
         };
         StateFolder {

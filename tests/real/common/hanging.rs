@@ -35,7 +35,7 @@ impl<'a> Hanging<'a> {
         Self { host, server, folder, point, control }
     }
 
-    /// It answers no request of this kind any more: `all` or `write`.
+    /// It answers no request of this kind any more: `all` or `write`; or it is `slow` to write.
     pub fn hangs(&self, what: &str) {
         std::fs::write(&self.control, what).unwrap();
     }

@@ -45,6 +45,35 @@ fn a_stop_waits_for_an_administrators_save_and_loses_nothing_of_it() {
     }
 }
 
+/// The same to slow storage, for which half of the stop's time is not enough: the guest has the other half.
+#[test]
+fn a_stop_aborts_an_administrators_save_that_takes_too_long_and_the_guest_shuts_down() {
+    let host = Host::up();
+    let states = folder(&host);
+    let storage = Hanging::mounted(&host);
+    host.run("mount", &["--bind", "/mnt/hanging", "/var/lib/libvirt/qemu/save"]);
+    let vm = host.guest("a").polite().full().persistent().written();
+    host.virsh(&["define", vm.file.to_str().unwrap()]);
+    storage.hangs("slow");
+    for (dialect, words) in [(Rgmanager, &["save", "a", "/mnt/hanging/a.save"][..]), (Pacemaker, &["managedsave", "a"])]
+    {
+        let call = |action| match dialect {
+            Pacemaker => vm.call_by_name(dialect, action).param("snapshot", &states),
+            Rgmanager | VirtualDomain | Ocf | Human => vm.call_by_name(dialect, action),
+        };
+        call("start").gives(0);
+        let before = tick(&vm);
+        let mut save = host.command("virsh").arg("-q").args(words).spawn().unwrap();
+        until(10, "the pause of the save", || (vm.state() == "paused").then_some(()));
+        let answer = call("stop").timeout(40.0).gives(0);
+        answer.tells(&["a save of its memory that somebody else has begun is aborted"]);
+        assert!(!save.wait().unwrap().success() && !vm.lives());
+        assert!(host.console("a").contains(&format!("button {}", before.0)), "the guest was not asked");
+        assert_eq!((files(&storage.folder), files(&states)), (Vec::new(), Vec::new()));
+        forget_console(&vm);
+    }
+}
+
 /// The daemon dies while it saves, and comes back to a machine that nobody saves any more.
 #[test]
 fn a_libvirtd_that_is_killed_in_a_save_leaves_no_image_that_is_restored() {

@@ -201,7 +201,9 @@ fn host(
         match place.look(Vec::new(), inv.budget().until(Share::StateFolder, deadline)) {
             Err(failure) => missing(format!("snapshot: {failure}")),
             Ok(folder) => {
-                let (_, untold) = facts.map(written_disks).unwrap_or_default();
+                let mut disks = facts.map(|facts| facts.disks.clone()).unwrap_or_default();
+                looker.locate_volumes(&mut disks, deadline);
+                let (_, untold) = written_disks(&disks);
                 if let (Some(disk), false) = (untold.first(), folder.shared) {
                     missing(format!("snapshot: its memory would not be saved: {}", saved_state::untold(disk)));
                 }

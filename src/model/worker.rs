@@ -98,6 +98,12 @@ pub enum Question {
         #[serde(skip)]
         text: DefinitionText,
     },
+    /// Where volumes of storage pools are on the host.
+    Volumes {
+        /// Each as `pool/volume` on a line; on standard input.
+        #[serde(skip)]
+        names: DefinitionText,
+    },
     /// Whether the guest's agent gives a sign of life, within [`AGENT_PATIENCE`].
     PingAgent,
     /// Versions, UUID, name and memory of the host.
@@ -144,8 +150,19 @@ impl HostChange {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 10] =
-        ["state", "xml", "next-xml", "saved-xml", "from-native", "ping-agent", "host", "cpu", "domains", "check"];
+    const WORDS: [&str; 11] = [
+        "state",
+        "xml",
+        "next-xml",
+        "saved-xml",
+        "from-native",
+        "volumes",
+        "ping-agent",
+        "host",
+        "cpu",
+        "domains",
+        "check",
+    ];
 
     /// Whether a domain exists, and in which state.
     pub const STATE: Self = Self::State { or_uuid: None };
@@ -155,6 +172,7 @@ impl Question {
             Self::State { .. } | Self::Xml { .. } | Self::NextXml | Self::PingAgent => true,
             Self::SavedXml { .. }
             | Self::FromNative { .. }
+            | Self::Volumes { .. }
             | Self::Host
             | Self::Cpu { .. }
             | Self::Domains { .. }

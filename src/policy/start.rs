@@ -291,6 +291,15 @@ fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, done: &History, start: 
         (Guard::Try | Guard::Strict, Fact::Known(Some(open))) => {
             fail(format!("'{name}' was not started: {open}; find out where it runs, and stop it there"))
         }
+        // Of a pool that is not there nobody can tell; once it is, it is asked about again.
+        (Guard::Strict, Fact::Silent(silence))
+            if silence.kind == SilenceKind::Missing
+                && inv.params.start_resources
+                && done.resources.is_none()
+                && seen.here.tools == Tools::Libvirt =>
+        {
+            Next::Do(Step::StartResources)
+        }
         (Guard::Strict, Fact::Silent(silence)) => fail(format!(
             "'{name}' was not started (guard is strict): who has its disks open is not known: {}",
             silence.why

@@ -41,6 +41,10 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
         }
         Question::SavedXml { path } => xml(connection.save_image_xml_desc(path, 0)),
         Question::FromNative { format, text } => xml(connection.domain_xml_from_native(format, text, 0)),
+        Question::Volumes { names } => {
+            let volumes = names.lines().map(|name| (name.to_owned(), path_of_volume(connection, name))).collect();
+            Ok(Answer { volumes: Some(volumes), ..Answer::default() })
+        }
         Question::Check { xml, starts } => {
             let root = definition::read(xml).map_err(|error| own(CallStep::Input, error.to_string()))?;
             let facts = definition::parse(xml.as_bytes()).map_err(|error| own(CallStep::Input, error.to_string()))?;
@@ -70,6 +74,21 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
         Question::Host => Ok(Answer { host: Some(host(connection)), ..Answer::default() }),
     };
     answer.during(CallStep::Call)
+}
+
+/// The path of a volume on the host, or why it has none. Nothing is looked up on its storage, which may hang.
+fn path_of_volume(connection: &Connect, name: &str) -> Result<String, String> {
+    let (pool, volume) = name.split_once('/').ok_or("it is no volume of a pool")?;
+    let found = connection
+        .lookup_storage_pool_by_name(pool)
+        .and_then(|pool| pool.lookup_storage_vol_by_name(volume))
+        .and_then(|volume| volume.path());
+    match found {
+        Ok(path) if path.starts_with('/') => Ok(path),
+        Ok(place) => Err(format!("no witness for a volume that is no file or device here, but {place}")),
+        // What stands before the first colon is the class of the error.
+        Err(error) => Err(error.message().split_once(": ").map_or(error.message(), |(_, cause)| cause).to_owned()),
+    }
 }
 
 /// Whether a domain was found that has a number, as those have that are in memory.

@@ -16,7 +16,7 @@ pub(crate) use words::STATES;
 use super::recording::RecordedCall;
 use super::replay::{Readable, SeenLook};
 use crate::model::action::Class;
-use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Process, Silence, Tools};
+use crate::model::facts::{Cause, Definition, Fact, Facts, GuestAgent, Libvirt, Process, Silence, SilenceKind, Tools};
 use crate::model::outcome::Code;
 use crate::model::saved_state::SavedState;
 use crate::policy::outward::{OnRecord, Outward};
@@ -251,7 +251,10 @@ fn answers(looks: &[SeenLook], lines: &mut Lines) {
     }
     match told(looks, true, |facts| &facts.answers.open_elsewhere) {
         Some(Ok(Some(open))) => lines.tell("storage", &format!("{}: {} at {}", open.disk, open.by, open.place)),
-        Some(Err(silence)) => lines.tell("storage", &format!("silent: {}", silence.why)),
+        Some(Err(silence)) => {
+            let word = if silence.kind == SilenceKind::Missing { "untold" } else { "silent" };
+            lines.tell("storage", &format!("{word}: {}", silence.why));
+        }
         Some(Ok(None)) | None => {}
     }
     match told(looks, true, |facts| &facts.answers.agent) {

@@ -22,12 +22,18 @@ use crate::model::facts::{Fact, Silence, SilenceKind};
 use crate::model::storage::OpenDisk;
 use crate::sys::image_lock::InUse;
 use crate::sys::time::Deadline;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use word::Word;
 
 /// Asks about the disks that a machine alone is to write. The first that is open is the answer; without one, that
-/// something could not be told, or (as missing) that there is nobody who could.
-pub(crate) fn open_elsewhere(disks: &[Disk], deadline: Deadline) -> Fact<Option<OpenDisk>> {
+/// something could not be told, or (as missing) that there is nobody who could, as of a volume of a pool, for the reason in
+/// `unlocated`.
+pub(crate) fn open_elsewhere(
+    disks: &[Disk],
+    unlocated: &BTreeMap<String, String>,
+    deadline: Deadline,
+) -> Fact<Option<OpenDisk>> {
     let disks: Vec<&Disk> = disks.iter().filter(|disk| disk.has_one_writer()).collect();
     let lockspace = files::lockspace();
     let mut asked: Vec<(&Disk, PathBuf)> = Vec::new();
@@ -40,15 +46,16 @@ pub(crate) fn open_elsewhere(disks: &[Disk], deadline: Deadline) -> Fact<Option<
     let in_use = if paths.is_empty() { Vec::new() } else { aside::in_use(&paths, deadline) };
     let words = asked.iter().zip(in_use).map(|((disk, path), in_use)| (*disk, said(path, in_use, deadline)));
     let others = disks.iter().filter(|disk| disk.path().is_none_or(|path| !path.is_absolute()));
-    summed_up(words.chain(others.map(|disk| (*disk, without_path(disk, deadline)))))
+    summed_up(words.chain(others.map(|disk| (*disk, without_path(disk, unlocated, deadline)))))
 }
 
 /// What is known of a disk that has no path on this host.
-fn without_path(disk: &Disk, deadline: Deadline) -> Word {
+fn without_path(disk: &Disk, unlocated: &BTreeMap<String, String>, deadline: Deadline) -> Word {
     match &disk.kind {
         DiskKind::Network => rbd::ask(disk, deadline),
         DiskKind::File | DiskKind::Block | DiskKind::Dir | DiskKind::Volume | DiskKind::Other(_) => {
-            Word::Untold("no witness for disks of this kind".into())
+            let why = disk.source.as_ref().and_then(|name| unlocated.get(name));
+            Word::Untold(why.map_or("no witness for disks of this kind", String::as_str).to_owned())
         }
     }
 }

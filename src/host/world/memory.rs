@@ -111,8 +111,9 @@ impl Host<'_> {
             return Err(Failure::refused("there is no time for it"));
         }
         let who = seen.here.who();
-        let (facts, record) = self.what_to_record(&who)?;
-        let (files, untold) = written_disks(&facts);
+        let (mut facts, record) = self.what_to_record(&who)?;
+        self.looker.locate_volumes(&mut facts.disks, until);
+        let (files, untold) = written_disks(&facts.disks);
         let record = StateRecord { untold, channels: self.channels_for(until), ..record };
         tell_of(&place.change(&FolderOrder::Drop, self.budget_for_folder(until))?);
         self.set_older_aside(&place, until)?;

@@ -71,6 +71,12 @@ impl Disk {
         written && !self.shareable && self.source.is_some()
     }
 
+    /// The same disk by the file or device that its volume is here.
+    pub(crate) fn set_path(&mut self, path: String) {
+        self.kind = if path.starts_with("/dev/") { DiskKind::Block } else { DiskKind::File };
+        self.source = Some(path);
+    }
+
     /// Its path on this host, if it has one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -18,7 +18,7 @@ mod names;
 pub(crate) use form::{not_by_channels, room_for, sparse_hindrance};
 pub(crate) use names::{new_record, partial, record, restoring, spellings};
 
-use super::definition::{DefinedDomain, DiskKind};
+use super::definition::{DefinedDomain, Disk, DiskKind};
 use crate::sys::text::uuid_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -240,10 +240,10 @@ pub(crate) fn untold(disk: &str) -> String {
 
 /// The disks of a domain that tell when they were written, by their paths; and those that do not.
 #[must_use]
-pub(crate) fn written_disks(facts: &DefinedDomain) -> (Vec<String>, Vec<String>) {
+pub(crate) fn written_disks(disks: &[Disk]) -> (Vec<String>, Vec<String>) {
     let mut files = Vec::new();
     let mut untold = Vec::new();
-    for disk in facts.disks.iter().filter(|disk| !disk.read_only) {
+    for disk in disks.iter().filter(|disk| !disk.read_only) {
         match (&disk.kind, &disk.source) {
             (_, None) => {}
             (DiskKind::File, Some(path)) => files.push(path.clone()),

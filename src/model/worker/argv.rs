@@ -121,7 +121,10 @@ impl Request {
         match &self.ask {
             Ask::Question(
                 _,
-                Question::Check { xml, .. } | Question::FromNative { text: xml, .. } | Question::Cpu { others: xml },
+                Question::Check { xml, .. }
+                | Question::FromNative { text: xml, .. }
+                | Question::Volumes { names: xml }
+                | Question::Cpu { others: xml },
             )
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
             | Ask::Host(HostChange::StartResources { xml }) => Some(xml),
@@ -134,7 +137,10 @@ impl Request {
         match &mut self.ask {
             Ask::Question(
                 _,
-                Question::Check { xml, .. } | Question::FromNative { text: xml, .. } | Question::Cpu { others: xml },
+                Question::Check { xml, .. }
+                | Question::FromNative { text: xml, .. }
+                | Question::Volumes { names: xml }
+                | Question::Cpu { others: xml },
             )
             | Ask::Change(_, Change::Create { xml } | Change::SetMark { xml })
             | Ask::Host(HostChange::StartResources { xml }) => Some(xml),

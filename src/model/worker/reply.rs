@@ -96,6 +96,9 @@ pub struct Answer {
     /// What this host lacks: check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lacks: Option<Lacks>,
+    /// The paths of volumes, or why one is not told: volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<BTreeMap<String, Result<String, String>>>,
 }
 
 /// What a host lacks for a domain, a sentence each.

@@ -42,6 +42,36 @@ fn an_image_is_stale_once_the_machine_ran_on_another_host() {
     }
 }
 
+/// By the file that it is: its memory may lie in a folder of this host alone, and is stale once that was written.
+#[test]
+fn the_memory_of_a_machine_on_a_volume_of_a_pool_is_stale_once_that_was_written() {
+    let host = Host::up();
+    let (states, pool) = (folder(&host), host.folder("pool"));
+    std::fs::write(pool.join("volume"), vec![0; 1 << 20]).unwrap();
+    host.virsh(&["pool-define-as", "images", "dir", "--target", pool.to_str().unwrap()]);
+    host.virsh(&["pool-start", "images"]);
+    let guest = host.guest("a").option("--disk", "/disk.img").edit("<disk type='file'", "<disk type='volume'");
+    let vm = guest.edit("file='/disk.img'", "pool='images' volume='volume'").written();
+    for dialect in BOTH {
+        let call = |action| vm.call(dialect, action).param("snapshot", &states);
+        let validated = call("validate-all").depth(10).gives(0);
+        assert!(!validated.stderr.contains("would not be saved"), "{validated}");
+        call("start").gives(0);
+        call("stop").gives(0);
+        assert_eq!(files(&states), [spelled(dialect)]);
+        call("start").gives(0);
+        assert!(was_restored(&vm));
+        call("stop").gives(0);
+        host.run("touch", &[pool.join("volume").to_str().unwrap()]);
+        call("start").gives(0).tells(if dialect == Pacemaker { &["volume was written since"] } else { &[] });
+        assert!(!was_restored(&vm));
+        vm.destroy();
+        for file in files(&states) {
+            std::fs::remove_file(states.join(file)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn what_is_not_the_image_of_this_definition_and_run_is_set_aside_and_kept() {
     let host = Host::up();

@@ -110,7 +110,37 @@ fn a_disk_on_storage_that_hangs_costs_a_start_its_share_and_hinders_only_the_str
     assert_eq!(answer.code, 0, "{answer}");
 }
 
-/// Storage of a protocol that has no witness, a volume of a pool, and a block device.
+/// The pool is a folder that both hosts have. While it is not active nobody can tell, and a start that brings it up asks again.
+#[test]
+fn a_volume_of_a_pool_is_asked_about_as_the_file_that_it_is_here() {
+    let hosts = Host::several(2, "libvirt");
+    let pool = hosts[0].folder("pool");
+    let guest = hosts[0].guest("a").option("--disk", "/disk.img").edit("<disk type='file'", "<disk type='volume'");
+    let vm = guest.edit("file='/disk.img'", "pool='images' volume='disk.img'").written();
+    image(&hosts[0], "pool/disk.img", "raw");
+    for host in &hosts {
+        host.virsh(&["pool-define-as", "images", "dir", "--target", pool.to_str().unwrap()]);
+        host.virsh(&["pool-start", "images"]);
+    }
+    let open = format!("vda is open elsewhere: a QEMU writes it ({}", pool.join("disk.img").display());
+    for dialect in BOTH {
+        let strict = || vm.call(dialect, "start").param("guard", "strict");
+        hosts[1].virsh(&["create", vm.file.to_str().unwrap()]);
+        vm.call(dialect, "start").gives(1).says(&["vda is open elsewhere: a QEMU writes it"]);
+        vm.call(Human, "explain start").gives(1).shows(&[&open]);
+        hosts[0].virsh(&["pool-destroy", "images"]);
+        strict().gives(1).says(&["guard is strict", "storage pool 'images' is not active"]);
+        strict().param("start_resources", "yes").gives(1).says(&["vda is open elsewhere: a QEMU writes it"]);
+        hosts[0].virsh(&["pool-destroy", "images"]);
+        hosts[1].virsh(&["destroy", "a"]);
+        strict().param("start_resources", "yes").gives(0);
+        vm.destroy();
+        strict().gives(0);
+        vm.destroy();
+    }
+}
+
+/// Storage of a protocol that has no witness, a volume of a pool that nobody has, and a block device.
 #[test]
 fn whoever_wants_to_be_certain_starts_nothing_from_a_disk_of_which_nobody_tells() {
     let host = Host::up();
@@ -121,7 +151,7 @@ fn whoever_wants_to_be_certain_starts_nothing_from_a_disk_of_which_nobody_tells(
     let block = format!("<source dev='{}'/>", device.1);
     for (kind, source, why, starts) in [
         ("network", nbd, "vda: no witness for disks of this kind", 1),
-        ("volume", "<source pool='p' volume='v'/>", "vda: no witness for disks of this kind", 1),
+        ("volume", "<source pool='p' volume='v'/>", "vda: no storage pool with matching name", 1),
         ("block", &block, "vda: no witness for loop", 0),
     ] {
         let guest = host.guest("a").option("--disk", "/disk.img");

@@ -31,6 +31,7 @@ fn question() -> impl Strategy<Value = Ask> {
     ];
     let of_the_host = prop_oneof![
         Just(Question::Host),
+        xml().prop_map(|names| Question::Volumes { names: names.into() }),
         xml().prop_map(|others| Question::Cpu { others: others.into() }),
         (xml(), any::<bool>()).prop_map(|(xml, starts)| Question::Check { xml: xml.into(), starts }),
         word().prop_map(|path| Question::SavedXml { path }),

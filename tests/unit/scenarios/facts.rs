@@ -123,6 +123,7 @@ pub(super) fn read(facts: &str) -> (Invocation, Facts, Imagined) {
                 };
                 world.open_elsewhere = match (disk, by.rsplit_once(" at ")) {
                     ("silent", _) => Fact::Silent(Silence::refused(by)),
+                    ("untold", _) => Fact::Silent(Silence { kind: SilenceKind::Missing, why: by.into() }),
                     (_, Some((by, place))) => Fact::Known(Some(open(place, by))),
                     (_, None) => panic!("no such storage: {rest}"),
                 }

@@ -200,4 +200,14 @@ fn by_hand() {
     guest.call(Human, "stop").gives(0);
     host.file("/srv/web", "name = \"web\"\nmemory = [\n");
     guest.call(Pacemaker, "validate-all").run().says(&["/srv/web"]);
+    // As README.md has them.
+    let shop = host.guest("shop").written_in("/etc/xen");
+    host.call(Human, "start").arg("--config").arg("/etc/xen/shop").gives(0);
+    assert!(shop.id().is_some());
+    let call = |action| host.call(Pacemaker, action).param("config", "/etc/xen/shop").param("name", "shop");
+    call("monitor").gives(0);
+    call("stop").gives(0);
+    call("start").gives(0);
+    host.call(Human, "stop").named("shop").gives(0);
+    call("monitor").gives(7);
 }

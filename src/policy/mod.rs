@@ -12,6 +12,7 @@ mod guard;
 pub(crate) mod health;
 mod history;
 pub(crate) mod hope;
+mod memory;
 pub(crate) mod migrate;
 mod monitor;
 pub(crate) mod moving;
@@ -30,7 +31,7 @@ mod world;
 
 use crate::model::budget::Share;
 use crate::model::call::{Action, Caller, Invocation};
-use crate::model::facts::{Domain, Fact, Facts, Libvirt, Tools};
+use crate::model::facts::{Domain, Fact, Facts, Libvirt};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::params::Problem;
 use crate::model::presence::Presence;
@@ -114,7 +115,7 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         tidies.push(Tidy::Warn(format!("what was changed in '{name}' while it ran was not saved: {why}")));
     }
     if inv.params.snapshot.is_some() && well {
-        tidies.extend(of_saved_state(inv, seen, done));
+        tidies.extend(memory::left(inv, seen, done));
     }
     if worth_a_warning(inv, well, seen, done) {
         tidies.push(Tidy::Warn(outcome.reason.clone()));
@@ -148,16 +149,6 @@ fn conclude(inv: &Invocation, seen: &Facts, done: &History, outcome: Outcome) ->
         Fact::Known(_) | Fact::NotAsked | Fact::Silent(_) => outcome,
     };
     Next::Answer(outcome, tidies)
-}
-
-/// What a start, or a stop, leaves in the folder of `snapshot`: no image that was used, and none that is half.
-fn of_saved_state(inv: &Invocation, seen: &Facts, done: &History) -> Option<Tidy> {
-    let saved = matches!(done.saving, Some(Ok(_)));
-    match (inv.action, seen.here.presence()) {
-        (Action::Start | Action::Restart | Action::Recover, Presence::Active(_)) => Some(Tidy::DropState),
-        (Action::Stop | Action::Kill, _) if !saved && seen.here.tools == Tools::Libvirt => Some(Tidy::ClearState),
-        (_, _) => None,
-    }
 }
 
 /// Whether the answer should be read even though it is a success: libvirt is silent, what was started stands still, a

@@ -3,6 +3,7 @@
 
 use super::guard;
 use super::history::History;
+use super::memory::{after_a_restore, how_to_start};
 use super::step::{Delay, Next, Query, Step};
 use super::words::{
     advice, as_process, end_of, ending, has_saved_memory, its_process, no_definition, still_starting, stray,
@@ -285,7 +286,10 @@ fn unless_open_elsewhere(inv: &Invocation, seen: &Facts, done: &History, start: 
     let name = seen.here.label();
     match (inv.params.guard, &seen.answers.open_elsewhere) {
         (Guard::Off, _) | (Guard::Try | Guard::Strict, Fact::Known(None)) | (Guard::Try, Fact::Silent(_)) => {
-            unless_restored(inv, seen, done, start)
+            match how_to_start(inv, seen, done, start) {
+                Ok(start) => with_resources(inv, seen, done, start),
+                Err(first) => first,
+            }
         }
         (Guard::Try | Guard::Strict, Fact::NotAsked) => Next::Ask(Query::Storage),
         (Guard::Try | Guard::Strict, Fact::Known(Some(open))) => {
@@ -313,56 +317,6 @@ fn with_resources(inv: &Invocation, seen: &Facts, done: &History, start: Step) -
     match (&done.resources, inv.params.start_resources, seen.here.tools) {
         (None, true, Tools::Libvirt) => Next::Do(Step::StartResources),
         (None | Some(_), _, _) => Next::Do(start),
-    }
-}
-
-/// `start`, unless a stop has saved its memory in the folder of `snapshot`. Whatever lies there and is not restored is out
-/// of the way before anything is started: from then on it is older than the disks.
-fn unless_restored(inv: &Invocation, seen: &Facts, done: &History, start: Step) -> Next {
-    if inv.params.snapshot.is_none() || seen.here.tools == Tools::Xl {
-        return with_resources(inv, seen, done, start);
-    }
-    let name = seen.here.label();
-    let (path, why) = match (&seen.answers.state, &seen.answers.saved) {
-        (Fact::NotAsked, _) => return Next::Ask(Query::State),
-        (Fact::Silent(silence), _) => {
-            return fail(format!(
-                "'{name}' was not started: whether its memory is saved is not known: {}",
-                silence.why
-            ));
-        }
-        (Fact::Known(SavedState::Nothing), _) => return with_resources(inv, seen, done, start),
-        (Fact::Known(SavedState::Fits { path, .. }), Fact::Known(true)) => {
-            (path, "libvirt has saved memory of it as well, and saved_memory is use")
-        }
-        (Fact::Known(SavedState::Fits { .. }), Fact::Known(false) | Fact::NotAsked | Fact::Silent(_)) => {
-            return with_resources(inv, seen, done, Step::Restore);
-        }
-        (Fact::Known(SavedState::Unfit { path, why }), _) => (path, why.as_str()),
-    };
-    aside_or(inv, name, done, why, path)
-}
-
-/// What follows where a restore has failed; nothing, where it was no restore.
-fn after_a_restore(inv: &Invocation, name: &str, why: &Failure, done: &History) -> Option<Next> {
-    match (&done.restored, &done.set_aside) {
-        (Some(Err(_)), None | Some(Err(_))) => {
-            let folder = inv.params.snapshot.as_deref().unwrap_or_default();
-            Some(aside_or(inv, name, done, &format!("it could not be restored: {}", why.said), folder))
-        }
-        (None | Some(Ok(())), _) | (Some(Err(_)), Some(Ok(_))) => None,
-    }
-}
-
-/// Sets aside what cannot be restored, unless it is required.
-fn aside_or(inv: &Invocation, name: &str, done: &History, why: &str, path: &str) -> Next {
-    match &done.set_aside {
-        _ if inv.params.snapshot_required => {
-            fail(format!("'{name}' was not started (snapshot_required): {why}; its saved memory: {path}"))
-        }
-        None => Next::Do(Step::SetAside { why: why.to_owned() }),
-        Some(Ok(_)) => fail(format!("'{name}' was not started: its saved memory is still there: {path}")),
-        Some(Err(why)) => fail(format!("'{name}' was not started: its saved memory could not be set aside: {why}")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! stop and kill. Pure.
 
 use super::history::History;
+use super::memory::{save_under_way, saving};
 use super::outward::Sight;
 use super::step::{Delay, Next, Query, Step};
 use super::words::{end_of, its_process};
@@ -11,7 +12,7 @@ use crate::model::call::{Action, Invocation};
 use crate::model::change::ShutdownMode;
 use crate::model::facts::{Domain, Fact, Facts, Process, RunId, SilenceKind, Tools};
 use crate::model::presence::Presence;
-use crate::model::state::{Motion, Pause, Running, State};
+use crate::model::state::{Motion, Pause, State};
 use crate::policy::health::{self, Health};
 use std::time::Duration;
 
@@ -321,53 +322,6 @@ fn stop_active(inv: &Invocation, domain: &Domain, seen: &Facts, done: &History) 
         });
     }
     destroy(inv, name, seen, done)
-}
-
-/// What is done about a save that is under way already. One that an agent did not live to end is aborted: nobody would know
-/// its image as whole. Any other is somebody's who wants the guest's state, and ends the machine, too: it is waited for as
-/// long as one of ours may take, and aborted then, which lets the guest run on and shut down in the other half of the time.
-fn save_under_way(inv: &Invocation, state: State, seen: &Facts, done: &History) -> Option<Next> {
-    if state != State::Paused(Pause::Save) || done.saving.is_some() {
-        return None;
-    }
-    let ours = match &seen.answers.own_save {
-        // Beside another agent it may be that agent's, which lives.
-        Fact::NotAsked if inv.params.snapshot.is_some() && done.locked => return Some(Next::Ask(Query::OwnSave)),
-        Fact::Known(ours) => *ours,
-        Fact::NotAsked | Fact::Silent(_) => false,
-    };
-    let longest = inv.budget().share(Share::SaveMemory, done.left.saturating_add(done.waited));
-    match longest.saturating_sub(done.waited) {
-        left if !ours && !left.is_zero() => Some(Next::Wait(Delay::UntilChange(left))),
-        _ => Some(Next::Do(Step::AbortSave { ours })),
-    }
-}
-
-/// What is done to save its memory, where that is wanted: once, of a machine that runs well.
-fn saving(inv: &Invocation, domain: &Domain, ask: bool, done: &History) -> Option<Step> {
-    // Beside another agent, which may be at the same image, nothing is saved.
-    let wanted = inv.action == Action::Stop && ask && done.locked && done.saving.is_none();
-    inv.params.snapshot.as_ref().filter(|_| wanted)?;
-    match domain.state {
-        // One that was let run on only to be asked was not well.
-        State::Running(Running::Plain)
-            if done.asked.is_empty()
-                && done.resume.is_none()
-                && done.woken.is_none()
-                && domain.motion == Motion::None =>
-        {
-            Some(Step::Save(share(inv, done, Share::SaveMemory)))
-        }
-        State::NoState
-        | State::Running(_)
-        | State::Blocked
-        | State::Paused(_)
-        | State::InShutdown
-        | State::ShutOff(_)
-        | State::Crashed(_)
-        | State::PmSuspended
-        | State::Other(_) => None,
-    }
 }
 
 /// The modes in order, each again and again; a mode that is refused is followed by the next one at once.

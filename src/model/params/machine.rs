@@ -4,14 +4,11 @@
 use super::Params;
 use super::definition_command::DefinitionCommand;
 use super::hypervisor;
-use super::mapping::usable;
 use super::path::PathSpec;
 use super::scripts::scripts;
-use super::table::Concern::{Identity, Start, Stop, Watch};
-use super::table::Setter::{Bytes, Flag, LaxFlag, Number, Text};
-use super::table::{Param, ValueKind, Wrong, boolean, row};
-use super::utilization;
-use super::values::{Guard, SavedMemory};
+use super::table::Concern::{Identity, Start, Stop};
+use super::table::Setter::{Bytes, Flag, LaxFlag, Text};
+use super::table::{Param, Wrong, row};
 use crate::model::change::ShutdownMode;
 use crate::sys::text::shown;
 use std::ffi::OsStr;
@@ -202,173 +199,6 @@ pub(super) static ROWS: &[Param] = &[
              A csync2 that is missing, fails or hangs is a warning.",
         )
         .readme("The same, and csync2 copies a file that was written to the other nodes"),
-    row(Start, "saved_memory", Text(saved_memory))
-        .kind(ValueKind::Select(&["refuse", "use", "drop"]))
-        .default("refuse")
-        .told(
-            "What becomes of saved memory",
-            "What a start does with memory that libvirt has saved of the virtual machine (virsh managedsave, \
-             libvirt-guests), which destroys disks that were written since: refuse to start, use it, or drop it.",
-        )
-        .readme("What a start does with memory that libvirt has saved: refuse, use or drop")
-        .vm_sh(
-            23,
-            "string",
-            None,
-            "What becomes of saved memory",
-            "What a start does with memory that libvirt has saved of the virtual machine (virsh managedsave, \
-             libvirt-guests), which destroys disks that were written since: refuse to start (the default), use it, \
-             or drop it.",
-        )
-        .reconfig(),
-    row(Start, "snapshot", Text(snapshot))
-        .told(
-            "Folder for saved memory",
-            "Folder in which a stop saves the virtual machine's memory, in place of shutting the guest down; the next start \
-             restores it. What may be old is never restored: of another run or definition, or where a disk was written \
-             since; it is set aside under another name. A save that fails, or takes more than half of the stop's time, \
-             ends in a shutdown. A folder that all nodes share lets every node restore; machines whose disks are no files \
-             need one.",
-        )
-        .readme("Folder in which a stop saves the memory that the next start restores")
-        .vm_sh(
-            13,
-            "string",
-            Some(""),
-            "Folder for saved memory",
-            "Folder in which a stop saves the virtual machine's memory, in place of shutting the guest down; the next start \
-             restores it, unless it may be old: then it is set aside.",
-        ),
-    row(Stop, "snapshot_channels", Number(|p| &mut p.snapshot_channels, 255, "a number of channels, up to 255"))
-        .default("0")
-        .told(
-            "Parallel writing of saved memory",
-            "Number of channels by which a stop writes the memory to the folder snapshot at once, as a sparse image; a start \
-             reads it by as many. libvirt 11.2 and QEMU 9.0 can do that, and only they can restore it: on a node that has \
-             older ones a stop saves as with 0, which is the form that libvirt's own configuration names.",
-        )
-        .readme("Channels that write and read the memory in `snapshot` at once, as a sparse image (libvirt 11.2)"),
-    row(Start, "snapshot_required", Flag(|p| &mut p.snapshot_required))
-        .default("no")
-        .told(
-            "Fail rather than pass saved memory by",
-            "yes: a start fails where memory in the folder snapshot cannot be restored, until somebody has seen to it; no: \
-             it is set aside under another name, and the virtual machine starts afresh.",
-        )
-        .readme("A start fails where memory in `snapshot` cannot be restored, in place of starting afresh")
-        .vm_sh(
-            31,
-            "boolean",
-            None,
-            "Fail rather than pass saved memory by",
-            "yes: a start fails where memory in the folder snapshot cannot be restored; otherwise it is set aside, and \
-             the virtual machine starts afresh (the default).",
-        )
-        .reconfig(),
-    row(Start, "guard", Text(guard))
-        .kind(ValueKind::Select(&["off", "try", "strict"]))
-        .default("try")
-        .told(
-            "Guard against a second copy",
-            "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
-             nodes, if it runs there (over libvirt, as a migration would connect), and its storage, if somebody else has \
-             one of its writable disks open (QEMU's and virtlockd's locks, RBD watchers, DRBD, LVM, SCSI reservations, \
-             mounts of this host). try: it fails where that is so, and where a node is \
-             silent of which the cluster does not know that it runs nothing; strict: it fails also where that cannot be \
-             told, as of a disk that no witness knows (most block devices); off: it does not ask.",
-        )
-        .readme("Whether a start asks the other nodes if it runs there, and the storage if its disks are open elsewhere: try, strict (fails also where that cannot be told) or off")
-        .vm_sh(
-            24,
-            "string",
-            None,
-            "Guard against a second copy",
-            "Whether a start asks, before it creates anything, who else may have the virtual machine: the cluster's other \
-             nodes, if it runs there, and its storage, if somebody else has one of its writable disks open. try (the \
-             default): it fails where that is so, and where a node is silent of which the cluster does not know that it \
-             runs nothing; strict: it fails also where that cannot be told; off: it does not ask.",
-        )
-        .reconfig(),
-    row(Start, "guard_nodes", Text(guard_nodes))
-        .told(
-            "Nodes to ask before a start",
-            "The nodes that a start asks whether the virtual machine runs there, separated by commas or blanks, in \
-             place of the cluster's own members.",
-        )
-        .readme("The nodes that it asks, in place of the cluster's members"),
-    row(Watch, "guard_monitor", Flag(|p| &mut p.guard_monitor))
-        .default("no")
-        .told(
-            "Look for a second copy in each monitor",
-            "yes: every recurring monitor asks the cluster's other nodes whether the virtual machine runs there too, and \
-             answers \"degraded\" (190) where it does; no: only one of depth 10 does. Nobody's silence is a fault, and \
-             with guard=off nobody is asked.",
-        )
-        .readme("Every recurring monitor looks for a second copy on the other nodes, not only one of depth 10"),
-    row(Watch, "degraded_when_blind", Flag(|p| &mut p.degraded_when_blind))
-        .default("no")
-        .told(
-            "Show a silent libvirt as degraded",
-            "yes: a recurring monitor answers \"degraded\" (190) instead of 0 while libvirt does not answer and only \
-             the process of the virtual machine can be seen.",
-        )
-        .readme("Answer 190 while only the process can be seen"),
-    row(Watch, "monitor_wait", Number(|p| &mut p.monitor_wait, 86_400, "seconds, 0 to answer at once, up to 86400"))
-        .default("0")
-        .told(
-            "Seconds that a healthy monitor stays",
-            "A recurring monitor that sees the virtual machine run well stays so many seconds (at most half of its \
-             timeout), and answers the moment something happens to it: an end is known at once, not at the next \
-             interval. Recommended: 30, with op monitor interval=1s timeout=60s. The first monitor after a start, a \
-             migration or a refresh answers at once, and so does one of depth 10.",
-        )
-        .readme("Seconds that a healthy recurring monitor stays, to answer the moment something happens"),
-    row(Watch, "autoset_utilization_cpu", Text(utilization::autoset_cpu))
-        .kind(ValueKind::Boolean)
-        .told(
-            "Keep the utilization cpu",
-            "yes: the resource's utilization attribute cpu is kept at the number of virtual processors, by recurring \
-             monitors of a virtual machine that runs well; no: it is left alone. Unset: yes.",
-        )
-        .readme("Pacemaker: keep the utilization attribute cpu (if unset: yes)"),
-    row(Watch, "autoset_utilization_host_memory", Text(utilization::autoset_host_memory))
-        .kind(ValueKind::Boolean)
-        .told(
-            "Keep the utilization host_memory",
-            "yes: the resource's utilization attribute host_memory is kept at the virtual machine's memory in MiB; no: \
-             it is left alone. Unset: yes, but under the agent's name vm not on Xen.",
-        )
-        .readme("Pacemaker: keep host_memory, in MiB (if unset: yes; as `vm` not on Xen)"),
-    row(Watch, "autoset_utilization_hv_memory", Text(utilization::autoset_hv_memory))
-        .kind(ValueKind::Boolean)
-        .told(
-            "Keep the utilization hv_memory",
-            "yes: the resource's utilization attribute hv_memory is kept at the virtual machine's memory in MiB; no: it \
-             is left alone. Unset: yes under the agent's name VirtualDomain; under vm on Xen alone.",
-        )
-        .readme("Pacemaker: keep hv_memory, in MiB (if unset: as `vm` on Xen alone)"),
-    row(Watch, "unset_utilization_cpu", Flag(utilization::unset_cpu))
-        .default("no")
-        .told(
-            "Remove the utilization cpu",
-            "yes: the resource's utilization attribute cpu is removed, where autoset_utilization_cpu is off.",
-        )
-        .readme("Pacemaker: remove cpu, where it is not kept"),
-    row(Watch, "unset_utilization_host_memory", Flag(utilization::unset_host_memory))
-        .default("no")
-        .told(
-            "Remove the utilization host_memory",
-            "yes: the resource's utilization attribute host_memory is removed, where \
-             autoset_utilization_host_memory is off.",
-        )
-        .readme("Pacemaker: remove host_memory, where it is not kept"),
-    row(Watch, "unset_utilization_hv_memory", Flag(utilization::unset_hv_memory))
-        .default("no")
-        .told(
-            "Remove the utilization hv_memory",
-            "yes: the resource's utilization attribute hv_memory is removed, where autoset_utilization_hv_memory is off.",
-        )
-        .readme("Pacemaker: remove hv_memory, where it is not kept"),
 ];
 
 /// Whether a domain may have this name (libvirt's own rule, less what cannot be a file name).
@@ -437,35 +267,4 @@ fn monitor_scripts(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
     let wrong = read.as_ref().err().cloned();
     params.monitor_scripts = Some(read);
     wrong.map_or(Ok(()), |why| Err(Wrong::Refused(why)))
-}
-
-fn saved_memory(params: &mut Params, text: &str) -> Result<(), Wrong> {
-    params.saved_memory = SavedMemory::parse(text).ok_or_else(|| Wrong::expected(text, "refuse, use or drop"))?;
-    Ok(())
-}
-
-/// A folder; or what VirtualDomain and vm.sh take for nothing, in a word.
-fn snapshot(params: &mut Params, text: &str) -> Result<(), Wrong> {
-    if boolean(text) == Some(false) {
-        return Ok(());
-    }
-    if !text.starts_with('/') || text.chars().any(char::is_control) {
-        return Err(Wrong::Refused(format!("'{}' is not a full path; expected /folder", shown(text.as_ref()))));
-    }
-    params.snapshot = Some(text.to_owned());
-    Ok(())
-}
-
-fn guard(params: &mut Params, text: &str) -> Result<(), Wrong> {
-    params.guard = Guard::parse(text).ok_or_else(|| Wrong::expected(text, "off, try or strict"))?;
-    Ok(())
-}
-
-fn guard_nodes(params: &mut Params, text: &str) -> Result<(), Wrong> {
-    let nodes: Vec<String> = text.split([',', ' ', '\t']).filter(|node| !node.is_empty()).map(str::to_owned).collect();
-    if nodes.is_empty() || !nodes.iter().all(|node| usable(node)) {
-        return Err(Wrong::expected(text, "names of nodes, separated by commas"));
-    }
-    params.guard_nodes = nodes;
-    Ok(())
 }

@@ -2,8 +2,59 @@
 //! Which utilization attributes of its resource a machine keeps in Pacemaker's configuration. Pure.
 
 use super::Params;
-use super::table::{Wrong, boolean};
+use super::table::Concern::Watch;
+use super::table::Setter::{Flag, Text};
+use super::table::{Param, ValueKind, Wrong, boolean, row};
 use crate::sys::text::shown;
+
+pub(super) static ROWS: &[Param] = &[
+    row(Watch, "autoset_utilization_cpu", Text(autoset_cpu))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization cpu",
+            "yes: the resource's utilization attribute cpu is kept at the number of virtual processors, by recurring \
+             monitors of a virtual machine that runs well; no: it is left alone. Unset: yes.",
+        )
+        .readme("Pacemaker: keep the utilization attribute cpu (if unset: yes)"),
+    row(Watch, "autoset_utilization_host_memory", Text(autoset_host_memory))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization host_memory",
+            "yes: the resource's utilization attribute host_memory is kept at the virtual machine's memory in MiB; no: \
+             it is left alone. Unset: yes, but under the agent's name vm not on Xen.",
+        )
+        .readme("Pacemaker: keep host_memory, in MiB (if unset: yes; as `vm` not on Xen)"),
+    row(Watch, "autoset_utilization_hv_memory", Text(autoset_hv_memory))
+        .kind(ValueKind::Boolean)
+        .told(
+            "Keep the utilization hv_memory",
+            "yes: the resource's utilization attribute hv_memory is kept at the virtual machine's memory in MiB; no: it \
+             is left alone. Unset: yes under the agent's name VirtualDomain; under vm on Xen alone.",
+        )
+        .readme("Pacemaker: keep hv_memory, in MiB (if unset: as `vm` on Xen alone)"),
+    row(Watch, "unset_utilization_cpu", Flag(unset_cpu))
+        .default("no")
+        .told(
+            "Remove the utilization cpu",
+            "yes: the resource's utilization attribute cpu is removed, where autoset_utilization_cpu is off.",
+        )
+        .readme("Pacemaker: remove cpu, where it is not kept"),
+    row(Watch, "unset_utilization_host_memory", Flag(unset_host_memory))
+        .default("no")
+        .told(
+            "Remove the utilization host_memory",
+            "yes: the resource's utilization attribute host_memory is removed, where \
+             autoset_utilization_host_memory is off.",
+        )
+        .readme("Pacemaker: remove host_memory, where it is not kept"),
+    row(Watch, "unset_utilization_hv_memory", Flag(unset_hv_memory))
+        .default("no")
+        .told(
+            "Remove the utilization hv_memory",
+            "yes: the resource's utilization attribute hv_memory is removed, where autoset_utilization_hv_memory is off.",
+        )
+        .readme("Pacemaker: remove hv_memory, where it is not kept"),
+];
 
 /// What is said of one attribute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -211,10 +211,14 @@ fn a_save_that_hangs_is_aborted_when_half_of_the_time_is_over() {
 /// killed at any moment leaves either that or none.
 #[test]
 fn of_fifty_saves_that_are_killed_at_random_times_no_half_image_is_ever_restored() {
-    let host = Host::up();
-    let states = folder(&host);
+    killed_fifty_times(&Host::up(), "0");
+}
+
+pub(super) fn killed_fifty_times(host: &Host, channels: &str) {
+    let states = folder(host);
     let vm = host.guest("a").option("--mem", "64").written();
-    let call = |dialect, action| vm.call(dialect, action).param("snapshot", &states);
+    let call =
+        |dialect, action| vm.call(dialect, action).param("snapshot", &states).param("snapshot_channels", channels);
     // How long one takes that nobody hinders.
     call(Pacemaker, "start").gives(0);
     let began = Instant::now();

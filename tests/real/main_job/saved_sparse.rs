@@ -3,6 +3,7 @@
 //! so. libvirt has these since 11.2, so the hosts have Debian 13.
 
 use super::saved::{files, folder, forget_console, form, goes_on, spelled, tick, was_restored};
+use super::saved_faults::killed_fifty_times;
 use crate::common::*;
 use std::os::unix::fs::MetadataExt;
 
@@ -87,6 +88,31 @@ fn a_stop_whose_storage_hangs_under_a_sparse_save_says_in_time_what_it_waits_for
         assert_eq!(files(&storage.folder), [""; 0]);
         forget_console(&vm);
     }
+}
+
+#[test]
+#[ignore = "by make test-trixie"]
+fn a_sparse_save_to_slow_storage_is_aborted_when_half_of_the_time_is_over_and_the_guest_shuts_down() {
+    let host = Host::with("libvirt,trixie");
+    let storage = Hanging::mounted(&host);
+    let vm = host.guest("a").polite().full().written();
+    storage.hangs("slow");
+    for dialect in BOTH {
+        let call = |action| vm.call(dialect, action).param("snapshot", &storage.point);
+        call("start").gives(0);
+        let before = tick(&vm);
+        let answer = call("stop").param("snapshot_channels", "2").timeout(60.0).gives(0);
+        answer.tells(&["its memory was not saved: it took too long, and was aborted"]);
+        assert!(host.console("a").contains(&format!("button {}", before.0)), "the guest was not asked");
+        assert_eq!(files(&storage.folder), [""; 0]);
+        forget_console(&vm);
+    }
+}
+
+#[test]
+#[ignore = "by make test-trixie"]
+fn of_fifty_sparse_saves_that_are_killed_at_random_times_no_half_image_is_ever_restored() {
+    killed_fifty_times(&Host::with("libvirt,trixie"), "2");
 }
 
 /// The first host's libvirt cannot read such an image, and leaves it to the second.

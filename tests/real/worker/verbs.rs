@@ -58,6 +58,16 @@ fn an_error_carries_libvirts_number_and_words() {
 }
 
 #[test]
+fn why_a_volume_is_nowhere_is_told_of_each() {
+    let names = "default-pool/none\nnowhere/a\nword";
+    let volumes = ok(&Request::host(IN_PROCESS, Question::Volumes { names: names.into() })).volumes.unwrap();
+    let why = |name: &str| volumes[name].clone().unwrap_err();
+    assert_eq!(why("default-pool/none"), "no storage vol with matching name 'none'");
+    assert_eq!(why("nowhere/a"), "no storage pool with matching name 'nowhere'");
+    assert_eq!((why("word").as_str(), volumes.len()), ("it is no volume of a pool", 3));
+}
+
+#[test]
 fn a_malformed_uuid_is_an_error_and_not_absence() {
     let error = failure(&Request::domain(IN_PROCESS, Who::Uuid("no-uuid".into()), Question::STATE));
     assert_eq!(error.during, CallStep::Lookup);

@@ -23,18 +23,31 @@ fn named_first() -> Vec<String> {
     command.get_subcommands().filter(|verb| first(verb)).map(|verb| verb.get_name().to_owned()).collect()
 }
 
+/// Adds the names to what bash completes. They are never among the words of `compgen -W`, which expands them.
+const BASH_NAMES: &str = r#"_vm_agent_names() {
+    local name
+    while IFS= read -r name; do
+        [[ -z ${name} || ${name} != "$1"* ]] || COMPREPLY+=("$(printf %q "${name}")")
+    done < <(NAMES)
+}
+"#;
+
 #[test]
 fn bash_completes_names() {
     // The generator takes a hyphen in one place for what it is, and in another for a word of the program.
     let mut text = generated(Shell::Bash, "vm_agent").replace(" vm_agent\n", " vm-agent\n");
     for verb in named_first() {
         // The generator leaves out what may be missing.
-        let label = format!("vm_agent__subcmd__{})", verb.replace('-', "__subcmd__"));
-        let at = text.find(&format!("\n        {label}\n")).unwrap_or_else(|| panic!("no {label} in {text}"));
-        let end = at + text[at..].find("--help\"").unwrap() + "--help".len();
-        text.insert_str(end, &format!(" $({NAMES})"));
+        let label = format!("\n        vm_agent__subcmd__{})\n", verb.replace('-', "__subcmd__"));
+        let at = text.find(&label).unwrap_or_else(|| panic!("no {label} in {text}"));
+        let end = at + text[at..].find(";;\n        vm_agent").or(text[at..].find("\n    esac\n")).unwrap();
+        let words = "COMPREPLY=( $(compgen -W \"${opts}\" -- \"${cur}\") )";
+        let branch = text[at..end].replace(words, &format!("{words}; _vm_agent_names \"${{cur}}\""));
+        assert_ne!(branch, text[at..end], "{label}");
+        text.replace_range(at..end, &branch);
     }
-    rendered("packaging/completions/vm-agent", "", "", &format!("{HEAD}{text}"));
+    let names = BASH_NAMES.replace("NAMES", NAMES);
+    rendered("packaging/completions/vm-agent", "", "", &format!("{HEAD}{names}{text}"));
 }
 
 #[test]

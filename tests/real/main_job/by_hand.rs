@@ -200,11 +200,21 @@ fn list_shows_what_libvirt_knows_and_a_shell_completes_the_names() {
         "{json} {said}"
     );
     let completion = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/completions/vm-agent");
-    let typed = format!(
-        "vm-agent() {{ {AGENT} \"$@\"; }}; . {completion}; COMP_WORDS=(vm-agent status ke) COMP_CWORD=2; \
-         _vm_agent vm-agent ke status; echo ${{COMPREPLY[*]}}"
-    );
-    assert_eq!(host.run("bash", &["-c", &typed]).trim(), "kept");
+    let completed = |names: &str, begun: &str| {
+        let typed = format!(
+            "vm-agent() {{ {names}; }}; . {completion}; COMP_WORDS=(vm-agent status {begun}) COMP_CWORD=2; \
+             _vm_agent vm-agent '{begun}' status; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        host.run("bash", &["-c", &typed])
+    };
+    assert_eq!(completed(&format!("{AGENT} \"$@\""), "ke"), "kept");
+    // A name is a word of the command line, and never a part of the shell's.
+    let hostile = r#"printf '%s\n' '$(touch /run/done)' '$(touch${IFS}/run/done)' '*' 'a b'"#;
+    let words = completed(hostile, "");
+    for word in [r"\$\(touch\ /run/done\)", r"\*", r"a\ b"] {
+        assert!(words.lines().any(|line| line == word), "{words}");
+    }
+    host.run("test", &["!", "-e", "/run/done"]);
     host.service("stop", "libvirtd");
     let (code, _, said) = list(&[]);
     assert!(code == 1 && said.contains("does not tell"), "{said}");

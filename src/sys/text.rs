@@ -64,6 +64,15 @@ pub fn shown(value: &OsStr) -> String {
     ascii_line(&value.to_string_lossy().chars().take(200).collect::<String>(), 40)
 }
 
+/// A word as a shell reads it back, whole.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,=@%+-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// A line to a reader that may have gone away.
 pub fn say(to: &mut dyn Write, line: &str) {
     let _ = to.write_all(format!("{line}\n").as_bytes());

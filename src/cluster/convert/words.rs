@@ -2,7 +2,7 @@
 //! The text that is printed: commands whose every word is quoted for a shell where that is needed, and comments on one line
 //! of ASCII each, which nothing in a name can leave.
 
-use crate::sys::text::ascii_line;
+use crate::sys::text::{ascii_line, shell_word};
 
 /// How wide comments are.
 const WIDTH: usize = 118;
@@ -79,17 +79,8 @@ impl ShellText {
 fn line(words: &[&str]) -> String {
     let ascii = words.first() != Some(&"crm_resource") || words.iter().all(|word| word.is_ascii());
     let environment: &[&str] = if ascii { &[] } else { &["env", "CHARSET=UTF-8"] };
-    let words: Vec<String> = environment.iter().chain(words).map(|word| quoted(word)).collect();
+    let words: Vec<String> = environment.iter().chain(words).map(|word| shell_word(word)).collect();
     words.join(" ")
-}
-
-/// A word as a shell reads it back.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,=@%+-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Whether crmsh takes a value as it stands.

@@ -25,9 +25,6 @@ const VERSION: u32 = 1;
 /// Why nobody wonders that a member is silent.
 const OFFLINE: &str = "the cluster has it offline";
 
-/// A CPU is described in as many characters, at the most.
-const LONGEST_COMMAND: usize = 8000;
-
 /// The words by which another host's doctor calls this program; nobody types them.
 pub(super) const ASKED: [&str; 2] = ["doctor", "--gather"];
 
@@ -161,7 +158,8 @@ impl FindingSaid {
             what: row.what,
             why: row.why,
             mend: row.mend,
-            commands: found.commands.iter().map(|command| ascii_line(command, LONGEST_COMMAND)).collect(),
+            // What is not one line, whole and as it was said, would be another command.
+            commands: found.commands.into_iter().filter(|it| !it.contains(char::is_control)).collect(),
         }
     }
 }

@@ -497,19 +497,33 @@ fn a_machine_that_is_moving_does_not_run_twice() {
 
 #[test]
 fn commands_are_printed_below_what_they_mend_and_hostile_names_stay_words() {
-    let mut seen = healthy();
-    domains(&mut seen, 1)[0].facts.autostart = Some(true);
-    let evil = "x; reboot\n#";
-    domains(&mut seen, 1)[0].facts.name = evil.into();
-    domains(&mut seen, 0)[0].facts.name = evil.into();
-    seen.name = Some(evil.into());
-    seen.cluster = None;
-    let hints = Doctor::of(&seen).hints();
-    let lines: Vec<&str> = hints.lines().collect();
-    assert!(lines[0].starts_with("# vm-agent has run none of this"), "{hints}");
-    assert!(lines.contains(&"virsh autostart --disable 'x; reboot #'"), "{hints}");
-    let commands = lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    assert_eq!(commands.count(), 1, "{hints}");
+    let printed = |name: &str| {
+        let mut seen = healthy();
+        domains(&mut seen, 1)[0].facts.autostart = Some(true);
+        for member in 0..2 {
+            domains(&mut seen, member)[0].facts.name = name.into();
+        }
+        seen.name = Some(name.into());
+        seen.cluster = None;
+        Doctor::of(&seen).hints()
+    };
+    let commands = |name: &str| -> Vec<String> {
+        let hints = printed(name);
+        assert!(hints.starts_with("# vm-agent has run none of this"), "{hints}");
+        let commands = hints.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        commands.map(str::to_owned).collect()
+    };
+    for (name, word) in [
+        ("x; reboot #", "'x; reboot #'"),
+        ("it's  two", r"'it'\''s  two'"),
+        ("m\u{f6}bel", "'m\u{f6}bel'"),
+        (&"long".repeat(20), &"long".repeat(20)),
+    ] {
+        assert_eq!(commands(name), [format!("virsh autostart --disable {word}")]);
+    }
+    // What is no word on one line is left to the person.
+    assert_eq!(commands("x\nreboot"), [""; 0]);
+    assert!(printed("x\nreboot").ends_with("\n# Turn its autostart off."));
 }
 
 #[test]

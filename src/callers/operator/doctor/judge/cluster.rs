@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The cluster's configuration: fencing, and what it does with its machines. Pure.
 
-use super::{told, word};
+use super::told;
 use crate::callers::operator::doctor::facts::ExamSeen;
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::cluster::{DEFAULT_TIMEOUT, MachineResource, MachinesOfCluster};
 use crate::model::params::Params;
+use crate::sys::text::shell_word;
 use std::ffi::OsStr;
 
 /// Kept of a stop to end the machine by force, and the least that a guest needs to shut down, in seconds.
@@ -67,7 +68,7 @@ fn resource(cluster: &MachinesOfCluster, machine: &MachineResource, found: &mut 
         let one = CheckFound::of_all(check, text);
         found.push(command.into_iter().fold(one, CheckFound::mend));
     };
-    let quoted = word(id);
+    let quoted = shell_word(id);
     if machine.cloned {
         of(ExamCheck::Cloned, format!("'{id}' is a clone"), Some(format!("pcs resource unclone {quoted}")));
     }
@@ -101,7 +102,7 @@ fn operations(machine: &MachineResource, memory: Option<u64>, found: &mut Vec<Ch
         return;
     }
     let id = &machine.id;
-    let quoted = word(id);
+    let quoted = shell_word(id);
     let mut of = |check, text: String, command: String| found.push(CheckFound::of_all(check, text).mend(command));
     let number = |name: &str| machine.param(name).and_then(|text| text.trim().parse::<u64>().ok());
     let time = |name: &str| machine.all(name).map(|it| it.timeout_ms).min().unwrap_or(DEFAULT_TIMEOUT);

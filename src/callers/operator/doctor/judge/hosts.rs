@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Each member for itself, and the members beside each other: libvirt, daemons, versions, certificates, clocks. Pure.
 
-use super::{told, word};
+use super::told;
 use crate::callers::operator::doctor::facts::{CertificateSeen, ExamSeen, FilesSeen, HostExam, MemberSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::worker::HostFacts;
+use crate::sys::text::shell_word;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -89,7 +90,7 @@ fn files(seen: &ExamSeen, node: &str, files: &FilesSeen, found: &mut Vec<CheckFo
                 at(
                     ExamCheck::CertificateName,
                     text,
-                    &format!("openssl x509 -noout -subject -ext subjectAltName -in {}", word(path)),
+                    &format!("openssl x509 -noout -subject -ext subjectAltName -in {}", shell_word(path)),
                 );
             }
         }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The machine that is asked about, as each member finds it: its definition, its disks, what it needs. Pure.
 
-use super::{told, word};
+use super::told;
 use crate::callers::operator::by_hand::meant;
 use crate::callers::operator::doctor::facts::{ExamSeen, HostExam, MachineDisk, MachineSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::lack::{Hinders, LackKind};
 use crate::sys::disk_identity::Storage;
+use crate::sys::text::shell_word;
 
 /// The first QEMU that can let go of a host's cache, so that libvirt moves a disk that has one.
 const DROPS_CACHE: u32 = 4_000_000;
@@ -130,7 +131,7 @@ fn definition(seen: &ExamSeen, name: &str, finders: &[Finder<'_>], found: &mut V
         let text = format!("{path} on {node} and {other} on {there} are not the same definition of '{name}'");
         let mut one = CheckFound::at(ExamCheck::FileDiffers, there, text);
         if path.starts_with('/') && path == other {
-            one = one.mend(format!("scp -p root@{}:{} {1}", word(node), word(path)));
+            one = one.mend(format!("scp -p root@{}:{} {1}", shell_word(node), shell_word(path)));
         }
         found.push(one);
     }

@@ -2,12 +2,12 @@
 //! The machines of all members beside each other, those that no cluster manages too. Pure.
 
 use super::cluster::is_of;
-use super::word;
 use crate::callers::operator::doctor::facts::ExamSeen;
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::state::{Pause, State};
 use crate::model::worker::{DomainFacts, DomainListed};
+use crate::sys::text::shell_word;
 use std::collections::BTreeMap;
 
 /// A machine, and the member that has it.
@@ -26,7 +26,7 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
             "'{name}' on {node} (UUID {}) and on {there} (UUID {}) are two machines",
             one.facts.uuid, other.facts.uuid
         );
-        let mend = format!("virsh domrename {} NEW-NAME", word(&name));
+        let mend = format!("virsh domrename {} NEW-NAME", shell_word(&name));
         found.push(CheckFound::at(ExamCheck::SameName, there, text).mend(mend));
     }
     for (uuid, held) in by(&all, |it| vec![it.facts.uuid.clone()]) {
@@ -46,24 +46,24 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         if let [(node, one), (there, _), ..] = running.as_slice() {
             let text =
                 format!("'{}' ({uuid}) runs on {node} and on {there}: stop one of the two at once", one.facts.name);
-            let mend = format!("virsh destroy {}", word(&one.facts.name));
+            let mend = format!("virsh destroy {}", shell_word(&one.facts.name));
             found.push(CheckFound::at(ExamCheck::RunsTwice, there, text).mend(mend));
         }
     }
     let has_snapshots = |it: &DomainListed| it.snapshots.is_some_and(|count| count > 0);
     for (node, it) in all.iter().filter(|(_, it)| has_snapshots(it) && is_the_clusters(seen, it)) {
         let text = format!("'{}' on {node} has {} snapshots", it.facts.name, it.snapshots.unwrap_or_default());
-        let mend = format!("virsh snapshot-list {}", word(&it.facts.name));
+        let mend = format!("virsh snapshot-list {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::HasSnapshots, node, text).mend(mend));
     }
     for (node, it) in all.iter().filter(|(_, it)| it.facts.saved == Some(true) && is_the_clusters(seen, it)) {
         let text = format!("libvirt on {node} has saved the memory of '{}'", it.facts.name);
-        let mend = format!("virsh managedsave-remove {}", word(&it.facts.name));
+        let mend = format!("virsh managedsave-remove {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::SavedMemory, node, text).mend(mend));
     }
     for (node, it) in all.iter().filter(|(_, it)| it.facts.autostart == Some(true) && is_the_clusters(seen, it)) {
         let text = format!("libvirt on {node} starts '{}' by itself, beside the cluster", it.facts.name);
-        let mend = format!("virsh autostart --disable {}", word(&it.facts.name));
+        let mend = format!("virsh autostart --disable {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::Autostart, node, text).mend(mend));
     }
 }

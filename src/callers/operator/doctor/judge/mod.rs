@@ -12,7 +12,6 @@ mod ways;
 use super::facts::{ExamSeen, HostExam, Login, MemberSeen, Untold, WaySeen};
 use super::finding::CheckFound;
 use super::table::ExamCheck;
-use crate::sys::text::shown;
 
 /// All that was found, the worst first.
 pub(super) fn judge(seen: &ExamSeen) -> Vec<CheckFound> {
@@ -63,9 +62,4 @@ fn unknown(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
     if let Some(Err(why)) = &seen.cluster {
         found.push(CheckFound::of_all(ExamCheck::NotKnown, format!("the cluster's configuration is not known: {why}")));
     }
-}
-
-/// A word as a shell takes it.
-fn word(text: &str) -> String {
-    shlex::try_quote(&shown(text.as_ref())).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }

@@ -2,10 +2,11 @@
 //! The ways between the members: names, ssh with its keys and files, ports. Of several findings about one login the most
 //! particular is told: it is what the others follow from. Pure.
 
-use super::{told, word};
+use super::told;
 use crate::callers::operator::doctor::facts::{ExamSeen, KeySeen, Login, Reach, SshPath, SshSeen, Untold, WaySeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
+use crate::sys::text::shell_word;
 use std::collections::BTreeMap;
 
 /// The mode bits by which others than the owner may write, and may do anything at all.
@@ -57,12 +58,14 @@ fn way(from: &str, way: &WaySeen, root_is_out: bool, found: &mut Vec<CheckFound>
     let works = way.ssh.as_ref().is_some_and(|ssh| ssh.login == Login::Works);
     if !way.resolves && !works {
         let text = format!("{from} does not know the name {host}, by which a migration to {node} connects");
-        return found
-            .push(CheckFound::at(ExamCheck::NoAddress, from, text).mend(format!("getent ahosts {}", word(host))));
+        return found.push(
+            CheckFound::at(ExamCheck::NoAddress, from, text).mend(format!("getent ahosts {}", shell_word(host))),
+        );
     }
     if let (Some(data), false) = (&way.data_host, way.data_resolves) {
         let text = format!("{from} does not know the name {data}, to which the memory of a migration to {node} goes");
-        found.push(CheckFound::at(ExamCheck::NoAddress, from, text).mend(format!("getent ahosts {}", word(data))));
+        found
+            .push(CheckFound::at(ExamCheck::NoAddress, from, text).mend(format!("getent ahosts {}", shell_word(data))));
     }
     let silent = way.ssh.as_ref().is_some_and(|ssh| ssh.login == Login::Silent);
     if way.port == Reach::Closed && !silent {
@@ -79,7 +82,7 @@ fn way(from: &str, way: &WaySeen, root_is_out: bool, found: &mut Vec<CheckFound>
 fn ssh(from: &str, way: &WaySeen, ssh: &SshSeen, root_is_out: bool, found: &mut Vec<CheckFound>) {
     let WaySeen { node, host, .. } = way;
     let at = |check, text: String| CheckFound::at(check, from, text);
-    let quoted = word(host);
+    let quoted = shell_word(host);
     match ssh.login {
         Login::Works => {
             if !ssh.printed.is_empty() {
@@ -122,9 +125,9 @@ fn denied(from: &str, way: &WaySeen, ssh: &SshSeen) -> CheckFound {
                 "~/.ssh/config on {from} has an entry for {other}, and none for {host}, by which a migration connects"
             ),
         )
-        .mend(format!("ssh -G {} | grep -E '^(user|identityfile) '", word(host)));
+        .mend(format!("ssh -G {} | grep -E '^(user|identityfile) '", shell_word(host)));
     }
-    let paths = |keys: &[&KeySeen]| keys.iter().map(|key| word(&key.path)).collect::<Vec<_>>().join(" ");
+    let paths = |keys: &[&KeySeen]| keys.iter().map(|key| shell_word(&key.path)).collect::<Vec<_>>().join(" ");
     let open: Vec<&KeySeen> = ssh.keys.iter().filter(|key| key.mode & OTHERS != 0).collect();
     if !open.is_empty() {
         let text = format!("{} on {from} can be read by others: ssh does not use it at {host}", paths(&open));
@@ -139,18 +142,18 @@ fn denied(from: &str, way: &WaySeen, ssh: &SshSeen) -> CheckFound {
     if let Some(key) = others.first() {
         let text =
             format!("{}.pub on {from} is not of the private key beside it: {host} lets it in by neither", key.path);
-        let path = word(&key.path);
+        let path = shell_word(&key.path);
         return at(ExamCheck::OtherPublicKey, text).mend(format!("ssh-keygen -y -f {path} >{path}.pub"));
     }
     if ssh.keys.is_empty() {
         let text = format!("root on {from} has no key for ssh to {host}");
         let make = "ssh-keygen -t ed25519 -N '' -f ~/.ssh/id_ed25519";
-        return at(ExamCheck::NoKey, text).mend(make).mend(format!("ssh-copy-id {}", word(host)));
+        return at(ExamCheck::NoKey, text).mend(make).mend(format!("ssh-copy-id {}", shell_word(host)));
     }
     let text = format!("{host} does not let {from} in by ssh without a password: {}", ssh.said);
     at(ExamCheck::SshRefused, text)
-        .mend(format!("ssh-copy-id {}", word(host)))
-        .mend(format!("ssh -o BatchMode=yes {} true  # shows whether {node} lets it in now", word(host)))
+        .mend(format!("ssh-copy-id {}", shell_word(host)))
+        .mend(format!("ssh -o BatchMode=yes {} true  # shows whether {node} lets it in now", shell_word(host)))
 }
 
 /// Whether somebody is not let in at a member. (Another user may be meant.)
@@ -161,7 +164,7 @@ fn is_refused(seen: &ExamSeen, node: &str) -> bool {
 
 fn files(node: &str, paths: &[SshPath], found: &mut Vec<CheckFound>) {
     for SshPath { path, mode, uid, label } in paths {
-        let quoted = word(path);
+        let quoted = shell_word(path);
         let is_key = path.rsplit('/').next().is_some_and(|name| name.starts_with("id_"));
         if !is_key && (mode & OTHERS_WRITE != 0 || *uid != 0) {
             let text =

@@ -216,7 +216,7 @@ fn resources_of_heartbeats_agents_become_this_agents_in_a_scratch_cib() {
             }
         }
     }
-    assert_eq!(changed, 14);
+    assert_eq!(changed, 16);
 }
 
 /// The definition's name is taken where the definition is; what is wrong is told in one sentence, with its place.

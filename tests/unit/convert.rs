@@ -93,7 +93,8 @@ fn commands_are_those_of_the_tools_and_their_parameters_the_agents() {
         for to in [Shell::Pcs, Shell::Crm] {
             let text = converted(&std::fs::read(&form).unwrap(), to, &[]).unwrap();
             for line in text.lines().filter(|line| line.starts_with('#')) {
-                assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+                let command = line.starts_with("#     env CHARSET=UTF-8 ");
+                assert!(!line.contains(|c: char| c.is_control() || !(c.is_ascii() || command)), "{line}");
             }
             for words in commands(&text) {
                 let program = words[0].as_str();
@@ -168,6 +169,19 @@ fn what_is_no_configuration_is_told_with_its_place() {
         let text = converted(text.as_bytes(), Shell::Crm, &[]).unwrap();
         assert!(commands(&text).is_empty() && text.contains("to convert in it"), "{text}");
     }
+}
+
+#[test]
+fn thousands_of_names_that_become_alike_are_told_apart() {
+    let vm = |number: u32| format!("<vm name=\"{}\" path=\"/vms\"/>", char::from_u32(0x4e00 + number).unwrap());
+    let conf = format!("<cluster><rm>{}</rm></cluster>", (0..9000).map(vm).collect::<String>());
+    let text = converted(conf.as_bytes(), Shell::Pcs, &[]).unwrap();
+    let created = text.lines().filter_map(|line| line.strip_prefix("pcs resource create ")?.split(' ').next());
+    let mut ids: Vec<&str> = created.collect();
+    assert_eq!((ids.len(), ids[1], ids[8999]), (9000, "_-2", "_-9000"));
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 9000);
 }
 
 proptest! {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The text that is printed: commands whose every word is quoted for a shell where that is needed, and comments on one line
-//! of ASCII each, which nothing in a name can leave.
+//! each, of ASCII but for a command in one, which nothing in a name can leave.
 
 use crate::sys::text::{ascii_line, shell_word};
+use std::collections::BTreeMap;
 
 /// How wide comments are.
 const WIDTH: usize = 118;
@@ -26,7 +27,8 @@ impl ShellText {
 
     /// A command that a person is to run later, in a comment.
     pub(super) fn later(&mut self, words: &[&str], why: &str) {
-        let line = ascii_line(&line(words), LONGEST);
+        // Nothing leaves the comment; the command stays what it is.
+        let line = line(words).replace(char::is_control, " ");
         self.0.push_str(&format!("#     {line}   # {}\n", ascii_line(why, LONGEST)));
     }
 
@@ -75,10 +77,12 @@ impl ShellText {
     }
 }
 
-/// A command. crm_resource takes its words for ASCII in any locale, unless GLib is told otherwise.
+/// A command. Pacemaker's own take their words for ASCII in any locale, unless GLib is told otherwise: crm_resource, and
+/// cibadmin since 3.0.
 fn line(words: &[&str]) -> String {
-    let ascii = words.first() != Some(&"crm_resource") || words.iter().all(|word| word.is_ascii());
-    let environment: &[&str] = if ascii { &[] } else { &["env", "CHARSET=UTF-8"] };
+    let takes_all = !matches!(words.first(), Some(&("crm_resource" | "cibadmin")));
+    let environment: &[&str] =
+        if takes_all || words.iter().all(|word| word.is_ascii()) { &[] } else { &["env", "CHARSET=UTF-8"] };
     let words: Vec<String> = environment.iter().chain(words).map(|word| shell_word(word)).collect();
     words.join(" ")
 }
@@ -111,14 +115,14 @@ pub(in crate::cluster) fn escaped(value: &str) -> String {
     text
 }
 
-/// Names by which things are told apart in a CIB, each given once.
+/// Names by which things are told apart in a CIB, each given once; and the number of the last one that is like it.
 #[derive(Default)]
-pub(super) struct Ids(Vec<String>);
+pub(super) struct Ids(BTreeMap<String, u32>);
 
 impl Ids {
     /// Takes those that there are already.
     pub(super) fn taken(ids: impl Iterator<Item = String>) -> Self {
-        Self(ids.collect())
+        Self(ids.map(|id| (id, 1)).collect())
     }
 
     /// A name that is like `wanted`, that XML allows, and that nothing else has.
@@ -128,13 +132,14 @@ impl Ids {
         if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             base.insert_str(0, "vm-");
         }
+        let mut number = self.0.get(&base).copied().unwrap_or(1);
         let mut id = base.clone();
-        let mut number = 2_u32;
-        while self.0.contains(&id) {
-            id = format!("{base}-{number}");
+        while self.0.contains_key(&id) {
             number += 1;
+            id = format!("{base}-{number}");
         }
-        self.0.push(id.clone());
+        self.0.insert(id.clone(), 1);
+        self.0.insert(base, number);
         id
     }
 }

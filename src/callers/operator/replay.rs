@@ -106,17 +106,35 @@ fn in_words(look: &ReplayedLook) -> String {
     text
 }
 
-/// A text of several lines, of which none has anything that a terminal would obey.
+/// A text of several lines, each whole, of which none has anything that a terminal would obey.
 fn plain_lines(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+    let plain: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    plain.trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn refused(bytes: &[u8]) -> String {
         all(bytes, false, &mut |_| {}).unwrap_err()
+    }
+
+    #[test]
+    fn several_records_are_as_many_stories_also_those_in_which_nothing_was_decided() {
+        let long = "x".repeat(5000);
+        let call = json!({"caller": "human", "action": "start", "timeout": {"secs": 9, "nanos": 0}, "otherwise": [],
+            "environment": {"OCF_RESKEY_status_program": format!("{long}\n\u{1b}y")}});
+        let record = json!({"version": 1, "agent": "0.1.0", "call": call, "looks": [], "left_out": 0}).to_string();
+        let mut told = String::new();
+        all(record.repeat(2).as_bytes(), true, &mut |text| told += &format!("{text}\n")).unwrap();
+        let stories: Vec<&str> = told.trim_end().split("\n\n\n").collect();
+        assert!(stories.len() == 2 && stories[0] == stories[1], "{told}");
+        let (above, below) = stories[0].split_once("\n---\n").unwrap();
+        assert!(above.starts_with("# recorded-start: ") && below == "(nothing was decided)", "{told}");
+        assert!(above.contains(&format!("\nparam status_program={long}  y")), "{told}");
+        assert!(above.contains("\n# Not told: the line breaks in the value of status_program\n"), "{told}");
     }
 
     #[test]

@@ -124,7 +124,12 @@ fn call(call: &RecordedCall, lines: &mut Lines) {
             ("OCF_RESOURCE_INSTANCE", _) => lines.tell("instance", value),
             (_, Some("name" | "CRM_meta_timeout" | "RGMANAGER_meta_timeout")) | ("OCF_CHECK_LEVEL", _) => {}
             (_, Some("CRM_meta_interval")) if value == "10000" => {}
-            (_, Some(param)) => lines.tell("param", &format!("{param}={value}")),
+            (_, Some(param)) => {
+                if value.contains(['\n', '\r']) {
+                    lines.leave(format!("the line breaks in the value of {param}"));
+                }
+                lines.tell("param", &format!("{param}={value}"));
+            }
             (name, None) => lines.leave(format!("{name}={value}")),
         }
     }

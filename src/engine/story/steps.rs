@@ -11,6 +11,9 @@ use crate::model::state::{Motion, Off, State};
 use crate::policy::hope::Hope;
 use crate::policy::moving::NEVER;
 
+/// The line of a story in which nothing was decided: without one it would not end where the next one begins.
+const NOTHING: &str = "(nothing was decided)";
+
 /// What a failure says, behind its kind where that decides something.
 fn failed(failure: &Failure) -> String {
     match failure.kind {
@@ -227,9 +230,12 @@ pub(super) fn decided(looks: &[SeenLook]) -> String {
     let told = |look: &&SeenLook| !(alone && look.next.starts_with("ask the cluster's other members"));
     let mut steps: Vec<String> = looks.iter().filter(told).map(|look| look.next.clone()).collect();
     let answer = steps.pop_if(|last| last.starts_with("answer "));
-    let answer = answer.map(|answer| answer.replacen(": ", " ", 1)).unwrap_or_default();
-    let told: String = by_turns(repeated(steps)).iter().map(|step| format!("{step}\n")).collect();
-    format!("{told}{answer}\n")
+    let mut told = by_turns(repeated(steps));
+    told.extend(answer.map(|answer| answer.replacen(": ", " ", 1)));
+    if told.is_empty() {
+        told.push(NOTHING.to_owned());
+    }
+    told.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The same step again and again.

@@ -3,6 +3,7 @@
 //! without asking any node. Pure.
 
 use super::LARGEST;
+use super::convert::conf::read_conf;
 use super::convert::pacemaker_ms;
 use super::pacemaker::owned;
 use super::primitive::{DEFAULT_TIMEOUT, interval, pair, primitives, property, said_of};
@@ -145,23 +146,16 @@ pub(super) fn of_rgmanager(text: &str) -> Result<MachinesOfCluster, String> {
         .filter(|node| !fenced(node))
         .filter_map(|node| node.attribute("name").map(str::to_owned))
         .collect();
-    let rm = cluster.first("rm");
-    let services = rm.into_iter().flat_map(|it| it.all("service")).flat_map(|it| it.all("vm"));
-    // What is part of a service is never moved live.
-    let of_services = services.map(|vm| (vm, false));
-    let machines =
-        rm.into_iter().flat_map(|it| it.all("vm")).map(|vm| (vm, true)).chain(of_services).map(|(vm, alone)| {
-            let id = vm.attribute("name").or_else(|| vm.attribute("ref")).unwrap_or_default();
-            MachineResource {
-                id: format!("vm:{id}"),
-                provider: "vm-agent".into(),
-                params: vm.attributes.iter().map(|it| (it.name.to_owned(), it.value.to_string())).collect(),
-                managed: true,
-                sticks: true,
-                may_move: alone,
-                ..MachineResource::default()
-            }
-        });
+    let machines = read_conf(&cluster).machines.into_iter().map(|vm| MachineResource {
+        id: format!("vm:{}", vm.name),
+        provider: "vm-agent".into(),
+        params: super::rgmanager::params(&vm),
+        managed: true,
+        sticks: true,
+        // What is part of a service is never moved live.
+        may_move: vm.service.is_none(),
+        ..MachineResource::default()
+    });
     Ok(MachinesOfCluster {
         rgmanagers: true,
         fences: true,
@@ -223,7 +217,7 @@ mod tests {
     fn rgmanagers_nodes_without_a_method_are_told() {
         let conf = "<cluster><clusternodes><clusternode name='n1'><fence><method name='1'><device name='d'/></method></fence>\
             </clusternode><clusternode name='n2'><fence/></clusternode></clusternodes><rm><vm name='a' path='/vms'/>\
-            <service name='s'><vm ref='b'/></service></rm></cluster>";
+            <resources><vm name='b'/></resources><service name='s'><ip><vm ref='b'/></ip></service></rm></cluster>";
         let found = of_rgmanager(conf).unwrap();
         assert_eq!((found.unfenced.as_slice(), found.has_device), (["n2".to_owned()].as_slice(), true));
         let ids: Vec<&str> = found.machines.iter().map(|it| it.id.as_str()).collect();

@@ -158,13 +158,17 @@ pub(crate) fn services(kind: Manager, until: Deadline) -> Result<Services, Strin
 
 /// What runs here. Containers of this host have clusters of their own.
 fn software(proc: &Path, root: &Path) -> Software {
-    let mut found = Software { rgmanager: rgmanager::runs(root), ..Software::default() };
-    // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts.
-    let such = |name: &str| name.starts_with("pacemaker") || name == "corosync";
+    let mut found = Software::default();
+    // pacemakerd, pacemaker-based (if the former was killed), and pacemaker-remoted, whose name the kernel cuts; rgmanager,
+    // and as it was called before.
+    let such = |name: &str| name.starts_with("pacemaker") || matches!(name, "corosync" | "rgmanager" | "clurgmgrd");
     for (process, name) in proc::named_here(proc, such) {
         if is_a_clusters(&process, root) {
-            found.pacemaker |= name != "corosync";
-            found.corosync |= name == "corosync";
+            match name.as_str() {
+                "corosync" => found.corosync = true,
+                "rgmanager" | "clurgmgrd" => found.rgmanager = true,
+                _ => found.pacemaker = true,
+            }
         }
     }
     found
@@ -287,5 +291,9 @@ mod tests {
         assert_eq!(software(proc.path(), root.path()), pacemaker);
         process("10", "corosync", "pid:[1]", "0");
         assert_eq!(software(proc.path(), root.path()), Software { corosync: true, ..pacemaker });
+        process("13", "rgmanager", "pid:[1]", "1000");
+        assert!(!software(proc.path(), root.path()).rgmanager);
+        process("14", "rgmanager", "pid:[1]", "0");
+        assert_eq!(software(proc.path(), root.path()).manager(), Some(Manager::Rgmanager));
     }
 }

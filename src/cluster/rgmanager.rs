@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! rgmanager, by its pid file and cluster.conf.
+//! rgmanager, by cluster.conf.
 
 use super::Resource;
-use crate::model::definition::{Element, read};
+use super::convert::conf::{VmConf, read_conf};
+use crate::model::definition::read;
 use crate::sys::text::ascii_line;
 use std::path::Path;
-
-pub(super) fn runs(root: &Path) -> bool {
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
-    let pid = read("run/rgmanager.pid").and_then(|text| text.trim().parse::<u32>().ok());
-    let comm = pid.and_then(|pid| read(&format!("proc/{pid}/comm")));
-    comm.is_some_and(|comm| matches!(comm.trim(), "rgmanager" | "clurgmgrd"))
-}
 
 /// rgmanager's configuration.
 pub(super) fn cluster_conf(root: &Path) -> Result<String, String> {
@@ -22,19 +16,25 @@ pub(super) fn unreadable(error: &dyn std::fmt::Display) -> String {
     format!("cluster.conf cannot be read: {}", ascii_line(&error.to_string(), 200))
 }
 
-/// The service of that name in rgmanager's configuration.
+/// What rgmanager runs the machine of that name by: its own service, or the one that it is part of.
 pub(super) fn resource(name: Option<&str>, root: &Path) -> Result<Option<Resource>, String> {
     let text = cluster_conf(root)?;
     let cluster = read(&text).map_err(|error| unreadable(&error))?;
-    let (Some(name), Some(rm)) = (name, cluster.first("rm")) else { return Ok(None) };
-    let named = |vm: &&Element<'_>| vm.attribute("name").or_else(|| vm.attribute("ref")) == Some(name);
-    let found =
-        rm.all("vm").find(named).or_else(|| rm.all("service").find_map(|service| service.all("vm").find(named)));
-    Ok(found.map(|vm| Resource {
-        name: format!("vm:{name}"),
-        managed: true,
-        params: vm.attributes.iter().map(|it| (it.name.to_owned(), it.value.to_string())).collect(),
-    }))
+    let found = read_conf(&cluster).machines.into_iter().find(|vm| Some(vm.name) == name);
+    Ok(found.map(|vm| Resource { name: service(&vm), managed: true, params: params(&vm) }))
+}
+
+/// The name by which rgmanager's programs know it.
+fn service(vm: &VmConf<'_>) -> String {
+    match &vm.service {
+        None => format!("vm:{}", vm.name),
+        Some((service, _)) => format!("service:{service}"),
+    }
+}
+
+/// What is configured of it, wherever that stands.
+pub(super) fn params(vm: &VmConf<'_>) -> Vec<(String, String)> {
+    super::pacemaker::owned(&vm.attributes)
 }
 
 #[cfg(test)]
@@ -42,21 +42,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rgmanagers_configuration_counts_only_while_it_runs() {
+    fn a_machine_is_found_wherever_rgmanager_has_it() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["run", "proc/7", "etc/cluster"] {
-            std::fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        assert!(!runs(root.path()));
-        std::fs::write(root.path().join("run/rgmanager.pid"), "7\n").unwrap();
-        std::fs::write(root.path().join("proc/7/comm"), "rgmanager\n").unwrap();
-        assert!(runs(root.path()));
         assert!(resource(Some("foo"), root.path()).unwrap_err().contains("cluster.conf"));
-        let conf = "<cluster><rm><vm name='foo' path='/vms'/></rm></cluster>";
+        let conf = "<cluster><rm><resources><vm name='shared' path='/shared'/><vm name='unused'/></resources>\
+            <resource-defaults><vm hypervisor='xen'/></resource-defaults><vm name='foo' path='/vms'/><vm ref='shared'/>\
+            <service name='s'><ip address='10.0.0.1'><fs name='f'><vm name='deep' path='/deep'/></fs></ip></service>\
+            <vm ref='nowhere'/></rm></cluster>";
+        std::fs::create_dir_all(root.path().join("etc/cluster")).unwrap();
         std::fs::write(root.path().join("etc/cluster/cluster.conf"), conf).unwrap();
-        let foo = resource(Some("foo"), root.path()).unwrap().unwrap();
-        assert_eq!((foo.name.as_str(), foo.managed), ("vm:foo", true));
-        assert!(foo.params.contains(&("path".into(), "/vms".into())));
-        assert_eq!(resource(Some("bar"), root.path()), Ok(None));
+        for (name, service, path) in
+            [("foo", "vm:foo", "/vms"), ("shared", "vm:shared", "/shared"), ("deep", "service:s", "/deep")]
+        {
+            let found = resource(Some(name), root.path()).unwrap().unwrap();
+            assert_eq!((found.name.as_str(), found.managed), (service, true));
+            for pair in [("path", path), ("hypervisor", "xen")] {
+                assert!(found.params.contains(&(pair.0.into(), pair.1.into())), "{found:?}");
+            }
+        }
+        for name in [Some("unused"), Some("nowhere"), None] {
+            assert_eq!(resource(name, root.path()), Ok(None), "{name:?}");
+        }
     }
 }

@@ -46,6 +46,10 @@ pub(super) fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
     };
     if let Some(Resource { name, managed: true, .. }) = &resource {
         let instead = match kind {
+            // A service is relocated: rgmanager moves none while it runs.
+            Manager::Rgmanager if option == "-M" && name.starts_with("service:") => {
+                format!("clusvcadm -r {name}{}", to.1)
+            }
             Manager::Rgmanager => format!("clusvcadm {option} {name}{}", to.1),
             Manager::Pacemaker => format!("pcs resource {verb} {name}{}", to.0),
         };

@@ -8,8 +8,8 @@ use crate::model::definition::Element;
 use crate::sys::text::shown;
 
 /// What concerns virtual machines in a cluster.conf.
-pub(super) struct ClusterConf<'t> {
-    pub domains: Vec<FailoverDomain<'t>>,
+pub(in crate::cluster) struct ClusterConf<'t> {
+    pub(super) domains: Vec<FailoverDomain<'t>>,
     pub machines: Vec<VmConf<'t>>,
     /// Whether events are handled by one node for all.
     pub central: bool,
@@ -18,7 +18,7 @@ pub(super) struct ClusterConf<'t> {
 }
 
 /// A `<vm>` with what counts for it.
-pub(super) struct VmConf<'t> {
+pub(in crate::cluster) struct VmConf<'t> {
     pub name: &'t str,
     /// Its attributes and, where it has not got one, those of `<resource-defaults>`.
     pub attributes: Vec<(&'t str, &'t str)>,
@@ -35,7 +35,7 @@ pub(super) struct VmConf<'t> {
 }
 
 /// What `<action>` says of an action.
-pub(super) struct ActionConf<'t> {
+pub(in crate::cluster) struct ActionConf<'t> {
     pub name: &'t str,
     /// Nothing for all depths.
     pub depth: Option<i64>,
@@ -64,7 +64,7 @@ fn value<'t>(pairs: &[(&'t str, &'t str)], name: &str) -> Option<&'t str> {
     pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).filter(|value| !value.is_empty())
 }
 
-pub(super) fn read_conf<'a>(cluster: &'a Element<'_>) -> ClusterConf<'a> {
+pub(in crate::cluster) fn read_conf<'a>(cluster: &'a Element<'_>) -> ClusterConf<'a> {
     let mut conf = ClusterConf { domains: Vec::new(), machines: Vec::new(), central: false, told: Vec::new() };
     let Some(rm) = cluster.first("rm") else {
         conf.told.push("it has no <rm>, so rgmanager runs nothing by it".into());

@@ -4,7 +4,7 @@
 //! and what has no exact counterpart, or had to be chosen, is told in comments beside the commands.
 
 mod cib;
-mod conf;
+pub(super) mod conf;
 mod domains;
 mod new;
 mod rules;

@@ -160,12 +160,18 @@ installed = sbin/vm-agent libexec/vm-agent/vm-agent-by-hand libexec/vm-agent/vm-
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
 ordered   = resource-agents-deps.target rgmanager.service
 
+# A call in that moment finds the old program or the new one, and never half of it.
+put = install -m 755 '$(built)/$(notdir $(1))' '$(root)/$(1).new' && mv -f '$(root)/$(1).new' '$(root)/$(1)'
+# Where vm.sh leads if it is ours.
+vm_sh = ../../sbin/vm-agent
+
 install:
 	@for file in $(programs); do [ -x $$file ] || { echo "make: there is no $$file; run make first" >&2; exit 1; }; done
 	install -d '$(root)/sbin' '$(root)/libexec/vm-agent' '$(root)/lib/ocf/resource.d/vm-agent' \
 		'$(root)/share/cluster' '$(root)/share/man/man8'
-	install -m 755 $(built)/vm-agent '$(root)/sbin/vm-agent'
-	install -m 755 $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt '$(root)/libexec/vm-agent'
+	$(call put,libexec/vm-agent/vm-agent-by-hand)
+	$(call put,libexec/vm-agent/vm-agent-libvirt)
+	$(call put,sbin/vm-agent)
 	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
 	for file in $(completions); do install -D -m 644 packaging/completions/$${file##*/} '$(root)'/$$file || exit; done
 	for file in $(examples); do install -D -m 644 packaging/examples/$${file##*/} '$(root)'/$$file || exit; done
@@ -177,9 +183,11 @@ ifeq ($(DROPIN),yes)
 		echo "make: the vm.sh that was there is kept as vm.sh.rgmanager, not executable"; \
 		mv vm.sh vm.sh.rgmanager && chmod a-x vm.sh.rgmanager; fi
 endif
-	@cd '$(root)/share/cluster' && if [ -f vm.sh ] && [ ! -L vm.sh ]; then \
+	@cd '$(root)/share/cluster' && if [ -L vm.sh ] && [ "$$(readlink vm.sh)" != $(vm_sh) ]; then \
+		echo "make: the vm.sh that is there is left as it is, a link to $$(readlink vm.sh)"; \
+		elif [ -e vm.sh ] && [ ! -L vm.sh ]; then \
 		echo "make: the vm.sh that is there is left as it is; make install DROPIN=yes takes its place"; \
-		else ln -sfn ../../sbin/vm-agent vm.sh; fi
+		else ln -sfn $(vm_sh) vm.sh; fi
 	for unit in $(ordered); do \
 		install -D -m 644 packaging/systemd/vm-agent.conf '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf || exit; done
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \
@@ -195,9 +203,10 @@ installed:
 uninstall:
 	for file in $(installed); do rm -f '$(root)'/$$file; done
 	for unit in $(ordered); do rm -f '$(DESTDIR)$(UNITDIR)'/$$unit.d/vm-agent.conf; done
-	if [ -L '$(root)/share/cluster/vm.sh' ]; then rm '$(root)/share/cluster/vm.sh'; fi
-	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; if [ -f vm.sh.rgmanager ]; then \
-		chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
+	@cd '$(root)/share/cluster' 2>/dev/null || exit 0; \
+		if [ "$$(readlink vm.sh)" = $(vm_sh) ]; then rm vm.sh || exit; fi; if [ ! -f vm.sh.rgmanager ]; then exit; fi; \
+		if [ -e vm.sh ] || [ -L vm.sh ]; then echo "make: the vm.sh that is there is another one: vm.sh.rgmanager is kept"; \
+		else chmod a+x vm.sh.rgmanager && mv vm.sh.rgmanager vm.sh; fi
 	for folder in libexec/vm-agent lib/ocf/resource.d/vm-agent share/doc/vm-agent/examples share/doc/vm-agent; do \
 		if [ -d '$(root)'/$$folder ]; then rmdir --ignore-fail-on-non-empty '$(root)'/$$folder; fi; done
 	for unit in $(ordered); do folder='$(DESTDIR)$(UNITDIR)'/$$unit.d; \

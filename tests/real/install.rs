@@ -64,6 +64,43 @@ fn rgmanagers_own_agent_is_left_as_it_is_unless_its_place_is_asked_for() {
 }
 
 #[test]
+fn a_vm_sh_that_is_a_link_elsewhere_is_nobodys_to_replace_or_to_take_away() {
+    let stage = tempfile::tempdir().unwrap();
+    let folder = stage.path().join("usr/share/cluster");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/opt/patched/vm.sh", folder.join("vm.sh")).unwrap();
+    for target in ["install", "uninstall"] {
+        for drop_in in ["", "yes"] {
+            let variables = [("DESTDIR", stage.path().to_str().unwrap()), ("DROPIN", drop_in)];
+            let told = said(&mut make(target, &variables)).ok();
+            assert!(target == "uninstall" || told.contains("a link to /opt/patched/vm.sh"), "{told}");
+            assert_eq!(std::fs::read_link(folder.join("vm.sh")).unwrap(), Path::new("/opt/patched/vm.sh"));
+        }
+    }
+}
+
+/// A monitor that finds no program, or half of one, is a failure to Pacemaker.
+#[test]
+fn who_calls_it_while_it_is_installed_anew_finds_it_whole() {
+    let (stage, root) = staged("/usr");
+    let agent = root.join("sbin/vm-agent");
+    let calls = std::thread::scope(|scope| {
+        let installs = scope.spawn(|| {
+            for _ in 0..10 {
+                said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+            }
+        });
+        let mut calls = 0;
+        while !installs.is_finished() {
+            said(Command::new(&agent).arg("--version").env_clear()).ok();
+            calls += 1;
+        }
+        calls
+    });
+    assert!(calls > 10, "{calls}");
+}
+
+#[test]
 fn links_are_relative_so_that_they_hold_wherever_the_tree_lies() {
     for prefix in ["/usr", "/usr/local", "/opt/vm agent"] {
         let (_stage, root) = staged(prefix);
@@ -153,6 +190,13 @@ fn rgmanagers_own_agent_is_kept_aside_and_comes_back() {
     }
     assert!(executable("vm.sh"));
     assert_eq!(files_below(stage.path()), [PathBuf::from("usr/share/cluster/vm.sh")]);
+    // What came since is newer than what was kept.
+    said(&mut make("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("DROPIN", "yes")])).ok();
+    std::fs::remove_file(folder.join("vm.sh")).unwrap();
+    std::fs::write(folder.join("vm.sh"), "#!/bin/bash\n# the newer one\n").unwrap();
+    let told = said(&mut make("uninstall", &[("DESTDIR", stage.path().to_str().unwrap())])).ok();
+    assert!(told.contains("vm.sh.rgmanager is kept") && !executable("vm.sh.rgmanager"), "{told}");
+    assert!(std::fs::read_to_string(folder.join("vm.sh")).unwrap().contains("the newer one"));
 }
 
 #[test]

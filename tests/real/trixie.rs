@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Hosts with Debian 13's packages and libvirt's modular daemons, and beside them hosts with Debian 12's. `make test-trixie`
-//! plays these, and on such hosts the tests of the main job, of faults and of migration too.
+//! Hosts with Debian 13's packages and libvirt's modular daemons, and beside them hosts with Debian 12's. `make test` plays
+//! these, and `make test-trixie` on such hosts the tests of the main job, of faults and of a cluster too.
 
 use crate::common::*;
 use std::time::Duration;
@@ -16,7 +16,6 @@ fn mixed() -> Cluster {
 }
 
 #[test]
-#[ignore = "by make test-trixie"]
 fn both_managers_start_watch_and_stop_a_machine_of_virtqemud() {
     let host = modular();
     let daemons = |name: &str| host.processes(|args| args[0].ends_with(name.as_bytes())).len();
@@ -40,10 +39,9 @@ fn both_managers_start_watch_and_stop_a_machine_of_virtqemud() {
 }
 
 #[test]
-#[ignore = "by make test-trixie"]
 fn virtproxyd_that_answers_for_a_dead_virtqemud_is_a_daemon_that_does_not_run() {
     let host = modular();
-    let vm = host.guest("a").written().created();
+    let vm = host.guest("a").polite().written().created();
     // By SIGKILL the sockets stay, by SIGTERM they are taken away.
     for end in ["kill", "stop"] {
         host.service(end, "libvirtd");
@@ -53,7 +51,7 @@ fn virtproxyd_that_answers_for_a_dead_virtqemud_is_a_daemon_that_does_not_run() 
         vm.call(Human, "status").gives(0).shows(&["libvirt's daemon does not run (", "virtqemud-sock"]);
         let legacy = vm.call(Human, "status").param("hypervisor_uri", "qemu:///system?mode=legacy");
         legacy.gives(0).shows(&["libvirt's daemon does not run (", "virtqemud-sock"]);
-        let other = host.guest("b").written();
+        let other = host.guest("b").polite().written();
         other.call(Pacemaker, "start").timeout(3.0).gives(1).says(&["was not started: libvirt's daemon does not run"]);
         // It is back within the ten seconds that a start waits for it.
         let start = other.call(Pacemaker, "start").timeout(30.0).spawn();
@@ -80,7 +78,6 @@ fn virtproxyd_that_answers_for_a_dead_virtqemud_is_a_daemon_that_does_not_run() 
 }
 
 #[test]
-#[ignore = "by make test-trixie"]
 fn a_machine_moves_from_libvirtd_to_virtqemud_and_one_that_is_too_new_for_the_way_back_runs_on() {
     let cluster = mixed();
     let old = cluster.travels("a");

@@ -21,6 +21,7 @@ use crate::model::presence::Presence;
 use crate::model::saved_state::{self, written_disks};
 use crate::sys::child::find_program;
 use crate::sys::roots::Roots;
+use crate::sys::text::{shell_word, uuid_text};
 use crate::sys::time::Deadline;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -143,7 +144,7 @@ fn definition(inv: &Invocation, looker: &mut Looker, findings: &mut Vec<Finding>
 fn notes(facts: &DefinedDomain) -> Vec<String> {
     let mut notes = Vec::new();
     if facts.vtpm.is_some() {
-        let folder = facts.uuid.as_ref().map(crate::sys::text::uuid_text).unwrap_or_default();
+        let folder = facts.uuid.as_ref().map(uuid_text).unwrap_or_default();
         notes.push(format!(
             "the state of its emulated TPM is each node's own, unless /var/lib/libvirt/swtpm/{folder} is shared by all"
         ));
@@ -250,11 +251,12 @@ fn host(
             }
             let autostart = looker.ask_last(deadline, |connection, domain| connection.autostart(domain));
             if autostart == Some(true) {
+                let name = seen.here.name.as_deref().unwrap_or_default();
                 findings.push(Finding {
                     code: Code::Generic,
                     text: format!(
-                        "libvirt starts '{}' by itself, beside the cluster: run 'virsh autostart --disable {0}'",
-                        seen.here.name.as_deref().unwrap_or_default()
+                        "libvirt starts '{name}' by itself, beside the cluster: run virsh autostart --disable {}",
+                        shell_word(name)
                     ),
                 });
             }

@@ -10,7 +10,7 @@ use crate::model::budget::Share;
 use crate::model::call::{Action, Environment, Invocation};
 use crate::model::params::Params;
 use crate::sys::roots::Roots;
-use crate::sys::text::shown;
+use crate::sys::text::{shell_word, shown};
 use crate::sys::time::Deadline;
 use std::path::Path;
 
@@ -45,13 +45,14 @@ pub(super) fn refusal(inv: &Invocation, env: &Environment) -> Option<String> {
         Cluster::Runs(kind, resource) => (kind, resource),
     };
     if let Some(Resource { name, managed: true, .. }) = &resource {
+        let service = shell_word(name);
         let instead = match kind {
             // A service is relocated: rgmanager moves none while it runs.
             Manager::Rgmanager if option == "-M" && name.starts_with("service:") => {
-                format!("clusvcadm -r {name}{}", to.1)
+                format!("clusvcadm -r {service}{}", to.1)
             }
-            Manager::Rgmanager => format!("clusvcadm {option} {name}{}", to.1),
-            Manager::Pacemaker => format!("pcs resource {verb} {name}{}", to.0),
+            Manager::Rgmanager => format!("clusvcadm {option} {service}{}", to.1),
+            Manager::Pacemaker => format!("pcs resource {verb} {service}{}", to.0),
         };
         return Some(format!(
             "nothing was done: {} manages this virtual machine as '{name}'; use '{instead}', or add --force",

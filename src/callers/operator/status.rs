@@ -17,7 +17,7 @@ use crate::model::facts::{Definition, Facts, Libvirt, Process, RunId, Tools};
 use crate::model::outcome::Code;
 use crate::policy::health;
 use crate::sys::roots::Roots;
-use crate::sys::text::uuid_text;
+use crate::sys::text::{sha256_hex, shell_word, uuid_text};
 use crate::sys::time::{Deadline, utc};
 use serde::Serialize;
 use std::fmt::Write;
@@ -282,7 +282,7 @@ pub(super) fn is_as_started(mark: &Mark, deadline: Deadline) -> Option<bool> {
     // A command is not run without being asked to.
     let file = Some(Path::new(&mark.source)).filter(|path| path.is_absolute())?;
     match aside::definition(&DefinitionAt::File(file), deadline) {
-        Ok(Found::File { text, .. }) => Some(crate::sys::text::sha256_hex(&text) == mark.sha256),
+        Ok(Found::File { text, .. }) => Some(sha256_hex(&text) == mark.sha256),
         Ok(Found::NotFound { .. }) | Err(_) => None,
     }
 }
@@ -354,11 +354,10 @@ impl Report {
     }
 
     fn warn(&mut self) {
-        let name = self.name.clone().unwrap_or_default();
         if self.autostart == Some(true) {
-            self.warnings.push(format!(
-                "libvirt starts it by itself, beside any cluster: run 'virsh autostart --disable {name}'"
-            ));
+            let name = shell_word(self.name.as_deref().unwrap_or_default());
+            self.warnings
+                .push(format!("libvirt starts it by itself, beside any cluster: run virsh autostart --disable {name}"));
         }
         if self.definition.unchanged == Some(false) {
             self.warnings

@@ -3,10 +3,10 @@
 
 use super::*;
 
-#[test]
-fn the_page_on_json_has_every_field_of_status() {
+/// One with all that there is.
+fn report() -> Report {
     let text = || Some(String::new());
-    let report = Report {
+    Report {
         version: VERSION,
         code: Code::Ok,
         name: text(),
@@ -36,6 +36,17 @@ fn the_page_on_json_has_every_field_of_status() {
         managed_by: Some(ManagedBy { cluster: "", resource: String::new(), managed: true }),
         members: vec![MemberSaid::sample()],
         warnings: vec![String::new()],
-    };
-    crate::callers::operator::json::documented("status", VERSION, &report.json());
+    }
+}
+
+#[test]
+fn the_page_on_json_has_every_field_of_status() {
+    crate::callers::operator::json::documented("status", VERSION, &report().json());
+}
+
+#[test]
+fn a_command_that_is_advised_names_the_machine_in_one_word() {
+    let mut report = Report { name: Some("a $(b)".into()), ..report() };
+    report.warn();
+    assert!(report.warnings[1].ends_with("run virsh autostart --disable 'a $(b)'"), "{:?}", report.warnings);
 }

@@ -17,6 +17,8 @@ use crate::model::worker::{DomainListed, Lookup, Question, Request};
 use crate::sys::hosts;
 use crate::sys::text::{sha256_hex, uuid_text};
 use crate::sys::time::Deadline;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The machine that is asked about.
 pub(crate) struct Subject {
@@ -77,13 +79,16 @@ pub(crate) fn others(inv: &Invocation, resource: &str, until: Deadline) -> Resul
     let own = hosts::own_name();
     let here = known.as_ref().map(|members| members.here.as_str()).or(inv.node.as_deref());
     let is_here = |node: &str| here.into_iter().chain([own.as_str()]).any(|here| hosts::are_one(node, here, until));
-    let nodes = inv.params.guard_nodes.iter().filter(|node| !is_here(node));
-    let member = |node: &String| {
+    let other = |node: &str| {
         let mut others = known.iter().flat_map(|members| &members.others);
-        let known = others.find(|member| hosts::are_one(node, &member.node, until)).cloned();
-        known.unwrap_or_else(|| Member { node: node.clone(), standing: Standing::Unknown, on_record: None })
+        others.find(|member| hosts::are_one(node, &member.node, until)).cloned()
     };
-    Ok(nodes.map(member).collect())
+    let member = |node: &String| match other(node) {
+        Some(member) => Some(member),
+        None if is_here(node) || hosts::is_ours(node, until) => None,
+        None => Some(Member { node: node.clone(), standing: Standing::Unknown, on_record: None }),
+    };
+    Ok(inv.params.guard_nodes.iter().filter_map(member).collect())
 }
 
 /// Asks these members, each until the deadline; one that is away not for long.
@@ -95,6 +100,9 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
             Err(why) => Place::silent(why.as_str()),
         };
         let own = uri(&member.node, inv, source);
+        if let Some(why) = own.as_deref().ok().and_then(|uri| leads_here(&Uri::parse(uri).ok()?, until)) {
+            return Some(Place::silent(why));
+        }
         match uri_of_xl(&member.node, inv, source) {
             Some(xl) => most_telling(at_once(&[own, Ok(xl)], at)),
             None => Some(at(&own)),
@@ -107,6 +115,26 @@ pub(crate) fn ask(members: &[Member], inv: &Invocation, source: &str, subject: &
         place: place.flatten().unwrap_or_else(|| Place::silent("it could not be asked")),
     };
     members.iter().zip(at_once(members, place)).map(peer).collect()
+}
+
+/// Why the URI of another host leads to this one, whose answer would be taken for that other host's. A port of its own may be
+/// a way on.
+pub(crate) fn leads_here(uri: &Uri, until: Deadline) -> Option<String> {
+    let host = uri.host.as_deref().filter(|host| uri.port.is_none() && hosts::leads_here(host, until))?;
+    Some(format!("{host} has no address here but this host's own"))
+}
+
+/// Of members that are reached at the same addresses the first: a person has named one host twice.
+pub(crate) fn one_each(members: Vec<Member>, inv: &Invocation, source: &str, until: Deadline) -> Vec<Member> {
+    let way = |member: &Member| {
+        let uri = Uri::parse(&uri(&member.node, inv, source).ok()?).ok()?;
+        let addresses: BTreeSet<IpAddr> = hosts::addresses(uri.host.as_deref()?, until).into_iter().collect();
+        (!addresses.is_empty()).then_some((uri.port, addresses))
+    };
+    let mut known = BTreeSet::new();
+    let ways = at_once(&members, way).into_iter().map(Option::flatten);
+    let all = members.into_iter().zip(ways);
+    all.filter_map(|(member, way)| way.is_none_or(|way| known.insert(way)).then_some(member)).collect()
 }
 
 /// Of what several say of one host: whoever says that it is there counts before who does not know, and both before who
@@ -177,6 +205,9 @@ pub(crate) fn domains(
 ) -> Vec<Result<Vec<DomainListed>, String>> {
     let at = |node: &Option<&str>| {
         let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source))?;
+        if let Some(why) = node.and_then(|_| leads_here(&Uri::parse(&uri).ok()?, until)) {
+            return Err(why);
+        }
         let answer = backend::ask_worker(&Request::host(uri, Question::Domains { whole: false }), until);
         answer.map_err(|why| why.to_string())?.domains.ok_or_else(|| "it lists no domains".to_owned())
     };

@@ -56,6 +56,22 @@ pub(crate) fn addresses(name: &str, until: Deadline) -> Vec<IpAddr> {
     }
 }
 
+/// Whether who connects by this name gets to this host.
+pub(crate) fn leads_here(name: &str, until: Deadline) -> bool {
+    all(name, until, is_own)
+}
+
+/// Whether a name is one of this host's. Where it leads to a loopback, that may be left over from another host's files.
+pub(crate) fn is_ours(name: &str, until: Deadline) -> bool {
+    all(name, until, |address| is_own(address) && !address.to_canonical().is_loopback())
+}
+
+/// Whether all addresses of a name are such ones.
+fn all(name: &str, until: Deadline, such: impl Fn(IpAddr) -> bool) -> bool {
+    let all = addresses(name, until);
+    !all.is_empty() && all.into_iter().all(such)
+}
+
 /// Whether an address is this host's: the kernel sends to it from it.
 fn is_own(address: IpAddr) -> bool {
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };

@@ -101,7 +101,9 @@ pub(super) fn look(inv: &Invocation, env: &Environment) -> Whereis {
     };
     let inv = &as_configured(inv, env, resource);
     let (members, all) = others(inv, &cluster, resource.map_or("", |it| it.name.as_str()), until, &mut warnings);
-    let mut asking = Asking { inv, looker: Looker::new(inv, env, Roots::default()), subject: None, members, deadline };
+    let looker = Looker::new(inv, env, Roots::default());
+    let members = peers::one_each(members, inv, &looker.uri, until);
+    let mut asking = Asking { inv, looker, subject: None, members, deadline };
     let mut here = asking.here();
     asking.looker.read_definition(inv);
     asking.subject = Subject::of(&asking.looker, here.libvirt.uuid());

@@ -40,6 +40,21 @@ fn whereis_tells_none_one_several_and_unknown_apart() {
         let both = asked(&vm, host).gives(190).stdout;
         assert!(both.contains("stop all but one at once"), "{both}");
     }
+    // Another name of this host, or of another, is no other host.
+    cluster.host(2).virsh(&["destroy", "a"]);
+    let own = cluster.host(1).run("getent", &["hosts", "node1"]);
+    let own = own.split_whitespace().next().unwrap();
+    let alone = vm.call(1, Human, "whereis").arg("--nodes").arg(format!("{own},node2")).gives(0).stdout;
+    assert!(alone.starts_with("a: runs on node1\n") && !alone.contains(own), "{alone}");
+    // What leads back here, where it may be meant for another host, is not known.
+    let (all, here) = json(vm.call(1, Human, "whereis").arg("--nodes").arg("localhost,node2"), 1, "localhost");
+    assert_eq!((&all["copies"], &here["runs"]), (&"unknown".into(), &Value::Null), "{all}");
+    assert!(here["state"].as_str().unwrap().contains("no address here but this host's own"), "{all}");
+    let doctor = vm.call(1, Human, "doctor").arg("--nodes").arg("localhost").run().stdout;
+    assert!(!doctor.contains("stop one of the two"), "{doctor}");
+    let twice = vm.call(2, Human, "whereis").arg("--nodes").arg(format!("node1,NODE1,{own}")).gives(0).stdout;
+    assert!(twice.starts_with("a: runs on node1\n"), "{twice}");
+    cluster.host(2).virsh(&["create", file.to_str().unwrap()]);
     // A second copy is one, whoever else is silent.
     vm.call(2, Human, "whereis").arg("--nodes").arg("node1,nowhere.invalid").gives(190);
     cluster.host(1).virsh(&["destroy", "a"]);

@@ -46,6 +46,7 @@ pub(in super::super) fn all(inv: &Invocation, env: &Environment) -> ExamSeen {
     let cluster = manager.map(|manager| cluster::machines(manager, asking));
     let (node, others, unknown) = nodes(inv, asking);
     let source = Looker::new(inv, env, Roots::default()).uri;
+    let others = peers::one_each(others, inv, &source, asking);
     let question = ExamQuestion {
         node: node.clone(),
         others: others.iter().map(|other| other.node.clone()).collect(),
@@ -174,6 +175,9 @@ fn ask(member: &Member, question: &ExamQuestion, inv: &Invocation, source: &str,
         Ok((_, uri)) => uri,
         Err(why) => return MemberSeen { told: Err(Untold::Why(why)), ..nobody(&member.node) },
     };
+    if let Some(why) = peers::leads_here(&uri, until) {
+        return MemberSeen { told: Err(Untold::Why(why)), ..nobody(&member.node) };
+    }
     let began = time::now();
     // By another transport ssh may be open all the same.
     let others = question.others.iter().filter(|node| **node != member.node).cloned();

@@ -10,7 +10,7 @@
 # make test-reboot   a whole emulated machine with systemd is rebooted while a guest runs; ten minutes
 # make unit     the tests of the insides: no root, no network, no daemon, seconds
 # make demo     a real virtual machine, started, watched and stopped, in a host of its own
-# make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual page
+# make lint     formatting, clippy, documentation, licences (where there is cargo-deny), scripts, the manual pages
 # make dist     the source with all crates in it, to be built without a network: target/dist
 # make deb      Debian packages of the last commit: target/deb
 # make rpm      RPM packages of the last commit, built of what make dist makes, without a network: target/rpm
@@ -119,7 +119,7 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@$(deny)
 	shellcheck -x $(scripts)
-	groff -man -ww -Tutf8 -z packaging/vm-agent.8
+	for page in $(manuals); do groff -man -ww -Tutf8 -z packaging/$${page##*/} || exit; done
 
 demo: need-demo
 	$(MAKE) build
@@ -147,6 +147,9 @@ fuzz:
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=60 -max_len=4096 || exit; \
 	done
 
+# The page for the whole, and one for each group of commands.
+manuals = $(addprefix share/man/man8/,vm-agent.8 vm-agent-look.8 vm-agent-act.8 vm-agent-check.8)
+
 # What shells complete the command line by, beside each its place.
 completions = share/bash-completion/completions/vm-agent share/zsh/site-functions/_vm-agent \
 	share/fish/vendor_completions.d/vm-agent.fish
@@ -157,7 +160,7 @@ examples = share/doc/vm-agent/examples/vm-agent-metrics.service share/doc/vm-age
 # What is installed. The links are relative, so that they hold below DESTDIR as well.
 root      = $(DESTDIR)$(PREFIX)
 programs  = $(built)/vm-agent $(built)/vm-agent-by-hand $(built)/vm-agent-libvirt
-installed = sbin/vm-agent libexec/vm-agent/vm-agent-by-hand libexec/vm-agent/vm-agent-libvirt share/man/man8/vm-agent.8 $(completions) \
+installed = sbin/vm-agent libexec/vm-agent/vm-agent-by-hand libexec/vm-agent/vm-agent-libvirt $(manuals) $(completions) \
 	$(examples) \
 	lib/ocf/resource.d/vm-agent/vm lib/ocf/resource.d/vm-agent/VirtualDomain lib/ocf/resource.d/vm-agent/Xen
 # The units whose order at a shutdown is ours to tell (packaging/systemd/vm-agent.conf).
@@ -175,7 +178,7 @@ install:
 	$(call put,libexec/vm-agent/vm-agent-by-hand)
 	$(call put,libexec/vm-agent/vm-agent-libvirt)
 	$(call put,sbin/vm-agent)
-	install -m 644 packaging/vm-agent.8 '$(root)/share/man/man8/vm-agent.8'
+	for file in $(manuals); do install -m 644 packaging/$${file##*/} '$(root)'/$$file || exit; done
 	for file in $(completions); do install -D -m 644 packaging/completions/$${file##*/} '$(root)'/$$file || exit; done
 	for file in $(examples); do install -D -m 644 packaging/examples/$${file##*/} '$(root)'/$$file || exit; done
 	ln -sfn ../../../../sbin/vm-agent '$(root)/lib/ocf/resource.d/vm-agent/vm'

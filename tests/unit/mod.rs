@@ -13,6 +13,7 @@ pub(crate) mod documents;
 mod hidden;
 mod layers;
 mod made_up;
+mod manuals;
 mod meta_data;
 pub(crate) mod process;
 mod records;

@@ -236,6 +236,7 @@ fn convert_reads_files_standard_input_and_definitions_and_says_what_it_cannot_re
         ("vm-agent convert nowhere", 6, "vm-agent: nowhere cannot be read: No such file or directory"),
         ("vm-agent convert web", 6, "the first word is a file, and names come after it"),
         ("vm-agent convert /root", 6, "vm-agent: /root cannot be read: Is a directory"),
+        ("vm-agent convert /dev/zero", 6, "vm-agent: /dev/zero: it is larger than 32 MiB"),
         ("echo '<a/>' | vm-agent convert -", 6, "vm-agent: standard input: its first element is <a>"),
         ("printf '<cluster>\\n<rm' | vm-agent convert -", 6, "vm-agent: standard input: line 2"),
         ("echo '<cluster/>' | vm-agent convert - web", 2, "vm-agent: standard input has no virtual machine 'web'"),

@@ -4,7 +4,7 @@
 use crate::sys::child::{Child, Ended, find_program};
 use crate::sys::text::{ascii_line, shown};
 use crate::sys::time::Deadline;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{Read, stdin};
 use std::path::Path;
@@ -50,8 +50,9 @@ pub(super) fn read(file: &Path, most: usize, until: Deadline) -> Result<Vec<u8>,
         let read = stdin().lock().take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes);
         return read.map(|_| bytes).map_err(|error| why(&error));
     }
-    let cat = find_program("cat").ok_or_else(|| why(&"cat is not installed"))?;
-    let child = Child::new(&cat).args([OsStr::new("--"), file.as_os_str()]).capture(most);
+    let head = find_program("head").ok_or_else(|| why(&"head is not installed"))?;
+    let count = OsString::from(most.to_string());
+    let child = Child::new(&head).args(["-c".as_ref(), &*count, "--".as_ref(), file.as_os_str()]).capture(most);
     let done = child.run(until).map_err(|error| why(&error))?;
     match done.ended {
         Ended::Exited(0) => Ok(done.stdout),

@@ -9,7 +9,7 @@ use super::{input, terminal};
 use crate::cluster::LARGEST;
 use crate::cluster::plan::{self, Event, NoPlan, PlannedCib, PlannedResource, Simulated};
 use crate::model::outcome::{Code, Outcome};
-use crate::sys::text::{ascii_line, say, shown};
+use crate::sys::text::{ascii_line, say};
 use crate::sys::time::Deadline;
 use std::io::stdout;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &PlanArgs, until: Deadline) -> Outcome {
 fn text(args: &PlanArgs, until: Deadline) -> Result<String, Outcome> {
     let (from, bytes) = match args.cib.as_deref() {
         None => ("the live CIB".to_owned(), plan::live(until).map_err(outcome)?),
-        Some(file) => (shown(file.as_os_str()), read(file, until)?),
+        Some(file) => (input::name(file), read(file, until)?),
     };
     let unusable = |why: &str| Outcome::new(Code::Configured, format!("{from} cannot be used: {why}"));
     let cib = std::str::from_utf8(&bytes).map_err(|_| unusable("it is not UTF-8"))?;
@@ -60,7 +60,7 @@ fn outcome(why: NoPlan) -> Outcome {
 
 fn read(file: &Path, until: Deadline) -> Result<Vec<u8>, Outcome> {
     let unreadable =
-        |why: String| Outcome::new(Code::Configured, format!("{} cannot be read: {why}", shown(file.as_os_str())));
+        |why: String| Outcome::new(Code::Configured, format!("{} cannot be read: {why}", input::name(file)));
     let bytes = input::read(file, LARGEST.0, until).map_err(|why| unreadable(why.to_string()))?;
     if bytes.len() > LARGEST.0 { Err(unreadable("it is too large".into())) } else { Ok(bytes) }
 }

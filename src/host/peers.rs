@@ -13,7 +13,7 @@ use crate::model::standing::Standing;
 use crate::model::target;
 use crate::model::tools::XL_HERE;
 use crate::model::uri::Uri;
-use crate::model::worker::{DomainListed, Lookup, Question, Request};
+use crate::model::worker::{Answer, DomainListed, Lookup, Question, Request};
 use crate::sys::hosts;
 use crate::sys::text::{sha256_hex, uuid_text};
 use crate::sys::time::Deadline;
@@ -203,13 +203,34 @@ pub(crate) fn domains(
     nodes: &[Option<&str>],
     until: Deadline,
 ) -> Vec<Result<Vec<DomainListed>, String>> {
+    told(inv, source, nodes, until, &Question::Domains { whole: false }, |answer| answer.domains)
+}
+
+/// The same, but their names alone, which cost one call.
+pub(crate) fn names(
+    inv: &Invocation,
+    source: &str,
+    nodes: &[Option<&str>],
+    until: Deadline,
+) -> Vec<Result<Vec<String>, String>> {
+    told(inv, source, nodes, until, &Question::Names, |answer| answer.names)
+}
+
+fn told<T: Send>(
+    inv: &Invocation,
+    source: &str,
+    nodes: &[Option<&str>],
+    until: Deadline,
+    question: &Question,
+    part: impl Fn(Answer) -> Option<T> + Sync,
+) -> Vec<Result<T, String>> {
     let at = |node: &Option<&str>| {
         let uri = node.map_or_else(|| Ok(source.to_owned()), |node| uri(node, inv, source))?;
         if let Some(why) = node.and_then(|_| leads_here(&Uri::parse(&uri).ok()?, until)) {
             return Err(why);
         }
-        let answer = backend::ask_worker(&Request::host(uri, Question::Domains { whole: false }), until);
-        answer.map_err(|why| why.to_string())?.domains.ok_or_else(|| "it lists no domains".to_owned())
+        let answer = backend::ask_worker(&Request::host(uri, question.clone()), until);
+        part(answer.map_err(|why| why.to_string())?).ok_or_else(|| "it lists no domains".to_owned())
     };
     let said = at_once(nodes, at).into_iter();
     said.map(|said| said.unwrap_or_else(|| Err("it could not be asked".into()))).collect()

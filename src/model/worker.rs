@@ -114,6 +114,8 @@ pub enum Question {
         #[serde(skip)]
         others: DefinitionText,
     },
+    /// The names of all domains of the host.
+    Names,
     /// All domains of the host, each with the mark that it bears.
     Domains {
         /// Each with the addresses of its network interfaces too, and the number of its snapshots.
@@ -150,7 +152,7 @@ impl HostChange {
 
 impl Question {
     /// The words that begin a question; every other one begins a change.
-    const WORDS: [&str; 11] = [
+    const WORDS: [&str; 12] = [
         "state",
         "xml",
         "next-xml",
@@ -160,6 +162,7 @@ impl Question {
         "ping-agent",
         "host",
         "cpu",
+        "names",
         "domains",
         "check",
     ];
@@ -175,6 +178,7 @@ impl Question {
             | Self::Volumes { .. }
             | Self::Host
             | Self::Cpu { .. }
+            | Self::Names
             | Self::Domains { .. }
             | Self::Check { .. } => false,
         }

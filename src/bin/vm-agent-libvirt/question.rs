@@ -60,6 +60,12 @@ pub(crate) fn answer(uri: &str, who: Option<&Who>, question: &Question) -> Resul
             asked.everything();
             Ok(Answer { lacks: Some(asked.lacks), ..Answer::default() })
         }
+        Question::Names => {
+            // With the list libvirt has told them.
+            let all = connection.list_all_domains(0).during(CallStep::Call)?;
+            let names: Result<Vec<String>, Error> = all.iter().map(Domain::name).collect();
+            names.map(|names| Answer { names: Some(names), ..Answer::default() })
+        }
         Question::Domains { whole } => {
             let all = connection.list_all_domains(0).during(CallStep::Call)?;
             let listed: Result<Vec<DomainListed>, Error> =

@@ -6,13 +6,13 @@ mod view;
 
 use super::json;
 use super::status::is_as_started;
+use crate::cluster::Member;
 use crate::host::look::Looker;
 use crate::host::peers;
 use crate::hypervisor::xen;
 use crate::model::budget::Share;
 use crate::model::call::{Environment, Invocation};
 use crate::model::definition::Mark;
-use crate::model::outcome::Code;
 use crate::model::state::State;
 use crate::model::worker::DomainListed;
 use crate::sys::hosts;
@@ -20,6 +20,7 @@ use crate::sys::roots::Roots;
 use crate::sys::text::ascii_line;
 use crate::sys::time::Deadline;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use view::View;
 
 /// The version of its table in docs/JSON.md.
@@ -66,11 +67,47 @@ struct MachineListed {
     between: bool,
 }
 
-/// Asks this host, and `others` and the cluster's view too where that is wanted. Changes nothing.
+/// Asks this host, the cluster for its view, and the others too where that is wanted. Changes nothing.
 #[must_use]
-pub(super) fn look(inv: &Invocation, env: &Environment, others: bool, with_view: bool) -> List {
+pub(super) fn look(inv: &Invocation, env: &Environment, others: bool) -> List {
     let deadline = inv.budget().deadline();
     let until = inv.budget().until(Share::Members, deadline);
+    let (members, mut warnings) = asked(inv, others, until);
+    let nodes = nodes(&members);
+    let looker = Looker::new(inv, env, Roots::default());
+    let said = peers::domains(inv, &looker.uri, &nodes, until);
+    let files = inv.budget().until(Share::StartedFrom, deadline);
+    let mut hosts: Vec<HostListed> =
+        nodes.into_iter().zip(said).map(|(node, said)| HostListed::of(node, said, files)).collect();
+    let listed = of_xl(&looker, until, &mut warnings);
+    hosts.iter_mut().filter(|host| host.here).for_each(|here| here.add_of_xl(&listed));
+    let view = view::look(inv, env, &mut hosts, until).unwrap_or_else(|why| {
+        warnings.push(why);
+        View::default()
+    });
+    List { version: VERSION, hosts, view, warnings }
+}
+
+/// The names alone, each once, and what a person must know to read them. A shell that completes them waits for it.
+#[must_use]
+pub(super) fn names(inv: &Invocation, env: &Environment, others: bool) -> (BTreeSet<String>, Vec<String>) {
+    let until = inv.budget().until(Share::Members, inv.budget().deadline());
+    let (members, mut warnings) = asked(inv, others, until);
+    let nodes = nodes(&members);
+    let looker = Looker::new(inv, env, Roots::default());
+    let mut names = BTreeSet::new();
+    for (node, said) in nodes.iter().zip(peers::names(inv, &looker.uri, &nodes, until)) {
+        match said {
+            Ok(known) => names.extend(known),
+            Err(why) => warnings.push(does_not_tell(&node_name(*node), &ascii_line(&why, 200))),
+        }
+    }
+    names.extend(of_xl(&looker, until, &mut warnings).into_iter().filter_map(|one| one.name));
+    (names, warnings)
+}
+
+/// The other hosts that are asked, if they are; and what a person must know of that.
+fn asked(inv: &Invocation, others: bool, until: Deadline) -> (Vec<Member>, Vec<String>) {
     let mut warnings: Vec<String> = inv.params.problems.iter().map(ToString::to_string).collect();
     let members = if others { peers::others(inv, "", until) } else { Ok(Vec::new()) };
     let members = members.unwrap_or_else(|why| {
@@ -80,25 +117,31 @@ pub(super) fn look(inv: &Invocation, env: &Environment, others: bool, with_view:
     if others && members.is_empty() && warnings.is_empty() {
         warnings.push("no cluster of more than this host runs here: name others by --nodes".into());
     }
-    let nodes: Vec<Option<&str>> =
-        std::iter::once(None).chain(members.iter().map(|member| Some(member.node.as_str()))).collect();
-    let looker = Looker::new(inv, env, Roots::default());
-    let said = peers::domains(inv, &looker.uri, &nodes, until);
-    let files = inv.budget().until(Share::StartedFrom, deadline);
-    let mut hosts: Vec<HostListed> =
-        nodes.into_iter().zip(said).map(|(node, said)| HostListed::of(node, said, files)).collect();
-    if xen::is_dom0(&looker.roots) != Some(false) {
-        match xen::list(&looker.roots, until) {
-            Ok(listed) => hosts.iter_mut().filter(|host| host.here).for_each(|here| here.add_of_xl(&listed)),
-            Err(silence) => warnings.push(format!("what libvirt has not made is not shown: {}", silence.why)),
-        }
+    (members, warnings)
+}
+
+/// This host, and these others.
+fn nodes(members: &[Member]) -> Vec<Option<&str>> {
+    std::iter::once(None).chain(members.iter().map(|member| Some(member.node.as_str()))).collect()
+}
+
+fn node_name(node: Option<&str>) -> String {
+    node.map_or_else(hosts::own_name, str::to_owned)
+}
+
+fn does_not_tell(node: &str, why: &str) -> String {
+    format!("{node} does not tell: {why}")
+}
+
+/// Xen's domains on this host, if it is one of Xen's, whoever made them.
+fn of_xl(looker: &Looker, until: Deadline, warnings: &mut Vec<String>) -> Vec<xen::Listed> {
+    if xen::is_dom0(&looker.roots) == Some(false) {
+        return Vec::new();
     }
-    let view = if with_view { view::look(inv, env, &mut hosts, until) } else { Ok(View::default()) };
-    let view = view.unwrap_or_else(|why| {
-        warnings.push(why);
-        View::default()
-    });
-    List { version: VERSION, hosts, view, warnings }
+    xen::list(&looker.roots, until).unwrap_or_else(|silence| {
+        warnings.push(format!("what libvirt has not made is not shown: {}", silence.why));
+        Vec::new()
+    })
 }
 
 impl HostListed {
@@ -111,7 +154,7 @@ impl HostListed {
         let mut machines: Vec<MachineListed> =
             machines.into_iter().map(|domain| MachineListed::of(domain, here.then_some(files))).collect();
         machines.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { node: node.map_or_else(hosts::own_name, str::to_owned), here, silent, machines }
+        Self { node: node_name(node), here, silent, machines }
     }
 
     /// The domains that libvirt has not made. They bear no mark.
@@ -162,13 +205,8 @@ impl MachineListed {
 impl List {
     /// What a person must know to read it.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        let silent = |host: &HostListed| Some(format!("{} does not tell: {}", host.node, host.silent.as_ref()?));
+        let silent = |host: &HostListed| Some(does_not_tell(&host.node, host.silent.as_ref()?));
         self.warnings.iter().cloned().chain(self.hosts.iter().filter_map(silent))
-    }
-
-    /// 0 where every host has told all; else 1.
-    pub(super) fn code(&self) -> Code {
-        if self.warnings().next().is_none() { Code::Ok } else { Code::Generic }
     }
 
     /// One line of JSON.
@@ -176,18 +214,12 @@ impl List {
         json::line(self)
     }
 
-    /// A table, or the names alone.
-    pub(super) fn text(&self, names: bool) -> String {
-        let all = || self.hosts.iter().flat_map(|host| host.machines.iter().map(move |machine| (host, machine)));
-        if names {
-            let mut names: Vec<&str> = all().map(|(_, machine)| machine.name.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
-            return names.join("\n");
-        }
+    /// A table.
+    pub(super) fn text(&self) -> String {
+        let all = self.hosts.iter().flat_map(|host| host.machines.iter().map(move |machine| (host, machine)));
         let mut rows: Vec<Vec<String>> =
             vec![["NAME", "NODE", "STATE", "RESOURCE", "CLUSTER", "DEFINITION"].map(String::from).into()];
-        rows.extend(all().map(|(host, machine)| {
+        rows.extend(all.map(|(host, machine)| {
             let resource = machine.resource.clone().unwrap_or_else(|| "-".into());
             let (name, state) = (machine.name.clone(), machine.state.clone());
             vec![name, host.node.clone(), state, resource, self.view.cell(machine), machine.definition()]

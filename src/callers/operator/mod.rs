@@ -115,14 +115,21 @@ pub fn run(args: &[OsString], env: &Environment) -> u8 {
                 Ok(read) => read,
                 Err(code) => return code,
             };
-            let list = list::look(&inv, &env, others, !names);
-            let text = if json { list.json() } else { list.text(names) };
+            let (text, warnings) = if names {
+                let (names, warnings) = list::names(&inv, &env, others);
+                (Vec::from_iter(names).join("\n"), warnings)
+            } else {
+                let list = list::look(&inv, &env, others);
+                (if json { list.json() } else { list.text() }, list.warnings().collect())
+            };
             if !text.is_empty() {
                 say(&mut stdout(), &text);
             }
-            list.warnings().for_each(|warning| say(&mut stderr(), &format!("vm-agent: {warning}")));
-            missing::tell(&inv, &env, list.code());
-            return list.code().number();
+            // Who does not tell all has failed to.
+            let code = if warnings.is_empty() { Code::Ok } else { Code::Generic };
+            warnings.iter().for_each(|warning| say(&mut stderr(), &format!("vm-agent: {warning}")));
+            missing::tell(&inv, &env, code);
+            return code.number();
         }
         Verb::Convert(args) => return convert::print(&args, env, verbose),
         Verb::Plan(args) => {

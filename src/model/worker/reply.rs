@@ -90,6 +90,9 @@ pub struct Answer {
     /// The host: host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
+    /// The domains' names: names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
     /// The domains: domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domains: Option<Vec<DomainListed>>,

@@ -189,6 +189,10 @@ fn list_shows_what_libvirt_knows_and_a_shell_completes_the_names() {
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(rows[1], ["a b", "running", "a b", file]);
     assert_eq!(rows[2], ["kept", "shut off", "-", "libvirt's own"]);
+    assert_eq!(list(&["--names"]), (0, "a b\nkept\n".into(), String::new()));
+    let (code, names, said) = list(&["--names", "--nodes", "nowhere.invalid"]);
+    assert_eq!((code, names.as_str()), (1, "a b\nkept\n"));
+    assert!(said.contains("nowhere.invalid does not tell: "), "{said}");
     std::fs::write(&vm.file, std::fs::read_to_string(&vm.file).unwrap() + "\n").unwrap();
     assert!(list(&[]).1.contains(&format!("{file}, CHANGED since")));
     // Who does not tell has not none.

@@ -102,7 +102,7 @@ fn the_table_shows_the_clusters_view_of_each_machine_and_of_those_that_no_host_h
     view.meet("n1", &mut hosts);
     let list = List { version: VERSION, hosts, view, warnings: Vec::new() };
     let rows: Vec<String> =
-        list.text(false).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        list.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(
         rows,
         [

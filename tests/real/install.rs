@@ -24,7 +24,7 @@ fn staged(prefix: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// Two agents of one name make "pcs resource create v VirtualDomain" fail, so the predecessor's name must be asked for.
 #[test]
-fn install_puts_thirteen_files_in_place_and_two_more_as_drop_in() {
+fn install_puts_its_files_in_place_and_two_more_as_drop_in() {
     let expected: Vec<PathBuf> = [
         "usr/lib/ocf/resource.d/vm-agent/VirtualDomain",
         "usr/lib/ocf/resource.d/vm-agent/Xen",
@@ -39,6 +39,9 @@ fn install_puts_thirteen_files_in_place_and_two_more_as_drop_in() {
         "usr/share/doc/vm-agent/examples/vm-agent-metrics.service",
         "usr/share/doc/vm-agent/examples/vm-agent-metrics.timer",
         "usr/share/fish/vendor_completions.d/vm-agent.fish",
+        "usr/share/man/man8/vm-agent-act.8",
+        "usr/share/man/man8/vm-agent-check.8",
+        "usr/share/man/man8/vm-agent-look.8",
         "usr/share/man/man8/vm-agent.8",
         "usr/share/zsh/site-functions/_vm-agent",
     ]

@@ -128,10 +128,11 @@ impl<'a> Traveller<'a> {
         whole.lines().filter_map(tick).collect()
     }
 
-    /// The boot id of a guest that was started a moment ago.
+    /// The boot id of a guest that was started a moment ago: it ticks on, as no earlier one does.
     pub fn new_boot(&self) -> String {
+        let before = self.ticks().len();
         until(60, &format!("tick of '{}'", self.name), || {
-            let tick = self.ticks().pop()?;
+            let tick = self.ticks().into_iter().skip(before).next_back()?;
             (tick.boot != self.boot).then_some(tick.boot)
         })
     }

@@ -7,7 +7,7 @@ use super::saved::{files, folder, forget_console, goes_on, helper, spelled, tick
 use crate::common::*;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// `virsh save` by hand, in the middle of which the stop comes: with the folder of `snapshot`, and without.
 #[test]
@@ -285,7 +285,8 @@ fn a_stop_after_one_that_was_killed_in_its_save_aborts_that_and_shuts_the_guest_
         if dialect == Pacemaker {
             again.says("a save of its memory that was cut short is aborted");
         }
-        std::thread::sleep(Duration::from_secs(1));
+        let query = ["qemu-monitor-command", "a", r#"{"execute":"query-migrate"}"#];
+        until(30, "the abort", || host.virsh(&query).contains("cancel").then_some(()));
         helper.signal(Signal::CONT);
         let answer = again.answer();
         assert_eq!(answer.code, 0, "{answer}");

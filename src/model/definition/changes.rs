@@ -189,15 +189,28 @@ fn as_definition(xml: &str, with_chains: bool) -> Result<String, DefinitionError
 }
 
 fn of_this_run(text: &str, parent: &Element<'_>, with_chains: bool, edits: &mut Vec<(Range<usize>, String)>) {
+    let overlaid = overlaid(parent);
+    edits.extend(overlaid.and_then(|below| set(text, parent, "type", below.attribute("type"))));
     for child in &parent.children {
-        let is_chain = child.is("backingStore") && !with_chains;
+        let is_chain = child.is("backingStore") && (!with_chains || overlaid.is_some());
         if is_ours(child) || is_chain || is_of_this_run(child, parent) {
             edits.push((with_space(text, child.span()), String::new()));
+            continue;
+        }
+        if let Some(own) = overlaid.and_then(|below| below.first("source")).filter(|_| child.is("source")) {
+            edits.push((child.span(), text.get(own.span()).unwrap_or_default().to_owned()));
             continue;
         }
         edits.extend(filled_in(child, parent).iter().filter_map(|(name, value)| set(text, child, name, *value)));
         of_this_run(text, child, with_chains, edits);
     }
+}
+
+/// What a disk is whose writes are forgotten at the end: libvirt has put an overlay of this run above it.
+fn overlaid<'a>(disk: &'a Element<'_>) -> Option<&'a Element<'a>> {
+    disk.first("transient").filter(|_| disk.is("disk"))?;
+    let overlay = disk.first("source")?.attribute("file")?;
+    disk.first("backingStore").filter(|_| overlay.contains(".TRANSIENT-"))
 }
 
 /// Whether libvirt has made the element for this run of the domain, and leaves it out, or passes it by, where it reads a
@@ -316,6 +329,20 @@ mod tests {
         assert!(changed(&text, &before, &now).is_none(), "it is written once");
         // And away again.
         assert_eq!(changed(&text, &now, &before).unwrap().text.as_str(), FILE);
+    }
+
+    #[test]
+    fn a_disk_whose_writes_are_forgotten_is_written_as_the_image_below_its_overlay() {
+        let disk = "<disk type='volume'><source pool='p' volume='v'/><target dev='vdb'/><transient/></disk>";
+        let overlaid = "<disk type='file'><source file='/v.TRANSIENT-a' index='2'/><backingStore type='volume' index='1'>\
+            <format type='qcow2'/><source pool='p' volume='v'/><backingStore/></backingStore><target dev='vdb'/><transient/></disk>";
+        let before = live("", overlaid);
+        for chain in ["", "<backingStore/>"] {
+            let file = FILE.replace("<target dev='vda'/>", &format!("{chain}<target dev='vda'/>"));
+            let Changed { text, .. } = changed(&file, &before, &live("", &format!("{overlaid}<watchdog/>"))).unwrap();
+            assert!(text.contains(&format!("{disk}<watchdog/>")), "{}", *text);
+        }
+        assert!(say_the_same(&before, &live("", disk)));
     }
 
     #[test]

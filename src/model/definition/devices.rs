@@ -171,13 +171,16 @@ fn servers(source: &Element<'_>) -> Vec<String> {
 /// What a `<source>` points at.
 pub(super) fn source(source: &Element<'_>) -> Option<String> {
     let value = |name: &str| source.attribute(name).filter(|value| !value.is_empty());
+    // libvirt's files about what runs have a volume's path too, from some version on; a definition has not.
+    if let (Some(pool), Some(volume)) = (value("pool"), value("volume")) {
+        return Some(format!("{pool}/{volume}"));
+    }
     if let Some(path) = ["file", "dev", "dir", "path"].into_iter().find_map(value) {
         return Some(path.to_owned());
     }
-    match (value("pool"), value("volume"), value("protocol")) {
-        (Some(pool), Some(volume), _) => Some(format!("{pool}/{volume}")),
-        (_, _, Some(protocol)) => Some(format!("{protocol}:{}", value("name").unwrap_or_default())),
-        _ => source.first("address").map(pci_address).map(|address| format!("pci {address}")),
+    match value("protocol") {
+        Some(protocol) => Some(format!("{protocol}:{}", value("name").unwrap_or_default())),
+        None => source.first("address").map(pci_address).map(|address| format!("pci {address}")),
     }
 }
 

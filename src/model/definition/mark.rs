@@ -59,12 +59,13 @@ pub struct Switched {
     pub then: String,
 }
 
-/// The disks' sources, as a mark keeps them. Removable media come and go, and are no part of it.
+/// The disks' sources, as a mark keeps them. Removable media come and go, and are no part of it, nor is a disk whose writes
+/// are forgotten: libvirt itself puts an overlay above it at each start.
 #[must_use]
 pub fn sources(disks: &[Disk]) -> String {
     let sources: BTreeMap<&str, &str> = disks
         .iter()
-        .filter(|disk| disk.device == DiskDevice::Disk)
+        .filter(|disk| disk.device == DiskDevice::Disk && !disk.transient)
         .filter_map(|disk| Some((disk.target.as_deref()?, disk.source.as_deref()?)))
         .collect();
     serde_json::to_string(&sources).unwrap_or_default()

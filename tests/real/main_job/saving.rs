@@ -45,6 +45,32 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// libvirt puts an overlay of one run above such a disk, and takes it away at the run's end.
+#[test]
+fn a_disk_whose_writes_are_forgotten_is_no_switched_disk_and_its_overlay_gets_into_no_file() {
+    let host = Host::up();
+    let image = host.shared().join("a.qcow2");
+    host.run("qemu-img", &["create", "-q", "-f", "qcow2", image.to_str().unwrap(), "8M"]);
+    host.run("qemu-img", &["create", "-q", "-f", "raw", disk(&host).to_str().unwrap(), "1M"]);
+    let guest = host.guest("a").option("--disk", image.to_str().unwrap());
+    let vm = guest.edit("<target dev='vda'", "<transient/><target dev='vda'").written();
+    let before = text(&vm.file);
+    for dialect in BOTH {
+        let call = |action: &str| vm.call(dialect, action).param(SAVE, "yes").param("force_stop", "yes");
+        for _ in 0..2 {
+            call("start").gives(0);
+            assert!(host.virsh(&["domblklist", "a"]).contains("a.qcow2.TRANSIENT-a"));
+            vm.watch(dialect).gives(0);
+            attach(&host);
+            call("stop").gives(0);
+            let saved = text(&vm.file);
+            let has_both = saved.contains(&format!("'{}'", image.display())) && saved.contains("vdb");
+            assert!(has_both && !saved.contains("TRANSIENT"), "{saved}");
+            write(&vm.file, &before).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_stop_writes_what_was_attached_into_the_file_and_leaves_the_rest_of_it_and_a_monitor_writes_nothing() {
     let host = Host::up();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The mark: what it changes in a definition's text, and what it does not.
 
-use vm_agent::model::definition::{MARK_NAMESPACE, MAX_BYTES, Mark, parse, with_mark};
+use vm_agent::model::definition::{MARK_NAMESPACE, MAX_BYTES, Mark, parse, sources, status_file, with_mark};
 
 use super::facts::{FULL, facts};
 
@@ -153,4 +153,33 @@ fn what_is_no_definition_is_not_marked() {
     let largest = format!("{start}{}</domain>", " ".repeat(MAX_BYTES - start.len() - "</domain>".len()));
     assert!(parse(largest.as_bytes()).is_ok());
     assert!(with_mark(&largest, &mark()).unwrap_err().to_string().starts_with("it is too large"));
+}
+
+/// A disk as a definition has it, as libvirt's file about the running domain has it, and whether it was switched.
+#[test]
+fn only_a_disk_that_lost_what_its_definition_names_was_switched() {
+    for (defined, running, switched) in [
+        ("<source file='/a'/>", "<source file='/a' index='1'/>", false),
+        ("<source file='/a'/>", "<source file='/b' index='2'/>", true),
+        (
+            "<source file='/a'/><transient/>",
+            "<source file='/a.TRANSIENT-n' index='2'/><backingStore type='file'><source file='/a'/></backingStore><transient/>",
+            false,
+        ),
+        (
+            "<source pool='p' volume='v'/>",
+            "<source pool='p' volume='v' actualType='file' file='/pools/p/v' index='1'/>",
+            false,
+        ),
+    ] {
+        let id = "<uuid>9a2c7b1e-0000-4000-8000-000000000001</uuid>";
+        let domain = |source: &str| {
+            let disk = format!("<disk device='disk'>{source}<target dev='vda'/></disk>");
+            format!("<domain type='a'><name>n</name>{id}<devices>{disk}</devices></domain>")
+        };
+        let mark = Mark { instance: "i".into(), disks: sources(&facts(&domain(defined)).disks), ..Mark::default() };
+        let text = format!("<domstatus>{}</domstatus>", with_mark(&domain(running), &mark).unwrap());
+        let found = status_file(text.as_bytes()).unwrap().switched.unwrap_or_default();
+        assert_eq!(!found.is_empty(), switched, "{found:?}");
+    }
 }

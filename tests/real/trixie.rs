@@ -77,6 +77,38 @@ fn virtproxyd_that_answers_for_a_dead_virtqemud_is_a_daemon_that_does_not_run() 
     }
 }
 
+/// virtnetworkd and virtstoraged have what a machine of virtqemud needs to be started, and nothing that it needs to run.
+#[test]
+fn a_daemon_of_networks_or_of_storage_that_is_dead_or_hangs_costs_a_start_and_nothing_of_what_runs() {
+    let host = modular();
+    super::main_job::resources::has_resources(&host);
+    let vm = super::main_job::resources::needs_both(host.guest("a").polite(), "volume").written();
+    for (dialect, (daemon, what)) in BOTH.into_iter().zip([("virtnetworkd", "lan"), ("virtstoraged", "images")]) {
+        for (end, back, says) in [
+            ("freeze", "thaw", "libvirt did not answer within"),
+            ("kill", "start", "does not run (Connection refused): start it"),
+        ] {
+            let call = |action: &str| vm.call(dialect, action).param("start_resources", "1").timeout(8.0);
+            host.service(end, daemon);
+            let answer = call("start").gives(1);
+            let told = ["'a' was not started: ", &format!("'{what}'"), says];
+            assert!(told.iter().all(|words| answer.stderr.contains(words)), "{answer}");
+            assert!(!vm.lives());
+            host.service(back, daemon);
+            call("start").gives(0);
+            vm.becomes("running").ticks();
+            host.service(end, daemon);
+            vm.watch(dialect).gives(0);
+            vm.call(Human, "status").gives(0).shows(&["a: running"]);
+            call("start").gives(0);
+            call("stop").gives(0);
+            assert!(!vm.lives());
+            host.service(back, daemon);
+            until(10, "libvirt's end of it", || (vm.watch(dialect).run().code == 7).then_some(()));
+        }
+    }
+}
+
 #[test]
 fn a_machine_moves_from_libvirtd_to_virtqemud_and_one_that_is_too_new_for_the_way_back_runs_on() {
     let cluster = mixed();

@@ -79,7 +79,16 @@ fn cannot(kind: &str, name: &str, there: &str, unknown: u32, error: &Error) -> S
     if error.code().to_raw() == unknown {
         return format!("{there} has no {kind} '{name}': define it there");
     }
-    format!("the {kind} '{name}' of {there} cannot be started: {}", error.message())
+    let why = silent(error.message()).unwrap_or_else(|| error.message().to_owned());
+    format!("the {kind} '{name}' of {there} cannot be started: {why}")
+}
+
+/// Of libvirt's modular daemons another one has networks, and another one storage.
+fn silent(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Failed to connect socket to '")?;
+    let (socket, why) = rest.split_once("': ")?;
+    let daemon = socket.rsplit('/').next()?.strip_suffix("-sock")?;
+    Some(format!("{daemon} does not run ({why}): start it"))
 }
 
 /// Where it does not go on, this is what it hangs at.

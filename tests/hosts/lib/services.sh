@@ -4,7 +4,8 @@
 # host's /run/service (lost with a crash, as it must be), their output in DIR/hN/log/NAME.log.
 
 # service_command NAME: the command line, one word a line. "libvirtd" is the daemon that has QEMU's machines: of the modular
-# ones virtqemud, beside which virtproxyd has libvirtd's sockets and its place in the network.
+# ones virtqemud, which asks virtnetworkd and virtstoraged, and beside which virtproxyd has libvirtd's sockets and its place
+# in the network.
 service_command() {
 	case $1 in
 	libvirtd)
@@ -18,9 +19,9 @@ service_command() {
 			! lab_with migration || echo --listen
 		fi
 		;;
-	virtproxyd)
-		is_modular || die "$host has no virtproxyd, since its libvirtd is the monolithic one"
-		echo /usr/sbin/virtproxyd
+	virtproxyd | virtnetworkd | virtstoraged)
+		is_modular || die "$host has no $1, since its libvirtd is the monolithic one"
+		echo "/usr/sbin/$1"
 		;;
 	virtlogd) printf '%s\n' /usr/sbin/virtlogd ;;
 	sshd) printf '%s\n' /usr/sbin/sshd -D -e -h "/etc/ssh/key_node$number" ;;
@@ -44,7 +45,7 @@ service_answers() {
 			in_host timeout 5 virsh -q -c qemu:///system uri
 		;;
 	virtproxyd) [ -S "$root/run/libvirt/libvirt-sock" ] && [ -S "$root/run/libvirt/libvirt-sock-ro" ] ;;
-	virtlogd) [ -S "$root/run/libvirt/virtlogd-sock" ] ;;
+	virtlogd | virtnetworkd | virtstoraged) [ -S "$root/run/libvirt/$1-sock" ] ;;
 	sshd) in_host bash -c ': </dev/tcp/127.0.0.1/22' ;;
 	corosync) in_host timeout 5 corosync-cfgtool -s ;;
 	pacemakerd) in_host timeout 5 cibadmin -Q ;;
@@ -110,6 +111,7 @@ signal_service() {
 
 # The services that "--with" names, in the order in which they need each other.
 start_services() {
+	local name
 	if lab_with ssh; then
 		mkdir -p "/proc/$host_pid/root/run/sshd"
 		start_service sshd
@@ -117,7 +119,11 @@ start_services() {
 	if lab_with libvirt; then
 		start_service virtlogd
 		start_service libvirtd
-		! is_modular || start_service virtproxyd
+		if is_modular; then
+			for name in virtnetworkd virtstoraged virtproxyd; do
+				start_service "$name"
+			done
+		fi
 	fi
 	if lab_with cluster; then
 		start_service corosync

@@ -2,14 +2,15 @@
 #
 # lab prepare --trixie: the root of hosts that have Debian 13, made once and kept in the cache beside the other parts.
 #
-#   modular/       virtqemud and virtproxyd: Debian builds no libvirt with them, so they are built of the release's own source
+#   modular/       libvirt's modular daemons: Debian builds no libvirt with them, so they are built of the release's own source
 #   trixie/root    all else from the release's own packages: libvirt's library and drivers, QEMU, and a cluster's software
 #
 # The first lines of prepare.sh say how a finished part is recognised.
 
 # What a host needs: what the lab starts in it, and what the agent may use.
 trixie_packages="mount,iproute2,procps,openssh-server,openssh-client,netcat-openbsd,busybox-static,cpio
-	libvirt-daemon,libvirt-daemon-log,libvirt-daemon-driver-qemu,libvirt-clients,qemu-system-x86,qemu-utils
+	libvirt-daemon,libvirt-daemon-log,libvirt-daemon-driver-qemu,libvirt-daemon-driver-network,libvirt-daemon-driver-storage
+	libvirt-clients,qemu-system-x86,qemu-utils,swtpm,swtpm-tools
 	corosync,pacemaker,pacemaker-cli-utils"
 # What the daemons' own files need to be compiled and linked.
 modular_packages="gcc,libc6-dev,pkgconf,meson,ninja-build,python3,gettext,xz-utils,xsltproc,libxml2-utils
@@ -47,7 +48,7 @@ make_modular() {
 	install -m 755 "$here/lib/build-modular" build/libvirt/
 	unshare --mount --pid --fork --kill-child sh -c 'mount -t proc proc build/proc && mount --bind /dev build/dev &&
 		exec chroot build env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 /libvirt/build-modular'
-	mv build/libvirt/virtqemud build/libvirt/virtproxyd .
+	mv build/libvirt/virt*d .
 	rm -r --one-file-system build libvirt.tar.xz
 }
 

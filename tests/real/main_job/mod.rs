@@ -15,7 +15,7 @@ mod no_file;
 mod other;
 mod parameters;
 mod records;
-mod resources;
+pub mod resources;
 mod saved;
 mod saved_faults;
 mod saved_sparse;

@@ -8,7 +8,7 @@ use std::path::Path;
 const PARAM: &str = "start_resources";
 
 /// The network 'lan', for which there is a bridge, and the pool 'images' with a volume, both defined and not active.
-fn has_resources(host: &Host) {
+pub fn has_resources(host: &Host) {
     let net = host.file("net.xml", "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>");
     host.run("ip", &["link", "add", "br0", "type", "bridge"]);
     host.virsh(&["net-define", net.to_str().unwrap()]);
@@ -23,7 +23,7 @@ fn with_lan<'a>(guest: Guest<'a>) -> Guest<'a> {
 }
 
 /// A guest that needs both.
-fn needs_both<'a>(guest: Guest<'a>, volume: &str) -> Guest<'a> {
+pub fn needs_both<'a>(guest: Guest<'a>, volume: &str) -> Guest<'a> {
     let guest = guest.option("--disk", "/volume").edit("type='file' device", "type='volume' device");
     with_lan(guest.edit("file='/volume'", &format!("pool='images' volume='{volume}'")))
 }

@@ -246,6 +246,8 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
     shell(two, keep);
     for (fault, expected) in [
         ("chmod 644 id_ed25519", "VA106 node2"),
+        ("chown 1000 id_ed25519", "VA106 node2"),
+        ("echo 'Host *' >config; chown 1000 config", "VA116 node2"),
         ("ssh-keygen -q -p -N secret -f id_ed25519", "VA107 node2"),
         ("rm id_ed25519", "VA108 node2"),
         ("rm id_ed25519; ssh-keygen -q -t ed25519 -N '' -f id_ed25519", "VA101 node2"),
@@ -281,7 +283,13 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
          -nodes -days 1 -subj /CN=other -addext subjectAltName=DNS:other -keyout /run/x.pem -out servercert.pem 2>/dev/null",
     );
     let by_tls = one.call(Human, "doctor").named("a").param("migration_transport", "tls").arg("--json").timeout(60.0);
-    assert_found(&["VA603 node2", "VA604 node2", "VA605 node2"], &by_tls.gives(1).stdout);
+    let certificates = ["VA603 node2", "VA604 node2", "VA605 node2"];
+    assert_found(&certificates, &by_tls.gives(1).stdout);
+    // The same of a resource that is moved by TLS, where no machine is named.
+    one.run("crm_resource", &["-r", "a", "--set-parameter=migration_transport", "-v", "tls"]);
+    let of_all = one.call(Human, "doctor").arg("--json").timeout(60.0).gives(1);
+    assert_found(&certificates, &of_all.stdout);
+    one.run("crm_resource", &["-r", "a", "--delete-parameter=migration_transport"]);
     shell(two, "cp -p /run/servercert.pem /run/clientcert.pem /etc/pki/libvirt/");
     let by_suffix =
         one.call(Human, "doctor").named("a").param("migration_network_suffix", "-none").arg("--json").timeout(60.0);

@@ -158,6 +158,8 @@ pub(super) enum Login {
     Denied,
     /// There was no connection.
     Silent,
+    /// ssh stops at its own configuration.
+    Misconfigured,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -238,7 +240,11 @@ pub(super) struct MachineSeen {
     pub hostdevs: Vec<String>,
     /// Its NVRAM's path; empty where libvirt chooses it.
     pub nvram: Option<String>,
+    /// The folder of that file.
+    pub nvram_folder: DiskSeen,
     pub tpm: bool,
+    /// Where the state of its emulated TPM is.
+    pub tpm_folder: DiskSeen,
     pub on_poweroff: Option<String>,
     /// `host-passthrough`, ...; where the machine is not emulated, and its host's processor counts.
     pub cpu_mode: Option<String>,

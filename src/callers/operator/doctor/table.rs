@@ -105,8 +105,8 @@ checks! {
         "Add the name to that Host line.";
     KeyReadable Error "VA106":
         "a private key can be read by others",
-        "ssh does not use such a key, and asks for a password.",
-        "Let root alone read it.";
+        "ssh does not use such a key, and asks for a password; or whoever reads it is root on all members.",
+        "Let root alone read it, and own it.";
     KeyLocked Error "VA107":
         "a private key has a passphrase",
         "Nobody is there to type it when the cluster moves a machine.",
@@ -143,6 +143,10 @@ checks! {
         "a member's sshd lets root in by no key",
         "A migration to it connects as root, and is refused, whatever keys there are.",
         "Set PermitRootLogin prohibit-password in /etc/ssh/sshd_config there, and reload sshd; or set migration_user.";
+    SshConfig Error "VA116":
+        "ssh on a member stops at its own configuration",
+        "It goes to no host with a file that is not root's, that others may write, or that has a word it does not know: no migration leaves that member.",
+        "Mend the file that it names: its owner (root), its mode (600), or the line.";
 
     // The cluster.
     FencingOff Error "VA201":

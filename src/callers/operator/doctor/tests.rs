@@ -259,6 +259,10 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::HostKeyChanged, |it| ssh(it).login = Login::KeyChanged),
     (ExamCheck::HostPattern, |it| denied(it).configured_as = Some("node1.example".into())),
     (ExamCheck::KeyReadable, |it| denied(it).keys[0].mode = 0o644),
+    (ExamCheck::KeyReadable, |it| {
+        let key = SshPath { path: "/root/.ssh/id_rsa".into(), mode: 0o600, uid: 1000, label: None };
+        node2(it).files.ssh.push(key);
+    }),
     (ExamCheck::KeyLocked, |it| denied(it).keys[0].passphrase = true),
     (ExamCheck::NoKey, |it| denied(it).keys.clear()),
     (ExamCheck::SshFilesOpen, |it| node2(it).files.ssh[1].mode = 0o775),
@@ -278,6 +282,9 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::RootLogin, |it| {
         denied(it);
         it.members[0].told.as_mut().unwrap().files.root_login = Some("no".into());
+    }),
+    (ExamCheck::SshConfig, |it| {
+        (ssh(it).login, ssh(it).said) = (Login::Misconfigured, "Bad owner or permissions on /root/.ssh/config".into());
     }),
     (ExamCheck::FencingOff, |it| cluster(it).fences = false),
     (ExamCheck::NoFenceDevice, |it| cluster(it).has_device = false),
@@ -467,6 +474,20 @@ fn a_silent_member_is_not_known_and_what_its_libvirt_told_still_counts() {
     let doctor = Doctor::of(&seen);
     assert!(doctor.text().ends_with("1 error, 1 warning; asked: node1; silent: node2"), "{}", doctor.text());
     assert_eq!(doctor.members[1].silent.as_deref(), Some("ssh to it failed"));
+}
+
+#[test]
+fn what_the_firmware_and_the_tpm_keep_on_shared_storage_is_no_members_own() {
+    let shared = DiskSeen { there: Some(true), storage: Storage::Shared, numbers: (1, 2), ..DiskSeen::default() };
+    let mut seen = healthy();
+    both(&mut seen, |machine| {
+        (machine.nvram, machine.tpm) = (Some("/vms/a.fd".into()), true);
+        (machine.nvram_folder, machine.tpm_folder) = (shared.clone(), shared.clone());
+    });
+    assert!(ids(&seen).is_empty(), "{:?}", ids(&seen));
+    machine(&mut seen).nvram_folder.numbers.1 = 3;
+    machine(&mut seen).tpm_folder.storage = Storage::Local;
+    assert_eq!(ids(&seen), ["VA406", "VA407"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::callers::qemu_conf::QemuConf;
 use crate::callers::shutdown;
 use crate::cluster::{self, Manager};
 use crate::model::params::Migration;
+use crate::model::uri::Uri;
 use crate::sys::child::{Child, find_program};
 use crate::sys::connecting;
 use crate::sys::proc::named_here;
@@ -23,8 +24,8 @@ const DAEMONS: [&str; 4] = ["libvirtd", "virtqemud", "virtxend", "virtlxcd"];
 /// A certificate that ends within so many seconds is told of: 30 days.
 const SOON: &str = "2592000";
 
-/// Looks; `host` is the name by which a migration connects here.
-pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadline) -> FilesSeen {
+/// Looks; `arrivals` are how migrations come here.
+pub(super) fn look(root: &Path, arrivals: &[Arrival], until: Deadline) -> FilesSeen {
     let conf = QemuConf::read(root);
     let (from, to) = conf.ports();
     FilesSeen {
@@ -37,11 +38,27 @@ pub(super) fn look(root: &Path, host: &str, migration: &Migration, until: Deadli
         lock_manager: conf.value("lock_manager").filter(|it| *it != "nop").map(str::to_owned),
         ports: u32::from(to.saturating_sub(from)) + 1,
         ports_taken: taken(&root.join("proc"), from, to),
-        certificates: wanted_certificates(&conf, migration)
-            .into_iter()
-            .map(|it| certificate(root, it, host, until))
-            .collect(),
+        certificates: wanted_certificates(&conf, arrivals).into_iter().map(|it| certificate(root, it, until)).collect(),
         cpu_flags: cpu_flags(&read_to_string(root.join("proc/cpuinfo")).unwrap_or_default()),
+    }
+}
+
+/// By which name a migration connects here, and for what it uses TLS.
+pub(super) struct Arrival {
+    host: String,
+    by_tls: bool,
+    memory_by_tls: bool,
+}
+
+impl Arrival {
+    pub(super) fn new(uri: Option<&Uri>, migration: &Migration) -> Self {
+        let host = uri.and_then(|uri| uri.host.clone()).unwrap_or_default();
+        let by_tls = uri.is_some_and(|uri| uri.transport.as_deref() == Some("tls"));
+        Self { host, by_tls, memory_by_tls: migration.tls }
+    }
+
+    pub(super) const fn needs_certificates(&self) -> bool {
+        self.by_tls || self.memory_by_tls
     }
 }
 
@@ -59,13 +76,8 @@ fn ssh_paths(root: &Path) -> Vec<SshPath> {
     let selinux = root.join("sys/fs/selinux/enforce").exists();
     let folder = home.join(".ssh");
     let mut paths = vec![home, folder.clone(), folder.join("authorized_keys"), folder.join("authorized_keys2")];
-    if selinux {
-        let others =
-            read_dir(below(&folder)).into_iter().flatten().flatten().map(|entry| folder.join(entry.file_name()));
-        paths.extend(
-            others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("id_"))),
-        );
-    }
+    let others = read_dir(below(&folder)).into_iter().flatten().flatten().map(|entry| folder.join(entry.file_name()));
+    paths.extend(others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("id_"))));
     let seen = |path: PathBuf| {
         let at = below(&path);
         let found = std::fs::metadata(&at).ok()?;
@@ -137,29 +149,32 @@ fn taken(proc: &Path, from: u16, to: u16) -> u32 {
     u32::try_from(ports.len()).unwrap_or(u32::MAX)
 }
 
-/// A certificate that is needed, and whether it must bear the host's name.
-type Wanted = (String, bool);
+/// A certificate that is needed, and the name that it must bear.
+type Wanted = (String, Option<String>);
 
-fn wanted_certificates(conf: &QemuConf, migration: &Migration) -> Vec<Wanted> {
-    let mut wanted: Vec<(&str, bool)> = Vec::new();
-    if migration.transport.as_deref() == Some("tls") {
-        wanted.extend([
-            ("etc/pki/CA/cacert.pem", false),
-            ("etc/pki/libvirt/servercert.pem", true),
-            ("etc/pki/libvirt/clientcert.pem", false),
-        ]);
+/// Those that these migrations need, each once.
+fn wanted_certificates(conf: &QemuConf, arrivals: &[Arrival]) -> Vec<Wanted> {
+    let folders = ["migrate_tls_x509_cert_dir", "default_tls_x509_cert_dir"];
+    let of_qemu = folders.iter().find_map(|key| conf.value(key)).unwrap_or("/etc/pki/qemu").trim_start_matches('/');
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for it in arrivals {
+        let name = Some(it.host.clone()).filter(|host| !host.is_empty());
+        if it.by_tls {
+            wanted.push(("etc/pki/CA/cacert.pem".into(), None));
+            wanted.push(("etc/pki/libvirt/servercert.pem".into(), name.clone()));
+            wanted.push(("etc/pki/libvirt/clientcert.pem".into(), None));
+        }
+        if it.memory_by_tls {
+            wanted.push((format!("{of_qemu}/ca-cert.pem"), None));
+            wanted.push((format!("{of_qemu}/server-cert.pem"), name));
+        }
     }
-    let mut wanted: Vec<Wanted> = wanted.into_iter().map(|(path, names)| (path.to_owned(), names)).collect();
-    if migration.tls {
-        let folders = ["migrate_tls_x509_cert_dir", "default_tls_x509_cert_dir"];
-        let folder = folders.iter().find_map(|key| conf.value(key));
-        let folder = folder.unwrap_or("/etc/pki/qemu").trim_start_matches('/');
-        wanted.extend([(format!("{folder}/ca-cert.pem"), false), (format!("{folder}/server-cert.pem"), true)]);
-    }
+    wanted.sort();
+    wanted.dedup();
     wanted
 }
 
-fn certificate(root: &Path, (path, names): Wanted, host: &str, until: Deadline) -> CertificateSeen {
+fn certificate(root: &Path, (path, name): Wanted, until: Deadline) -> CertificateSeen {
     let file = root.join(&path);
     let mut seen = CertificateSeen { path: format!("/{path}"), there: file.is_file(), ends: None, names_host: None };
     let Some(openssl) = find_program("openssl").filter(|_| seen.there) else { return seen };
@@ -171,9 +186,9 @@ fn certificate(root: &Path, (path, names): Wanted, host: &str, until: Deadline) 
         Some(String::from_utf8_lossy(&Child::new(&openssl).args(args).run(until).ok()?.stdout).into_owned())
     };
     seen.ends = ask(&["-enddate", "-checkend", SOON]).as_deref().and_then(near_end);
-    if names && !host.is_empty() {
-        let question = if host.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" };
-        seen.names_host = ask(&[question, host]).as_deref().and_then(is_for);
+    if let Some(name) = &name {
+        let question = if name.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" };
+        seen.names_host = ask(&[question, name]).as_deref().and_then(is_for);
     }
     seen
 }
@@ -249,6 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn each_way_in_wants_its_certificates_once() {
+        let arrival = |host: &str, by_tls, memory_by_tls| Arrival { host: host.to_owned(), by_tls, memory_by_tls };
+        let root = tempfile::tempdir().unwrap();
+        let wanted = |arrivals: &[Arrival]| wanted_certificates(&QemuConf::read(root.path()), arrivals);
+        assert!(wanted(&[arrival("n1", false, false)]).is_empty());
+        let both = [arrival("n1", true, false), arrival("n1", true, true), arrival("n1-mig", true, false)];
+        let names = |path: &str| {
+            let all = wanted(&both).into_iter().filter(|(its, _)| its.ends_with(path));
+            all.map(|(_, name)| name.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("libvirt/servercert.pem"), ["n1", "n1-mig"]);
+        assert_eq!((names("clientcert.pem"), names("qemu/server-cert.pem")), (vec![String::new()], vec!["n1".into()]));
+    }
+
+    #[test]
     fn openssls_words_are_understood() {
         let far = "notAfter=Jan  1 00:00:00 2046 GMT\nCertificate will not expire\n";
         let near = "notAfter=Dec  1 00:00:00 2026 GMT\nCertificate will expire\n";
@@ -263,8 +293,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "etc/passwd", "daemon:x:1:1::/:/x\nroot:x:0:0:root:/home/root:/bin/sh\n");
         write(root.path(), "home/root/.ssh/authorized_keys", "ssh-ed25519 A\n");
+        write(root.path(), "home/root/.ssh/id_ed25519", "");
         let paths: Vec<String> = ssh_paths(root.path()).into_iter().map(|it| it.path).collect();
-        assert_eq!(paths, ["/home/root", "/home/root/.ssh", "/home/root/.ssh/authorized_keys"]);
+        assert_eq!(
+            paths,
+            ["/home/root", "/home/root/.ssh", "/home/root/.ssh/authorized_keys", "/home/root/.ssh/id_ed25519"]
+        );
         assert_eq!(cpu_flags("model name\t: X\nflags\t\t: a b\n\nmodel name\t: X\n"), ["a", "b"]);
     }
 }

@@ -16,6 +16,8 @@ use std::path::Path;
 
 /// The type of a domain whose processors QEMU emulates.
 const EMULATED: &str = "qemu";
+/// Where libvirt keeps the state of emulated TPMs.
+const TPMS: &str = "/var/lib/libvirt/swtpm";
 
 pub(super) fn look(inv: &Invocation, env: &Environment, deadline: Deadline) -> MachineSeen {
     let mut looker = Looker::new(inv, env, Roots::default());
@@ -77,8 +79,14 @@ fn defined_as(seen: &mut MachineSeen, facts: &DefinedDomain, root: Option<&Eleme
         its.and_then(|disk| disk.first("driver")?.attribute("cache")).map(str::to_owned)
     };
     let with_path = || facts.disks.iter().filter_map(|disk| Some((disk, disk.path()?)));
-    let paths: Vec<&Path> = with_path().map(|(_, path)| path).collect();
-    let found = aside::disks(&paths, until);
+    let nvram = facts.nvram.as_deref().and_then(|path| Path::new(path).parent()).filter(|_| facts.has_nvram);
+    let backends = devices.into_iter().flat_map(|devices| devices.all("tpm")).filter_map(|tpm| tpm.first("backend"));
+    let named = backends.filter_map(|backend| backend.first("source")?.attribute("path")).next();
+    let tpm = facts.vtpm.map(|_| Path::new(named.unwrap_or(TPMS)));
+    let paths: Vec<&Path> = with_path().map(|(_, path)| path).chain(nvram).chain(tpm).collect();
+    let mut found = aside::disks(&paths, until);
+    seen.tpm_folder = tpm.and_then(|_| found.pop()).unwrap_or_default();
+    seen.nvram_folder = nvram.and_then(|_| found.pop()).unwrap_or_default();
     seen.disks = with_path()
         .zip(found)
         .map(|((disk, path), seen)| {

@@ -2,6 +2,7 @@
 //! All members asked at once: this host looks at itself, each other one is asked over ssh, by the way that a migration takes,
 //! to look at itself. Where that is not possible its libvirt is asked from here, and the rest of it is not known.
 
+use super::files::Arrival;
 use super::{exam, way};
 use crate::callers::operator::doctor::facts::{CommonCpu, ExamQuestion, ExamSeen, HostExam, MemberSeen, Untold};
 use crate::callers::operator::managed;
@@ -70,13 +71,12 @@ pub(in super::super) fn all(inv: &Invocation, env: &Environment) -> ExamSeen {
     members.extend(unknown.map(|why| MemberSeen { told: Err(Untold::Why(why)), ..nobody("the other members") }));
     let common_cpu = common_cpu(&members, &source, deadline);
     let uris: Vec<_> = others.iter().filter_map(|it| way::to(&it.node, inv, &source).ok()).collect();
-    let migration = &inv.params.migration;
     ExamSeen {
         members,
         cluster,
         name: inv.params.name.clone(),
         by_ssh: uris.iter().any(|(_, uri)| way::by_ssh(uri)),
-        by_tls: migration.tls || migration.transport.as_deref() == Some("tls"),
+        by_tls: super::arrivals(&question, &source).iter().any(Arrival::needs_certificates),
         common_cpu,
     }
 }

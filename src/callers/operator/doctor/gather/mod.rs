@@ -23,6 +23,7 @@ use crate::sys::held;
 use crate::sys::roots::Roots;
 use crate::sys::text::{ascii_line, say};
 use crate::sys::time::{self, Deadline};
+use files::Arrival;
 pub(super) use members::all;
 use std::ffi::OsString;
 use std::io::{Read, stderr, stdin, stdout};
@@ -84,6 +85,17 @@ fn invocation(params: &[(String, String)], timeout_ms: u64) -> (Invocation, Envi
     (Invocation::from_manager(Caller::Human, Action::ValidateAll, None, &env), env)
 }
 
+/// How migrations come to the host that is asked, by each set of parameters.
+fn arrivals(question: &ExamQuestion, source: &str) -> Vec<Arrival> {
+    let sets = std::iter::once(&question.params).chain(&question.also);
+    let of_set = |params: &Vec<(String, String)>| {
+        let (inv, _) = invocation(params, question.timeout_ms);
+        let uri = way::to(&question.node, &inv, source).ok().map(|(_, uri)| uri);
+        Arrival::new(uri.as_ref(), &inv.params.migration)
+    };
+    sets.map(of_set).collect()
+}
+
 /// Looks at this host.
 pub(super) fn exam(question: &ExamQuestion) -> HostExam {
     let deadline = Deadline::after(Duration::from_millis(question.timeout_ms));
@@ -106,13 +118,13 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
         }
     }
     parts.extend(ways.into_iter().map(|way| ExamPart::Way(Box::new(way))));
-    let own = way::to(&question.node, &inv, &source).ok().and_then(|(_, uri)| uri.host).unwrap_or_default();
+    let arrivals = arrivals(question, &source);
     let migration = &inv.params.migration;
     let tries_port = source.starts_with("qemu") && !migration.tunnelled && migration.port.is_none();
     let port = tries_port.then(|| QemuConf::read(Path::new("/")).ports().1);
     let look = |part: &ExamPart| match part {
         ExamPart::Way(way) => PartSeen::Way(way::look(&way.node, &way.target, &way.uri, port, until)),
-        ExamPart::Files => PartSeen::Files(files::look(Path::new("/"), &own, migration, until)),
+        ExamPart::Files => PartSeen::Files(files::look(Path::new("/"), &arrivals, until)),
         ExamPart::Libvirt => PartSeen::Libvirt(libvirt(&source, until)),
         ExamPart::Machine => PartSeen::Machine(machine::look(&inv, &env, until)),
     };

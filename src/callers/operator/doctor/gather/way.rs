@@ -140,6 +140,9 @@ fn login(ended: Ended, errors: &str) -> Login {
         _ if errors.contains("Permission denied") || errors.contains("Too many authentication failures") => {
             Login::Denied
         }
+        _ if errors.contains("Bad owner or permissions on") || errors.contains("bad configuration option") => {
+            Login::Misconfigured
+        }
         Ended::Exited(255) | Ended::TimedOut => Login::Silent,
         // The login worked, and there is no shell that runs a command.
         Ended::Exited(_) | Ended::Signalled(_) => Login::Denied,
@@ -247,6 +250,12 @@ mod tests {
             ),
             (255, "root@n2: Permission denied (publickey,password).\n", Login::Denied),
             (255, "ssh: connect to host n2 port 22: Connection refused\n", Login::Silent),
+            (255, "Bad owner or permissions on /root/.ssh/config\n", Login::Misconfigured),
+            (
+                255,
+                "/root/.ssh/config: line 1: Bad configuration option: hots\n/root/.ssh/config: terminating, 1 bad configuration options\n",
+                Login::Misconfigured,
+            ),
             (1, "This account is not available.\n", Login::Denied),
         ] {
             assert_eq!(login(Ended::Exited(code), words), expected, "{words}");

@@ -7,7 +7,7 @@ use crate::callers::operator::doctor::facts::{ExamSeen, HostExam, MachineDisk, M
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::lack::{Hinders, LackKind};
-use crate::sys::disk_identity::Storage;
+use crate::sys::disk_identity::{DiskSeen, Storage};
 use crate::sys::text::shell_word;
 
 /// The first QEMU that can let go of a host's cache, so that libvirt moves a disk that has one.
@@ -40,7 +40,7 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         for disk in first.machine.disks.iter().filter(|disk| disk.written) {
             same_disk(first, disk, &finders, found);
         }
-        own_state(name, first, found);
+        own_state(name, first, &finders, found);
     }
     if first.machine.on_poweroff.as_deref() == Some("restart") {
         let text = format!("on_poweroff of '{name}' is restart");
@@ -229,17 +229,31 @@ fn same_disk(first: &Finder<'_>, disk: &MachineDisk, finders: &[Finder<'_>], fou
     }
 }
 
-fn own_state(name: &str, first: &Finder<'_>, found: &mut Vec<CheckFound>) {
-    if let Some(path) = &first.machine.nvram {
+/// Whether all members find one folder there, on storage that they share.
+fn is_shared(first: &Finder<'_>, finders: &[Finder<'_>], folder: fn(&MachineSeen) -> &DiskSeen) -> bool {
+    let one = folder(first.machine);
+    finders.iter().filter(|it| it.node != first.node).all(|it| {
+        let other = folder(it.machine);
+        let alike = if it.exam.boot == first.exam.boot && !it.exam.boot.is_empty() {
+            one.numbers == other.numbers
+        } else {
+            let shared = [one, other].iter().all(|it| it.storage == Storage::Shared);
+            shared && one.kind == other.kind && one.numbers.1 == other.numbers.1
+        };
+        one.there == Some(true) && other.there == Some(true) && alike
+    })
+}
+
+fn own_state(name: &str, first: &Finder<'_>, finders: &[Finder<'_>], found: &mut Vec<CheckFound>) {
+    if let Some(path) = &first.machine.nvram
+        && !is_shared(first, finders, |it| &it.nvram_folder)
+    {
         let path = if path.is_empty() { "a file that libvirt chooses" } else { path };
-        let text = format!(
-            "'{name}' keeps its firmware's variables in {path}, on each member for itself unless that is shared"
-        );
+        let text = format!("'{name}' keeps its firmware's variables in {path}, on each member for itself");
         found.push(CheckFound::of_all(ExamCheck::OwnNvram, text));
     }
-    if first.machine.tpm {
-        let text =
-            format!("'{name}' has an emulated TPM, whose state is each member's own unless its folder is shared");
+    if first.machine.tpm && !is_shared(first, finders, |it| &it.tpm_folder) {
+        let text = format!("'{name}' has an emulated TPM, whose state is each member's own");
         found.push(CheckFound::of_all(ExamCheck::OwnTpm, text));
     }
 }

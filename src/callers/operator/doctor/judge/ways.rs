@@ -96,6 +96,9 @@ fn ssh(from: &str, way: &WaySeen, ssh: &SshSeen, root_is_out: bool, found: &mut 
         }
         // Told of that member, once.
         Login::Silent => {}
+        Login::Misconfigured => {
+            found.push(at(ExamCheck::SshConfig, format!("ssh on {from} goes to no host: {}", ssh.said)));
+        }
         Login::KeyChanged => {
             let text = format!("{host} shows {from} another host key than the one that is known");
             found.push(at(ExamCheck::HostKeyChanged, text).mend(format!("ssh-keygen -R {quoted}")));
@@ -150,7 +153,8 @@ fn denied(from: &str, way: &WaySeen, ssh: &SshSeen) -> CheckFound {
         let make = "ssh-keygen -t ed25519 -N '' -f ~/.ssh/id_ed25519";
         return at(ExamCheck::NoKey, text).mend(make).mend(format!("ssh-copy-id {}", shell_word(host)));
     }
-    let text = format!("{host} does not let {from} in by ssh without a password: {}", ssh.said);
+    let said = if ssh.said.is_empty() { "it runs no command there" } else { &ssh.said };
+    let text = format!("{host} does not let {from} in by ssh without a password: {said}");
     at(ExamCheck::SshRefused, text)
         .mend(format!("ssh-copy-id {}", shell_word(host)))
         .mend(format!("ssh -o BatchMode=yes {} true  # shows whether {node} lets it in now", shell_word(host)))
@@ -166,6 +170,12 @@ fn files(node: &str, paths: &[SshPath], found: &mut Vec<CheckFound>) {
     for SshPath { path, mode, uid, label } in paths {
         let quoted = shell_word(path);
         let is_key = path.rsplit('/').next().is_some_and(|name| name.starts_with("id_"));
+        // ssh itself looks at the modes of root's own keys alone.
+        if is_key && *uid != 0 && !path.ends_with(".pub") {
+            let text = format!("{path} on {node} is of user {uid}, who can read it");
+            let mend = format!("chown root:root {quoted} && chmod 600 {quoted}");
+            found.push(CheckFound::at(ExamCheck::KeyReadable, node, text).mend(mend));
+        }
         if !is_key && (mode & OTHERS_WRITE != 0 || *uid != 0) {
             let text =
                 format!("{path} on {node} has the mode {mode:o} and is of user {uid}: sshd passes by the keys in it");

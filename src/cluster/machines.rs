@@ -6,7 +6,7 @@ use super::LARGEST;
 use super::convert::conf::read_conf;
 use super::convert::pacemaker_ms;
 use super::pacemaker::owned;
-use super::primitive::{DEFAULT_TIMEOUT, interval, pair, primitives, property, said_of};
+use super::primitive::{DEFAULT_TIMEOUT, default_of, interval, primitives, property, said_of};
 use crate::model::definition::{Element, read, read_large};
 use crate::model::params::boolean;
 use crate::sys::text::ascii_line;
@@ -84,10 +84,7 @@ pub(super) fn of_pacemaker(cib: &[u8]) -> Result<MachinesOfCluster, String> {
     let resources = configuration.first("resources").ok_or("Pacemaker's configuration has no resources")?;
     let option = |names: &[&str]| property(configuration, names);
     let yes = |names: &[&str]| option(names).and_then(boolean);
-    let default = |part: &str, name: &str| {
-        let sets = configuration.first(part).into_iter().flat_map(|it| it.all("meta_attributes"));
-        sets.filter(|set| set.first("rule").is_none()).find_map(|set| pair(set, name))
-    };
+    let default = |part: &str, name: &str| default_of(configuration, part, name);
     let primitives = primitives(resources);
     let watchdog = option(&["stonith-watchdog-timeout", "fencing-watchdog-timeout"]);
     let by_watchdog = watchdog.and_then(pacemaker_ms).is_some_and(|it| it > 0) || watchdog == Some("-1");

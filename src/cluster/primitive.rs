@@ -125,6 +125,12 @@ pub(super) fn property<'a>(configuration: &'a Element<'_>, names: &[&str]) -> Op
     sets.find_map(|set| names.iter().find_map(|name| pair(set, name)))
 }
 
+/// What `op_defaults` or `rsc_defaults` say to all.
+pub(super) fn default_of<'a>(configuration: &'a Element<'_>, part: &str, name: &str) -> Option<&'a str> {
+    let sets = configuration.first(part).into_iter().flat_map(|it| it.all("meta_attributes"));
+    sets.filter(|set| set.first("rule").is_none()).find_map(|set| pair(set, name))
+}
+
 pub(super) fn pair<'a>(set: &'a Element<'_>, name: &str) -> Option<&'a str> {
     set.all("nvpair").find(|pair| pair.attribute("name") == Some(name)).and_then(|pair| pair.attribute("value"))
 }

@@ -216,7 +216,7 @@ fn resources_of_heartbeats_agents_become_this_agents_in_a_scratch_cib() {
             }
         }
     }
-    assert_eq!(changed, 16);
+    assert_eq!(changed, 20);
 }
 
 /// The definition's name is taken where the definition is; what is wrong is told in one sentence, with its place.
@@ -239,6 +239,11 @@ fn convert_reads_files_standard_input_and_definitions_and_says_what_it_cannot_re
         ("vm-agent convert /dev/zero", 6, "vm-agent: /dev/zero: it is larger than 32 MiB"),
         ("echo '<a/>' | vm-agent convert -", 6, "vm-agent: standard input: its first element is <a>"),
         ("printf '<cluster>\\n<rm' | vm-agent convert -", 6, "vm-agent: standard input: line 2"),
+        (
+            "echo '<cluster><rm><vm name=\"a\"/></rm></cluster>' | vm-agent convert - >/dev/full",
+            1,
+            "vm-agent: the commands could not be written whole: No space left on device",
+        ),
         ("echo '<cluster/>' | vm-agent convert - web", 2, "vm-agent: standard input has no virtual machine 'web'"),
     ] {
         let said = bash(&host, script);

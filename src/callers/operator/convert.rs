@@ -8,10 +8,9 @@ use crate::cluster::{LARGEST, live_cib};
 use crate::model::call::{Action, Environment};
 use crate::model::outcome::{Code, Outcome};
 use crate::sys::child::find_program;
-use crate::sys::text::say;
 use crate::sys::time::Deadline;
 use clap::{Args, ValueEnum};
-use std::io::stdout;
+use std::io::{ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 
 /// rgmanager's configuration, where it has it.
@@ -43,8 +42,14 @@ pub(super) fn print(args: &ConvertArgs, env: &Environment, verbose: bool) -> u8 
     let until = inv.budget().deadline();
     match run(args, &|file| managed::name_in(&inv, &env, file, until), until) {
         Ok(text) => {
-            say(&mut stdout(), text.trim_end());
-            Code::Ok.number()
+            // Half of the commands are not to be taken for all.
+            match writeln!(stdout(), "{}", text.trim_end()) {
+                Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+                    let reason = format!("the commands could not be written whole: {why}");
+                    told(&Outcome::new(Code::Generic, reason))
+                }
+                Ok(()) | Err(_) => Code::Ok.number(),
+            }
         }
         Err(outcome) => told(&outcome),
     }

@@ -6,13 +6,14 @@
 mod operations;
 
 use super::rules::{end_of_maintenance, maintenance};
+use super::times::pacemaker_ms;
 use super::words::{Ids, ShellText, escaped, keeps};
 use super::{NotConverted, Wish, unnamed};
-use crate::cluster::primitive::{Primitive, pair, primitives};
+use crate::cluster::primitive::{Primitive, default_of, pair, primitives};
 use crate::model::definition::Element;
 use crate::model::params::{Params, boolean, find};
 use crate::sys::text::shown;
-use operations::operations;
+use operations::{OperationsWish, operations};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -57,7 +58,8 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
     text.told(&format!("From {} (Pacemaker). vm-agent has changed nothing: read this, then run it.", wish.from));
     let wanted =
         |it: &DomainResource<'_, '_>| wish.names.is_empty() || wish.names.iter().any(|name| it.is_called(name));
-    let all: Vec<_> = found.iter().map(|it| (it, wanted(it), change(it, wish, &mut ids))).collect();
+    let timeout = configuration.and_then(|it| default_of(it, "op_defaults", "timeout")).and_then(pacemaker_ms);
+    let all: Vec<_> = found.iter().map(|it| (it, wanted(it), change(it, wish, timeout, &mut ids))).collect();
     let (mut changes, mut templates) = (Vec::new(), Vec::new());
     for (it, _, change) in all.iter().filter(|(_, wanted, _)| *wanted) {
         let others = all.iter().filter(|(other, ..)| {
@@ -94,7 +96,8 @@ pub(super) fn convert(root: &Element<'_>, wish: &Wish<'_>) -> Result<String, Not
         text.gap();
         text.told(&format!("template {}", shown(template.attribute("id").unwrap_or_default().as_ref())));
         let mut change = InPlace { told: Vec::new(), commands: Vec::new() };
-        let inside = operations(of, template, allows_moves(template), true, &mut ids, &mut change.told);
+        let wanted = OperationsWish { of, moves: allows_moves(template), adds: true, default_ms: timeout };
+        let inside = operations(&wanted, template, &mut ids, &mut change.told);
         change.modify(template, "", &inside, true);
         change.write(&mut text);
     }
@@ -179,7 +182,12 @@ impl<'a, 't> DomainResource<'a, 't> {
 ///
 /// # Errors
 /// Why it stays as it is.
-fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result<InPlace, String> {
+fn change(
+    it: &DomainResource<'_, '_>,
+    wish: &Wish<'_>,
+    default_ms: Option<u64>,
+    ids: &mut Ids,
+) -> Result<InPlace, String> {
     if it.primitive.cloned {
         return Err("it is a clone, and a machine runs once".into());
     }
@@ -252,7 +260,8 @@ fn change(it: &DomainResource<'_, '_>, wish: &Wish<'_>, ids: &mut Ids) -> Result
             "shutdown_timeout is not set: the guest has all of a stop's time but 20 s; ocf:heartbeat:Xen gave it two thirds".into(),
         );
     }
-    let inside = operations(it.of, own, moves, it.primitive.template.is_none(), ids, &mut change.told);
+    let wanted = OperationsWish { of: it.of, moves, adds: it.primitive.template.is_none(), default_ms };
+    let inside = operations(&wanted, own, ids, &mut change.told);
     change.modify(own, &attributes(it, &added, ids), &inside, own.attribute("type").is_some());
     Ok(change)
 }

@@ -70,6 +70,9 @@ pub(in crate::cluster) fn read_conf<'a>(cluster: &'a Element<'_>) -> ClusterConf
         conf.told.push("it has no <rm>, so rgmanager runs nothing by it".into());
         return conf;
     };
+    if cluster.all("rm").count() > 1 {
+        conf.told.push("it has more than one <rm>: what stands in the others is not converted".into());
+    }
     conf.domains = FailoverDomain::all(rm);
     conf.central = rm.attribute("central_processing").is_some_and(|it| leading_number(it) != 0);
     let defaults = rm.first("resource-defaults").map(|it| it.children.as_slice()).unwrap_or_default();

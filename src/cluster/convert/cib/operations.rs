@@ -23,15 +23,25 @@ fn longer_stop(of: Predecessor, seconds: u64) -> Option<(u64, &'static str)> {
     }
 }
 
-/// The operations that are changed and added, in XML; nothing where there are none. `adds`: whether those that it lacks are.
+/// What the operations are to be for.
+pub(super) struct OperationsWish {
+    pub of: Predecessor,
+    /// Whether it is moved live.
+    pub moves: bool,
+    /// Whether what it lacks is added.
+    pub adds: bool,
+    /// What an operation without a timeout has, by `op_defaults`.
+    pub default_ms: Option<u64>,
+}
+
+/// The operations that are changed and added, in XML; nothing where there are none.
 pub(super) fn operations(
-    of: Predecessor,
+    wanted: &OperationsWish,
     element: &Element<'_>,
-    moves: bool,
-    adds: bool,
     ids: &mut Ids,
     told: &mut Vec<String>,
 ) -> String {
+    let &OperationsWish { of, moves, adds, default_ms } = wanted;
     let owner = element.attribute("id").unwrap_or_default();
     let sets = || element.all("operations");
     if sets().any(|set| set.attribute("id-ref").is_some()) {
@@ -53,12 +63,16 @@ pub(super) fn operations(
     }
     for (name, seconds, rest) in needed {
         let there = named(name);
+        let had = default_ms.map_or(0, |ms| ms.div_ceil(1000));
+        let as_long = longer_stop(of, had).filter(|_| name == "stop").map_or(had, |(longer, _)| longer);
+        let given = TimeGiven { least: seconds, unsaid: seconds.max(as_long) };
+        let why = if given.unsaid > seconds { format!(", since op_defaults gave it {had} s") } else { String::new() };
         if there.is_empty() && adds {
-            told.push(format!("chosen: op {name} timeout={seconds}s{}", rest.replace('"', "")));
-            xml.push_str(&add(name, 0, seconds, rest, ""));
+            told.push(format!("chosen: op {name} timeout={}s{}{why}", given.unsaid, rest.replace('"', "")));
+            xml.push_str(&add(name, 0, given.unsaid, rest, ""));
         }
         for op in there {
-            xml.push_str(&longer(of, op, name, seconds, told));
+            xml.push_str(&longer(of, op, name, &given, &why, told));
         }
     }
     let monitors = named("monitor");
@@ -85,8 +99,21 @@ pub(super) fn operations(
     xml
 }
 
+/// The seconds of an operation: the least, and what it is given that says none.
+struct TimeGiven {
+    least: u64,
+    unsaid: u64,
+}
+
 /// An operation that is changed, in XML; nothing where it stays.
-fn longer(of: Predecessor, op: &Element<'_>, name: &str, seconds: u64, told: &mut Vec<String>) -> String {
+fn longer(
+    of: Predecessor,
+    op: &Element<'_>,
+    name: &str,
+    given: &TimeGiven,
+    why: &str,
+    told: &mut Vec<String>,
+) -> String {
     let Some(id) = op.attribute("id") else { return String::new() };
     let mut pairs = op.all("meta_attributes").flat_map(|set| set.all("nvpair"));
     if pairs.any(|it| matches!(it.attribute("name"), Some("timeout" | "on-fail"))) {
@@ -97,8 +124,8 @@ fn longer(of: Predecessor, op: &Element<'_>, name: &str, seconds: u64, told: &mu
     let said = op.attribute("timeout");
     match said.map(|text| (text, pacemaker_ms(text))) {
         None => {
-            told.push(format!("chosen: op {name} timeout={seconds}s, where it has none"));
-            changed.push_str(&format!(" timeout=\"{seconds}s\""));
+            told.push(format!("chosen: op {name} timeout={}s, where it has none{why}", given.unsaid));
+            changed.push_str(&format!(" timeout=\"{}s\"", given.unsaid));
         }
         Some((text, None)) => {
             told.push(format!("op {name} timeout={} cannot be read here: it stays", shown(text.as_ref())));
@@ -113,9 +140,9 @@ fn longer(of: Predecessor, op: &Element<'_>, name: &str, seconds: u64, told: &mu
                 changed.push_str(&format!(" timeout=\"{longer}s\""));
             }
         }
-        Some((_, Some(ms))) if name != "start" && ms < seconds.saturating_mul(1000) => {
-            told.push(format!("chosen: op {name} timeout={seconds}s in place of {} s", ms / 1000));
-            changed.push_str(&format!(" timeout=\"{seconds}s\""));
+        Some((_, Some(ms))) if name != "start" && ms < given.least.saturating_mul(1000) => {
+            told.push(format!("chosen: op {name} timeout={}s in place of {} s", given.least, ms / 1000));
+            changed.push_str(&format!(" timeout=\"{}s\"", given.least));
         }
         Some((_, Some(_))) => {}
     }

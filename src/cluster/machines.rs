@@ -6,7 +6,7 @@ use super::LARGEST;
 use super::convert::conf::read_conf;
 use super::convert::pacemaker_ms;
 use super::pacemaker::owned;
-use super::primitive::{DEFAULT_TIMEOUT, default_of, interval, primitives, property, said_of};
+use super::primitive::{DEFAULT_TIMEOUT, Primitive, default_of, interval, primitives, property, said_of};
 use crate::model::definition::{Element, read, read_large};
 use crate::model::params::boolean;
 use crate::sys::text::ascii_line;
@@ -110,11 +110,36 @@ pub(super) fn of_pacemaker(cib: &[u8]) -> Result<MachinesOfCluster, String> {
     Ok(MachinesOfCluster {
         rgmanagers: false,
         fences: yes(&["stonith-enabled", "fencing-enabled"]) != Some(false),
-        has_device: levels || by_watchdog || primitives.iter().any(|it| it.attribute("class") == Some("stonith")),
-        unfenced: Vec::new(),
+        has_device: levels || by_watchdog || primitives.iter().any(is_fence_device),
+        unfenced: if levels || by_watchdog { Vec::new() } else { unfenced(configuration, &primitives) },
         ignores_quorum: option(&["no-quorum-policy"]) == Some("ignore"),
         machines: machines.collect(),
     })
+}
+
+fn is_fence_device(primitive: &Primitive<'_, '_>) -> bool {
+    primitive.attribute("class") == Some("stonith")
+}
+
+/// The nodes that no fence device names. One that names none is asked by Pacemaker which it fences: that may be all.
+fn unfenced(configuration: &Element<'_>, primitives: &[Primitive<'_, '_>]) -> Vec<String> {
+    let nodes = configuration.all("nodes").flat_map(|it| it.all("node"));
+    let mut nodes: Vec<String> = nodes
+        .filter(|node| !matches!(node.attribute("type"), Some("remote" | "ping")))
+        .filter_map(|node| node.attribute("uname").map(str::to_owned))
+        .collect();
+    for device in primitives.iter().filter(|it| is_fence_device(it)) {
+        let param = |name| device.value("instance_attributes", name).filter(|it| !it.trim().is_empty());
+        let (list, map, check) = (param("pcmk_host_list"), param("pcmk_host_map"), param("pcmk_host_check"));
+        if check.is_some_and(|it| it != "static-list") || (list.is_none() && map.is_none()) {
+            return Vec::new();
+        }
+        let listed = list.into_iter().flat_map(|list| list.split([' ', ',', ';', '\t', '\n']));
+        let pairs = map.into_iter().flat_map(|map| map.split([' ', ';', '\t', '\n']));
+        let named: Vec<&str> = listed.chain(pairs.filter_map(|pair| pair.split([':', '=']).next())).collect();
+        nodes.retain(|node| !named.iter().any(|name| name.eq_ignore_ascii_case(node)));
+    }
+    nodes
 }
 
 fn operation(op: &Element<'_>, default: u64) -> OperationSet {
@@ -208,6 +233,37 @@ mod tests {
         for name in ["stonith-watchdog-timeout", "fencing-watchdog-timeout"] {
             assert!(with(name, "10s").has_device && !with(name, "0").has_device, "{name}");
         }
+    }
+
+    #[test]
+    fn nodes_that_no_fence_device_names_are_told() {
+        let unfenced = |devices: &str| {
+            let nodes = "<nodes><node id='1' uname='n1'/><node id='2' uname='n2'/><node id='3' type='remote' uname='r'/></nodes>";
+            let text =
+                CIB.replace("<nodes/>", nodes).replace("<primitive id='f' class='stonith' type='fence_x'/>", devices);
+            of_pacemaker(text.as_bytes()).unwrap().unfenced
+        };
+        let device = |pairs: &[(&str, &str)]| {
+            let pairs =
+                pairs.iter().map(|(name, value)| format!("<nvpair id='{name}' name='{name}' value='{value}'/>"));
+            let pairs: String = pairs.collect();
+            format!(
+                "<primitive id='f' class='stonith' type='x'><instance_attributes id='fi'>{pairs}</instance_attributes></primitive>"
+            )
+        };
+        let (list, map) = ("pcmk_host_list", "pcmk_host_map");
+        for (pairs, expected) in [
+            (vec![], vec![]),
+            (vec![(list, "n1")], vec!["n2"]),
+            (vec![(list, "N1, n2")], vec![]),
+            (vec![(map, "n1:4,5;n2:6")], vec![]),
+            (vec![(map, "n2:1"), (list, "")], vec!["n1"]),
+            (vec![(list, "n1"), ("pcmk_host_check", "none")], vec![]),
+        ] {
+            assert_eq!(unfenced(&device(&pairs)), expected, "{pairs:?}");
+        }
+        let two = format!("{}{}", device(&[(list, "n1")]), device(&[(list, "n2")]));
+        assert!(unfenced(&two).is_empty() && !unfenced(&device(&[(list, "x")])).is_empty());
     }
 
     #[test]

@@ -188,8 +188,9 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     shell(one, "cibadmin -M -o resources -X \"<op id='a-move' on-fail='block'/>\"");
     // All is mended; but a member goes by two names, which makes more members than may be without quorum.
     one.run("crm_attribute", &["-n", "no-quorum-policy", "-v", "ignore"]);
+    one.run("crm_resource", &["-r", "fence", "--set-parameter=pcmk_host_list", "-v", "node1"]);
     let by_two_names = one.call(Human, "doctor").named("a").arg("--nodes").arg("node2,node2v6").arg("--json");
-    assert_found(&["VA213 all", "VA509 node2v6"], &by_two_names.timeout(60.0).gives(1).stdout);
+    assert_found(&["VA202 node2", "VA213 all", "VA509 node2v6"], &by_two_names.timeout(60.0).gives(1).stdout);
 
     // What the cluster is configured with, all at once; the second resource is a clone of the predecessor's.
     let other = "<clone id='c'><meta_attributes id='c-m'><nvpair id='c-role' name='target-role' value='Stopped'/>\

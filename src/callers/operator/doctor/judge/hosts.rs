@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Each member for itself, and the members beside each other: libvirt, daemons, versions, certificates, clocks. Pure.
 
-use super::told;
+use super::{is_for_libvirt, told};
 use crate::callers::operator::doctor::facts::{CertificateSeen, ExamSeen, FilesSeen, HostExam, MemberSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
@@ -40,14 +40,15 @@ fn files(seen: &ExamSeen, node: &str, files: &FilesSeen, found: &mut Vec<CheckFo
         let one = CheckFound::at(check, node, text);
         found.push(if command.is_empty() { one } else { one.mend(command) });
     };
-    if files.guests_service {
+    let beside = !is_for_libvirt(seen);
+    if beside && files.guests_service {
         at(
             ExamCheck::GuestsService,
             format!("libvirt-guests.service is enabled on {node}"),
             "systemctl disable libvirt-guests",
         );
     }
-    if !files.auto_shutdown.is_empty() {
+    if beside && !files.auto_shutdown.is_empty() {
         at(
             ExamCheck::AutoShutdown,
             format!("/etc/libvirt/qemu.conf on {node} sets {}", files.auto_shutdown.join(", ")),

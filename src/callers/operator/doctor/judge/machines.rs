@@ -2,6 +2,7 @@
 //! The machines of all members beside each other, those that no cluster manages too. Pure.
 
 use super::cluster::is_of;
+use super::is_for_libvirt;
 use crate::callers::operator::doctor::facts::ExamSeen;
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
@@ -61,7 +62,8 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         let mend = format!("virsh managedsave-remove {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::SavedMemory, node, text).mend(mend));
     }
-    for (node, it) in all.iter().filter(|(_, it)| it.facts.autostart == Some(true) && is_the_clusters(seen, it)) {
+    let by_itself = |it: &DomainListed| it.facts.autostart == Some(true) && !is_for_libvirt(seen);
+    for (node, it) in all.iter().filter(|(_, it)| by_itself(it) && is_the_clusters(seen, it)) {
         let text = format!("libvirt on {node} starts '{}' by itself, beside the cluster", it.facts.name);
         let mend = format!("virsh autostart --disable {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::Autostart, node, text).mend(mend));

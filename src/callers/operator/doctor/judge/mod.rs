@@ -40,6 +40,12 @@ fn told_by_the_way(seen: &ExamSeen, node: &str) -> bool {
     here.lacks_pidfd.is_some() || here.ways.iter().find(|way| way.node == node).is_some_and(fails)
 }
 
+/// Whether this host's machines are libvirt's own: then it is right that libvirt starts and ends them with the host.
+fn is_for_libvirt(seen: &ExamSeen) -> bool {
+    let marked = |member: &MemberSeen| member.domains.iter().flatten().any(|it| it.mark.is_some());
+    seen.cluster.is_none() && seen.members.len() == 1 && !seen.members.iter().any(marked)
+}
+
 fn unknown(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
     let of = |member: &MemberSeen, why: &str| {
         let machines = if member.domains.is_ok() { "but for its machines " } else { "" };

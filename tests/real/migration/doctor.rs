@@ -101,6 +101,17 @@ fn a_healthy_pair_has_no_fault_and_many_at_once_are_each_found_by_their_code() {
     const OWN_MAC: &str = "-e '/<mac /d;s|<mac [^>]*>||'";
     let cluster = healthy_pair();
     finds(&cluster, 0, &[]);
+    // The machine is off, and known by its file alone.
+    for (name, changes, expected) in [
+        ("a", format!("{OWN_UUID} {OWN_MAC}"), "VA301 node2"),
+        ("copy", OWN_MAC.to_owned(), "VA302 node2"),
+        ("copy", OWN_UUID.to_owned(), "VA303 node2"),
+    ] {
+        defines(cluster.host(2), name, &changes);
+        let code = if expected.starts_with("VA303") { 190 } else { 1 };
+        finds(&cluster, code, &[expected]);
+        cluster.host(2).virsh(&["undefine", name]);
+    }
     // What cannot be asked is no host that is well.
     let mistyped = cluster.host(1).call(Human, "doctor").arg("--nodes").arg("node2,-oProxyCommand=x").gives(2);
     assert!(mistyped.stderr.contains("guard_nodes"), "{mistyped}");

@@ -235,6 +235,10 @@ pub(super) struct MachineSeen {
     /// Why there is none that can be read.
     pub no_file: Option<String>,
     pub has_uuid: bool,
+    /// What it is called in its definition, by which UUID, and with which addresses.
+    pub name: Option<String>,
+    pub uuid: Option<String>,
+    pub macs: Vec<String>,
     pub memory_mib: Option<u64>,
     pub disks: Vec<MachineDisk>,
     pub hostdevs: Vec<String>,

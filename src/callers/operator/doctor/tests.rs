@@ -321,6 +321,23 @@ const FAULTS: &[Fault] = &[
     (ExamCheck::SameUuid, |it| {
         domains(it, 1).push(DomainListed { macs: Vec::new(), ..domain("copy-of-local", 2, false) });
     }),
+    // The machine that is off is known by its file alone.
+    (ExamCheck::SameName, |it| {
+        domains(it, 0).remove(0);
+        both(it, |machine| (machine.name, machine.uuid) = (Some("a".into()), Some("its-own".into())));
+    }),
+    (ExamCheck::SameUuid, |it| {
+        let uuid = domains(it, 1)[1].facts.uuid.clone();
+        it.members.iter_mut().for_each(|member| drop(member.domains.as_mut().unwrap().remove(0)));
+        both(it, |machine| (machine.name, machine.uuid) = (Some("a".into()), Some(uuid.clone())));
+    }),
+    (ExamCheck::SameMac, |it| {
+        let macs = domains(it, 1)[1].macs.clone();
+        both(it, |machine| {
+            (machine.name, machine.uuid) = (Some("a".into()), Some("00000000-0000-4000-8000-000000000001".into()));
+            machine.macs.clone_from(&macs);
+        });
+    }),
     (ExamCheck::SameMac, |it| domains(it, 1)[1].macs = vec!["52:54:00:00:00:01".into()]),
     (ExamCheck::Autostart, |it| domains(it, 1)[0].facts.autostart = Some(true)),
     (ExamCheck::RunsTwice, |it| domains(it, 1)[0] = domain("a", 1, true)),

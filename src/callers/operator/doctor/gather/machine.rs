@@ -11,6 +11,7 @@ use crate::model::call::{Environment, Invocation};
 use crate::model::definition::{self, DefinedDomain, Element, Language};
 use crate::model::facts::{Defined, Definition, Fact, Libvirt};
 use crate::sys::roots::Roots;
+use crate::sys::text::uuid_text;
 use crate::sys::time::Deadline;
 use std::path::Path;
 
@@ -64,6 +65,9 @@ fn libvirts_own(looker: &mut Looker, inv: &Invocation, deadline: Deadline) -> Re
 
 fn defined_as(seen: &mut MachineSeen, facts: &DefinedDomain, root: Option<&Element<'_>>, until: Deadline) {
     seen.has_uuid = facts.uuid.is_some();
+    seen.name = Some(facts.name.clone());
+    seen.uuid = facts.uuid.as_ref().map(uuid_text);
+    seen.macs = facts.interfaces.iter().filter_map(|it| it.mac.clone()).collect();
     seen.memory_mib = facts.memory_current_kib.or(facts.memory_max_kib).map(|kib| kib >> 10);
     seen.hostdevs.clone_from(&facts.hostdevs);
     seen.nvram = facts.has_nvram.then(|| facts.nvram.clone().unwrap_or_default());

@@ -38,7 +38,7 @@ enum PartSeen {
     Way(WaySeen),
     Files(FilesSeen),
     Libvirt(Result<LibvirtSeen, String>),
-    Machine(MachineSeen),
+    Machine(Box<MachineSeen>),
 }
 
 /// A way to go: to which node, and where a migration would connect.
@@ -126,7 +126,7 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
         ExamPart::Way(way) => PartSeen::Way(way::look(&way.node, &way.target, &way.uri, port, until)),
         ExamPart::Files => PartSeen::Files(files::look(Path::new("/"), &arrivals, until)),
         ExamPart::Libvirt => PartSeen::Libvirt(libvirt(&source, until)),
-        ExamPart::Machine => PartSeen::Machine(machine::look(&inv, &env, until)),
+        ExamPart::Machine => PartSeen::Machine(Box::new(machine::look(&inv, &env, until))),
     };
     let kernel = |file: &str| {
         std::fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default().trim().to_owned()
@@ -141,7 +141,7 @@ pub(super) fn exam(question: &ExamQuestion) -> HostExam {
             PartSeen::Files(files) => seen.files = files,
             PartSeen::Libvirt(Ok(libvirt)) => seen.libvirt = Some(libvirt),
             PartSeen::Libvirt(Err(why)) => seen.libvirt_silent = Some(ascii_line(&why, 200)),
-            PartSeen::Machine(machine) => seen.machine = Some(machine),
+            PartSeen::Machine(machine) => seen.machine = Some(*machine),
         }
     }
     let own = |libvirt: &LibvirtSeen| {

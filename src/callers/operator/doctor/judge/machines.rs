@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The machines of all members beside each other, those that no cluster manages too. Pure.
+//! The machines of all members beside each other, those that no cluster manages too. The one that is asked about counts as its
+//! definition's file has it as well: while it is off, no libvirt may know it. Pure.
 
 use super::cluster::is_of;
-use super::is_for_libvirt;
-use crate::callers::operator::doctor::facts::ExamSeen;
+use super::{is_for_libvirt, told};
+use crate::callers::operator::doctor::facts::{ExamSeen, MachineSeen};
 use crate::callers::operator::doctor::finding::CheckFound;
 use crate::callers::operator::doctor::table::ExamCheck;
 use crate::model::state::{Pause, State};
@@ -11,16 +12,23 @@ use crate::model::worker::{DomainFacts, DomainListed};
 use crate::sys::text::shell_word;
 use std::collections::BTreeMap;
 
+/// libvirt's number of a domain that is off.
+const SHUT_OFF: i32 = 5;
+
 /// A machine, and the member that has it.
 type DomainAt<'a> = (&'a str, &'a DomainListed);
 
 pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
-    let all: Vec<DomainAt<'_>> = seen
+    let in_files: Vec<(&str, DomainListed)> = told(seen)
+        .filter_map(|(member, exam)| Some((member.node.as_str(), in_file(exam.machine.as_ref()?)?)))
+        .collect();
+    let domains = seen
         .members
         .iter()
         .filter_map(|member| Some((member.node.as_str(), member.domains.as_ref().ok()?)))
-        .flat_map(|(node, domains)| domains.iter().map(move |domain| (node, domain)))
-        .collect();
+        .flat_map(|(node, domains)| domains.iter().map(move |domain| (node, domain)));
+    // What differs from the file is where a finding is mended.
+    let all: Vec<DomainAt<'_>> = in_files.iter().map(|(node, domain)| (*node, domain)).chain(domains).collect();
     for (name, held) in by(&all, |it| vec![it.facts.name.clone()]) {
         let Some(((node, one), (there, other))) = two(&held, |a, b| a.facts.uuid != b.facts.uuid) else { continue };
         let text = format!(
@@ -68,6 +76,23 @@ pub(super) fn judge(seen: &ExamSeen, found: &mut Vec<CheckFound>) {
         let mend = format!("virsh autostart --disable {}", shell_word(&it.facts.name));
         found.push(CheckFound::at(ExamCheck::Autostart, node, text).mend(mend));
     }
+}
+
+/// A machine as its definition's file has it.
+fn in_file(machine: &MachineSeen) -> Option<DomainListed> {
+    let facts = DomainFacts {
+        name: machine.name.clone()?,
+        uuid: machine.uuid.clone()?,
+        id: None,
+        state: SHUT_OFF,
+        reason: 0,
+        persistent: None,
+        autostart: None,
+        saved: None,
+        job_operation: None,
+        job_error: None,
+    };
+    Some(DomainListed { facts, mark: None, macs: machine.macs.clone(), snapshots: None })
 }
 
 /// Whether it is one that may run: not one that is still on its way, or that was left empty.

@@ -46,7 +46,7 @@ pub(crate) fn live(until: Deadline) -> Result<Vec<u8>, NoPlan> {
     if find_program("cibadmin").is_none() {
         return Err(NoPlan::Missing("cibadmin is not installed here; name a file by --cib".into()));
     }
-    whole_cib(until).map_err(NoPlan::Silent)
+    whole_cib(until).map_err(|why| NoPlan::Silent(format!("{why}; name a file by --cib")))
 }
 
 /// Has crm_simulate play what these events make of the cluster, each step with success.

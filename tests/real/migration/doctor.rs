@@ -280,6 +280,9 @@ fn why_ssh_is_refused_and_what_a_member_lacks_is_told_by_its_code() {
             "cd /root/.ssh; rm -f config mine; cp -p /run/key id_ed25519; cp -p /run/key.pub id_ed25519.pub; cp -p /run/known known_hosts",
         );
     }
+    shell(two, "mv /usr/bin/ssh /run");
+    finds(&cluster, 190, &["VA001 node2"]);
+    shell(two, "mv /run/ssh /usr/bin");
     let root_logs_in = |how: &str| {
         shell(one, &format!("sed -i 's/^PermitRootLogin.*/PermitRootLogin {how}/' /etc/ssh/sshd_config"));
         one.service("stop", "sshd");

@@ -20,7 +20,7 @@ const OPEN_ELSEWHERE: &str = "find out where the machine runs or who uses the di
 /// The cause that a message ends with, and what it is the cause of.
 #[must_use]
 pub(super) fn cause(message: &str) -> String {
-    if let Some(sentence) = of_lock(message).or_else(|| of_namesake(message)) {
+    if let Some(sentence) = of_lock(message).or_else(|| of_namesake(message)).or_else(|| of_overlay(message)) {
         return sentence;
     }
     for (before, instead) in LAST_WORDS {
@@ -84,6 +84,13 @@ fn of_namesake(message: &str) -> Option<String> {
     told("' is already defined with uuid ").map(|(name, uuid)| {
         format!("libvirt keeps '{name}' with this UUID: rename that ('virsh domrename'), or take another UUID ({uuid})")
     })
+}
+
+/// That the overlay of a disk whose writes are forgotten is still there, and what to do. libvirt 11.3 writes it anew.
+fn of_overlay(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Overlay file '")?;
+    let (overlay, _) = rest.split_once("' for transient disk '")?;
+    Some(format!("{overlay} is left of a run that was cut off: remove it, if the machine runs on no host"))
 }
 
 /// The words of a script behind `exit status 1: `, if it had any.
@@ -153,6 +160,15 @@ mod tests {
         assert!(told.starts_with(&format!("libvirt keeps 'a' as {uuid}: take that UUID, or rename")), "{told}");
         let told = cause(&format!("operation failed: domain 'old' is already defined with uuid {uuid}"));
         assert!(told.starts_with("libvirt keeps 'old' with this UUID: rename that ('virsh domrename'), or"), "{told}");
+    }
+
+    /// As libvirt 9.0 says it.
+    #[test]
+    fn what_is_left_of_a_transient_disk_is_told_with_what_to_do() {
+        let message =
+            "Operation not supported: Overlay file '/a.qcow2.TRANSIENT-a' for transient disk 'vda' already exists";
+        let told = "/a.qcow2.TRANSIENT-a is left of a run that was cut off: remove it, if the machine runs on no host";
+        assert_eq!(cause(message), told);
     }
 
     #[test]

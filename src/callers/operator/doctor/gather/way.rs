@@ -112,7 +112,7 @@ fn by_ssh_to(node: &str, uri: &Uri, until: Deadline) -> SshSeen {
     let home = home(Path::new("/"));
     let mut seen = SshSeen {
         login,
-        said: ascii_line(errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default(), 160),
+        said: said(done.ended, &errors),
         unchecked: matches!(value("stricthostkeychecking"), Some("no" | "off" | "false")),
         printed: ascii_line(String::from_utf8_lossy(&done.stdout).trim(), 60),
         ..SshSeen::default()
@@ -129,6 +129,18 @@ fn by_ssh_to(node: &str, uri: &Uri, until: Deadline) -> SshSeen {
         seen.configured_as = other_names(host, node, &own).into_iter().find(|name| differs(&such(name)));
     }
     seen
+}
+
+/// The last that ssh said; nothing where it had no time to.
+fn said(ended: Ended, errors: &str) -> String {
+    match errors.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        Some(line) => ascii_line(line, 160),
+        None if ended == Ended::Exited(255) => {
+            "it closes the connection without a word, as sshd does for a while after failed logins (PerSourcePenalties)"
+                .into()
+        }
+        None => String::new(),
+    }
 }
 
 /// What became of a login, by ssh's end and its own words, which it says in English alone.
@@ -261,6 +273,13 @@ mod tests {
             assert_eq!(login(Ended::Exited(code), words), expected, "{words}");
         }
         assert_eq!(login(Ended::TimedOut, ""), Login::Silent);
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_is_no_silence() {
+        assert!(said(Ended::Exited(255), "\n").starts_with("it closes the connection without a word"));
+        assert_eq!(said(Ended::TimedOut, ""), "");
+        assert_eq!(said(Ended::Exited(255), "a\n b \n"), "b");
     }
 
     #[test]

@@ -62,9 +62,9 @@ verb_heal() {
 	use_lab "$1"
 	name_host "$2"
 	rm -f "$lab/$host/partitioned"
-	# A host that has no cables yet, since it is booting, looks for the mark once it has them.
-	if is_process "$lab/$host/pid" && in_switch ip link show "$host-mig" >/dev/null 2>&1; then
-		join_bridges
+	# A host that has no cables, since it is booting or they go with a crash just now, looks for the mark once it has them.
+	if is_process "$lab/$host/pid"; then
+		join_bridges 2>/dev/null || true
 	fi
 }
 

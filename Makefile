@@ -85,7 +85,7 @@ test-xen: need-test
 
 # Each of these makes its hosts of that release. Left out is what is made of the monolithic daemon's sockets.
 on_trixie = trixie:: faults::daemon:: main_job::agent:: main_job::data:: main_job::resources:: main_job::saved_sparse:: \
-	main_job::saving:: main_job::start:: main_job::stop:: pacemaker::
+	main_job::saving:: main_job::start:: main_job::stop:: main_job::validate:: migration::rehearsal:: pacemaker::
 not_trixie = $(addprefix --skip ,a_stale_socket the_hypervisors_own_daemon)
 test-trixie: need-test
 	$(if $(as_root),sudo) tests/hosts/lab prepare --trixie

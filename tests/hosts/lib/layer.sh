@@ -96,7 +96,7 @@ write_names() {
 write_libvirt_config() {
 	mkdir -p "$root/etc/libvirt"
 	# The host UUID is the machine-id: hosts with the same UUID refuse to migrate to each other.
-	tee "$root/etc/libvirt"/{libvirtd,virtqemud,virtnetworkd,virtstoraged,virtproxyd}.conf >/dev/null <<-'CONF'
+	tee "$root/etc/libvirt"/{libvirtd,virtqemud,virtnetworkd,virtstoraged,virtinterfaced,virtsecretd,virtproxyd}.conf >/dev/null <<-'CONF'
 		auth_unix_ro = "none"
 		auth_unix_rw = "none"
 		unix_sock_group = "root"

@@ -4,8 +4,8 @@
 # host's /run/service (lost with a crash, as it must be), their output in DIR/hN/log/NAME.log.
 
 # service_command NAME: the command line, one word a line. "libvirtd" is the daemon that has QEMU's machines: of the modular
-# ones virtqemud, which asks virtnetworkd and virtstoraged, and beside which virtproxyd has libvirtd's sockets and its place
-# in the network.
+# ones virtqemud, which asks those of networks, storage, interfaces and secrets, and beside which virtproxyd has libvirtd's
+# sockets and its place in the network.
 service_command() {
 	case $1 in
 	libvirtd)
@@ -19,7 +19,7 @@ service_command() {
 			! lab_with migration || echo --listen
 		fi
 		;;
-	virtproxyd | virtnetworkd | virtstoraged)
+	virtproxyd | virtnetworkd | virtstoraged | virtinterfaced | virtsecretd)
 		is_modular || die "$host has no $1, since its libvirtd is the monolithic one"
 		echo "/usr/sbin/$1"
 		;;
@@ -45,7 +45,7 @@ service_answers() {
 			in_host timeout 5 virsh -q -c qemu:///system uri
 		;;
 	virtproxyd) [ -S "$root/run/libvirt/libvirt-sock" ] && [ -S "$root/run/libvirt/libvirt-sock-ro" ] ;;
-	virtlogd | virtnetworkd | virtstoraged) [ -S "$root/run/libvirt/$1-sock" ] ;;
+	virtlogd | virtnetworkd | virtstoraged | virtinterfaced | virtsecretd) [ -S "$root/run/libvirt/$1-sock" ] ;;
 	sshd) in_host bash -c ': </dev/tcp/127.0.0.1/22' ;;
 	corosync) in_host timeout 5 corosync-cfgtool -s ;;
 	pacemakerd) in_host timeout 5 cibadmin -Q ;;
@@ -120,7 +120,7 @@ start_services() {
 		start_service virtlogd
 		start_service libvirtd
 		if is_modular; then
-			for name in virtnetworkd virtstoraged virtproxyd; do
+			for name in virtnetworkd virtstoraged virtinterfaced virtsecretd virtproxyd; do
 				start_service "$name"
 			done
 		fi

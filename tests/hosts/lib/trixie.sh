@@ -9,12 +9,12 @@
 
 # What a host needs: what the lab starts in it, and what the agent may use.
 trixie_packages="mount,iproute2,procps,openssh-server,openssh-client,netcat-openbsd,busybox-static,cpio
-	libvirt-daemon,libvirt-daemon-log,libvirt-daemon-driver-qemu,libvirt-daemon-driver-network,libvirt-daemon-driver-storage
-	libvirt-clients,qemu-system-x86,qemu-utils,swtpm,swtpm-tools
+	libvirt-daemon,libvirt-daemon-log,libvirt-daemon-driver-qemu,libvirt-daemon-driver-network,libvirt-daemon-driver-interface
+	libvirt-daemon-driver-secret,libvirt-daemon-driver-storage,libvirt-clients,qemu-system-x86,qemu-utils,swtpm,swtpm-tools
 	corosync,pacemaker,pacemaker-cli-utils"
 # What the daemons' own files need to be compiled and linked.
 modular_packages="gcc,libc6-dev,pkgconf,meson,ninja-build,python3,gettext,xz-utils,xsltproc,libxml2-utils
-	libvirt-dev,libglib2.0-dev,libgnutls28-dev,libxml2-dev,libtirpc-dev,libjson-c-dev"
+	libvirt-dev,libudev-dev,libpciaccess-dev,libglib2.0-dev,libgnutls28-dev,libxml2-dev,libtirpc-dev,libjson-c-dev"
 
 prepare_trixie() {
 	local cache

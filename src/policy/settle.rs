@@ -4,7 +4,7 @@
 //! The rule behind the table: a copy may run at one end only when the other end is proven not to run it.
 
 use crate::model::call::Caller;
-use crate::model::facts::Place;
+use crate::model::facts::{Place, Process};
 use crate::model::outcome::{Code, Outcome};
 use crate::model::presence::Presence::{self, Active, Blind, Off, Stray, Unknown};
 use crate::model::state::{Motion, Pause, Running, State};
@@ -51,6 +51,8 @@ pub(crate) enum AtSource {
     Half(State),
     /// libvirt does not say whether the migration is still on.
     Unclear(State),
+    /// It has no process any more, and libvirt has not taken note of that.
+    Ended(State),
 }
 
 /// What an active domain is to a migration that goes to its host.
@@ -101,6 +103,7 @@ pub(crate) fn at_source(place: &Place) -> Presence<'_, AtSource> {
         (Motion::Leaving, state) => AtSource::Leaving(state),
         (Motion::Unknown, state) => AtSource::Unclear(state),
         (Motion::None | Motion::Arriving, state @ State::Paused(Pause::Migration)) => AtSource::Stuck(state),
+        (Motion::None | Motion::Arriving, state) if place.process == Process::Gone => AtSource::Ended(state),
         (Motion::None | Motion::Arriving, state) => AtSource::Runs(state),
     })
 }
@@ -153,7 +156,9 @@ pub(crate) fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget
         (Active(AtSource::Stuck(_)), Unknown(_) | Blind { .. } | Stray { .. }) => Then::LookAgain,
         // Its process lives, and the target says that it does not have it. The daemon here had time to return.
         (Blind { .. } | Stray { .. }, Off(_)) if looks > PATIENCE => Then::Stayed,
-        (Active(AtSource::Unclear(_)) | Blind { .. } | Stray { .. } | Unknown(_), _) => Then::LookAgain,
+        (Active(AtSource::Unclear(_) | AtSource::Ended(_)) | Blind { .. } | Stray { .. } | Unknown(_), _) => {
+            Then::LookAgain
+        }
     };
     if !last || !matches!(then, Then::LookAgain | Then::AbortHere) {
         return then;
@@ -173,8 +178,7 @@ pub(crate) fn judge(here: &Presence<'_, AtSource>, there: &Presence<'_, AtTarget
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::facts::RunId;
-    use crate::model::facts::Silence;
+    use crate::model::facts::{Domain, Libvirt, RunId, Silence};
 
     const RUNS: State = State::Running(Running::Plain);
     const STUCK: State = State::Paused(Pause::Migration);
@@ -195,7 +199,7 @@ mod tests {
     fn all_here() -> Vec<Presence<'static, AtSource>> {
         let half = HALF.map(AtSource::Half);
         let leaving = [AtSource::Leaving(RUNS), AtSource::Leaving(STUCK)];
-        let others = [AtSource::Runs(RUNS), AtSource::Stuck(STUCK), AtSource::Unclear(RUNS)];
+        let others = [AtSource::Runs(RUNS), AtSource::Stuck(STUCK), AtSource::Unclear(RUNS), AtSource::Ended(RUNS)];
         all(half.into_iter().chain(leaving).chain(others))
     }
 
@@ -243,6 +247,17 @@ mod tests {
                 assert_eq!(then, if matches!(there, Off(_)) { Then::Unclear } else { Then::LookAgain });
             }
         }
+    }
+
+    /// After a post-copy that went on by itself, the source is seen in its end, however often it was looked at before.
+    #[test]
+    fn one_whose_process_is_gone_does_not_run_here_and_is_waited_for() {
+        let domain = Domain { name: "a".into(), uuid: [1; 16], state: State::InShutdown, motion: Motion::None };
+        let place = |process| Place { libvirt: Libvirt::Domain(domain.clone()), process, ..Place::silent("w") };
+        for there in all_there() {
+            assert_eq!(judge(&at_source(&place(Process::Gone)), &there, 9, false), Then::LookAgain);
+        }
+        assert_eq!(at_source(&place(Process::NotLooked)), Active(AtSource::Runs(State::InShutdown)));
     }
 
     #[test]

@@ -128,6 +128,9 @@ pub(crate) fn in_words_here(place: &Place) -> String {
             format!("it is {state}")
         }
         Presence::Active(AtSource::Leaving(_)) => "it is still migrating".into(),
+        Presence::Active(AtSource::Ended(_)) => {
+            "it has no process any more, and libvirt has not taken note of that".into()
+        }
         Presence::Active(AtSource::Unclear(_)) => "libvirt does not say whether the migration is still on".into(),
         Presence::Blind { run, silence, .. } => format!("{run} runs, but {}", silence.why),
         Presence::Stray { run, .. } => format!("{run} runs, but libvirt lost the domain"),

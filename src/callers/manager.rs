@@ -51,7 +51,7 @@ pub fn run(caller: Caller, args: &[OsString], env: &Environment) -> u8 {
         return Code::Ok.number();
     }
     let inv = Invocation::from_manager(caller, action, args.get(1).map(OsString::as_os_str), env);
-    let (trace, no_trace) = trace::begin(action, env);
+    let (trace, no_trace) = trace::begin(&inv, env);
     logging::init(&inv, env, trace);
     if let Some(why) = no_trace {
         log::warn!("{why}");

@@ -5,7 +5,7 @@
 //! but the file's owner may read it.
 
 use super::log_file::LogFile;
-use crate::model::call::{Action, Environment, Invocation};
+use crate::model::call::{Environment, Invocation};
 use crate::model::params::boolean;
 use crate::sys::text::shown;
 use crate::sys::time::utc;
@@ -44,11 +44,11 @@ pub(super) enum Trace {
 
 /// What to write to, if a trace is wanted; and why there is none, or none where it is wanted. A trace that fails hinders
 /// nothing, and is told of at the end.
-pub(super) fn begin(action: Action, env: &Environment) -> (Option<Trace>, Option<String>) {
-    if !is_wanted(env) {
+pub(super) fn begin(inv: &Invocation, env: &Environment) -> (Option<Trace>, Option<String>) {
+    if !is_wanted(inv, env) {
         return (None, None);
     }
-    let (to, trouble) = destination(action, env, stdin().is_terminal(), &utc(SystemTime::now()));
+    let (to, trouble) = destination(inv, env, stdin().is_terminal(), &utc(SystemTime::now()));
     let words = match &to {
         None => return (None, trouble),
         Some(TraceTo::Terminal) => {
@@ -80,8 +80,8 @@ pub(super) fn opened(words: &[OsString]) -> std::io::Result<File> {
 }
 
 /// `OCF_TRACE_RA` decides where it is set, by either answer.
-fn is_wanted(env: &Environment) -> bool {
-    env.text("OCF_TRACE_RA").or_else(|| env.text("OCF_RESKEY_trace_ra")).and_then(boolean) == Some(true)
+fn is_wanted(inv: &Invocation, env: &Environment) -> bool {
+    env.text("OCF_TRACE_RA").map_or(inv.params.trace, |text| boolean(text) == Some(true))
 }
 
 fn open(to: &TraceTo) -> std::io::Result<File> {
@@ -124,7 +124,12 @@ fn trouble_of(to: &TraceTo) -> String {
 }
 
 /// Where a trace of this call belongs, at a time as `2026-11-22T04:50:00Z`; and what of the wishes cannot be followed.
-fn destination(action: Action, env: &Environment, at_a_terminal: bool, now: &str) -> (Option<TraceTo>, Option<String>) {
+fn destination(
+    inv: &Invocation,
+    env: &Environment,
+    at_a_terminal: bool,
+    now: &str,
+) -> (Option<TraceTo>, Option<String>) {
     let trouble = match env.get("OCF_TRACE_FILE").map(|text| (text, text.to_str().map(str::as_bytes))) {
         None => None,
         Some((_, Some([number @ b'3'..=b'9']))) => {
@@ -143,16 +148,10 @@ fn destination(action: Action, env: &Environment, at_a_terminal: bool, now: &str
         return (Some(TraceTo::Terminal), trouble);
     }
     let text = |name: &str, default: &str| env.text(name).unwrap_or(default).replace('/', "_");
-    let folder = match env.get("OCF_RESKEY_trace_dir") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env.text("HA_VARLIB").unwrap_or(VARLIB)).join("trace_ra"),
-    };
-    if !folder.is_absolute() {
-        let why = format!("trace_dir: '{}' is not an absolute path; there is no trace", shown(folder.as_os_str()));
-        return (None, Some(why));
-    }
+    let by_default = || Path::new(env.text("HA_VARLIB").unwrap_or(VARLIB)).join("trace_ra");
+    let folder = inv.params.trace_dir.clone().unwrap_or_else(by_default);
     let (instance, now) = (text("OCF_RESOURCE_INSTANCE", "default"), now.trim_end_matches('Z').replace('T', "."));
-    let file = format!("{instance}.{}.{now}", action.word());
+    let file = format!("{instance}.{}.{now}", inv.action.word());
     (Some(TraceTo::Below(folder, Path::new(&text("OCF_RESOURCE_TYPE", "vm")).join(file))), trouble)
 }
 
@@ -169,13 +168,19 @@ pub(super) fn called(inv: &Invocation, env: &Environment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::call::{Action, Caller};
 
     fn env(pairs: &[(&str, &str)]) -> Environment {
         Environment::from_pairs(pairs.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
+    fn call(env: &Environment) -> Invocation {
+        Invocation::from_manager(Caller::Pacemaker, Action::Stop, None, env)
+    }
+
     fn of(pairs: &[(&str, &str)], at_a_terminal: bool) -> (Option<TraceTo>, Option<String>) {
-        destination(Action::Stop, &env(pairs), at_a_terminal, "2026-11-22T04:50:00Z")
+        let env = env(pairs);
+        destination(&call(&env), &env, at_a_terminal, "2026-11-22T04:50:00Z")
     }
 
     fn file(path: &str) -> (Option<TraceTo>, Option<String>) {
@@ -196,8 +201,6 @@ mod tests {
         assert_eq!(of(&NAMED, true), (Some(TraceTo::Terminal), None));
         let elsewhere = of(&[("OCF_RESKEY_trace_dir", "/t"), ("OCF_RESOURCE_INSTANCE", "../a")], false);
         assert_eq!(elsewhere, below("/t", "vm/.._a.stop.2026-11-22.04:50:00"));
-        let (none, why) = of(&[("OCF_RESKEY_trace_dir", "t")], false);
-        assert!(none.is_none() && why.is_some_and(|why| why.starts_with("trace_dir: 't' is not an absolute path")));
     }
 
     #[test]
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn the_variable_decides_where_it_is_set_and_the_parameter_elsewhere() {
         let wanted = |variable: &str, parameter: &str| {
-            is_wanted(&env(&[("OCF_TRACE_RA", variable), ("OCF_RESKEY_trace_ra", parameter)]))
+            let env = env(&[("OCF_TRACE_RA", variable), ("OCF_RESKEY_trace_ra", parameter)]);
+            is_wanted(&call(&env), &env)
         };
         assert!(wanted("1", "") && wanted("yes", "0") && wanted("", "true"));
         assert!(!wanted("0", "1") && !wanted("", "") && !wanted("", "no") && !wanted("perhaps", "1"));

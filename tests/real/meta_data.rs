@@ -178,7 +178,8 @@ fn the_tools_of_a_cluster_take_a_resource_of_virtual_domains_whose_provider_is_c
         };
         let fencing_is_off = "export CIB_file=/root/cib.xml && crm_attribute -n stonith-enabled -v false";
         for answer in [
-            with("true", &format!("pcs -f /root/cib.xml resource create v {agent}")),
+            // Of a resource as a whole crm traces no agent, and pcs does.
+            with("true", &format!("pcs -f /root/cib.xml resource create v {agent} trace_ra=1")),
             with(fencing_is_off, &format!("crm configure primitive v {agent} params")),
         ] {
             assert_eq!(answer.code, 0, "{agent}: {answer:?}");

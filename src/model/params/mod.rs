@@ -166,6 +166,10 @@ pub struct Params {
     pub degraded_when_blind: bool,
     /// Seconds that a healthy recurring monitor of Pacemaker stays, to tell of a change when it comes.
     pub monitor_wait: u64,
+    /// Whether each action leaves a file with all that is logged.
+    pub trace: bool,
+    /// The folder of these files, where one was given.
+    pub trace_dir: Option<PathBuf>,
     /// What a monitor makes of a machine that a failed disk has paused.
     pub on_io_error: OnIoError,
     /// What it makes of one that its own guest has powered off.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The rows of the parameters on who else may have the machine, and on how it is watched.
+//! The rows of the parameters on who else may have the machine, and on how it is watched and traced.
 
 use super::Params;
 use super::mapping::usable;
-use super::table::Concern::{Start, Watch};
-use super::table::Setter::{Flag, Number, Text};
+use super::table::Concern::{Nothing, Start, Watch};
+use super::table::Setter::{Bytes, Flag, Number, Text};
 use super::table::{Param, ValueKind, Wrong, row};
 use super::values::Guard;
+use std::ffi::OsStr;
+use std::path::Path;
 
 pub(super) static ROWS: &[Param] = &[
     row(Start, "guard", Text(guard))
@@ -67,7 +69,31 @@ pub(super) static ROWS: &[Param] = &[
              migration or a refresh answers at once, and so does one of depth 10.",
         )
         .readme("Seconds that a healthy recurring monitor stays, to answer the moment something happens"),
+    row(Nothing, "trace_ra", Flag(|p| &mut p.trace))
+        .default("no")
+        .told(
+            "Write a trace",
+            "Whether each action leaves a file with everything that is logged, below the folder trace_dir. OCF_TRACE_RA \
+             in the environment, as debuggers of clusters set it, counts before it.",
+        )
+        .readme("Each action leaves a file with everything that is logged"),
+    row(Nothing, "trace_dir", Bytes(trace_dir))
+        .told(
+            "Folder of the traces",
+            "Folder below which trace_ra writes, as TYPE/INSTANCE.ACTION.DATE.TIME; by default \
+             /var/lib/heartbeat/trace_ra.",
+        )
+        .readme("The folder of these files; by default /var/lib/heartbeat/trace_ra"),
 ];
+
+fn trace_dir(params: &mut Params, value: &OsStr) -> Result<(), Wrong> {
+    let folder = Path::new(value);
+    if !folder.is_absolute() {
+        return Err(Wrong::expected(value, "an absolute path"));
+    }
+    params.trace_dir = Some(folder.to_owned());
+    Ok(())
+}
 
 fn guard(params: &mut Params, text: &str) -> Result<(), Wrong> {
     params.guard = Guard::parse(text).ok_or_else(|| Wrong::expected(text, "off, try or strict"))?;
